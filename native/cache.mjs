@@ -1,0 +1,73 @@
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import path from 'node:path'
+
+/** @typedef {import('./pins.mjs').Flavour} Flavour */
+
+// Outside node_modules, since `npm ci` deletes those and the download should survive it.
+export const CACHE = path.resolve(
+  process.env['RESINIT_CACHE'] ||
+    path.join(process.env['XDG_CACHE_HOME'] || path.join(homedir(), '.cache'), 'resinit'),
+)
+const PARTIAL = path.join(CACHE, 'partial')
+const CHOICE = path.join(CACHE, 'flavour')
+
+/** @param {string} key */
+export const treePath = (key) => path.join(CACHE, 'libtensorflow', key)
+
+/** @param {string} key */
+export const bindingPath = (key) => path.join(CACHE, 'binding', `${key}.node`)
+
+/** @returns {Flavour} The flavour laid by hand last. */
+export function chosenFlavour() {
+  return existsSync(CHOICE) && readFileSync(CHOICE, 'utf8').trim() === 'cuda' ? 'cuda' : 'cpu'
+}
+
+/** @param {Flavour} flavour */
+export function recordChoice(flavour) {
+  const draft = `${CHOICE}-${String(process.pid)}`
+  writeFileSync(draft, `${flavour}\n`)
+  renameSync(draft, CHOICE)
+}
+
+/**
+ * Everything in the cache is made in a directory of its own and lands by one rename: what has its final name
+ * is whole. Whatever ends this process short of SIGKILL removes the directory; the next run removes the rest.
+ * @template T
+ * @param {string} name
+ * @param {(directory: string) => Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export async function inPartial(name, work) {
+  const directory = path.join(PARTIAL, `${name}-${String(process.pid)}`)
+  const remove = () => {
+    rmSync(directory, { recursive: true, force: true, maxRetries: 3 })
+  }
+  mkdirSync(directory, { recursive: true })
+  process.on('exit', remove)
+  try {
+    return await work(directory)
+  } finally {
+    process.off('exit', remove)
+    remove()
+  }
+}
+
+/** Only under the lock, where no other run has work in progress. */
+export function removeAbandoned() {
+  rmSync(PARTIAL, { recursive: true, force: true, maxRetries: 3 })
+}
+
+/**
+ * @param {string} draft
+ * @param {string} target
+ */
+export function land(draft, target) {
+  mkdirSync(path.dirname(target), { recursive: true })
+  try {
+    renameSync(draft, target)
+  } catch (error) {
+    // Another machine on the same volume was first with the same content: its copy is as good.
+    if (!existsSync(target)) throw error
+  }
+}

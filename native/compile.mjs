@@ -1,0 +1,76 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import path from 'node:path'
+import { bindingPath, inPartial, land } from './cache.mjs'
+import { Failure } from './failure.mjs'
+import { packageDirectory, tfjsDirectory } from './package.mjs'
+import { say } from './progress.mjs'
+import { runProgram } from './subprocess.mjs'
+
+/** @typedef {import('./pins.mjs').Release} Release */
+
+const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc']
+const FLAGS = ['-O2', '-std=c++17', '-fPIC', '-w', '-DNAPI_VERSION=8']
+const LINK =
+  process.platform === 'darwin'
+    ? ['-bundle', '-undefined', 'dynamic_lookup', '-Wl,-rpath,@loader_path/../../deps/lib']
+    : ['-shared', '-Wl,-rpath,$ORIGIN/../../deps/lib']
+
+/**
+ * @param {Release} release
+ * @returns {string} Names all that the compiled binding depends on.
+ */
+export function bindingKey(release) {
+  const hash = createHash('sha256').update([...FLAGS, ...LINK].join(' '))
+  const directory = path.join(tfjsDirectory(), 'binding')
+  for (const name of readdirSync(directory).sort())
+    hash.update(name).update(readFileSync(path.join(directory, name)))
+  return `${release.key}-${hash.digest('hex').slice(0, 12)}`
+}
+
+/**
+ * Compiles the binding that tfjs-node-gpu ships as source: its prebuilt one is for libtensorflow 2.9.
+ * @param {Release} release
+ * @param {string} tree
+ * @returns {Promise<string>}
+ */
+export async function compileBinding(release, tree) {
+  const binding = bindingPath(bindingKey(release))
+  if (existsSync(binding)) return binding
+  const [compiler, ...words] = await findCompiler()
+  say('compiling the binding (about 15 s)')
+  await inPartial('binding', async (directory) => {
+    const draft = path.join(directory, 'tfjs_binding.node')
+    const tfjs = tfjsDirectory()
+    const outcome = await runProgram(
+      compiler,
+      [
+        ...[...words, ...FLAGS, ...LINK, '-o', draft, '-I', tfjs, '-I', path.join(tree, 'include')],
+        ...['-I', path.join(packageDirectory('node-api-headers'), 'include')],
+        ...SOURCES.map((name) => path.join(tfjs, 'binding', name)),
+        ...['-L', path.join(tree, 'lib'), '-ltensorflow', '-ltensorflow_framework'],
+      ],
+      { ...process.env, TMPDIR: directory },
+    )
+    if (outcome.status !== 0) {
+      const reason = /^.*error.*$/im.exec(outcome.stderr)?.[0] ?? outcome.stderr.trim()
+      throw new Failure(
+        `${compiler} could not compile the binding, try another C++17 compiler in the variable CXX: ${reason}`,
+      )
+    }
+    land(draft, binding)
+  })
+  return binding
+}
+
+/** @returns {Promise<[string, ...string[]]>} The first compiler that runs; CXX may carry words of its own. */
+async function findCompiler() {
+  const named = process.env['CXX']?.trim()
+  for (const candidate of named ? [named] : ['g++', 'clang++', 'c++']) {
+    const [program = '', ...words] = candidate.split(/\s+/)
+    const outcome = await runProgram(program, [...words, '--version'])
+    if (outcome.status === 0) return [program, ...words]
+  }
+  const sought = named ? `C++ compiler at ${named} (variable CXX)` : 'C++ compiler (g++ or clang++)'
+  throw new Failure(`No ${sought}: install one (Debian: apt install g++) or name it in the variable CXX.`)
+}
