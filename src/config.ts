@@ -1,0 +1,72 @@
+import { totalmem } from 'node:os'
+import Type, { type Static } from 'typebox'
+import { checker } from './validation.ts'
+
+const integer = (value: number, description: string, minimum = 1) =>
+  Type.Integer({ minimum, default: value, description })
+
+/** Half of the memory this process may use: the container's limit, where there is one. */
+function halfOfMemory(): number {
+  const limit = process.constrainedMemory()
+  const total = totalmem()
+  return Math.floor((limit > 0 && limit < total ? limit : total) / 2)
+}
+
+const Settings = Type.Object({
+  HOST: Type.String({
+    default: '127.0.0.1',
+    description: 'Address to listen on; wider than loopback it asks for a key',
+  }),
+  PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port to listen on' }),
+  DATA_DIR: Type.String({ minLength: 1, default: './data', description: 'Where models are kept' }),
+  ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
+  MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
+  MAX_QUEUE: integer(256, 'Images that may wait'),
+  REQUEST_TIMEOUT_MS: integer(60_000, 'Longest a prediction may take, in ms'),
+  MAX_BODY_BYTES: integer(
+    67_108_864,
+    'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',
+    1024,
+  ),
+  MAX_IMAGE_PIXELS: integer(40_000_000, 'Largest upload in pixels'),
+  MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
+  MEMORY_BUDGET_BYTES: integer(halfOfMemory(), "Resident models' variables; default half of the memory"),
+  SHUTDOWN_TIMEOUT_MS: integer(30_000, 'Longest a stop may take, in ms'),
+  LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
+    default: 'info',
+    description: 'pino level',
+  }),
+})
+
+export type Config = Readonly<Static<typeof Settings>>
+
+const check = checker(Settings, 'text')
+const names = Object.keys(Settings.properties) as (keyof Config)[]
+
+/** Reads the settings from the environment; throws a sentence that names the wrong one. */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(
+    names.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])),
+  )
+  const [error] = check(given, '')
+  if (error) throw new Error(`${error.pointer.slice(1)} ${error.detail}`)
+  return Object.freeze(given) as unknown as Config
+}
+
+/** The settings, their defaults and what they do, for --help. */
+export function describeSettings(): string {
+  const lines = names.map((name) => {
+    const { default: value, description } = Settings.properties[name] as {
+      default?: unknown
+      description?: string
+    }
+    return `  ${name.padEnd(22)} ${description ?? ''} (${String(value)})`
+  })
+  return [
+    'resinit: residual networks with chosen initializers over REST',
+    '',
+    'Settings come from the environment:',
+    ...lines,
+    '',
+  ].join('\n')
+}

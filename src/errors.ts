@@ -1,0 +1,88 @@
+/**
+ * Every error the service answers with, as one table: code -> title. The code is the stable name clients may
+ * rely on; which HTTP status it becomes is decided in `http/error-handler.ts` alone.
+ */
+export const errorTitles = {
+  MALFORMED_REQUEST: 'The request could not be read',
+  UNAUTHORIZED: 'A key is required',
+  ROUTE_NOT_FOUND: 'No such route',
+  MODEL_NOT_FOUND: 'No such model',
+  INITIALIZER_NOT_FOUND: 'No such initializer',
+  METHOD_NOT_ALLOWED: 'The route does not take this method',
+  NOT_ACCEPTABLE: 'The answer is not offered in this format',
+  MODEL_NOT_READY: 'The model cannot answer',
+  BODY_TOO_LARGE: 'The body is too large',
+  UNSUPPORTED_MEDIA_TYPE: 'The body has a type this route does not read',
+  RANGE_NOT_SATISFIABLE: 'The range lies outside the content',
+  INVALID_REQUEST: 'The request is well-formed but not valid',
+  SHAPE_MISMATCH: 'The shapes of the network do not meet',
+  MODEL_TOO_LARGE: 'The model is larger than this service allows',
+  INVALID_IMAGE: 'The image cannot be used',
+  INVALID_WEIGHTS: 'The weights cannot be used',
+  QUEUE_FULL: 'The queue is full',
+  WEIGHTS_DIVERGED: 'The weights differ from those first built',
+  ENGINE_CRASHED: 'The engine died while it computed this',
+  ENGINE_UNAVAILABLE: 'The engine is restarting',
+  SHUTTING_DOWN: 'The service is shutting down',
+  DEADLINE_EXCEEDED: 'The answer took too long',
+  STORAGE_FAILED: 'The data folder could not be written',
+  INTERNAL: 'The service failed',
+} as const
+
+export type ErrorCode = keyof typeof errorTitles
+
+/** One wrong field: where it is (a JSON pointer in a URI fragment) and what would be right. */
+export interface FieldError {
+  readonly pointer: string
+  readonly detail: string
+}
+
+export interface ErrorExtras {
+  readonly errors?: readonly FieldError[]
+  readonly cause?: unknown
+  readonly retryAfterSeconds?: number
+  /** Methods the route does take; for METHOD_NOT_ALLOWED. */
+  readonly allow?: readonly string[]
+}
+
+export class ServiceError extends Error {
+  readonly code: ErrorCode
+  readonly errors: readonly FieldError[]
+  readonly retryAfterSeconds: number | undefined
+  readonly allow: readonly string[] | undefined
+
+  constructor(code: ErrorCode, detail: string, extras: ErrorExtras = {}) {
+    super(detail, 'cause' in extras ? { cause: extras.cause } : undefined)
+    this.name = 'ServiceError'
+    this.code = code
+    this.errors = extras.errors ?? []
+    this.retryAfterSeconds = extras.retryAfterSeconds
+    this.allow = extras.allow
+  }
+}
+
+export function bodyTooLarge(): ServiceError {
+  return new ServiceError(
+    'BODY_TOO_LARGE',
+    'the body is larger than allowed; send less at once, or raise MAX_BODY_BYTES',
+  )
+}
+
+/** A single wrong field, said both as the detail and as the field's own error. */
+export function fieldError(
+  pointer: string,
+  detail: string,
+  code: ErrorCode = 'INVALID_REQUEST',
+): ServiceError {
+  return new ServiceError(code, `${pointer} ${detail}`, { errors: [{ pointer, detail }] })
+}
+
+export function fieldErrors(
+  errors: readonly FieldError[],
+  code: ErrorCode = 'INVALID_REQUEST',
+): ServiceError {
+  const [first, ...others] = errors
+  if (first === undefined) throw new TypeError('fieldErrors needs at least one error')
+  const more = others.length > 0 ? ` (and ${String(others.length)} more)` : ''
+  return new ServiceError(code, `${first.pointer} ${first.detail}${more}`, { errors })
+}
