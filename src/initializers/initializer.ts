@@ -1,0 +1,46 @@
+import type { TObject } from 'typebox'
+import type { Law } from './law.ts'
+import type { SeedVector } from './seeds.ts'
+
+/** A complete initializer: the class's own name and every field of its config. */
+export interface Initializer {
+  readonly class_name: string
+  readonly config: Readonly<Record<string, unknown>>
+}
+
+/** As a client may write it: any name or alias, or Keras's serialization of one. */
+export type InitializerReference =
+  | string
+  | {
+      readonly class_name: string
+      readonly config?: Readonly<Record<string, unknown>>
+      /** Keras 3 writes these two beside the class; they say nothing about the values. */
+      readonly module?: string | null
+      readonly registered_name?: string | null
+    }
+
+/**
+ * One initializer of the catalogue. Pure: shape and config in, law out; nothing is drawn here.
+ * `law` may assume a config that satisfies `config` and `problem`, and a rank within `ranks`.
+ */
+export interface InitializerDefinition {
+  readonly name: string
+  /** Further names, each with the defaults it brings along where they differ from the class's. */
+  readonly aliases: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  readonly config: TObject
+  /** What no schema can say: a wrong combination of fields, as [field, detail]. */
+  readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
+  readonly law: (config: Readonly<Record<string, unknown>>, shape: readonly number[]) => Law
+  readonly distribution: string
+  readonly formula: string
+  readonly reference: string
+  readonly ranks: { readonly min: number; readonly max: number | null }
+  readonly notes: string
+}
+
+/** A config's own seed: null (or absent) takes the seed of the place where the initializer is used. */
+export function ownSeed(initializer: Initializer): SeedVector | undefined {
+  const seed = initializer.config['seed'] as number | readonly [number, number] | null | undefined
+  if (seed === null || seed === undefined) return undefined
+  return typeof seed === 'number' ? [seed, 0] : seed
+}

@@ -1,0 +1,59 @@
+/**
+ * Philox4x32-10, the counter-based generator of TensorFlow's stateless random ops (Salmon et al., "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011; `tensorflow/core/lib/random/philox_random.h`).
+ *
+ * The service draws with TensorFlow itself. This port computes the keys and counters from which a tensor can be
+ * drawn in slices, chooses subsamples, and is the tests' independent oracle.
+ */
+export type Words = readonly [number, number, number, number]
+export type Key = readonly [number, number]
+
+const ROUNDS = 10
+const MULTIPLIER_A = 0xd2511f53
+const MULTIPLIER_B = 0xcd9e8d57
+const WEYL_A = 0x9e3779b9
+const WEYL_B = 0xbb67ae85
+
+/** One block: four 32-bit outputs for a 64-bit key and a 128-bit counter, little-endian words. */
+export function philox(key: Key, counter: Words): Words {
+  let [a, b, c, d] = counter
+  let [k0, k1] = key
+  for (let round = 0; round < ROUNDS; round++) {
+    const highA = multiplyHigh(MULTIPLIER_A, a)
+    const highB = multiplyHigh(MULTIPLIER_B, c)
+    const lowA = Math.imul(MULTIPLIER_A, a) >>> 0
+    const lowB = Math.imul(MULTIPLIER_B, c) >>> 0
+    a = (highB ^ b ^ k0) >>> 0
+    b = lowB
+    c = (highA ^ d ^ k1) >>> 0
+    d = lowA
+    k0 = (k0 + WEYL_A) >>> 0
+    k1 = (k1 + WEYL_B) >>> 0
+  }
+  return [a, b, c, d]
+}
+
+/** The upper 32 bits of a 32x32 bit product, in 16-bit halves: doubles hold 53 bits only. */
+function multiplyHigh(x: number, y: number): number {
+  const xl = x & 0xffff
+  const xh = x >>> 16
+  const yl = y & 0xffff
+  const yh = y >>> 16
+  const middle = xh * yl + ((xl * yl) >>> 16)
+  const cross = xl * yh + (middle & 0xffff)
+  return (xh * yh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)) >>> 0
+}
+
+/** The counter `steps` blocks further on, as a 128-bit addition. */
+export function advance(counter: Words, steps: number): Words {
+  const low = BigInt(counter[0]) | (BigInt(counter[1]) << 32n)
+  const high = BigInt(counter[2]) | (BigInt(counter[3]) << 32n)
+  const sum = ((high << 64n) | low) + BigInt(steps)
+  const word = (shift: bigint): number => Number((sum >> shift) & 0xffffffffn)
+  return [word(0n), word(32n), word(64n), word(96n)]
+}
+
+/** A float32 in [0, 1) from 32 random bits, as `Uint32ToFloat` in TensorFlow: 23 mantissa bits, less one. */
+export function unitFloat(bits: number): number {
+  return (bits & 0x7fffff) / 0x800000
+}
