@@ -1,0 +1,88 @@
+import type { ArchitectureRequest } from './specification.ts'
+
+/** A preset: an architecture as a client would describe it, and the defaults it brings to a specification. */
+export interface Preset {
+  readonly architecture: ArchitectureRequest
+  readonly classes: number
+  readonly preprocessing: 'torch' | 'none'
+  readonly summary: string
+}
+
+const PREACTIVATION_FREE = { version: 'v1.5', padding: 'symmetric' } as const
+
+function imagenet(block: 'basic' | 'bottleneck', blocks: readonly number[], summary: string): Preset {
+  return {
+    architecture: {
+      ...PREACTIVATION_FREE,
+      block,
+      stem: {
+        kernel_size: 7,
+        filters: 64,
+        strides: 2,
+        padding: 'symmetric',
+        pool: { type: 'max', size: 3, strides: 2, padding: 'symmetric' },
+      },
+      stages: blocks.map((count, stage) => ({
+        blocks: count,
+        filters: 64 * 2 ** stage,
+        strides: stage === 0 ? 1 : 2,
+      })),
+    },
+    classes: 1000,
+    preprocessing: 'torch',
+    summary,
+  }
+}
+
+/** He et al. 2015, section 4.2: 6n + 2 layers on 32x32 images, with projections where shapes change. */
+function cifar(depth: number): Preset {
+  const blocks = (depth - 2) / 6
+  return {
+    architecture: {
+      ...PREACTIVATION_FREE,
+      block: 'basic',
+      stem: { kernel_size: 3, filters: 16, strides: 1, padding: 'symmetric', pool: null },
+      stages: [16, 32, 64].map((filters, stage) => ({ blocks, filters, strides: stage === 0 ? 1 : 2 })),
+      input_shape: [32, 32, 3],
+    },
+    classes: 10,
+    preprocessing: 'torch',
+    summary: `ResNet-${String(depth)} for 32x32 images, ${String(blocks)} blocks a stage`,
+  }
+}
+
+const torchvision = (depth: number): string => `ResNet-${String(depth)} v1.5, torchvision's layout`
+
+/** The article's network, tf.layers to the letter. */
+const residualNetwork: Preset = {
+  architecture: {
+    version: 'v1.5',
+    block: 'basic',
+    stem: { kernel_size: 7, filters: 64, strides: 2, padding: 'same', pool: null },
+    stages: [64, 128, 256].map((filters, stage) => ({ blocks: 1, filters, strides: stage === 0 ? 1 : 2 })),
+    kernel_size: 3,
+    padding: 'same',
+    use_bias: true,
+    norm: { type: 'batch', epsilon: 0.001, momentum: 0.99 },
+    head: { pool: { type: 'average', size: 7, strides: 1, padding: 'valid' } },
+  },
+  classes: 1000,
+  preprocessing: 'none',
+  summary: "The article's network: three basic blocks and a dense layer that holds nearly all parameters",
+}
+
+export const ARTICLE_PRESET = 'residual_network'
+
+export const presets: Readonly<Record<string, Preset>> = {
+  [ARTICLE_PRESET]: residualNetwork,
+  resnet18: imagenet('basic', [2, 2, 2, 2], torchvision(18)),
+  resnet34: imagenet('basic', [3, 4, 6, 3], torchvision(34)),
+  resnet50: imagenet('bottleneck', [3, 4, 6, 3], torchvision(50)),
+  resnet101: imagenet('bottleneck', [3, 4, 23, 3], torchvision(101)),
+  resnet152: imagenet('bottleneck', [3, 8, 36, 3], torchvision(152)),
+  resnet20: cifar(20),
+  resnet32: cifar(32),
+  resnet44: cifar(44),
+  resnet56: cifar(56),
+  resnet110: cifar(110),
+}

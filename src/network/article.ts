@@ -1,0 +1,60 @@
+import { fieldError } from '../errors.ts'
+import { ARTICLE_PRESET } from './architectures.ts'
+import type { ArchitectureRequest, ShortcutRule } from './specification.ts'
+
+const ARTICLE_FIELDS = ['filters', 'strides', 'projection_shortcut'] as const
+const ARTICLE_STAGES = { filters: [64, 128, 256], strides: [1, 2, 2] }
+
+/**
+ * The parameters of the article's `residual_network(filters, strides, projection_shortcut)` in the words of a full
+ * description. They are taken with its own preset only, since elsewhere `stages` and `shortcut` say the same.
+ */
+export function articleParameters(given: ArchitectureRequest): ArchitectureRequest {
+  const used = ARTICLE_FIELDS.filter((field) => given[field] !== undefined)
+  if (used.length === 0) return {}
+  for (const field of used) {
+    if (given.preset !== ARTICLE_PRESET) {
+      const instead = field === 'projection_shortcut' ? 'shortcut' : 'stages'
+      throw fieldError(
+        `#/architecture/${field}`,
+        `goes with the preset "${ARTICLE_PRESET}" only; use "${instead}"`,
+      )
+    }
+  }
+  const {
+    filters = ARTICLE_STAGES.filters,
+    strides = ARTICLE_STAGES.strides,
+    projection_shortcut: projection,
+  } = given
+  const described: Record<string, unknown> = {
+    filters: undefined,
+    strides: undefined,
+    projection_shortcut: undefined,
+  }
+  if (given.filters !== undefined || given.strides !== undefined) {
+    if (given.stages !== undefined)
+      throw fieldError('#/architecture/stages', 'contradicts filters and strides; give one of them')
+    if (filters.length !== strides.length) {
+      throw fieldError(
+        '#/architecture/strides',
+        `must be as many as filters (${String(filters.length)}), got ${String(strides.length)}`,
+      )
+    }
+    described['stages'] = filters.map((count, stage) => ({
+      blocks: 1,
+      filters: count,
+      strides: strides[stage],
+    }))
+  }
+  if (projection !== undefined) {
+    if (given.shortcut !== undefined)
+      throw fieldError('#/architecture/shortcut', 'contradicts projection_shortcut; give one of them')
+    described['shortcut'] = Array.isArray(projection) ? projection.map(ruleOf) : ruleOf(projection)
+  }
+  return described
+}
+
+function ruleOf(projection: 'auto' | boolean): ShortcutRule {
+  if (projection === 'auto') return 'projection'
+  return projection ? 'always' : 'never'
+}

@@ -1,0 +1,41 @@
+import { ServiceError } from '../errors.ts'
+import type { Padding, Window } from './ops.ts'
+
+/** [h, w, c] after a window has gone over it; SHAPE_MISMATCH where it does not fit. */
+export function windowShape(
+  name: string,
+  shape: readonly number[],
+  window: Window,
+  channels: number,
+): number[] {
+  const [height = 0, width = 0] = shape
+  const outer = [height, width].map((size) => windowLength(size, window))
+  if (outer.some((size) => size < 1)) {
+    throw new ServiceError(
+      'SHAPE_MISMATCH',
+      `${name}: a ${String(window.size)}x${String(window.size)} window does not fit into ${shapeText(shape)}; use a larger input_shape, a smaller window or smaller strides`,
+      {
+        errors: [
+          {
+            pointer: '#/architecture',
+            detail: `${name} needs at least ${String(window.size)}x${String(window.size)}`,
+          },
+        ],
+      },
+    )
+  }
+  return [...outer, channels]
+}
+
+function windowLength(length: number, { size, strides, padding }: Window): number {
+  if (padding === 'same') return Math.ceil(length / strides)
+  return Math.floor((length + 2 * marginOf(padding) - size) / strides) + 1
+}
+
+function marginOf(padding: Padding): number {
+  return typeof padding === 'string' ? 0 : padding.symmetric
+}
+
+export function shapeText(shape: readonly number[]): string {
+  return shape.join('x')
+}

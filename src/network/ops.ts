@@ -1,0 +1,85 @@
+/**
+ * The tensor operations that networks and initializers are written against, once, for every executor: one that
+ * knows shapes only, one that writes TensorFlow graph nodes.
+ *
+ * `T` is the executor's own notion of a tensor. Image tensors are NHWC; shapes never include the batch. Executors own
+ * what they create; callers only pass tensors on.
+ */
+
+/** The roles a parameter can have. The moving moments are buffers: kept with the weights, but not trained. */
+export type Role = 'kernel' | 'bias' | 'gamma' | 'beta' | 'moving_mean' | 'moving_variance'
+
+/** TensorFlow's 'same' and 'valid', or explicit zeros on each side as torch and Keras applications pad. */
+export type Padding = 'same' | 'valid' | { readonly symmetric: number }
+
+export interface Window {
+  readonly size: number
+  readonly strides: number
+  readonly padding: Padding
+}
+
+export interface Moments<T> {
+  readonly gamma: T
+  readonly beta: T
+  readonly mean: T
+  readonly variance: T
+}
+
+/** A network's operations. `name` is the layer's, as in `stage1/block1/conv1`; results may be deferred and fused. */
+export interface NetworkOps<T> {
+  /** A weight or buffer; its name is the layer's followed by its role. Asked for once each, in creation order. */
+  parameter(name: string, shape: readonly number[], role: Role): T
+  /** x [h, w, in], kernel [k, k, in, out] -> [h', w', out]. */
+  conv2d(name: string, x: T, kernel: T, window: Window): T
+  /** x [..., c], kernel [c, units] -> [..., units]. */
+  matMul(name: string, x: T, kernel: T): T
+  biasAdd(name: string, x: T, bias: T): T
+  /** gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel. */
+  batchNorm(name: string, x: T, moments: Moments<T>, epsilon: number): T
+  relu(name: string, x: T): T
+  /** The residual sum. Throws SHAPE_MISMATCH where the branch and the shortcut differ. */
+  add(name: string, branch: T, shortcut: T): T
+  maxPool(name: string, x: T, window: Window): T
+  averagePool(name: string, x: T, window: Window): T
+  /** [h, w, c] -> [c]. */
+  globalAverage(name: string, x: T): T
+  flatten(name: string, x: T): T
+  /** Says that x is read more than once, so that nothing that follows may be fused into it. */
+  shared(x: T): T
+  /** The static shape, without the batch. */
+  shape(x: T): readonly number[]
+}
+
+/** Philox state as tensors: key uint64 [1] and counter uint64 [2], and how many values to draw. */
+export interface DrawStream<T> {
+  readonly key: T
+  readonly counter: T
+  readonly count: T
+}
+
+/** The operations initializers draw with. All values are float32; draws are flat. */
+export interface DrawOps<T> {
+  scalar(value: number): T
+  /** A constant tensor of one value. */
+  fill(shape: readonly number[], value: number): T
+  /** U[0, 1), N(0, 1), and N(0, 1) redrawn beyond two. */
+  randomUniform(stream: DrawStream<T>): T
+  randomNormal(stream: DrawStream<T>): T
+  truncatedNormal(stream: DrawStream<T>): T
+  mul(a: T, b: T): T
+  sum(a: T, b: T): T
+  reshape(x: T, shape: readonly number[]): T
+  transpose(x: T): T
+  /** The reduced QR decomposition of a matrix with at least as many rows as columns. */
+  qr(x: T): { q: T; r: T }
+  diagonal(x: T): T
+  sign(x: T): T
+  /** A [rows, columns] matrix with `value` on the diagonal. */
+  eye(rows: number, columns: number, value: number): T
+  /** The stream of a seed vector, for `count` values. */
+  stream(
+    key: readonly [number, number],
+    counter: readonly [number, number, number, number],
+    count: number,
+  ): DrawStream<T>
+}

@@ -1,0 +1,85 @@
+import picomatch from 'picomatch'
+import { fieldError } from '../errors.ts'
+import { lawOf } from '../initializers/catalogue.ts'
+import { ownSeed, type Initializer } from '../initializers/initializer.ts'
+import type { Law } from '../initializers/law.ts'
+import type { SeedVector } from '../initializers/seeds.ts'
+import type { Parameter } from './shapes.ts'
+import type { Specification } from './specification.ts'
+
+/** The variable scope every parameter lies under in a SavedModel. */
+export const VARIABLE_SCOPE = 'residual_network'
+
+/** A trainable parameter and where its values come from. */
+export interface InitializedParameter extends Parameter {
+  readonly initializer: Initializer
+  readonly law: Law
+  readonly seed: SeedVector
+}
+
+/** The values moving moments have before any training. */
+export const INITIAL_MOMENTS = { moving_mean: 0, moving_variance: 1 } as const
+
+export function isBuffer({ role }: Parameter): boolean {
+  return role === 'moving_mean' || role === 'moving_variance'
+}
+
+/** A matcher for parameter names: `*` stays within a segment, `**` goes across. */
+export function nameMatcher(glob: string): (name: string) => boolean {
+  return picomatch(glob)
+}
+
+/**
+ * Gives every trainable parameter its initializer, law and seed vector, in creation order. Kernels are numbered from 0,
+ * drawn or not; other parameters that draw take the numbers after the last kernel, so an override moves no other seed.
+ */
+export function initializeParameters(
+  parameters: readonly Parameter[],
+  { initializers, seed }: Specification,
+): InitializedParameter[] {
+  const overrides = initializers.overrides.map(({ match, initializer }, index) => {
+    const matches = nameMatcher(match)
+    if (!parameters.some((parameter) => !isBuffer(parameter) && matches(parameter.name))) {
+      throw fieldError(
+        `#/initializers/overrides/${String(index)}/match`,
+        `${JSON.stringify(match)} matches no parameter`,
+      )
+    }
+    return { matches, initializer, field: `overrides/${String(index)}/initializer` }
+  })
+  const trainable = parameters.filter((parameter) => !isBuffer(parameter))
+  let kernel = 0
+  let afterKernels = trainable.filter(({ shape }) => shape.length >= 2).length
+  return trainable.map((parameter) => {
+    const { initializer, field } =
+      overrides.findLast(({ matches }) => matches(parameter.name)) ?? placeDefault(parameter, initializers)
+    const law = lawOf(initializer, parameter.shape, `#/initializers/${field}`)
+    const draw = parameter.shape.length >= 2 ? kernel++ : law.kind === 'constant' ? 0 : afterKernels++
+    return { ...parameter, initializer, law, seed: ownSeed(initializer) ?? [seed, draw] }
+  })
+}
+
+function placeDefault(
+  { name, role }: Parameter,
+  initializers: Specification['initializers'],
+): { initializer: Initializer; field: string } {
+  const place = name.startsWith('stem/')
+    ? 'stem_kernel'
+    : name.includes('/shortcut/')
+      ? 'shortcut_kernel'
+      : name.startsWith('head/dense/')
+        ? `dense_${role}`
+        : undefined
+  const fields = role === 'kernel' || name === 'head/dense/bias' ? [place, role] : [role]
+  for (const field of fields) {
+    const initializer = initializers[field as keyof typeof initializers]
+    if (initializer !== undefined && !Array.isArray(initializer)) return { initializer, field: String(field) }
+  }
+  throw new TypeError(`no initializer for ${name}`)
+}
+
+/** The initializer as records show it, with the seed vector it drew from. */
+export function recordedInitializer({ initializer, seed }: InitializedParameter): Initializer {
+  if (!('seed' in initializer.config)) return initializer
+  return { class_name: initializer.class_name, config: { ...initializer.config, seed } }
+}

@@ -1,0 +1,179 @@
+import type { Moments, NetworkOps, Padding, Window } from './ops.ts'
+import type { Architecture, PoolWindow, ShortcutRule } from './specification.ts'
+
+/** Intermediate results by name: the sum of every block, before its final ReLU (in v2: of the sum itself). */
+export interface Forward<T> {
+  readonly logits: T
+  /** What the dense layer sees. */
+  readonly features: T
+  readonly blocks: ReadonlyMap<string, T>
+}
+
+/**
+ * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027), in reading order: stem,
+ * stages, head. `images` are preprocessed, [height, width, channels].
+ */
+export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architecture, images: T): Forward<T> {
+  const { stem, stages, head } = architecture
+  const layers = new Layers(ops, architecture)
+  const preActivation = architecture.version === 'v2'
+
+  let x = layers.convolution('stem', 'conv', images, {
+    size: stem.kernel_size,
+    strides: stem.strides,
+    padding: paddingOf(stem.padding, stem.kernel_size),
+    filters: stem.filters,
+  })
+  // Without a norm of its own the first block's norm and its shortcut both read the stem.
+  if (preActivation) x = ops.shared(x)
+  else x = ops.relu('stem/relu', layers.norm('stem/norm', x))
+  if (stem.pool !== null) x = pool(ops, 'stem/pool', x, stem.pool)
+
+  const blocks = new Map<string, T>()
+  stages.forEach((stage, s) => {
+    for (let b = 0; b < stage.blocks; b++) {
+      const name = `stage${String(s + 1)}/block${String(b + 1)}`
+      const sum = residualBlock(layers, name, x, {
+        filters: stage.filters,
+        strides: b === 0 ? stage.strides : 1,
+        shortcut: shortcutRule(architecture.shortcut, s),
+      })
+      blocks.set(name, sum)
+      x = preActivation ? sum : ops.relu(`${name}/relu`, sum)
+    }
+  })
+
+  if (preActivation) x = ops.relu('head/relu', layers.norm('head/norm', x))
+  const features =
+    head.pool === 'global_average'
+      ? ops.globalAverage('head/pool', x)
+      : ops.flatten(
+          'head/flatten',
+          pool(ops, 'head/pool', x, { type: 'average', size: 7, strides: 1, padding: 'valid', ...head.pool }),
+        )
+  const logits = layers.dense('head/dense', features, head.units)
+  return { logits, features, blocks }
+}
+
+interface BlockOptions {
+  readonly filters: number
+  readonly strides: number
+  readonly shortcut: ShortcutRule
+}
+
+/** One residual block: a branch of two (basic) or three (bottleneck) convolutions, plus the shortcut. */
+function residualBlock<T>(
+  layers: Layers<T>,
+  name: string,
+  x: T,
+  { filters, strides, shortcut }: BlockOptions,
+): T {
+  const { ops, architecture } = layers
+  const { version, block, kernel_size: kernel, padding } = architecture
+  const bottleneck = block === 'bottleneck'
+  const width = bottleneck ? filters * architecture.expansion : filters
+  const window = (size: number, step: number, count: number): Convolution => ({
+    size,
+    strides: step,
+    padding: paddingOf(padding, size),
+    filters: count,
+  })
+  const branch = bottleneck
+    ? [
+        window(1, version === 'v1' ? strides : 1, filters),
+        window(kernel, version === 'v1' ? 1 : strides, filters),
+        window(1, 1, width),
+      ]
+    : [window(kernel, strides, filters), window(kernel, 1, width)]
+  const project =
+    shortcut === 'always' || (shortcut === 'projection' && (strides !== 1 || ops.shape(x).at(-1) !== width))
+
+  if (version === 'v2') {
+    const start = ops.relu(`${name}/relu1`, layers.norm(`${name}/norm1`, x))
+    const end = branch.reduce((y, convolution, index) => {
+      const n = String(index + 1)
+      const active = index === 0 ? y : ops.relu(`${name}/relu${n}`, layers.norm(`${name}/norm${n}`, y))
+      return layers.convolution(name, `conv${n}`, active, convolution)
+    }, start)
+    const side = project
+      ? layers.convolution(`${name}/shortcut`, 'conv', start, window(1, strides, width))
+      : x
+    return ops.add(`${name}/add`, end, side)
+  }
+
+  const end = branch.reduce((y, convolution, index) => {
+    const n = String(index + 1)
+    const normed = layers.norm(`${name}/norm${n}`, layers.convolution(name, `conv${n}`, y, convolution))
+    return index < branch.length - 1 ? ops.relu(`${name}/relu${n}`, normed) : normed
+  }, x)
+  const side = project
+    ? layers.norm(
+        `${name}/shortcut/norm`,
+        layers.convolution(`${name}/shortcut`, 'conv', x, window(1, strides, width)),
+      )
+    : x
+  return ops.add(`${name}/add`, end, side)
+}
+
+interface Convolution extends Window {
+  readonly filters: number
+}
+
+/** Layers with parameters: what a convolution, a norm and a dense layer are made of, in creation order. */
+class Layers<T> {
+  readonly ops: NetworkOps<T>
+  readonly architecture: Architecture
+
+  constructor(ops: NetworkOps<T>, architecture: Architecture) {
+    this.ops = ops
+    this.architecture = architecture
+  }
+
+  convolution(scope: string, layer: string, x: T, { filters, ...window }: Convolution): T {
+    const name = `${scope}/${layer}`
+    const channels = this.ops.shape(x).at(-1) ?? 1
+    const kernel = this.ops.parameter(
+      `${name}/kernel`,
+      [window.size, window.size, channels, filters],
+      'kernel',
+    )
+    const y = this.ops.conv2d(name, x, kernel, window)
+    if (!this.architecture.use_bias) return y
+    return this.ops.biasAdd(name, y, this.ops.parameter(`${name}/bias`, [filters], 'bias'))
+  }
+
+  norm(name: string, x: T): T {
+    const { norm } = this.architecture
+    if (norm.type === 'none') return x
+    const shape = [this.ops.shape(x).at(-1) ?? 1]
+    const moments: Moments<T> = {
+      gamma: this.ops.parameter(`${name}/gamma`, shape, 'gamma'),
+      beta: this.ops.parameter(`${name}/beta`, shape, 'beta'),
+      mean: this.ops.parameter(`${name}/moving_mean`, shape, 'moving_mean'),
+      variance: this.ops.parameter(`${name}/moving_variance`, shape, 'moving_variance'),
+    }
+    return this.ops.batchNorm(name, x, moments, norm.epsilon)
+  }
+
+  dense(name: string, x: T, units: number): T {
+    const kernel = this.ops.parameter(`${name}/kernel`, [this.ops.shape(x).at(-1) ?? 1, units], 'kernel')
+    return this.ops.biasAdd(
+      name,
+      this.ops.matMul(name, x, kernel),
+      this.ops.parameter(`${name}/bias`, [units], 'bias'),
+    )
+  }
+}
+
+function pool<T>(ops: NetworkOps<T>, name: string, x: T, { type, size, strides, padding }: PoolWindow): T {
+  const window = { size, strides, padding: paddingOf(padding, size) }
+  return type === 'max' ? ops.maxPool(name, x, window) : ops.averagePool(name, x, window)
+}
+
+function paddingOf(padding: 'same' | 'valid' | 'symmetric', size: number): Padding {
+  return padding === 'symmetric' ? { symmetric: Math.floor((size - 1) / 2) } : padding
+}
+
+function shortcutRule(shortcut: Architecture['shortcut'], stage: number): ShortcutRule {
+  return Array.isArray(shortcut) ? (shortcut[stage] ?? 'projection') : shortcut
+}
