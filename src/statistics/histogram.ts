@@ -1,0 +1,63 @@
+export interface Histogram {
+  readonly edges: number[]
+  readonly counts: number[]
+  /** What theory expects in each bin; null where there is no law of independent entries. */
+  readonly expected: number[] | null
+}
+
+/** Counts over equal bins; values beyond the edges fall into the outermost ones, as the expected counts do. */
+export class HistogramCounts {
+  readonly #low: number
+  readonly #high: number
+  readonly #counts: Float64Array
+
+  constructor(low: number, high: number, bins: number) {
+    this.#low = low
+    this.#high = high > low ? high : low + 1
+    this.#counts = new Float64Array(bins)
+  }
+
+  add(values: Float32Array): void {
+    const low = this.#low
+    const last = this.#counts.length - 1
+    const scale = this.#counts.length / (this.#high - low)
+    const counts = this.#counts
+    for (const value of values) {
+      const bin = Math.floor((value - low) * scale)
+      if (bin !== bin) continue
+      const index = bin < 0 ? 0 : bin > last ? last : bin
+      counts[index] = (counts[index] ?? 0) + 1
+    }
+  }
+
+  result(size: number, cdf: ((x: number) => number) | undefined): Histogram {
+    const bins = this.#counts.length
+    const edges = Array.from(
+      { length: bins + 1 },
+      (_, i) => this.#low + ((this.#high - this.#low) * i) / bins,
+    )
+    const expected = cdf
+      ? Array.from({ length: bins }, (_, i) => {
+          const below = i === 0 ? 0 : cdf(edges[i] ?? 0)
+          const above = i === bins - 1 ? 1 : cdf(edges[i + 1] ?? 0)
+          return (above - below) * size
+        })
+      : null
+    return { edges, counts: [...this.#counts], expected }
+  }
+}
+
+export const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const
+
+/** Quantiles of sorted values, linear between neighbours as numpy's default. */
+export function quantilesOf(sorted: Float32Array): Record<string, number> {
+  const at = (index: number): number => sorted[index] ?? Number.NaN
+  return Object.fromEntries(
+    QUANTILES.map((quantile) => {
+      const place = quantile * (sorted.length - 1)
+      const lower = Math.floor(place)
+      const upper = Math.min(lower + 1, sorted.length - 1)
+      return [String(quantile), at(lower) + (at(upper) - at(lower)) * (place - lower)]
+    }),
+  )
+}

@@ -1,0 +1,71 @@
+import { normalTail } from './normal.ts'
+import type { SampleMoments } from './moments.ts'
+import type { Theory } from '../initializers/law.ts'
+
+export interface KolmogorovSmirnov {
+  readonly statistic: number
+  readonly p_value: number
+  readonly sample_size: number
+}
+
+/** How far a sample is from its theory: z of the mean and of the variance, and the largest distance of the CDFs. */
+export interface Tests {
+  readonly mean_z: number
+  readonly variance_z: number
+  readonly ks: KolmogorovSmirnov
+}
+
+/** The standard error of a variance is that of the fourth moment: for kurtosis k it is sqrt((k + 2) / n). */
+export function momentTests(
+  sample: SampleMoments,
+  theory: Theory,
+  size: number,
+): Pick<Tests, 'mean_z' | 'variance_z'> {
+  const kurtosis = theory.kurtosis ?? 0
+  return {
+    mean_z: ((sample.mean - theory.mean) * Math.sqrt(size)) / theory.std,
+    variance_z: (sample.variance / theory.variance - 1) / Math.sqrt((kurtosis + 2) / size),
+  }
+}
+
+/** Kolmogorov-Smirnov on sorted values; the p-value with Stephens's correction for finite samples. */
+export function kolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): KolmogorovSmirnov {
+  const n = sorted.length
+  let statistic = 0
+  for (let i = 0; i < n; i++) {
+    const expected = cdf(sorted[i] ?? 0)
+    statistic = Math.max(statistic, expected - i / n, (i + 1) / n - expected)
+  }
+  const root = Math.sqrt(n)
+  const lambda = (root + 0.12 + 0.11 / root) * statistic
+  return { statistic, p_value: kolmogorovTail(lambda), sample_size: n }
+}
+
+function kolmogorovTail(lambda: number): number {
+  // Below this the series needs many terms, and its sum is 1 to all digits.
+  if (lambda < 0.2) return 1
+  let sum = 0
+  for (let j = 1; j <= 100; j++) {
+    const term = Math.exp(-2 * j * j * lambda * lambda)
+    sum += j % 2 === 1 ? term : -term
+    if (term < 1e-16) break
+  }
+  return Math.min(1, Math.max(0, 2 * sum))
+}
+
+/** The p-values of one parameter's tests, by name. */
+export function pValues({ mean_z, variance_z, ks }: Tests): number[] {
+  return [normalTail(mean_z), normalTail(variance_z), ks.p_value]
+}
+
+/** Holm's step-down correction: adjusted p-values in the given order. */
+export function holm(values: readonly number[]): number[] {
+  const order = values.map((_, index) => index).sort((a, b) => (values[a] ?? 0) - (values[b] ?? 0))
+  const adjusted = new Array<number>(values.length).fill(1)
+  let running = 0
+  order.forEach((index, rank) => {
+    running = Math.max(running, Math.min(1, (values[index] ?? 1) * (values.length - rank)))
+    adjusted[index] = running
+  })
+  return adjusted
+}
