@@ -1,0 +1,177 @@
+import { open, type FileHandle } from 'node:fs/promises'
+import { endianness } from 'node:os'
+import { fieldError, type FieldError } from '../errors.ts'
+
+/** A tensor's place in a safetensors file; offsets count from the end of the header. */
+export interface TensorEntry {
+  readonly name: string
+  readonly dtype: string
+  readonly shape: readonly number[]
+  readonly start: number
+  readonly end: number
+}
+
+export interface SafetensorsFile {
+  readonly tensors: ReadonlyMap<string, TensorEntry>
+  readonly metadata: Readonly<Record<string, string>>
+  /** `count` float32 values of a tensor from `offset` on; all of them where not given. */
+  read(name: string, offset?: number, count?: number): Promise<Float32Array>
+  close(): Promise<void>
+}
+
+/** The format's own limit, so that a forged length cannot ask for memory. */
+const MAX_HEADER_BYTES = 100_000_000
+const FLOAT32_BYTES = 4
+
+if (endianness() !== 'LE')
+  throw new Error('resinit reads and writes little-endian float32 and needs such a machine')
+
+/**
+ * Opens a file in the safetensors format (https://huggingface.co/docs/safetensors): a little-endian uint64 header
+ * length, a JSON header, then the tensors without gaps. INVALID_WEIGHTS where it is none. The caller closes it.
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  const file = await open(path, 'r')
+  try {
+    const { size } = await file.stat()
+    const headerBytes = size < 8 ? 0 : Number((await bytesOf(file, 0, 8)).readBigUInt64LE())
+    if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - 8)) {
+      throw notSafetensors('its header length does not fit the file')
+    }
+    const dataStart = 8 + headerBytes
+    const header = parseHeader(await bytesOf(file, 8, headerBytes), size - dataStart)
+    return {
+      ...header,
+      read: async (name, offset = 0, count) => {
+        const entry = header.tensors.get(name)
+        if (entry === undefined) throw new RangeError(`no tensor ${name}`)
+        const start = entry.start + offset * FLOAT32_BYTES
+        const length = count === undefined ? entry.end - start : count * FLOAT32_BYTES
+        const bytes = await bytesOf(file, dataStart + start, length)
+        return new Float32Array(bytes.buffer, bytes.byteOffset, length / FLOAT32_BYTES)
+      },
+      close: () => file.close(),
+    }
+  } catch (error) {
+    await file.close()
+    throw error
+  }
+}
+
+function parseHeader(bytes: Buffer, dataBytes: number): Pick<SafetensorsFile, 'tensors' | 'metadata'> {
+  let header: unknown
+  try {
+    header = JSON.parse(bytes.toString('utf8'))
+  } catch {
+    throw notSafetensors('its header is not JSON')
+  }
+  if (typeof header !== 'object' || header === null) throw notSafetensors('its header is not an object')
+  const { __metadata__: metadata = {}, ...entries } = header as Record<string, unknown>
+  if (!isTextRecord(metadata)) throw notSafetensors('__metadata__ must map text to text')
+  const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]))
+  let end = 0
+  for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start)) {
+    if (entry.start !== end)
+      throw notSafetensors(`tensor ${JSON.stringify(entry.name)} leaves a gap or overlaps another`)
+    end = entry.end
+  }
+  if (end !== dataBytes)
+    throw notSafetensors(`it holds ${String(dataBytes)} bytes of data, its header says ${String(end)}`)
+  return { tensors, metadata }
+}
+
+function parseEntry(name: string, entry: unknown): TensorEntry {
+  const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>
+  const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+  if (typeof dtype !== 'string' || !Array.isArray(shape) || !shape.every(isCount)) {
+    throw notSafetensors(`tensor ${JSON.stringify(name)} lacks a dtype or a shape`)
+  }
+  if (
+    !Array.isArray(offsets) ||
+    offsets.length !== 2 ||
+    !offsets.every(isCount) ||
+    (offsets[0] ?? 0) > (offsets[1] ?? 0)
+  ) {
+    throw notSafetensors(`tensor ${JSON.stringify(name)} has no valid data_offsets`)
+  }
+  const [start = 0, end = 0] = offsets
+  const size = shape.reduce((product, length) => product * length, FLOAT32_BYTES)
+  if (dtype === 'F32' && end - start !== size) {
+    throw notSafetensors(
+      `tensor ${JSON.stringify(name)} has ${String(end - start)} bytes, its shape needs ${String(size)}`,
+    )
+  }
+  return { name, dtype, shape, start, end }
+}
+
+/** Everything in which a file's tensors differ from those wanted: missing, extra, of another shape or dtype. */
+export function compareTensors(
+  { tensors }: Pick<SafetensorsFile, 'tensors'>,
+  wanted: readonly { readonly name: string; readonly shape: readonly number[] }[],
+): FieldError[] {
+  const names = new Set(wanted.map(({ name }) => name))
+  const at = (name: string): string => `#/weights/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  const errors = wanted.flatMap(({ name, shape }) => {
+    const entry = tensors.get(name)
+    if (entry === undefined)
+      return [{ pointer: at(name), detail: `is missing; [${shape.join(', ')}] float32 is expected` }]
+    if (entry.shape.join() !== shape.join()) {
+      return [
+        {
+          pointer: at(name),
+          detail: `must have shape [${shape.join(', ')}], got [${entry.shape.join(', ')}]`,
+        },
+      ]
+    }
+    return entry.dtype === 'F32' ? [] : [{ pointer: at(name), detail: `must be F32, got ${entry.dtype}` }]
+  })
+  const extra = [...tensors.keys()].filter((name) => !names.has(name))
+  return [
+    ...errors,
+    ...extra.map((name) => ({ pointer: at(name), detail: 'is not a parameter of this network' })),
+  ]
+}
+
+/** The header of a file of float32 tensors, which follow it in this order. Padded with spaces to 8 bytes. */
+export function safetensorsHeader(
+  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  metadata: Readonly<Record<string, string>>,
+): Buffer {
+  const header: Record<string, unknown> = { __metadata__: metadata }
+  let offset = 0
+  for (const { name, shape } of tensors) {
+    const end = offset + shape.reduce((product, length) => product * length, FLOAT32_BYTES)
+    header[name] = { dtype: 'F32', shape, data_offsets: [offset, end] }
+    offset = end
+  }
+  const json = Buffer.from(JSON.stringify(header))
+  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ')
+  json.copy(padded)
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(padded.length))
+  return Buffer.concat([length, padded])
+}
+
+async function bytesOf(file: FileHandle, position: number, length: number): Promise<Buffer> {
+  // A buffer of its own, so that float32 views start aligned.
+  const buffer = Buffer.from(new ArrayBuffer(length))
+  let done = 0
+  while (done < length) {
+    const { bytesRead } = await file.read(buffer, done, length - done, position + done)
+    if (bytesRead === 0) throw notSafetensors('the file ends too early')
+    done += bytesRead
+  }
+  return buffer
+}
+
+function isTextRecord(value: unknown): value is Record<string, string> {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Object.values(value).every((text) => typeof text === 'string')
+  )
+}
+
+function notSafetensors(reason: string) {
+  return fieldError('#/weights', `is not a safetensors file: ${reason}`, 'INVALID_WEIGHTS')
+}
