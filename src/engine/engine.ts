@@ -1,0 +1,63 @@
+import type { Specification } from '../network/specification.ts'
+
+export interface EngineInfo {
+  readonly backend: 'tensorflow'
+  readonly device: 'CPU' | 'GPU'
+  readonly library_version: string
+}
+
+export interface BuildRequest {
+  /** The name the engine keeps the model under; the caller's choice. */
+  readonly id: string
+  readonly specification: Specification
+  /** A safetensors file of checked weights to load; without it they are drawn. */
+  readonly weightsFile?: string
+}
+
+export interface BuildResult {
+  /** SHA-256 over the variables as the session holds them, batch norm folded. */
+  readonly seal: string
+  readonly artifactBytes: number
+  readonly variableBytes: number
+}
+
+/** Images of one model and one dtype, joined: uint8 pixels, or float32 that enters without preprocessing. */
+export interface Batch {
+  readonly id: string
+  readonly count: number
+  readonly values: Uint8Array | Float32Array
+  /** How many top classes to give. */
+  readonly k: number
+  readonly features: boolean
+}
+
+/** Results by row, flat: logits and probabilities [count, classes], top [count, k]. */
+export interface BatchResult {
+  readonly logits: Float32Array
+  readonly probabilities: Float32Array
+  readonly entropy: Float32Array
+  readonly topLogits: Float32Array
+  readonly topClasses: Int32Array
+  readonly features: Float32Array | undefined
+  readonly computeMs: number
+}
+
+/**
+ * Builds and runs networks. One owner: whoever creates an engine closes it.
+ *
+ * Callers guarantee shapes (`values` holds exactly `count` images of the model's input shape): the native session
+ * aborts its process on a wrong rank. A call whose engine died rejects with ENGINE_CRASHED; models built before are then
+ * gone, and `predict` on an unknown model rejects with MODEL_NOT_READY until it is built again.
+ */
+export interface Engine {
+  info(): Promise<EngineInfo>
+  /** Ready and warm when it resolves. Building an id again replaces it. */
+  build(request: BuildRequest): Promise<BuildResult>
+  predict(batch: Batch): Promise<BatchResult>
+  unload(id: string): Promise<void>
+  close(): Promise<void>
+  /** How often the engine died and came back. */
+  readonly restarts: number
+  /** The process that computes, where it is one of its own. */
+  readonly pid: number | undefined
+}

@@ -1,0 +1,44 @@
+import type { Logger } from 'pino'
+import { childEntry, Worker } from '../workers/worker.ts'
+import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from './engine.ts'
+
+export interface EngineMethods {
+  readonly build: { readonly params: BuildRequest; readonly result: BuildResult }
+  readonly predict: { readonly params: Batch; readonly result: BatchResult }
+  readonly unload: { readonly params: string; readonly result: undefined }
+}
+
+/**
+ * What makes this process fast makes eager convolutions wrong: with frozen weights assumed, oneDNN keeps the first
+ * filter of a shape. So it is set for the process that runs sessions only, and that one runs nothing eagerly.
+ */
+const SESSION_ENVIRONMENT = {
+  TF_ONEDNN_ASSUME_FROZEN_WEIGHTS: '1',
+  TF_NUM_INTEROP_THREADS: '1',
+  TF_FORCE_GPU_ALLOW_GROWTH: 'true',
+  TF_CPP_MIN_LOG_LEVEL: '2',
+}
+
+/** The engine in a child process, so that a crash in native code costs a restart and not the service. */
+export function startEngine(logger: Logger, onLost: () => void): Engine {
+  const worker = new Worker<EngineMethods, EngineInfo>({
+    name: 'engine',
+    entry: childEntry('engine/child.js'),
+    env: SESSION_ENVIRONMENT,
+    logger,
+    onLost,
+  })
+  return {
+    info: () => worker.info,
+    build: (request) => worker.call('build', request),
+    predict: (batch) => worker.call('predict', batch),
+    unload: (id) => worker.call('unload', id),
+    close: () => worker.close(),
+    get restarts() {
+      return worker.restarts
+    },
+    get pid() {
+      return worker.pid
+    },
+  }
+}

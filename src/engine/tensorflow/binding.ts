@@ -1,0 +1,34 @@
+import util from 'node:util'
+
+/** The part of tfjs-node's native binding that this service calls. */
+export interface Binding {
+  readonly TF_FLOAT: number
+  readonly TF_INT32: number
+  readonly TF_UINT8: number
+  readonly TF_Version: string
+  createTensor(shape: number[], dtype: number, values: Uint8Array | Int32Array | Float32Array): number
+  deleteTensor(id: number): void
+  tensorDataSync(id: number): Float32Array | Int32Array
+  loadSavedModel(folder: string, tags: string): number
+  deleteSavedModel(session: number): void
+  runSavedModel(session: number, inputs: number[], inputNames: string, outputNames: string): { id: number }[]
+}
+
+export interface Backend {
+  readonly binding: Binding
+  readonly device: 'GPU' | 'CPU'
+  readonly libraryVersion: string
+}
+
+/** Loads libtensorflow through tfjs-node-gpu. Takes most of a second and some 370 MB; once per process. */
+export async function openBackend(): Promise<Backend> {
+  // tfjs-node 4.22 calls this function, which Node 23 removed.
+  const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean }
+  legacy.isNullOrUndefined ??= (value) => value === null || value === undefined
+  const tf = await import('@tensorflow/tfjs-node-gpu')
+  const { binding, isUsingGpuDevice } = tf.backend() as unknown as {
+    binding: Binding
+    isUsingGpuDevice: boolean
+  }
+  return { binding, device: isUsingGpuDevice ? 'GPU' : 'CPU', libraryVersion: binding.TF_Version }
+}

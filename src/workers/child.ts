@@ -1,0 +1,32 @@
+import { toPlainError, type Answer, type Call, type Methods } from './messages.ts'
+
+export type Handlers<M extends Methods<M>> = {
+  readonly [K in keyof M]: (params: M[K]['params']) => M[K]['result'] | Promise<M[K]['result']>
+}
+
+/**
+ * The child half: answers calls until the parent goes away. Stopping is the parent's decision, so signals to the whole
+ * process group are left to it; without a parent the child has nothing to live for.
+ */
+export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: unknown): void {
+  const send = (answer: Answer): void => {
+    // A parent that has just gone wants no answer; the disconnect below ends this process.
+    process.send?.(answer, undefined, undefined, () => undefined)
+  }
+  if (!process.connected) process.exit(0)
+  process.on('SIGTERM', () => undefined)
+  process.on('SIGINT', () => undefined)
+  process.on('disconnect', () => process.exit(0))
+  process.on('message', (call: Call) => {
+    const handler = handlers[call.method as keyof M] as ((params: unknown) => unknown) | undefined
+    void (async () => {
+      try {
+        if (handler === undefined) throw new TypeError(`no method ${call.method}`)
+        send({ kind: 'result', id: call.id, result: await handler(call.params) })
+      } catch (error) {
+        send({ kind: 'error', id: call.id, error: toPlainError(error) })
+      }
+    })()
+  })
+  send({ kind: 'ready', info })
+}

@@ -1,0 +1,36 @@
+import { ServiceError, type ErrorCode, type FieldError } from '../errors.ts'
+
+/** What a child process offers: method name -> what it takes and gives. Values travel by structured clone. */
+export type Methods<M> = Record<keyof M, { readonly params: unknown; readonly result: unknown }>
+
+export interface Call {
+  readonly id: number
+  readonly method: string
+  readonly params: unknown
+}
+
+/** `ready` is said once, first; then every call is answered by its id, in any order. */
+export type Answer =
+  | { readonly kind: 'ready'; readonly info: unknown }
+  | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
+
+/** An error as it crosses the boundary. An error without a code is a fault of ours and becomes INTERNAL. */
+export interface PlainError {
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly errors: readonly FieldError[]
+}
+
+export function toPlainError(error: unknown): PlainError {
+  if (error instanceof ServiceError) return { code: error.code, detail: error.message, errors: error.errors }
+  return {
+    code: 'INTERNAL',
+    detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
+    errors: [],
+  }
+}
+
+export function fromPlainError({ code, detail, errors }: PlainError): ServiceError {
+  return new ServiceError(code, detail, { errors })
+}
