@@ -1,0 +1,59 @@
+import type { Initializer } from '../initializers/initializer.ts'
+import type { SeedVector } from '../initializers/seeds.ts'
+import type { Specification } from '../network/specification.ts'
+import type { RecordOptions, TensorStatistics } from '../statistics/record.ts'
+
+/** A network's weights: drawn from the specification, or in a safetensors file. */
+export interface WeightsSource {
+  readonly specification: Specification
+  readonly weightsFile?: string
+}
+
+export interface ParameterStatistics extends TensorStatistics {
+  readonly name: string
+  readonly tensor_name: string
+}
+
+export interface StatisticsTotals {
+  readonly count: number
+  readonly size: number
+  readonly l2_norm: number
+  readonly zeros: number
+  /** Over the bytes of all measured parameters in order. */
+  readonly sha256: string
+  readonly smallest_p_holm: number | null
+  readonly flagged: readonly string[]
+}
+
+export interface ModelStatistics {
+  readonly parameters: readonly ParameterStatistics[]
+  readonly totals: StatisticsTotals
+}
+
+export interface TensorDraw {
+  readonly initializer: Initializer
+  readonly shape: readonly number[]
+  readonly seed: SeedVector
+}
+
+/**
+ * Everything about weights that is not prediction, in a process of its own that never disturbs the engine: parameters
+ * are pure functions, so they are drawn anew, tensor by tensor and in slices. One job runs at a time, in order of asking.
+ */
+export interface Analysis {
+  /** Resolves once the process answers. */
+  ready(): Promise<void>
+  /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
+  digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
+  /** Statistics of the trainable parameters whose names match the glob; all of them without one. */
+  statistics(
+    weights: WeightsSource,
+    options: RecordOptions & { readonly match?: string },
+  ): Promise<ModelStatistics>
+  /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
+  read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
+  tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>
+  /** The values of one tensor. The caller limits its size. */
+  sample(draw: TensorDraw): Promise<Float32Array>
+  close(): Promise<void>
+}

@@ -1,0 +1,74 @@
+import { createHash } from 'node:crypto'
+import { constants, setPriority } from 'node:os'
+import { openBackend } from '../engine/tensorflow/binding.ts'
+import { ServiceError } from '../errors.ts'
+import { lawOf } from '../initializers/catalogue.ts'
+import { ownSeed } from '../initializers/initializer.ts'
+import { sizeOf } from '../initializers/fans.ts'
+import { measure } from '../statistics/record.ts'
+import { answerCalls, type Handlers } from '../workers/child.ts'
+import type { TensorDraw } from './analysis.ts'
+import type { AnalysisMethods } from './process.ts'
+import { Sampler } from './sampler.ts'
+import { measureWeights } from './statistics.ts'
+import { withWeights } from './weights.ts'
+
+// Whoever predicts goes first.
+setPriority(constants.priority.PRIORITY_LOW)
+const sampler = await Sampler.open(await openBackend())
+
+/** One job at a time, in order of asking: memory stays that of one tensor. */
+let last: Promise<unknown> = Promise.resolve()
+function inTurn<P, R>(job: (params: P) => Promise<R>): (params: P) => Promise<R> {
+  return (params) => {
+    const result = last.then(() => job(params))
+    last = result.catch(() => undefined)
+    return result
+  }
+}
+
+const handlers: Handlers<AnalysisMethods> = {
+  digest: inTurn(({ buffers, ...weights }) =>
+    withWeights(sampler, weights, async (tensors) => {
+      const hash = createHash('sha256')
+      for (const tensor of tensors) {
+        if (!tensor.trainable && !buffers) continue
+        for await (const values of tensor.slices()) {
+          hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
+        }
+      }
+      return hash.digest('hex')
+    }),
+  ),
+  statistics: inTurn(({ options, ...weights }) =>
+    withWeights(sampler, weights, (tensors) => measureWeights(tensors, options)),
+  ),
+  read: inTurn(({ name, offset, count, ...weights }) =>
+    withWeights(sampler, weights, (tensors) => {
+      const tensor = tensors.find((candidate) => candidate.name === name)
+      if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
+      return tensor.read(offset, count)
+    }),
+  ),
+  tensorStatistics: inTurn(({ options, ...draw }) => {
+    const { law, seed } = resolved(draw)
+    const config =
+      'seed' in draw.initializer.config ? { ...draw.initializer.config, seed } : draw.initializer.config
+    const origin = { law, initializer: { ...draw.initializer, config } }
+    return measure(
+      { shape: draw.shape, slices: () => sampler.slices(law, draw.shape, seed) },
+      origin,
+      options,
+    )
+  }),
+  sample: inTurn(async (draw) => {
+    const { law, seed } = resolved(draw)
+    return sampler.read(law, draw.shape, seed, 0, sizeOf(draw.shape))
+  }),
+}
+
+function resolved({ initializer, shape, seed }: TensorDraw) {
+  return { law: lawOf(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
+}
+
+answerCalls<AnalysisMethods>(handlers, null)

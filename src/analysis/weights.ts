@@ -1,0 +1,84 @@
+import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
+import { sizeOf } from '../initializers/fans.ts'
+import type { Law } from '../initializers/law.ts'
+import type { SeedVector } from '../initializers/seeds.ts'
+import { INITIAL_MOMENTS, isBuffer, recordedInitializer } from '../network/parameters.ts'
+import { planSpecification } from '../network/plan.ts'
+import type { Parameter } from '../network/shapes.ts'
+import type { Origin, TensorSource } from '../statistics/record.ts'
+import type { WeightsSource } from './analysis.ts'
+import { SLICE, type Sampler } from './sampler.ts'
+
+/** A stored tensor of a network: where its values come from, and the values. */
+export interface WeightTensor extends TensorSource, Origin {
+  readonly name: string
+  readonly trainable: boolean
+  read(offset: number, count: number): Promise<Float32Array>
+}
+
+/** A network's stored tensors in creation order, for as long as `use` runs. */
+export async function withWeights<R>(
+  sampler: Sampler,
+  { specification, weightsFile }: WeightsSource,
+  use: (tensors: readonly WeightTensor[]) => Promise<R>,
+): Promise<R> {
+  const plan = planSpecification(specification)
+  if (weightsFile === undefined) {
+    const initialized = new Map(plan.initialized.map((parameter) => [parameter.name, parameter]))
+    return use(
+      plan.parameters.map((parameter) => {
+        const known = initialized.get(parameter.name)
+        if (known)
+          return drawnTensor(sampler, parameter, { ...known, initializer: recordedInitializer(known) })
+        const value = INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS]
+        return drawnTensor(sampler, parameter, {
+          law: { kind: 'constant', value },
+          seed: [0, 0],
+          initializer: null,
+        })
+      }),
+    )
+  }
+  const file = await openSafetensors(weightsFile)
+  try {
+    return await use(plan.parameters.map((parameter) => storedTensor(file, parameter)))
+  } finally {
+    await file.close()
+  }
+}
+
+type Drawn = { readonly law: Law; readonly seed: SeedVector } & Pick<Origin, 'initializer'>
+
+function drawnTensor(
+  sampler: Sampler,
+  parameter: Parameter,
+  { law, seed, initializer }: Drawn,
+): WeightTensor {
+  const { name, shape } = parameter
+  return {
+    name,
+    shape,
+    law,
+    initializer,
+    trainable: !isBuffer(parameter),
+    slices: () => sampler.slices(law, shape, seed),
+    read: (offset, count) => sampler.read(law, shape, seed, offset, count),
+  }
+}
+
+function storedTensor(file: SafetensorsFile, parameter: Parameter): WeightTensor {
+  const { name, shape } = parameter
+  const size = sizeOf(shape)
+  return {
+    name,
+    shape,
+    law: null,
+    initializer: null,
+    trainable: !isBuffer(parameter),
+    slices: async function* () {
+      for (let offset = 0; offset < size; offset += SLICE)
+        yield await file.read(name, offset, Math.min(SLICE, size - offset))
+    },
+    read: (offset, count) => file.read(name, offset, count),
+  }
+}
