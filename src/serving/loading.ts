@@ -1,0 +1,75 @@
+import type { Readable } from 'node:stream'
+import type { Analysis } from '../analysis/analysis.ts'
+import { fieldError, fieldErrors } from '../errors.ts'
+import { compareTensors, openSafetensors } from '../formats/safetensors.ts'
+import { identify } from '../network/identity.ts'
+import { planRequest, type Plan } from '../network/plan.ts'
+import { SpecificationRequest } from '../network/specification.ts'
+import { parser } from '../validation.ts'
+import type { StagedWeights, Store } from './store.ts'
+
+/** Keys of a weights file's `__metadata__`. */
+export const METADATA = {
+  specification: 'resinit.spec',
+  id: 'resinit.id',
+  weights: 'resinit.weights_sha256',
+} as const
+
+export interface LoadedWeights {
+  readonly plan: Plan
+  /** Of the specification with these very weights. */
+  readonly id: string
+  readonly weights: StagedWeights
+}
+
+const parseSpecification = parser(SpecificationRequest)
+
+/**
+ * Takes in an uploaded safetensors file: staged on disk, checked against the network tensor by tensor, identified.
+ * Without a request the file's own metadata says what network it is. Whoever called keeps or discards the weights.
+ */
+export async function loadWeights(
+  source: Readable,
+  request: SpecificationRequest | undefined,
+  {
+    store,
+    analysis,
+    maxParameters,
+  }: { readonly store: Store; readonly analysis: Analysis; readonly maxParameters: number },
+): Promise<LoadedWeights> {
+  const weights = await store.stage(source)
+  try {
+    const file = await openSafetensors(weights.path)
+    try {
+      const plan = planRequest(request ?? requestOf(file.metadata), maxParameters)
+      const errors = compareTensors(file, plan.parameters)
+      if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
+      const { specification } = plan
+      const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
+      return { plan, id: identify(specification, digest), weights }
+    } finally {
+      await file.close()
+    }
+  } catch (error) {
+    await weights.discard()
+    throw error
+  }
+}
+
+function requestOf(metadata: Readonly<Record<string, string>>): SpecificationRequest {
+  const text = metadata[METADATA.specification]
+  if (text === undefined) {
+    throw fieldError(
+      '#/spec',
+      'is required: send a part "spec" before "weights", or a file written by this service',
+      'INVALID_WEIGHTS',
+    )
+  }
+  let given: unknown
+  try {
+    given = JSON.parse(text)
+  } catch {
+    throw fieldError(`#/weights/__metadata__/${METADATA.specification}`, 'is not JSON', 'INVALID_WEIGHTS')
+  }
+  return parseSpecification(given, `#/weights/__metadata__/${METADATA.specification}`)
+}
