@@ -1,0 +1,147 @@
+import accepts from '@fastify/accepts'
+import multipart from '@fastify/multipart'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import { randomUUID } from 'node:crypto'
+import { fieldErrors, ServiceError } from '../errors.ts'
+import { checker } from '../validation.ts'
+import { VERSION } from '../version.ts'
+import { demandKey } from './access.ts'
+import { answerError, handleErrors } from './error-handler.ts'
+import { withSharedSchemas } from './openapi.ts'
+import { architectureRoutes } from './routes/architectures.ts'
+import { healthRoutes } from './routes/health.ts'
+import { initializerRoutes } from './routes/initializers.ts'
+import { modelRoutes } from './routes/models.ts'
+import { predictRoutes } from './routes/predict.ts'
+import { statisticsRoutes } from './routes/statistics.ts'
+import { weightsRoutes } from './routes/weights.ts'
+import { toJson } from './schemas/common.ts'
+import type { Services } from './services.ts'
+
+const REQUEST_ID = /^[\w.:-]{1,128}$/
+
+/** The HTTP side of the service: parsing, checking, answering. It listens to nothing; `main.ts` does. */
+export async function buildApp(services: Services): Promise<FastifyInstance> {
+  const loggerInstance: FastifyBaseLogger = services.logger
+  const app: FastifyInstance = Fastify({
+    loggerInstance,
+    logController: new LogController({ disableRequestLogging: true }),
+    bodyLimit: services.config.MAX_BODY_BYTES,
+    // Both answer in a form of their own otherwise, and not as a problem.
+    return503OnClosing: false,
+    frameworkErrors: answerError,
+    genReqId: ({ headers }) => {
+      const given = headers['x-request-id']
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()
+    },
+  })
+
+  checkBySchema(app)
+  handleErrors(app)
+  announceRequests(app)
+  refuseWhenClosing(app)
+  if (services.key !== undefined) demandKey(app, services.key)
+  // Images and arrays arrive under many types; their routes look at the bytes.
+  app.removeContentTypeParser('text/plain')
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
+    done(null, body)
+  })
+  await app.register(accepts)
+  await app.register(multipart)
+  demandJson(app)
+  await document(app)
+
+  for (const routes of [
+    healthRoutes,
+    initializerRoutes,
+    architectureRoutes,
+    modelRoutes,
+    weightsRoutes,
+    predictRoutes,
+    statisticsRoutes,
+  ]) {
+    await app.register(routes(services))
+  }
+  return app
+}
+
+/** Bodies are checked as they are; scalars of queries and paths are parsed from text. Answers are plain JSON. */
+function checkBySchema(app: FastifyInstance): void {
+  app.setValidatorCompiler(({ schema, httpPart }) => {
+    const check = checker(schema, httpPart === 'body' ? 'json' : 'text')
+    return (data: unknown) => {
+      const errors = check(data)
+      return errors.length > 0 ? { error: fieldErrors(errors) } : { value: data }
+    }
+  })
+  app.setSerializerCompiler(() => toJson)
+}
+
+/** Connections that are kept alive can still ask while the service closes. */
+function refuseWhenClosing(app: FastifyInstance): void {
+  let closing = false
+  app.addHook('preClose', (done) => {
+    closing = true
+    done()
+  })
+  app.addHook('onRequest', (_request, _reply, done) => {
+    done(closing ? new ServiceError('SHUTTING_DOWN', 'the service is shutting down') : undefined)
+  })
+}
+
+/** A route that reads JSON gets JSON: a body of another type, or none, never reaches its schema or its handler. */
+function demandJson(app: FastifyInstance): void {
+  app.addHook('preValidation', (request, _reply, done) => {
+    const schema = request.routeOptions.schema?.body as { readonly content?: object } | undefined
+    const types = schema?.content ? Object.keys(schema.content) : ['application/json']
+    const readsBytes = types.some((type) => !['application/json', 'multipart/form-data'].includes(type))
+    const readsForm = request.isMultipart() && types.includes('multipart/form-data')
+    if (schema === undefined || readsBytes || readsForm) done()
+    else if (request.isMultipart() || Buffer.isBuffer(request.body))
+      done(new ServiceError('UNSUPPORTED_MEDIA_TYPE', `send the body as Content-Type: ${types.join(' or ')}`))
+    else if (request.body === undefined || request.body === null)
+      done(new ServiceError('MALFORMED_REQUEST', `the body is empty; send ${types.join(' or ')}`))
+    else done()
+  })
+}
+
+/** Every answer carries its request's id, and every request leaves one line in the log: no body, no header, no query. */
+function announceRequests(app: FastifyInstance): void {
+  app.addHook('onRequest', (request, reply, done) => {
+    void reply.header('x-request-id', request.id)
+    done()
+  })
+  app.addHook('onResponse', (request, reply, done) => {
+    const { method, url } = request
+    request.log.info(
+      { method, path: url.split('?', 1)[0], status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      'request',
+    )
+    done()
+  })
+}
+
+async function document(app: FastifyInstance): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'resinit',
+        version: VERSION,
+        description:
+          'Residual networks from a specification and a seed: built, served, and held against theory.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'catalogue', description: 'Initializers and architectures' },
+        { name: 'models', description: 'Plans, models, weights, statistics' },
+        { name: 'prediction', description: 'Images in, classes out' },
+        { name: 'operation', description: 'Probes' },
+      ],
+    },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+  app.get('/openapi.json', { schema: { hide: true } }, () => withSharedSchemas(app.swagger()))
+}

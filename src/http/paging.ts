@@ -1,0 +1,30 @@
+import { fieldError } from '../errors.ts'
+
+/** A page of a list: `cursor` is where the next one starts. */
+export function pageOf<T>(
+  items: readonly T[],
+  { limit = 100, cursor }: { readonly limit?: number; readonly cursor?: string },
+): { items: T[]; next_cursor: string | null } {
+  const start = cursor === undefined ? 0 : Number(cursor)
+  if (!Number.isSafeInteger(start) || start < 0)
+    throw fieldError('#/cursor', 'is not a cursor; use next_cursor of the page before')
+  const end = start + limit
+  return { items: items.slice(start, end), next_cursor: end < items.length ? String(end) : null }
+}
+
+/** Words of a comma-separated query field, each of which must be known. */
+export function listOf<W extends string>(
+  text: string | undefined,
+  known: readonly W[],
+  pointer: string,
+): Set<W> {
+  const words = (text ?? '')
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
+  for (const word of words) {
+    if (!known.includes(word as W))
+      throw fieldError(pointer, `knows ${known.join(', ')}; got ${JSON.stringify(word)}`)
+  }
+  return new Set(words as W[])
+}

@@ -1,0 +1,44 @@
+import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
+import type { Static } from 'typebox'
+import { fieldError } from '../../errors.ts'
+import { listOf } from '../paging.ts'
+import { problems } from '../schemas/common.ts'
+import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
+import type { Services } from '../services.ts'
+
+/** A model's parameters, each measured and held against what its initializer promises. */
+export function statisticsRoutes({ registry, analysis }: Services): FastifyPluginCallbackTypebox {
+  return (app, _options, done) => {
+    app.get(
+      '/v1/models/:model/statistics',
+      {
+        schema: {
+          tags: ['models'],
+          summary: 'Statistics of the trainable parameters, held against theory',
+          params: ModelReference,
+          querystring: StatisticsQuery,
+          response: { 200: ModelStatistics, ...problems },
+        },
+      },
+      async ({ params, query }) => {
+        const model = registry.find(params.model)
+        const include = listOf(query.include, ['histogram', 'quantiles'], '#/include')
+        const { id, weights } = model.record
+        const statistics = await analysis.statistics(registry.weightsOf(model), {
+          histogram: include.has('histogram'),
+          quantiles: include.has('quantiles'),
+          bins: query.bins ?? 64,
+          ...(query.parameters === undefined ? {} : { match: query.parameters }),
+        })
+        if (statistics.parameters.length === 0) {
+          throw fieldError(
+            '#/parameters',
+            `${JSON.stringify(query.parameters)} matches no trainable parameter`,
+          )
+        }
+        return { model: id, weights, ...statistics } as Static<typeof ModelStatistics>
+      },
+    )
+    done()
+  }
+}

@@ -1,0 +1,128 @@
+import Type from 'typebox'
+import { CompleteInitializer, Specification, specificationFields } from '../../network/specification.ts'
+import { NextCursor, NullableNum, Num, optional } from './common.ts'
+import { ParameterRecord } from './initializers.ts'
+
+const closed = { additionalProperties: false }
+const nullable = (type: ReturnType<typeof Type.String> | ReturnType<typeof Type.Integer>) =>
+  Type.Union([type, Type.Null()])
+
+export const ModelReference = Type.Object({
+  model: Type.String({ description: 'A name, an id, or a unique id prefix of 12 or more' }),
+})
+export const ModelName = Type.Object({ name: Type.String() })
+
+const Name = Type.String({ description: 'Letters, digits, ".", "_", "-"; moves here if it is taken' })
+
+export const CreateRequest = Type.Object(
+  { ...specificationFields, name: optional(Name) },
+  { ...closed, title: 'CreateRequest' },
+)
+/** A specification for the name, or the id of a model that is there. */
+export const NameRequest = Type.Object(
+  { ...Type.Partial(Type.Object(specificationFields)).properties, id: optional(Type.String()) },
+  { ...closed, title: 'NameRequest' },
+)
+
+export const Model = Type.Object(
+  {
+    id: Type.String({
+      description: 'SHA-256 of the canonical specification (and the digest of loaded weights)',
+    }),
+    names: Type.Array(Type.String()),
+    state: Type.Enum(['building', 'ready', 'unloaded', 'failed']),
+    last_error: Type.Union([Type.Object({ code: Type.String(), detail: Type.String() }), Type.Null()]),
+    spec: Specification,
+    weights: Type.Enum(['initialized', 'loaded']),
+    seal: nullable(Type.String()),
+    weights_sha256: nullable(Type.String()),
+    parameter_count: Type.Integer(),
+    multiply_adds: Type.Integer(),
+    size_bytes: Type.Integer(),
+    artifact_bytes: nullable(Type.Integer()),
+    created_at: Type.String(),
+    build_ms: nullable(Type.Integer()),
+    engine: Type.Object({ backend: Type.String(), device: Type.String(), library_version: Type.String() }),
+    model_version_status: Type.Array(
+      Type.Object({
+        version: Type.String(),
+        state: Type.String(),
+        status: Type.Object({ error_code: Type.String(), error_message: Type.String() }),
+      }),
+    ),
+    advice: Type.Array(Type.String()),
+  },
+  { title: 'Model' },
+)
+export const ModelList = Type.Object({ models: Type.Array(Model), next_cursor: NextCursor })
+
+export const Plan = Type.Object(
+  {
+    id: Type.String(),
+    spec: Specification,
+    layers: Type.Array(
+      Type.Object({
+        name: Type.String(),
+        op: Type.String(),
+        output_shape: Type.Array(Type.Integer()),
+        parameters: Type.Array(
+          Type.Object({
+            name: Type.String(),
+            shape: Type.Array(Type.Integer()),
+            initializer: Type.Union([CompleteInitializer, Type.Null()]),
+          }),
+        ),
+        multiply_adds: Type.Integer(),
+      }),
+    ),
+    totals: Type.Object({ parameters: Type.Integer(), multiply_adds: Type.Integer(), bytes: Type.Integer() }),
+    advice: Type.Array(Type.String()),
+  },
+  { title: 'Plan' },
+)
+
+export const ArchitectureList = Type.Object({
+  architectures: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      summary: Type.String(),
+      spec: Specification,
+      input_shape: Type.Array(Type.Integer()),
+      parameters: Type.Integer(),
+      multiply_adds: Type.Integer(),
+    }),
+  ),
+  next_cursor: NextCursor,
+})
+
+export const StatisticsQuery = Type.Object(
+  {
+    parameters: optional(Type.String({ maxLength: 256, description: 'Glob of parameter names' })),
+    include: optional(Type.String({ description: 'histogram, quantiles; separated by commas' })),
+    bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
+  },
+  closed,
+)
+
+export const ModelStatistics = Type.Object(
+  {
+    model: Type.String(),
+    weights: Type.Enum(['initialized', 'loaded']),
+    parameters: Type.Array(ParameterRecord),
+    totals: Type.Object({
+      count: Type.Integer(),
+      size: Type.Integer(),
+      l2_norm: Num,
+      zeros: Type.Integer(),
+      sha256: Type.String(),
+      smallest_p_holm: NullableNum,
+      flagged: Type.Array(Type.String()),
+    }),
+  },
+  { title: 'ModelStatistics' },
+)
+
+export const WeightsQuery = Type.Object(
+  { parameters: optional(Type.String({ maxLength: 256, description: 'Glob of parameter names' })) },
+  closed,
+)

@@ -1,0 +1,80 @@
+import type { FastifyInstance } from 'fastify'
+import { pino, type Logger } from 'pino'
+import { startAnalysis } from './analysis/process.ts'
+import type { Config } from './config.ts'
+import { startEngine } from './engine/process.ts'
+import type { Engine } from './engine/engine.ts'
+import { requiredKey } from './http/access.ts'
+import { buildApp } from './http/app.ts'
+import { Batcher } from './serving/batcher.ts'
+import { Registry } from './serving/registry.ts'
+import { Store } from './serving/store.ts'
+
+export interface Service {
+  readonly app: FastifyInstance
+  readonly logger: Logger
+  readonly engine: Engine
+  /** The key callers must send; undefined where anyone may call. */
+  readonly key: string | undefined
+  /** Resolves when the engine and the analysis have answered; rejects with a sentence where they cannot. */
+  started(): Promise<void>
+  /** From here on /readyz says no; everything else is still served. */
+  drain(): void
+  close(): Promise<void>
+}
+
+/** Puts the parts together: the only place that knows them all. Nothing listens yet. Whoever builds it closes it. */
+export async function buildService(config: Config): Promise<Service> {
+  const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
+  const store = await Store.open(config.DATA_DIR)
+  let reason: string | undefined = 'the engine is starting'
+
+  const engine = startEngine(logger, () => {
+    registry.engineLost()
+  })
+  const analysis = startAnalysis(logger)
+  const registry = new Registry({
+    engine,
+    analysis,
+    store,
+    memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
+    logger,
+  })
+  const batcher = new Batcher({
+    engine,
+    maxBatchSize: config.MAX_BATCH_SIZE,
+    maxQueue: config.MAX_QUEUE,
+    ensureReady: (id) => registry.ensureReady(registry.find(id)),
+  })
+  const key = requiredKey(config)
+  const app = await buildApp({
+    config,
+    logger,
+    engine,
+    analysis,
+    store,
+    registry,
+    batcher,
+    key,
+    notReady: () => reason,
+  })
+
+  return {
+    app,
+    logger,
+    engine,
+    key,
+    started: async () => {
+      await Promise.all([engine.info(), analysis.ready(), registry.load()])
+      reason = undefined
+    },
+    drain: () => {
+      reason = 'the service is shutting down'
+    },
+    close: async () => {
+      await app.close()
+      await registry.settled()
+      await Promise.all([engine.close(), analysis.close()])
+    },
+  }
+}
