@@ -1,0 +1,257 @@
+"""The network of a specification as a Keras 3 functional model, with the weights Keras draws for it.
+
+Nothing here is shared with src/: equal digests and logits are evidence, not a tautology.
+"""
+
+import hashlib
+import inspect
+import os
+import re
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+import keras
+import numpy as np
+
+from architectures import PREPROCESSING, resolve
+
+ALIASES = {
+    "kaiming_normal": "HeNormal",
+    "kaiming_uniform": "HeUniform",
+    "xavier_normal": "GlorotNormal",
+    "xavier_uniform": "GlorotUniform",
+}
+
+
+def initializer(identifier, seed=None):
+    """A Keras initializer from our words; `seed` is an int, a vector [n, k] or a SeedGenerator."""
+    if isinstance(identifier, str):
+        identifier = {"class_name": identifier}
+    name, config = identifier["class_name"], dict(identifier.get("config") or {})
+    if name == "xavier_initializer":
+        name = "GlorotUniform" if config.pop("uniform", True) else "GlorotNormal"
+    name = ALIASES.get(name, name.removesuffix("_initializer"))
+    # A seed in the configuration is the user's own and wins over the layer's.
+    seed = config.pop("seed", seed)
+    if isinstance(seed, list):
+        seed = seed_generator(*seed)
+    cls = getattr(keras.initializers, name)
+    if "seed" in inspect.signature(cls).parameters:
+        config["seed"] = seed
+    return cls(**config)
+
+
+def seed_generator(seed, draws=0):
+    """A SeedGenerator that has been drawn from `draws` times."""
+    generator = keras.random.SeedGenerator(seed)
+    generator.state.assign([seed, draws])
+    return generator
+
+
+def float32_bytes(value):
+    return np.ascontiguousarray(value, dtype="<f4").tobytes()
+
+
+def image(shape, seed=0):
+    """uint8 pixels that any language makes again: pixel i is (i * 7919 + seed) mod 251."""
+    pixels = np.arange(np.prod(shape), dtype=np.int64) * 7919 + seed
+    return (pixels % 251).astype(np.uint8).reshape(shape)
+
+
+def preprocess(pixels, preprocessing):
+    if isinstance(preprocessing, str):
+        preprocessing = PREPROCESSING[preprocessing]
+    fields = {**PREPROCESSING["none"], **preprocessing}
+    if fields["channel_order"] == "bgr":
+        pixels = pixels[..., ::-1]
+    # In double precision and rounded once, so that the twin favours no order of operations.
+    values = pixels.astype(np.float64) * fields["scale"]
+    return ((values - np.asarray(fields["mean"])) / np.asarray(fields["std"])).astype(np.float32)
+
+
+def glob_expression(glob):
+    """`*` within a segment, `**` across any number of them, none included."""
+    expression = ""
+    for token in re.split(r"(\*\*/|/\*\*$|\*\*|\*)", glob):
+        expression += {
+            "**/": "(?:.*/)?",
+            "/**": "(?:/.*)?",
+            "**": ".*",
+            "*": "[^/]*",
+        }.get(token, re.escape(token))
+    return re.compile(expression)
+
+
+class ResidualNetwork:
+    """`model` maps preprocessed images to logits; `parameters` are its variables by our names."""
+
+    def __init__(self, body):
+        self.spec = resolve(body)
+        self.architecture = self.spec["architecture"]
+        self.parameters = {}
+        inputs = keras.Input(self.architecture["input_shape"])
+        self.model = keras.Model(inputs, self._head(self._stages(self._stem(inputs))))
+        self._initialize()
+
+    # Parameters are registered where layers are made, so their order is that of the layers.
+
+    def _convolution(self, x, name, filters, size, strides, padding):
+        if padding == "symmetric":
+            padding = "valid"
+            if size > 1:
+                x = keras.layers.ZeroPadding2D((size - 1) // 2)(x)
+        use_bias = self.architecture["use_bias"]
+        layer = keras.layers.Conv2D(
+            filters, size, strides, padding, use_bias=use_bias, kernel_initializer="zeros"
+        )
+        x = layer(x)
+        self.parameters[f"{name}/kernel"] = layer.kernel
+        if use_bias:
+            self.parameters[f"{name}/bias"] = layer.bias
+        return x
+
+    def _norm(self, x, name):
+        norm = self.architecture["norm"]
+        if norm["type"] == "none":
+            return x
+        layer = keras.layers.BatchNormalization(epsilon=norm["epsilon"])
+        x = layer(x)
+        self.parameters[f"{name}/gamma"] = layer.gamma
+        self.parameters[f"{name}/beta"] = layer.beta
+        return x
+
+    def _activation(self, x):
+        return keras.layers.Activation(self.architecture["activation"])(x)
+
+    def _pool(self, x, pool):
+        padding = pool["padding"]
+        if padding == "symmetric":
+            padding = "valid"
+            x = keras.layers.ZeroPadding2D((pool["size"] - 1) // 2)(x)
+        layer = {"max": keras.layers.MaxPooling2D, "average": keras.layers.AveragePooling2D}
+        return layer[pool["type"]](pool["size"], pool["strides"], padding)(x)
+
+    def _stem(self, x):
+        stem = self.architecture["stem"]
+        x = self._convolution(
+            x, "stem/conv", stem["filters"], stem["kernel_size"], stem["strides"], stem["padding"]
+        )
+        if self.architecture["version"] != "v2":
+            x = self._activation(self._norm(x, "stem/norm"))
+        return self._pool(x, stem["pool"]) if stem["pool"] else x
+
+    def _stages(self, x):
+        shortcuts = self.architecture["shortcut"]
+        for number, stage in enumerate(self.architecture["stages"], start=1):
+            shortcut = shortcuts[number - 1] if isinstance(shortcuts, list) else shortcuts
+            for block in range(1, stage["blocks"] + 1):
+                strides = stage["strides"] if block == 1 else 1
+                x = self._block(
+                    x, f"stage{number}/block{block}", stage["filters"], strides, shortcut
+                )
+        return x
+
+    def _branch_layers(self, filters, strides):
+        """(filters, kernel size, strides) of the branch's convolutions."""
+        size = self.architecture["kernel_size"]
+        if self.architecture["block"] == "basic":
+            return [(filters, size, strides), (filters, size, 1)]
+        in_first = self.architecture["version"] == "v1"
+        return [
+            (filters, 1, strides if in_first else 1),
+            (filters, size, 1 if in_first else strides),
+            (filters * self.architecture["expansion"], 1, 1),
+        ]
+
+    def _block(self, x, name, filters, strides, shortcut):
+        pre_activation = self.architecture["version"] == "v2"
+        padding = self.architecture["padding"]
+        layers = self._branch_layers(filters, strides)
+        outputs = layers[-1][0]
+        changes = strides != 1 or x.shape[-1] != outputs
+        projected = shortcut == "always" or (shortcut == "projection" and changes)
+
+        trunk = branch = x
+        for number, (width, size, step) in enumerate(layers, start=1):
+            if pre_activation:
+                branch = self._activation(self._norm(branch, f"{name}/norm{number}"))
+                if number == 1 and projected:
+                    trunk = branch
+            branch = self._convolution(branch, f"{name}/conv{number}", width, size, step, padding)
+            if not pre_activation:
+                branch = self._norm(branch, f"{name}/norm{number}")
+                if number < len(layers):
+                    branch = self._activation(branch)
+        if projected:
+            trunk = self._convolution(trunk, f"{name}/shortcut/conv", outputs, 1, strides, padding)
+            if not pre_activation:
+                trunk = self._norm(trunk, f"{name}/shortcut/norm")
+        # Keras would broadcast a shape it should refuse.
+        if trunk.shape != branch.shape:
+            raise ValueError(f"{name}: {trunk.shape} and {branch.shape} cannot be added")
+        x = keras.layers.Add()([trunk, branch])
+        return x if pre_activation else self._activation(x)
+
+    def _head(self, x):
+        head = self.architecture["head"]
+        if self.architecture["version"] == "v2":
+            x = self._activation(self._norm(x, "head/norm"))
+        if head["pool"] == "global_average":
+            x = keras.layers.GlobalAveragePooling2D()(x)
+        else:
+            x = keras.layers.Flatten()(self._pool(x, head["pool"]))
+        layer = keras.layers.Dense(head["units"], kernel_initializer="zeros")
+        x = layer(x)
+        self.parameters["head/dense/kernel"] = layer.kernel
+        self.parameters["head/dense/bias"] = layer.bias
+        return x
+
+    def _identifier(self, name):
+        initializers = self.spec["initializers"]
+        layer, role = name.rsplit("/", 1)
+        identifier = initializers[role]
+        place = {"stem/conv": "stem", "head/dense": "dense"}.get(layer)
+        if layer.endswith("shortcut/conv"):
+            place = "shortcut"
+        identifier = initializers.get(f"{place}_{role}", identifier)
+        for override in initializers.get("overrides", []):
+            if glob_expression(override["match"]).fullmatch(name):
+                identifier = override["initializer"]
+        return identifier
+
+    def _initialize(self):
+        """One shared generator: kernels first, in order, then whatever else draws."""
+        generator = keras.random.SeedGenerator(self.spec["seed"])
+        kernels = [name for name in self.parameters if name.endswith("/kernel")]
+        others = [name for name in self.parameters if not name.endswith("/kernel")]
+        for name in kernels + others:
+            before = int(generator.state[1])
+            variable = self.parameters[name]
+            variable.assign(initializer(self._identifier(name), generator)(variable.shape))
+            # A kernel that draws nothing keeps its number, so that no other kernel's seed moves.
+            if name in kernels and int(generator.state[1]) == before:
+                generator.next()
+
+    def parameter_count(self):
+        return sum(int(np.prod(variable.shape)) for variable in self.parameters.values())
+
+    def weights_sha256(self):
+        digest = hashlib.sha256()
+        for variable in self.parameters.values():
+            digest.update(float32_bytes(variable.numpy()))
+        return digest.hexdigest()
+
+    def parameter_digests(self):
+        return [
+            {
+                "name": name,
+                "shape": list(variable.shape),
+                "sha256": hashlib.sha256(float32_bytes(variable.numpy())).hexdigest(),
+            }
+            for name, variable in self.parameters.items()
+        ]
+
+    def logits(self, pixels):
+        """Logits of uint8 images [n, height, width, channels]."""
+        return self.model(preprocess(pixels, self.spec["preprocessing"]), training=False).numpy()

@@ -1,0 +1,118 @@
+"""Keras 3 and the real `safetensors` package behind JSON lines, for tests that compare live.
+
+One request a line on stdin, one answer a line on stdout, in order; `id`, where given, is returned.
+
+    {"op": "initializer", "class_name", "config", "shape", "seed"}  seed: n or [n, k]
+    {"op": "model", "spec", "image_seed"}
+    {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
+    {"op": "safetensors", "path", "digests"}
+"""
+
+import base64
+import gc
+import hashlib
+import json
+import os
+import sys
+from pathlib import Path
+
+# Libraries may print; only answers belong on stdout, whatever file descriptor they write to.
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
+
+import keras
+import numpy as np
+import twin
+from safetensors import safe_open
+
+
+def sha256(value):
+    return hashlib.sha256(twin.float32_bytes(value)).hexdigest()
+
+
+def base64_floats(value):
+    return base64.b64encode(twin.float32_bytes(value)).decode()
+
+
+def free_models():
+    """Models are cyclic garbage of up to a gigabyte; collecting is too slow to do at every line."""
+    keras.backend.clear_session()
+    gc.collect()
+
+
+def initializer(request):
+    identifier = {"class_name": request["class_name"], "config": request.get("config")}
+    seed = request.get("seed", 0)
+    vector = seed if isinstance(seed, list) else [seed]
+    value = twin.initializer(identifier, twin.seed_generator(*vector))(request["shape"])
+    data = twin.float32_bytes(value)
+    return {
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "first": [f"{word:08x}" for word in np.frombuffer(data[:16], "<u4")],
+    }
+
+
+def model(request):
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    shape = network.spec["architecture"]["input_shape"]
+    pixels = twin.image(shape, request.get("image_seed", 0))
+    return {
+        "weights_sha256": network.weights_sha256(),
+        "parameter_count": network.parameter_count(),
+        "parameters": network.parameter_digests(),
+        "logits": base64_floats(network.logits(pixels[np.newaxis])[0]),
+    }
+
+
+def application(request):
+    free_models()
+    keras.utils.set_random_seed(request.get("seed", 0))
+    build = getattr(keras.applications, request["name"])
+    network = build(weights=None, classifier_activation=None)
+    pixels = twin.image(network.input_shape[1:], request.get("image_seed", 0))
+    inputs = twin.preprocess(pixels[np.newaxis], request.get("preprocessing", "none"))
+    logits = network(inputs, training=False)
+    return {
+        "parameter_count": sum(int(np.prod(v.shape)) for v in network.trainable_variables),
+        "parameters": [
+            {"name": v.path, "shape": list(v.shape), "sha256": sha256(v.numpy())}
+            for v in network.trainable_variables
+        ],
+        "logits": base64_floats(logits.numpy()[0]),
+    }
+
+
+def safetensors(request):
+    tensors = []
+    with safe_open(request["path"], framework="numpy") as file:
+        for name in file.keys():
+            view = file.get_slice(name)
+            tensor = {"name": name, "shape": view.get_shape(), "dtype": view.get_dtype()}
+            if request.get("digests"):
+                tensor["sha256"] = hashlib.sha256(file.get_tensor(name).tobytes()).hexdigest()
+            tensors.append(tensor)
+        return {"tensors": tensors, "metadata": file.metadata()}
+
+
+OPERATIONS = {
+    operation.__name__: operation for operation in (initializer, model, application, safetensors)
+}
+
+
+def answer(line):
+    request = {}
+    try:
+        request = json.loads(line)
+        result = OPERATIONS[request["op"]](request)
+    except Exception as error:
+        result = {"error": f"{type(error).__name__}: {error}"}
+    if isinstance(request, dict) and "id" in request:
+        return {"id": request["id"], **result}
+    return result
+
+
+for line in sys.stdin:
+    print(json.dumps(answer(line)), file=answers, flush=True)
