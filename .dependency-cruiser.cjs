@@ -1,0 +1,221 @@
+/**
+ * What may import what, types included: one table, read from top to bottom. A room sees only the rooms it names
+ * (and itself); DESIGN.md says what each is for. `npm run architecture` and test/house/architecture.test.ts hold it.
+ *
+ * `packages` are the npm packages a room may import; `builtins` limits Node's own modules where a room is pure.
+ */
+const PURE = '^(node:)?crypto$'
+
+/** @type {Record<string, { path: string, sees: string[], packages?: string[], builtins?: string }>} */
+const rooms = {
+  main: { path: 'main.ts', sees: ['config', 'service'] },
+  openapi: { path: 'openapi.ts', sees: ['config', 'http', 'service'] },
+  service: {
+    path: 'service.ts',
+    sees: ['config', 'http', 'serving', 'engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors'],
+    packages: ['fastify', 'pino'],
+  },
+  config: { path: 'config.ts', sees: ['validation'], packages: ['typebox'] },
+  http: {
+    path: 'http/',
+    sees: [
+      ...['config', 'serving', 'engine', 'analysis', 'images'],
+      ...['network', 'initializers', 'formats', 'validation', 'errors', 'version'],
+    ],
+    packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
+  },
+  serving: {
+    path: 'serving/',
+    sees: ['engine', 'analysis', 'network', 'initializers', 'formats', 'validation', 'errors'],
+    packages: ['pino'],
+  },
+  images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
+
+  // The contracts, and the halves of them that live in the parent.
+  engine: { path: 'engine/engine.ts', sees: ['network'] },
+  analysis: { path: 'analysis/analysis.ts', sees: ['network', 'initializers', 'statistics'] },
+  engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
+  analysisProcess: {
+    path: 'analysis/process.ts',
+    sees: ['analysis', 'statistics', 'workers'],
+    packages: ['pino'],
+  },
+  workers: { path: 'workers/', sees: ['errors'], packages: ['pino'] },
+
+  // What runs in the children.
+  engineChild: {
+    path: 'engine/(child|models).ts',
+    sees: [
+      ...['engine', 'engineProcess', 'tensorflow', 'workers'],
+      ...['network', 'initializers', 'formats', 'errors'],
+    ],
+  },
+  analysisChild: {
+    path: 'analysis/(child|sampler|statistics|weights).ts',
+    sees: [
+      ...['analysis', 'analysisProcess', 'tensorflow', 'workers'],
+      ...['network', 'initializers', 'statistics', 'formats', 'errors'],
+    ],
+  },
+  tensorflow: {
+    path: 'engine/tensorflow/',
+    sees: ['network', 'initializers', 'errors'],
+    packages: ['@tensorflow/tfjs-node-gpu'],
+  },
+
+  // What everything above is about: no process, no file, no clock.
+  network: {
+    path: 'network/',
+    sees: ['initializers', 'validation', 'errors'],
+    packages: ['canonicalize', 'picomatch', 'typebox'],
+    builtins: PURE,
+  },
+  initializers: {
+    path: 'initializers/',
+    sees: ['network', 'validation', 'errors'],
+    packages: ['typebox'],
+    builtins: PURE,
+  },
+  statistics: { path: 'statistics/', sees: ['initializers'], builtins: PURE },
+  formats: { path: 'formats/', sees: ['errors'] },
+  validation: {
+    path: 'validation.ts',
+    sees: ['errors'],
+    packages: ['ajv', 'fastest-levenshtein', 'typebox'],
+    builtins: PURE,
+  },
+  errors: { path: 'errors.ts', sees: [], builtins: PURE },
+  version: { path: 'version.ts', sees: [] },
+}
+
+/** @param {readonly { path: string }[]} some */
+const paths = (some) =>
+  some.map(({ path }) => `^src/${path.replaceAll('.', '\\.')}${path.endsWith('/') ? '' : '$'}`)
+
+/** @param {string} name */
+function room(name) {
+  const found = rooms[name]
+  if (found === undefined) throw new Error(`no room ${name}`)
+  return found
+}
+
+const tensorflowSide = paths([room('tensorflow'), room('engineChild'), room('analysisChild')])
+
+const roomRules = Object.entries(rooms).flatMap(([name, { path, sees, packages = [], builtins }]) => [
+  {
+    name: `${name}-sees`,
+    comment: `${path} may import: ${sees.join(', ') || 'no other room'}.`,
+    severity: 'error',
+    from: { path: paths([{ path }]) },
+    to: { path: '^src/', pathNot: paths([{ path }, ...sees.map(room)]) },
+  },
+  {
+    name: `${name}-packages`,
+    comment: `${path} may import these packages: ${packages.join(', ') || 'none'}.`,
+    severity: 'error',
+    from: { path: paths([{ path }]) },
+    to: {
+      pathNot: ['^src/', ...packages.map((one) => `(^|/)node_modules/${one}/`)],
+      dependencyTypesNot: ['core'],
+    },
+  },
+  ...(builtins === undefined
+    ? []
+    : [
+        {
+          name: `${name}-pure`,
+          comment: `${path} is pure: of Node it may use what matches ${builtins}.`,
+          severity: 'error',
+          from: { path: paths([{ path }]) },
+          to: { dependencyTypes: ['core'], pathNot: builtins },
+        },
+      ]),
+])
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+module.exports = {
+  forbidden: /** @type {import('dependency-cruiser').IForbiddenRuleType[]} */ ([
+    ...roomRules,
+    {
+      name: 'known-room',
+      comment: 'Every module belongs to a room of the table above.',
+      severity: 'error',
+      from: {},
+      module: {
+        path: '^src/.*\\.ts$',
+        pathNot: paths(Object.values(rooms)),
+        numberOfDependentsLessThan: 100,
+      },
+    },
+    {
+      name: 'no-cycle',
+      comment: 'Imports have a direction; a cycle has none.',
+      severity: 'error',
+      from: {},
+      to: { circular: true },
+    },
+    {
+      name: 'no-tensorflow-in-parent',
+      comment:
+        'The process that speaks HTTP never loads libtensorflow: a crash in it must not end the service.',
+      severity: 'error',
+      from: { path: '^src/(main|openapi)\\.ts$' },
+      to: { path: tensorflowSide, reachable: true },
+    },
+    {
+      name: 'no-barrel',
+      comment: 'A module is imported by its own name.',
+      severity: 'error',
+      from: {},
+      to: { path: '/index\\.[jt]s$', pathNot: 'node_modules' },
+    },
+    {
+      name: 'no-re-export',
+      comment: 'Nor is it handed on by another: that is a barrel under another name.',
+      severity: 'error',
+      from: {},
+      to: { dependencyTypes: ['export'] },
+    },
+    {
+      name: 'no-orphan',
+      comment: 'A module nobody imports is an entry, or dead.',
+      severity: 'error',
+      from: { orphan: true },
+      to: {},
+    },
+    {
+      name: 'no-unused-module',
+      comment: 'Every module is part of a process: the service, a child, or the writer of openapi.json.',
+      severity: 'error',
+      from: { path: '^src/(main|openapi|engine/child|analysis/child)\\.ts$' },
+      to: {
+        path: '^src/',
+        pathNot: '^src/(main|openapi|engine/child|analysis/child)\\.ts$',
+        reachable: false,
+      },
+    },
+    {
+      name: 'no-dev-dependency',
+      comment: 'What runs in production is a dependency of production.',
+      severity: 'error',
+      from: { path: '^src/' },
+      to: { dependencyTypes: ['npm-dev', 'npm-optional', 'npm-no-pkg', 'npm-unknown'] },
+    },
+    {
+      name: 'resolvable',
+      comment: 'Every import leads somewhere.',
+      severity: 'error',
+      from: {},
+      to: { couldNotResolve: true },
+    },
+  ]),
+  options: {
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: 'tsconfig.json' },
+    doNotFollow: { path: '(^|/)node_modules/' },
+    enhancedResolveOptions: {
+      exportsFields: ['exports'],
+      conditionNames: ['import', 'node', 'default', 'types'],
+    },
+  },
+}

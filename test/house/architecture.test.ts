@@ -1,0 +1,79 @@
+import { cruise, type ICruiseResult } from 'dependency-cruiser'
+import extractOptions from 'dependency-cruiser/config-utl/extract-depcruise-options'
+import { appendFileSync, cpSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+
+/** One line per broken rule of .dependency-cruiser.cjs: which, and between which modules. */
+async function violations(folder: string): Promise<string[]> {
+  const options = await extractOptions(path.join(ROOT, '.dependency-cruiser.cjs'))
+  const { output } = await cruise(['src'], { ...options, baseDir: folder })
+  const { summary } = output as ICruiseResult
+  expect(summary.totalCruised).toBeGreaterThan(50)
+  return summary.violations.map(({ rule, from, to }) => `${rule.name}: ${from} -> ${to}`)
+}
+
+let copy: string
+
+beforeAll(() => {
+  copy = mkdtempSync(path.join(tmpdir(), 'resinit-architecture-'))
+  for (const name of ['src', 'package.json', 'tsconfig.json']) {
+    cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true })
+  }
+  symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'))
+})
+
+afterAll(() => {
+  rmSync(copy, { recursive: true, force: true })
+})
+
+test('imports point down', async () => {
+  expect(await violations(ROOT)).toEqual([])
+})
+
+test('what points elsewhere is found', async () => {
+  const plant = (file: string, line: string): void => {
+    appendFileSync(path.join(copy, 'src', file), `\n${line}\n`)
+  }
+  plant('serving/names.ts', "import '../http/paging.ts'")
+  plant('network/shapes.ts', "import type {} from '../formats/npy.ts'")
+  plant('network/geometry.ts', "import 'node:fs'")
+  plant('statistics/normal.ts', "import 'pino'")
+  plant('engine/process.ts', "await import('./models.ts')")
+  plant('analysis/sampler.ts', "await import('@tensorflow/tfjs-node-gpu')")
+  plant('formats/npy.ts', "import './safetensors.ts'")
+  plant('formats/safetensors.ts', "import './npy.ts'")
+  plant('config.ts', "import 'vitest'")
+  plant('images/decode.ts', "import 'no-such-package'")
+  plant('http/paging.ts', "export { VERSION } from '../version.ts'")
+  plant('http/access.ts', "import './schemas/index.ts'")
+  writeFileSync(path.join(copy, 'src/http/schemas/index.ts'), 'export {}\n')
+  writeFileSync(path.join(copy, 'src/util.ts'), 'export {}\n')
+
+  const found = await violations(copy)
+
+  const modules = (rule: string) =>
+    found.filter((line) => line.startsWith(`${rule}: `)).map((line) => line.slice(rule.length + 2))
+  const once = (rule: string, from: string) => {
+    expect(modules(rule), found.join('\n')).toContainEqual(expect.stringMatching(`^src/${from} -> `))
+  }
+  once('serving-sees', 'serving/names.ts')
+  once('network-sees', 'network/shapes.ts')
+  once('network-pure', 'network/geometry.ts')
+  once('statistics-packages', 'statistics/normal.ts')
+  once('engineProcess-sees', 'engine/process.ts')
+  once('no-tensorflow-in-parent', 'main.ts')
+  once('analysisChild-packages', 'analysis/sampler.ts')
+  once('no-cycle', 'formats/npy.ts')
+  once('no-dev-dependency', 'config.ts')
+  once('resolvable', 'images/decode.ts')
+  once('no-re-export', 'http/paging.ts')
+  once('no-barrel', 'http/access.ts')
+  once('known-room', 'util.ts')
+  once('no-orphan', 'util.ts')
+  once('no-unused-module', 'util.ts')
+})
