@@ -3,8 +3,6 @@ import { once } from 'node:events'
 import { cpus } from 'node:os'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
-import { startEngine } from '../dist/engine/process.js'
-import { planRequest } from '../dist/network/plan.js'
 
 /**
  * The model alone, without HTTP: our engine process and onnxruntime on the same ResNet-50, in turns in one run. Prints
@@ -19,6 +17,13 @@ const BATCHES = new Map([
   [8, 2],
   [32, 1],
 ])
+
+// What `npm run build` left, with the types of its source: so the check needs no build.
+const built = (/** @type {string} */ name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)
+/** @type {typeof import('../src/engine/process.ts')} */
+const { startEngine } = await built('engine/process')
+/** @type {typeof import('../src/network/plan.ts')} */
+const { planRequest } = await built('network/plan')
 
 const engine = startEngine(pino({ level: 'silent' }), () => undefined)
 const peer = spawn(process.env['RESINIT_PYTHON'] ?? 'python3', ['bench/onnxruntime_peer.py'], {
@@ -35,7 +40,9 @@ async function runPeer(batch, repeats) {
   peer.stdin.write(`${JSON.stringify({ op: 'run', batch, repeats })}\n`)
   const { value, done } = await lines.next()
   if (done) throw new Error('the peer ended; does RESINIT_PYTHON have test/golden/requirements.txt?')
-  return /** @type {{ ms: number[] }} */ (JSON.parse(value)).ms
+  /** @type {{ ms: number[] }} */
+  const { ms } = JSON.parse(value)
+  return ms
 }
 
 /**
@@ -47,7 +54,13 @@ async function runOurs(batch, repeats) {
   const values = new Uint8Array(batch * PIXELS).map((_, index) => (index * 7919) % 251)
   const times = []
   for (let run = 0; run < repeats; run++) {
-    const { computeMs } = await engine.predict({ id: 'resnet50', count: batch, values, k: 5, features: false })
+    const { computeMs } = await engine.predict({
+      id: 'resnet50',
+      count: batch,
+      values,
+      k: 5,
+      features: false,
+    })
     times.push(computeMs)
   }
   return times
@@ -56,7 +69,9 @@ async function runOurs(batch, repeats) {
 try {
   const { specification } = planRequest({ architecture: 'resnet50' }, Number.MAX_SAFE_INTEGER)
   await engine.build({ id: 'resnet50', specification })
-  console.log(`${cpus()[0]?.model ?? 'unknown CPU'}, ${String(cpus().length)} cores, ${new Date().toISOString().slice(0, 10)}`)
+  console.log(
+    `${cpus()[0]?.model ?? 'unknown CPU'}, ${String(cpus().length)} cores, ${new Date().toISOString().slice(0, 10)}`,
+  )
   console.log('batch   resinit  onnxruntime   ratio   (ms per image, least of all rounds)')
   for (const [batch, repeats] of BATCHES) {
     // The first run of a shape prepares it.
@@ -68,7 +83,9 @@ try {
       theirs = Math.min(theirs, ...(await runPeer(batch, repeats)))
     }
     const columns = [ours / batch, theirs / batch].map((ms) => ms.toFixed(1).padStart(9))
-    console.log(`${String(batch).padStart(5)} ${columns.join('   ')}   ${(ours / theirs).toFixed(2).padStart(8)}`)
+    console.log(
+      `${String(batch).padStart(5)} ${columns.join('   ')}   ${(ours / theirs).toFixed(2).padStart(8)}`,
+    )
   }
 } finally {
   await engine.close()

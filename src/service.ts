@@ -4,6 +4,7 @@ import { startAnalysis } from './analysis/process.ts'
 import type { Config } from './config.ts'
 import { startEngine } from './engine/process.ts'
 import type { Engine } from './engine/engine.ts'
+import { ServiceError } from './errors.ts'
 import { requiredKey } from './http/access.ts'
 import { buildApp } from './http/app.ts'
 import { Batcher } from './serving/batcher.ts'
@@ -27,7 +28,7 @@ export interface Service {
 export async function buildService(config: Config): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
   const store = await Store.open(config.DATA_DIR)
-  let reason: string | undefined = 'the engine is starting'
+  let notReady: ServiceError | undefined = new ServiceError('ENGINE_UNAVAILABLE', 'the engine is starting')
 
   const engine = startEngine(logger, () => {
     registry.engineLost()
@@ -40,6 +41,7 @@ export async function buildService(config: Config): Promise<Service> {
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
     logger,
   })
+  await registry.load()
   const batcher = new Batcher({
     engine,
     maxBatchSize: config.MAX_BATCH_SIZE,
@@ -56,7 +58,7 @@ export async function buildService(config: Config): Promise<Service> {
     registry,
     batcher,
     key,
-    notReady: () => reason,
+    notReady: () => notReady,
   })
 
   return {
@@ -65,11 +67,11 @@ export async function buildService(config: Config): Promise<Service> {
     engine,
     key,
     started: async () => {
-      await Promise.all([engine.info(), analysis.ready(), registry.load()])
-      reason = undefined
+      await Promise.all([engine.info(), analysis.ready()])
+      notReady = undefined
     },
     drain: () => {
-      reason = 'the service is shutting down'
+      notReady = new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
     },
     close: async () => {
       await app.close()

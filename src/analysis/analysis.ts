@@ -14,7 +14,7 @@ export interface ParameterStatistics extends TensorStatistics {
   readonly tensor_name: string
 }
 
-export interface StatisticsTotals {
+interface StatisticsTotals {
   readonly count: number
   readonly size: number
   readonly l2_norm: number

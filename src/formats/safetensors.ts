@@ -3,7 +3,7 @@ import { endianness } from 'node:os'
 import { fieldError, type FieldError } from '../errors.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */
-export interface TensorEntry {
+interface TensorEntry {
   readonly name: string
   readonly dtype: string
   readonly shape: readonly number[]

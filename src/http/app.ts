@@ -31,7 +31,9 @@ export async function buildApp(services: Services): Promise<FastifyInstance> {
     bodyLimit: services.config.MAX_BODY_BYTES,
     // Both answer in a form of their own otherwise, and not as a problem.
     return503OnClosing: false,
-    frameworkErrors: answerError,
+    frameworkErrors: (error, request, reply) => {
+      void answerError(error, request, reply)
+    },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID()

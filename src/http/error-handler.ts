@@ -97,7 +97,9 @@ function toServiceError(error: unknown): ServiceError {
   }
   // What reads forms throws plain errors.
   if (/multipart|part header/i.test(message ?? '')) {
-    return new ServiceError('MALFORMED_REQUEST', `the form cannot be read: ${message ?? ''}`, { cause: error })
+    return new ServiceError('MALFORMED_REQUEST', `the form cannot be read: ${message ?? ''}`, {
+      cause: error,
+    })
   }
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return new ServiceError('MALFORMED_REQUEST', message ?? 'the request could not be read', { cause: error })

@@ -12,16 +12,14 @@ export function pageOf<T>(
   return { items: items.slice(start, end), next_cursor: end < items.length ? String(end) : null }
 }
 
-/** Words of a comma-separated query field, each of which must be known. */
+/** Words of a list, or of a text that separates them by commas; each must be known. */
 export function listOf<W extends string>(
-  text: string | undefined,
+  list: string | readonly string[] | undefined,
   known: readonly W[],
   pointer: string,
 ): Set<W> {
-  const words = (text ?? '')
-    .split(',')
-    .map((word) => word.trim())
-    .filter((word) => word !== '')
+  const given = typeof list === 'string' ? list.split(',') : (list ?? [])
+  const words = given.map((word) => word.trim()).filter((word) => word !== '')
   for (const word of words) {
     if (!known.includes(word as W))
       throw fieldError(pointer, `knows ${known.join(', ')}; got ${JSON.stringify(word)}`)

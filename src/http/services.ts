@@ -3,6 +3,7 @@ import type { Analysis } from '../analysis/analysis.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
 import type { Batcher } from '../serving/batcher.ts'
+import type { ServiceError } from '../errors.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
 
@@ -17,6 +18,6 @@ export interface Services {
   readonly batcher: Batcher
   /** The key every call but probes and docs must carry; none where anyone may call. */
   readonly key: string | undefined
-  /** Why the service cannot take traffic, or undefined where it can. */
-  readonly notReady: () => string | undefined
+  /** Why the service should get no traffic, or undefined where it should. */
+  readonly notReady: () => ServiceError | undefined
 }

@@ -92,5 +92,5 @@ async function readable<R>(pointer: string, read: () => Promise<R>): Promise<R> 
 }
 
 function notAnImage(pointer: string) {
-  return fieldError(pointer, 'is not a JPEG, PNG or WebP image', 'INVALID_IMAGE')
+  return fieldError(pointer, 'is not a JPEG, PNG or WebP image; send one', 'INVALID_IMAGE')
 }

@@ -3,6 +3,7 @@ import { fieldError, fieldErrors, ServiceError } from '../errors.ts'
 import { checker, didYouMean, type Checker } from '../validation.ts'
 import { definitions } from './definitions.ts'
 import type { Initializer, InitializerDefinition, InitializerReference } from './initializer.ts'
+import { sizeOf } from './fans.ts'
 import type { Law } from './law.ts'
 
 /**
@@ -75,7 +76,7 @@ export function aliasesOf(definition: InitializerDefinition): string[] {
   return [...Object.keys(definition.aliases), ...articles]
 }
 
-export function definitionOf(initializer: Initializer): InitializerDefinition {
+function definitionOf(initializer: Initializer): InitializerDefinition {
   const definition = byClass.get(initializer.class_name)
   if (definition === undefined)
     throw new TypeError(`${initializer.class_name} is not a class of the catalogue`)
@@ -142,5 +143,22 @@ export function lawOf(initializer: Initializer, shape: readonly number[], pointe
     const wanted = ranks.max === ranks.min ? `rank ${String(ranks.min)}` : `rank ${String(ranks.min)} or more`
     throw fieldError(pointer, `${name} needs a shape of ${wanted}, got [${shape.join(', ')}]`)
   }
-  return law(initializer.config, shape)
+  const found = law(initializer.config, shape)
+  if (found.kind === 'orthogonal') assertAffordable(shape, pointer)
+  return found
+}
+
+/** A QR decomposition costs about 4 rows columns^2 operations; beyond this it takes minutes. */
+const MAX_QR_OPERATIONS = 2e12
+
+function assertAffordable(shape: readonly number[], pointer: string): void {
+  const columns = shape.at(-1) ?? 1
+  const rows = sizeOf(shape) / columns
+  const operations = 4 * Math.max(rows, columns) * Math.min(rows, columns) ** 2
+  if (operations <= MAX_QR_OPERATIONS) return
+  const cost = `${operations.toExponential(1)} operations, more than ${MAX_QR_OPERATIONS.toExponential(1)}`
+  throw fieldError(
+    pointer,
+    `an orthogonal [${String(rows)}, ${String(columns)}] matrix costs ${cost}; use another initializer`,
+  )
 }

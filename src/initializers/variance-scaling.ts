@@ -1,8 +1,8 @@
 import { fansOf } from './fans.ts'
 import { TRUNCATION_STD, type Law } from './law.ts'
 
-export type FanMode = 'fan_in' | 'fan_out' | 'fan_avg'
-export type ScaledDistribution = 'truncated_normal' | 'untruncated_normal' | 'uniform'
+type FanMode = 'fan_in' | 'fan_out' | 'fan_avg'
+type ScaledDistribution = 'truncated_normal' | 'untruncated_normal' | 'uniform'
 
 export interface VarianceScaling {
   readonly scale: number

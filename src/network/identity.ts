@@ -13,7 +13,7 @@ const defaults = briefly(resolveSpecification({ architecture: { stages: [{ block
  * The canonical form: a specification without the fields that equal their defaults, so that a field added later
  * changes no id. Two requests that resolve to the same network have the same form, whatever words they used.
  */
-export function canonicalForm(specification: Specification): Json {
+function canonicalForm(specification: Specification): Json {
   const { stages } = specification.architecture
   const form = difference(briefly(specification), defaults) as Json
   return { ...form, architecture: { ...(form['architecture'] as Json | undefined), stages } }

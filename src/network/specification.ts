@@ -183,7 +183,6 @@ export const initializerFields = [
   'dense_kernel',
   'dense_bias',
 ] as const
-export type InitializerField = (typeof initializerFields)[number]
 
 const InitializersRequest = Type.Object(
   {

@@ -24,6 +24,8 @@ interface Entry extends Model {
   residentBytes: number
   lastUsed: number
   building: Promise<void> | undefined
+  /** The last write of this model to the store; the next one waits for it, so that none can overtake. */
+  written: Promise<void>
 }
 
 /**
@@ -44,8 +46,17 @@ export class Registry {
   /** Takes over what the store holds; nothing is built yet. */
   async load(): Promise<void> {
     const { models, names } = await this.#options.store.load(this.#options.logger)
-    for (const record of models) this.#add(record, planSpecification(record.specification))
-    for (const [name, id] of names) this.#names.set(name, id)
+    for (const record of models) {
+      try {
+        this.#add(record, planSpecification(record.specification))
+      } catch (error) {
+        this.#options.logger.error(
+          { model: record.id, err: error },
+          'a stored model cannot be planned and is left out',
+        )
+      }
+    }
+    for (const [name, id] of names) if (this.#entries.has(id)) this.#names.set(name, id)
   }
 
   /** All models in order of creation. */
@@ -90,13 +101,14 @@ export class Registry {
         weights_sha256: null,
       }
       entry = this.#add(record, plan)
-      try {
-        await this.#options.store.save(record, weights)
-      } catch (error) {
+      await this.#write(entry, weights).catch((error: unknown) => {
         this.#entries.delete(id)
         throw error
-      }
-    } else await weights?.discard()
+      })
+    } else {
+      await weights?.discard()
+      await entry.written
+    }
     if (name !== undefined) await this.setName(name, id)
     const ready = this.ensureReady(entry)
     ready.catch(() => undefined)
@@ -125,9 +137,10 @@ export class Registry {
       await store.removeName(name)
       this.#names.delete(name)
     }
+    await entry.building?.catch(() => undefined)
+    await entry.written.catch(() => undefined)
     await store.remove(id)
     this.#entries.delete(id)
-    await entry.building?.catch(() => undefined)
     if (entry.residentBytes > 0) await engine.unload(id)
   }
 
@@ -184,6 +197,7 @@ export class Registry {
       residentBytes: 0,
       lastUsed: ++this.#uses,
       building: undefined,
+      written: Promise.resolve(),
     }
     this.#entries.set(record.id, entry)
     return entry
@@ -255,7 +269,14 @@ export class Registry {
   async #keep(entry: Entry, change: Partial<Pick<StoredModel, 'seal' | 'weights_sha256'>>): Promise<void> {
     entry.record = { ...entry.record, ...change }
     // A model deleted meanwhile must not come back.
-    if (this.#entries.get(entry.record.id) === entry) await this.#options.store.save(entry.record)
+    if (this.#entries.get(entry.record.id) === entry) await this.#write(entry)
+  }
+
+  #write(entry: Entry, weights?: StagedWeights): Promise<void> {
+    entry.written = entry.written
+      .catch(() => undefined)
+      .then(() => this.#options.store.save(entry.record, weights))
+    return entry.written
   }
 
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */

@@ -47,7 +47,7 @@ export class HistogramCounts {
   }
 }
 
-export const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const
+const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const
 
 /** Quantiles of sorted values, linear between neighbours as numpy's default. */
 export function quantilesOf(sorted: Float32Array): Record<string, number> {

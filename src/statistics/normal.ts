@@ -2,7 +2,7 @@
  * The complementary error function by its continued fraction and series, to about 1e-15 relative (Abramowitz and
  * Stegun 7.1.6 and 7.1.14).
  */
-export function erfc(x: number): number {
+function erfc(x: number): number {
   if (x < 0) return 2 - erfc(-x)
   if (x < 2) {
     let term = x

@@ -44,8 +44,8 @@ export interface TensorStatistics {
   readonly quantiles_sample_size?: number
 }
 
-export const KS_SAMPLE = 100_000
-export const QUANTILE_SAMPLE = 2 ** 20
+const KS_SAMPLE = 100_000
+const QUANTILE_SAMPLE = 2 ** 20
 /** Which values a subsample takes is fixed for all time, so that a record is reproducible too. */
 const SUBSAMPLE_SEED = 20
 /** A normal's histogram reaches this many deviations; one value in two million lies beyond. */

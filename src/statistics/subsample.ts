@@ -39,6 +39,9 @@ export class Subsample {
     if (size === this.#total) return index
     const { key, counter } = this.#stream
     const [bits] = philox(key, [index, 0, counter[2], counter[3]])
-    return Math.min(this.#total - 1, Math.floor(((index + unitFloat(bits)) * this.#total) / size))
+    // Stretches begin and end at whole places, equal but for one, so that no value is taken twice.
+    const start = Math.floor((index * this.#total) / size)
+    const end = Math.floor(((index + 1) * this.#total) / size)
+    return start + Math.floor(unitFloat(bits) * (end - start))
   }
 }

@@ -40,6 +40,7 @@ export class Worker<M extends Methods<M>, Info> {
   #calls = 0
   #closing = false
   #restartTimer: NodeJS.Timeout | undefined
+  #giveUpRestart: ((reason: ServiceError) => void) | undefined
 
   constructor(options: WorkerOptions) {
     this.#options = options
@@ -80,6 +81,7 @@ export class Worker<M extends Methods<M>, Info> {
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restartTimer)
+    this.#giveUpRestart?.(new ServiceError('SHUTTING_DOWN', 'the service is shutting down'))
     const child = this.#child
     if (child?.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
@@ -143,6 +145,7 @@ export class Worker<M extends Methods<M>, Info> {
     }
     const delay = Math.min(RESTART_DELAY_MS.most, RESTART_DELAY_MS.first * 2 ** (this.#failures - 1))
     this.#ready = new Promise<Info>((resolveNext, rejectNext) => {
+      this.#giveUpRestart = rejectNext
       this.#restartTimer = setTimeout(() => {
         this.#start().then(resolveNext, rejectNext)
       }, delay)

@@ -7,7 +7,7 @@ const PHILOX = 1
  * Weights are drawn on the CPU wherever the network runs: a GPU's sine and logarithm differ in the last bits, and its
  * QR in more than those.
  */
-export const DRAW_DEVICE = '/device:CPU:0'
+const DRAW_DEVICE = '/device:CPU:0'
 
 /**
  * Initializers as graph nodes. The V2 stateless ops take key and counter themselves, so the same nodes draw a whole
@@ -107,10 +107,20 @@ export class GraphDrawOps implements DrawOps<string> {
   #algorithm(): string {
     if (this.#philox === undefined) {
       const at = { device: DRAW_DEVICE }
-      const attributes = { dtype: INT32, shape: { shape: [] }, shared_name: { text: 'philox' }, container: { text: '' } }
+      const attributes = {
+        dtype: INT32,
+        shape: { shape: [] },
+        shared_name: { text: 'philox' },
+        container: { text: '' },
+      }
       const handle = this.#graph.node('VarHandleOp', [], attributes, { ...at, name: 'philox' })
       const value = this.#graph.integer(PHILOX)
-      const assign = this.#graph.node('AssignVariableOp', [handle, value], { dtype: INT32, validate_shape: { flag: false } }, at)
+      const assign = this.#graph.node(
+        'AssignVariableOp',
+        [handle, value],
+        { dtype: INT32, validate_shape: { flag: false } },
+        at,
+      )
       this.#philox = this.#graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: INT32 }, at)
     }
     return this.#philox

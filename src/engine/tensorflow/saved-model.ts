@@ -5,13 +5,13 @@ import { shapeMessage, type GraphWriter } from './graph.ts'
 import { proto } from './proto.ts'
 
 /** A named tensor of the graph, as signatures describe it; -1 is the batch. */
-export interface TensorSpec {
+interface TensorSpec {
   readonly tensor: string
   readonly type: number
   readonly shape: readonly number[]
 }
 
-export interface Signature {
+interface Signature {
   readonly inputs: Readonly<Record<string, TensorSpec>>
   readonly outputs: Readonly<Record<string, TensorSpec>>
 }

@@ -1,6 +1,5 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import Type from 'typebox'
-import { ServiceError } from '../../errors.ts'
 import type { Services } from '../services.ts'
 import { problems } from '../schemas/common.ts'
 
@@ -24,7 +23,7 @@ export function healthRoutes({ notReady }: Services): FastifyPluginCallbackTypeb
       },
       () => {
         const reason = notReady()
-        if (reason !== undefined) throw new ServiceError('ENGINE_UNAVAILABLE', reason)
+        if (reason !== undefined) throw reason
         return { status: 'ready' }
       },
     )

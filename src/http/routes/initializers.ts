@@ -9,6 +9,7 @@ import { sizeOf } from '../../initializers/fans.ts'
 import type { InitializerDefinition } from '../../initializers/initializer.ts'
 import type { TensorDraw } from '../../analysis/analysis.ts'
 import { pageOf } from '../paging.ts'
+import { recordOptions } from '../record-options.ts'
 import { Content, Page, problems, toJson } from '../schemas/common.ts'
 import {
   InitializerEntry,
@@ -83,14 +84,11 @@ export function initializerRoutes({ analysis, config }: Services): FastifyPlugin
           response: { 200: TensorRecord, ...problems },
         },
       },
-      ({ params, body }) => {
-        const include = body.include ?? []
-        return analysis.tensorStatistics(tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS), {
-          histogram: include.includes('histogram'),
-          quantiles: include.includes('quantiles'),
-          bins: body.bins ?? 64,
-        }) as Promise<Static<typeof TensorRecord>>
-      },
+      ({ params, body }) =>
+        analysis.tensorStatistics(
+          tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
+          recordOptions(body),
+        ) as Promise<Static<typeof TensorRecord>>,
     )
 
     app.post(

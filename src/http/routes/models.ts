@@ -69,14 +69,13 @@ export function modelRoutes(services: Services): FastifyPluginCallbackTypebox {
         given = parseCreate(jsonOf(part.type === 'file' ? await part.toBuffer() : part.value))
       } else if (part.fieldname === 'weights' && part.type === 'file' && !loaded) {
         const { name: _, ...specification } = given ?? {}
-        part.file.once('limit', () => {
-          part.file.destroy(
-            new ServiceError(
-              'BODY_TOO_LARGE',
-              'the weights are larger than any network MAX_MODEL_PARAMETERS allows',
-            ),
-          )
-        })
+        const tooLarge = new ServiceError(
+          'BODY_TOO_LARGE',
+          'the weights are larger than any network MAX_MODEL_PARAMETERS allows',
+        )
+        // A small file has come in whole before anyone could listen.
+        if (part.file.truncated) throw tooLarge
+        part.file.once('limit', () => part.file.destroy(tooLarge))
         loaded = await loadWeights(part.file, given && (specification as SpecificationRequest), {
           store,
           analysis,

@@ -61,7 +61,7 @@ export function predictRoutes({ registry, batcher, config }: Services): FastifyP
 
         const deadline = AbortSignal.timeout(config.REQUEST_TIMEOUT_MS)
         const hungUp = new AbortController()
-        request.raw.socket.once('close', () => {
+        reply.raw.once('close', () => {
           hungUp.abort(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
         })
         const result = await withDeadline(

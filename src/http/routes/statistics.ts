@@ -1,7 +1,7 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
 import { fieldError } from '../../errors.ts'
-import { listOf } from '../paging.ts'
+import { recordOptions } from '../record-options.ts'
 import { problems } from '../schemas/common.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
 import type { Services } from '../services.ts'
@@ -22,12 +22,9 @@ export function statisticsRoutes({ registry, analysis }: Services): FastifyPlugi
       },
       async ({ params, query }) => {
         const model = registry.find(params.model)
-        const include = listOf(query.include, ['histogram', 'quantiles'], '#/include')
         const { id, weights } = model.record
         const statistics = await analysis.statistics(registry.weightsOf(model), {
-          histogram: include.has('histogram'),
-          quantiles: include.has('quantiles'),
-          bins: query.bins ?? 64,
+          ...recordOptions(query),
           ...(query.parameters === undefined ? {} : { match: query.parameters }),
         })
         if (statistics.parameters.length === 0) {

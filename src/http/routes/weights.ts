@@ -136,6 +136,7 @@ function rangeOf(
   if (!match || (ifRange !== undefined && ifRange !== etag)) return undefined
   const [, first = '', last = ''] = match
   if (first === '' && last === '') return undefined
+  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
   const start = first === '' ? Math.max(0, length - Number(last)) : Number(first)
   const end = first === '' || last === '' ? length : Math.min(length, Number(last) + 1)
   return start >= length || start >= end ? 'outside' : { start, end }

@@ -11,7 +11,7 @@ export const NullableNum = Type.Union([
   Type.Null(),
 ])
 
-export const Problem = Type.Object(
+const Problem = Type.Object(
   {
     type: Type.String({ description: 'urn:resinit:problem:<code>' }),
     title: Type.String(),

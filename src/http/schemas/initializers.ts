@@ -35,7 +35,9 @@ export const TensorRequest = Type.Object(
       }),
     ),
     bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
-    include: optional(Type.Array(Type.Enum(['histogram', 'quantiles']))),
+    include: optional(
+      Type.Union([Type.Array(Type.String()), Type.String()], { description: 'histogram, quantiles' }),
+    ),
   },
   { ...closed, title: 'TensorRequest' },
 )

@@ -1,11 +1,10 @@
-import Type from 'typebox'
+import Type, { type TSchema } from 'typebox'
 import { CompleteInitializer, Specification, specificationFields } from '../../network/specification.ts'
 import { NextCursor, NullableNum, Num, optional } from './common.ts'
 import { ParameterRecord } from './initializers.ts'
 
 const closed = { additionalProperties: false }
-const nullable = (type: ReturnType<typeof Type.String> | ReturnType<typeof Type.Integer>) =>
-  Type.Union([type, Type.Null()])
+const nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
 
 export const ModelReference = Type.Object({
   model: Type.String({ description: 'A name, an id, or a unique id prefix of 12 or more' }),
@@ -123,6 +122,9 @@ export const ModelStatistics = Type.Object(
 )
 
 export const WeightsQuery = Type.Object(
-  { parameters: optional(Type.String({ maxLength: 256, description: 'Glob of parameter names' })) },
+  {
+    parameters: optional(Type.String({ maxLength: 256, description: 'Glob of parameter names' })),
+    names: optional(Type.Enum(['resinit'], { default: 'resinit', description: 'Whose names and layouts' })),
+  },
   closed,
 )
