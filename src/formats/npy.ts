@@ -13,6 +13,7 @@ export function readNpy(bytes: Buffer): NpyArray {
     throw invalid('is not an npy file: its magic bytes are missing')
   const long = (bytes[6] ?? 1) >= 2
   const start = long ? 12 : 10
+  if (bytes.length < start) throw invalid('is not a whole npy file: it ends before its header')
   const headerBytes = long ? bytes.readUInt32LE(8) : bytes.readUInt16LE(8)
   const header = bytes.subarray(start, start + headerBytes).toString('latin1')
   const dtype = /'descr':\s*'([^']*)'/.exec(header)?.[1]

@@ -65,12 +65,12 @@ function parseHeader(bytes: Buffer, dataBytes: number): Pick<SafetensorsFile, 't
   } catch {
     throw notSafetensors('its header is not JSON')
   }
-  if (typeof header !== 'object' || header === null) throw notSafetensors('its header is not an object')
-  const { __metadata__: metadata = {}, ...entries } = header as Record<string, unknown>
+  if (!isRecord(header)) throw notSafetensors('its header is not an object')
+  const { __metadata__: metadata = {}, ...entries } = header
   if (!isTextRecord(metadata)) throw notSafetensors('__metadata__ must map text to text')
   const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]))
   let end = 0
-  for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start)) {
+  for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end)) {
     if (entry.start !== end)
       throw notSafetensors(`tensor ${JSON.stringify(entry.name)} leaves a gap or overlaps another`)
     end = entry.end
@@ -137,14 +137,13 @@ export function safetensorsHeader(
   tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
-  const header: Record<string, unknown> = { __metadata__: metadata }
   let offset = 0
-  for (const { name, shape } of tensors) {
-    const end = offset + shape.reduce((product, length) => product * length, FLOAT32_BYTES)
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, end] }
-    offset = end
-  }
-  const json = Buffer.from(JSON.stringify(header))
+  const entries = tensors.map(({ name, shape }) => {
+    const start = offset
+    offset += shape.reduce((product, length) => product * length, FLOAT32_BYTES)
+    return [name, { dtype: 'F32', shape, data_offsets: [start, offset] }] as const
+  })
+  const json = Buffer.from(JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries])))
   const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ')
   json.copy(padded)
   const length = Buffer.alloc(8)
@@ -165,11 +164,11 @@ async function bytesOf(file: FileHandle, position: number, length: number): Prom
 }
 
 function isTextRecord(value: unknown): value is Record<string, string> {
-  return (
-    typeof value === 'object' &&
-    value !== null &&
-    Object.values(value).every((text) => typeof text === 'string')
-  )
+  return isRecord(value) && Object.values(value).every((text) => typeof text === 'string')
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function notSafetensors(reason: string) {

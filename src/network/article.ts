@@ -49,6 +49,13 @@ export function articleParameters(given: ArchitectureRequest): ArchitectureReque
   if (projection !== undefined) {
     if (given.shortcut !== undefined)
       throw fieldError('#/architecture/shortcut', 'contradicts projection_shortcut; give one of them')
+    const stages = given.stages?.length ?? filters.length
+    if (Array.isArray(projection) && projection.length !== stages) {
+      throw fieldError(
+        '#/architecture/projection_shortcut',
+        `must have one rule per stage (${String(stages)}), got ${String(projection.length)}`,
+      )
+    }
     described['shortcut'] = Array.isArray(projection) ? projection.map(ruleOf) : ruleOf(projection)
   }
   return described

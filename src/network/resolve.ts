@@ -140,7 +140,7 @@ function fillArchitecture(given: ArchitectureRequest, classes: number): Architec
     stages,
     kernel_size: given.kernel_size ?? 3,
     padding: given.padding ?? 'same',
-    shortcut,
+    shortcut: shortestRule(shortcut),
     use_bias: given.use_bias ?? type === 'none',
     norm:
       type === 'none' ? NO_NORM : { type, epsilon: norm?.epsilon ?? 1e-5, momentum: norm?.momentum ?? 0.9 },
@@ -154,6 +154,13 @@ function fillArchitecture(given: ArchitectureRequest, classes: number): Architec
     },
     input_shape: given.input_shape ?? [224, 224, 3],
   }
+}
+
+/** A list that says the same of every stage is that one rule, so that the two tell no networks apart. */
+function shortestRule(shortcut: Architecture['shortcut']): Architecture['shortcut'] {
+  if (!Array.isArray(shortcut)) return shortcut
+  const [first] = shortcut
+  return first !== undefined && shortcut.every((rule) => rule === first) ? first : shortcut
 }
 
 const DEFAULT_INITIALIZERS = {

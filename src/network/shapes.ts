@@ -54,7 +54,8 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
   }
 
   biasAdd(name: string, x: Shaped, bias: Shaped): Shaped {
-    const index = this.layers.findIndex((layer) => layer.name === name)
+    // The layer was added just before: looked up from the front, thousands of layers would take minutes.
+    const index = this.layers.findLastIndex((layer) => layer.name === name)
     const layer = this.layers[index]
     if (layer && bias.parameter)
       this.layers[index] = { ...layer, parameters: [...layer.parameters, bias.parameter] }

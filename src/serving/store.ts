@@ -60,7 +60,9 @@ export class Store {
     for (const id of await readdir(this.#models)) {
       const folder = join(this.#models, id)
       try {
-        models.push(JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as StoredModel)
+        const record = JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as StoredModel | null
+        if (record?.id !== id) throw new TypeError('it is not the record of this model')
+        models.push(record)
       } catch (error) {
         if ((error as NodeJS.ErrnoException).code === 'ENOENT')
           await rm(folder, { recursive: true, force: true })
@@ -93,7 +95,7 @@ export class Store {
       const file = await open(path, 'r')
       await file.sync().finally(() => file.close())
     } catch (error) {
-      await staged.discard()
+      await staged.discard().catch(() => undefined)
       // Only the file's side makes system calls; any other failure is the source's own.
       throw (error as NodeJS.ErrnoException).syscall === undefined ? error : storageFailed(error)
     }
