@@ -1,0 +1,93 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { cdfOf } from '../../src/statistics/distribution.ts'
+import { HistogramCounts, quantilesOf } from '../../src/statistics/histogram.ts'
+import { cuts, floats, sliced } from './support/slices.ts'
+
+const bins = fc.integer({ min: 1, max: 64 })
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
+
+describe('histogram', () => {
+  test('counts every value once, however it is sliced', () => {
+    fc.assert(
+      fc.property(floats(1), cuts, bins, (values, shares, count) => {
+        const whole = new HistogramCounts(-20, 30, count)
+        whole.add(values)
+        const parts = new HistogramCounts(-20, 30, count)
+        for (const slice of sliced(values, shares)) parts.add(slice)
+        const { counts, edges } = whole.result(values.length, undefined)
+        expect(sum(counts)).toBe(values.length)
+        expect(parts.result(values.length, undefined).counts).toEqual(counts)
+        expect(edges).toHaveLength(count + 1)
+        expect([edges[0], edges.at(-1)]).toEqual([-20, 30])
+      }),
+    )
+  })
+
+  test('puts a value where its edges say', () => {
+    const counts = new HistogramCounts(0, 4, 4)
+    counts.add(Float32Array.of(0, 0.99, 1, 2.5, 3, 3.5, 4, 9, -1))
+    expect(counts.result(9, undefined)).toEqual({
+      edges: [0, 1, 2, 3, 4],
+      counts: [3, 1, 1, 4],
+      expected: null,
+    })
+  })
+
+  test.each([
+    ['uniform', cdfOf({ kind: 'uniform', low: -1, high: 1 })],
+    ['normal', cdfOf({ kind: 'normal', mean: 0, std: 1 })],
+    ['truncated normal', cdfOf({ kind: 'truncated_normal', mean: 0, std: 1 })],
+  ])('expects as many values as there are: %s', (_, cdf) => {
+    fc.assert(
+      fc.property(bins, fc.integer({ min: 1, max: 1e6 }), (count, size) => {
+        const { expected } = new HistogramCounts(-1.5, 1.5, count).result(size, cdf)
+        expect(sum(expected ?? []) / size).toBeCloseTo(1, 12)
+        expect(Math.min(...(expected ?? [-1]))).toBeGreaterThanOrEqual(0)
+      }),
+    )
+  })
+
+  test('expects of a uniform the same in every bin', () => {
+    const { expected } = new HistogramCounts(-1, 1, 5).result(
+      1000,
+      cdfOf({ kind: 'uniform', low: -1, high: 1 }),
+    )
+    for (const count of expected ?? []) expect(count).toBeCloseTo(200, 9)
+  })
+
+  test('leaves NaN out, and has a width where all values are one', () => {
+    const counts = new HistogramCounts(2, 2, 2)
+    counts.add(Float32Array.of(2, NaN, 2))
+    expect(counts.result(3, undefined)).toEqual({ edges: [2, 2.5, 3], counts: [2, 0], expected: null })
+  })
+})
+
+describe('quantiles', () => {
+  test('are numpy.quantile of its linear rule', () => {
+    // python3: numpy.quantile(numpy.float32([3, 1, 4, 1, 5, 9, 2, 6, 5, 3]), [.01, .05, .25, .5, .75, .95, .99])
+    const quantiles = quantilesOf(Float32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 5, 3).sort())
+    expect(Object.keys(quantiles)).toEqual(['0.01', '0.05', '0.25', '0.5', '0.75', '0.95', '0.99'])
+    const expected = [1, 1, 2.25, 3.5, 5, 7.65, 8.73]
+    Object.values(quantiles).forEach((value, index) => {
+      expect(value).toBeCloseTo(expected[index] ?? NaN, 10)
+    })
+  })
+
+  test('of one value are that value', () => {
+    expect(new Set(Object.values(quantilesOf(Float32Array.of(7))))).toEqual(new Set([7]))
+  })
+
+  test('rise, and stay within the values', () => {
+    fc.assert(
+      fc.property(floats(1), (values) => {
+        const found = Object.values(quantilesOf(values.slice().sort()))
+        found.slice(1).forEach((value, index) => {
+          expect(value).toBeGreaterThanOrEqual(found[index] ?? NaN)
+        })
+        expect(found[0]).toBeGreaterThanOrEqual(Math.min(...values))
+        expect(found.at(-1)).toBeLessThanOrEqual(Math.max(...values))
+      }),
+    )
+  })
+})

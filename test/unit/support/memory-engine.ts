@@ -1,0 +1,91 @@
+import type { Batch, BatchResult, Engine } from '../../../src/engine/engine.ts'
+import { ServiceError } from '../../../src/errors.ts'
+
+export const CLASSES = 5
+const FEATURES = 2
+
+/** What the engine answers for one image: every number tells which image it belongs to. */
+export function answerFor(image: number) {
+  return {
+    logits: Array.from({ length: CLASSES }, (_, i) => image + i / 8),
+    features: Array.from({ length: FEATURES }, (_, i) => image * 2 + i),
+    topClasses: Array.from({ length: CLASSES }, (_, i) => CLASSES - 1 - i),
+  }
+}
+
+interface Waiting {
+  readonly batch: Batch
+  readonly finish: (crashes: boolean) => void
+}
+
+/**
+ * An engine in memory: an image is one number, and a batch is computed when the test says so, or dies then. Its rows
+ * follow from its images alone, so an answer that went to the wrong request shows.
+ */
+export class MemoryEngine implements Engine {
+  readonly batches: Batch[] = []
+  readonly #waiting: Waiting[] = []
+  restarts = 0
+  readonly pid = undefined
+
+  get busy(): boolean {
+    return this.#waiting.length > 0
+  }
+
+  /** Ends the batch that is being computed. */
+  step(outcome: 'answers' | 'crashes' = 'answers'): void {
+    this.#waiting.shift()?.finish(outcome === 'crashes')
+  }
+
+  predict(batch: Batch): Promise<BatchResult> {
+    this.batches.push(batch)
+    return new Promise((resolve, reject) => {
+      const finish = (crashes: boolean): void => {
+        if (!crashes) {
+          resolve(resultOf(batch))
+          return
+        }
+        this.restarts += 1
+        reject(new ServiceError('ENGINE_CRASHED', 'the engine died'))
+      }
+      this.#waiting.push({ batch, finish })
+    })
+  }
+
+  info() {
+    return Promise.resolve({ backend: 'tensorflow', device: 'CPU', library_version: '0' } as const)
+  }
+
+  build() {
+    return Promise.resolve({ seal: '', artifactBytes: 0, variableBytes: 0 })
+  }
+
+  unload() {
+    return Promise.resolve()
+  }
+
+  close() {
+    return Promise.resolve()
+  }
+}
+
+function resultOf({ values, k, features }: Batch): BatchResult {
+  const rows = Array.from(values, answerFor)
+  const logits = Float32Array.from(rows.flatMap((row) => row.logits))
+  return {
+    logits,
+    probabilities: logits.map((logit) => -logit),
+    entropy: Float32Array.from(values),
+    topLogits: Float32Array.from(
+      rows.flatMap((row) => row.topClasses.slice(0, k).map((c) => row.logits[c] ?? NaN)),
+    ),
+    topClasses: Int32Array.from(rows.flatMap((row) => row.topClasses.slice(0, k))),
+    features: features ? Float32Array.from(rows.flatMap((row) => row.features)) : undefined,
+    computeMs: 1,
+  }
+}
+
+/** Lets everything that is ready to run, run: promises and what they start. */
+export function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
