@@ -1,0 +1,145 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelBody } from '../support/client.ts'
+import { tiny } from '../support/networks.ts'
+import { expectProblem, type Refusal } from '../support/problems.ts'
+import { startService, type RunningService } from '../support/service.ts'
+
+let running: RunningService
+let model: ModelBody
+beforeAll(async () => {
+  running = await startService({ MAX_BODY_BYTES: '20000' })
+  model = await running.client.create({ ...tiny, name: 'net' })
+})
+afterAll(() => running.close())
+
+const json = 'application/json'
+const formStart = '--x\r\nContent-Disposition: form-data; name="weights"; filename="a"\r\n\r\nabc'
+type Call = readonly ['get' | 'post' | 'put' | 'delete' | 'patch', string, Record<string, string>?, string?]
+const refused: Record<string, readonly [Call, Refusal]> = {
+  'malformed JSON': [
+    ['post', '/v1/models', { 'content-type': json }, '{"architecture": '],
+    { status: 400, code: 'MALFORMED_REQUEST', says: /JSON/ },
+  ],
+  'an empty body that should be JSON': [
+    ['post', '/v1/models', { 'content-type': json }],
+    { status: 400, code: 'MALFORMED_REQUEST', says: /empty/ },
+  ],
+  'no body at all': [['post', '/v1/models'], { status: 400, code: 'MALFORMED_REQUEST', says: /empty/ }],
+  'no body for a name': [['put', '/v1/models/a'], { status: 400, code: 'MALFORMED_REQUEST', says: /empty/ }],
+  'a specification as text': [
+    ['post', '/v1/models', { 'content-type': 'text/plain' }, JSON.stringify(tiny)],
+    { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', says: /application\/json/ },
+  ],
+  'a specification as a form': [
+    ['post', '/v1/models', { 'content-type': 'application/x-www-form-urlencoded' }, JSON.stringify(tiny)],
+    { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', says: /application\/json/ },
+  ],
+  'a plan as text': [
+    ['post', '/v1/plans', { 'content-type': 'text/plain' }, JSON.stringify(tiny)],
+    { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', says: /application\/json/ },
+  ],
+  'a tensor request as a form': [
+    [
+      'post',
+      '/v1/initializers/zeros/statistics',
+      { 'content-type': 'application/x-www-form-urlencoded' },
+      '{}',
+    ],
+    { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', says: /application\/json/ },
+  ],
+  'a text as an image': [
+    ['post', '/v1/models/net/predict', { 'content-type': 'text/plain' }, 'cat'],
+    { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', says: /image\/jpeg/ },
+  ],
+  'a form without a boundary': [
+    ['post', '/v1/models/net/predict', { 'content-type': 'multipart/form-data' }, 'x'],
+    { status: 400, code: 'MALFORMED_REQUEST', says: /boundary/i },
+  ],
+  'a form that ends early': [
+    ['post', '/v1/models/net/predict', { 'content-type': 'multipart/form-data; boundary=x' }, formStart],
+    { status: 400, code: 'MALFORMED_REQUEST', says: /form/ },
+  ],
+  'weights that end early': [
+    ['post', '/v1/models', { 'content-type': 'multipart/form-data; boundary=x' }, formStart],
+    { status: 400, code: 'MALFORMED_REQUEST', says: /form/ },
+  ],
+  'a body beyond the limit': [
+    ['post', '/v1/models', { 'content-type': json }, `{"name": "${'a'.repeat(20_000)}"}`],
+    { status: 413, code: 'BODY_TOO_LARGE', says: /MAX_BODY_BYTES/ },
+  ],
+  'an unknown route': [['get', '/v1/modls'], { status: 404, code: 'ROUTE_NOT_FOUND', says: /openapi\.json/ }],
+  'an unknown model': [
+    ['get', '/v1/models/nobody'],
+    { status: 404, code: 'MODEL_NOT_FOUND', says: /nobody/ },
+  ],
+  'an unknown id': [['delete', `/v1/models/${'0'.repeat(64)}`], { status: 404, code: 'MODEL_NOT_FOUND' }],
+  'an id prefix that is too short': [
+    ['get', `/v1/models/0123456789a`],
+    { status: 404, code: 'MODEL_NOT_FOUND' },
+  ],
+  'an unknown initializer': [
+    ['get', '/v1/initializers/he_norml'],
+    { status: 404, code: 'INITIALIZER_NOT_FOUND', says: /did you mean "he_normal"\?/ },
+  ],
+  'a path that is no UTF-8': [['get', '/v1/models/%zz'], { status: 400, code: 'MALFORMED_REQUEST' }],
+  'a path that is too long': [
+    ['get', `/v1/models/${'a'.repeat(2000)}`],
+    { status: 400, code: 'MALFORMED_REQUEST' },
+  ],
+  'a format that is not offered': [
+    ['get', '/v1/models/net/weights', { accept: 'image/png' }],
+    { status: 406, code: 'NOT_ACCEPTABLE', says: /application\/vnd\.safetensors/ },
+  ],
+  'an unknown query field': [
+    ['get', '/v1/models?limt=5'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/limt', says: /did you mean "limit"\?/ },
+  ],
+  'a limit that is no number': [
+    ['get', '/v1/models?limit=many'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/limit', says: /integer/ },
+  ],
+  'a cursor of its own making': [
+    ['get', '/v1/models?cursor=abc'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/cursor', says: /next_cursor/ },
+  ],
+  'a glob that matches nothing': [
+    ['get', '/v1/models/net/statistics?parameters=nothing'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/parameters' },
+  ],
+  'a name of dots': [
+    ['put', '/v1/models/%2E%2E', { 'content-type': json }, JSON.stringify(tiny)],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/name' },
+  ],
+}
+
+describe('refused, and the service lives on:', () => {
+  it.each(Object.entries(refused))('%s', async (_, [[method, path, headers = {}, body], refusal]) => {
+    expectProblem(await running.client.send(method, path, headers, body), refusal)
+    expect((await running.client.get('/v1/models/net')).json).toMatchObject({ id: model.id, state: 'ready' })
+  })
+
+  it.each([
+    ['delete', '/v1/plans', 'POST'],
+    ['patch', '/v1/models/net', 'GET, PUT, DELETE'],
+    ['put', '/v1/initializers', 'GET'],
+    ['get', '/v1/models/net/predict', 'POST'],
+  ] as const)('%s on %s, with the methods there are', async (method, path, allow) => {
+    const answer = await running.client.send(method, path, {})
+    expectProblem(answer, { status: 405, code: 'METHOD_NOT_ALLOWED' })
+    expect(answer.headers['allow']).toBe(allow)
+  })
+})
+
+describe('X-Request-Id', () => {
+  it('is the one the client gave, also on errors', async () => {
+    for (const path of ['/livez', '/nowhere', '/v1/models/%zz']) {
+      const { headers } = await running.client.get(path, { 'x-request-id': 'trace:7.a_b-c' })
+      expect(headers['x-request-id']).toBe('trace:7.a_b-c')
+    }
+  })
+
+  it('is a fresh one for an id nobody should log', async () => {
+    const { headers } = await running.client.get('/livez', { 'x-request-id': 'a "b" c' })
+    expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  })
+})

@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { openapi } from '../support/contract.ts'
+import { expectProblem } from '../support/problems.ts'
+import { startService, type RunningService } from '../support/service.ts'
+
+describe('bound wider than loopback without keys', () => {
+  let running: RunningService
+  beforeAll(async () => {
+    running = await startService({ HOST: '0.0.0.0' })
+  })
+  afterAll(() => running.close())
+
+  const open = ['/livez', '/readyz', '/openapi.json', '/docs', '/docs/json']
+  const routes = Object.entries(openapi.paths)
+    .filter(([path]) => !open.includes(path))
+    .flatMap(([path, operations]) => Object.keys(operations).map((method) => [method, path] as const))
+
+  it.each(routes)('%s %s demands the key', async (method, path) => {
+    const wanted = path.replaceAll(/\{[^}]+\}/g, 'x')
+    for (const headers of [{}, { authorization: 'Bearer wrong' }, { 'x-api-key': '' }]) {
+      const answer = await running.client.send(method as 'get', wanted, headers)
+      expectProblem(answer, { status: 401, code: 'UNAUTHORIZED', says: /Authorization: Bearer/ })
+      expect(answer.headers['www-authenticate']).toBe('Bearer')
+    }
+  })
+
+  it('demands it also where there is no route', async () => {
+    expectProblem(await running.client.get('/nowhere'), { status: 401, code: 'UNAUTHORIZED' })
+    expectProblem(await running.client.get('/livez/../v1/models'), { status: 401, code: 'UNAUTHORIZED' })
+  })
+
+  it.each(open)('%s asks for none', async (path) => {
+    expect((await running.client.get(path)).status).toBe(200)
+  })
+
+  it('takes the key in either header', async () => {
+    const key = running.service.key ?? ''
+    expect(key).toMatch(/^[\w-]{32}$/)
+    for (const headers of [{ authorization: `Bearer ${key}` }, { 'x-api-key': key }] as Record<
+      string,
+      string
+    >[]) {
+      expect((await running.client.get('/v1/models', headers)).status).toBe(200)
+    }
+  })
+})
+
+it.each([{ HOST: '127.0.0.1' }, { HOST: '0.0.0.0', ALLOW_ANONYMOUS: 'true' }])(
+  '%j asks for no key',
+  async (settings) => {
+    const running = await startService(settings)
+    try {
+      expect(running.service.key).toBeUndefined()
+      expect((await running.client.get('/v1/models')).status).toBe(200)
+    } finally {
+      await running.close()
+    }
+  },
+)

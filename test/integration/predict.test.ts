@@ -1,0 +1,146 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Answer, PredictionsBody } from '../support/client.ts'
+import {
+  arithmeticImage,
+  flowerJpeg,
+  flowerWebp,
+  halfTransparentPng,
+  npy,
+  pixelPng,
+} from '../support/images.ts'
+import { tiny } from '../support/networks.ts'
+import { expectLogits } from '../support/numbers.ts'
+import { startService, type RunningService } from '../support/service.ts'
+
+let running: RunningService
+let id: string
+beforeAll(async () => {
+  running = await startService({ MAX_BATCH_SIZE: '4' })
+  id = (await running.client.create({ ...tiny, name: 'net', labels: ['a', 'b', 'c', 'd', 'e'] })).id
+})
+afterAll(() => running.close())
+
+const predict = (body: Buffer, type?: string, query = ''): Promise<Answer> =>
+  running.client.upload(`/v1/models/net/predict${query}`, body, type)
+const bodyOf = ({ status, json }: Answer): PredictionsBody => {
+  expect(status).toBe(200)
+  return json as PredictionsBody
+}
+const logitsOf = (answer: Answer): number[][] =>
+  bodyOf(answer).predictions.map(({ logits = [] }) => logits.map(Number))
+
+describe('an image', () => {
+  it('gets its classes, most probable first, with what they cost', async () => {
+    const answer = await predict(flowerJpeg, 'image/jpeg', '?include=logits,probabilities,features')
+    const { model, predictions, timing_ms: timing, batch_size } = bodyOf(answer)
+    const [{ classes, probabilities = [], logits = [], features = [], entropy, finite, image }] =
+      predictions as [PredictionsBody['predictions'][number]]
+    expect([model, batch_size, finite]).toEqual([id, 1, true])
+    expect(image).toEqual({ width: 320, height: 214, format: 'jpeg' })
+    expect(classes.map(({ label }) => label)).toEqual(classes.map(({ index }) => 'abcde'[index]))
+    expect(classes.map(({ logit }) => logit)).toEqual([...logits].sort((a, b) => Number(b) - Number(a)))
+    expect(classes.map(({ index }) => logits[index])).toEqual(classes.map(({ logit }) => logit))
+    const sum = probabilities.reduce<number>((total, p) => total + Number(p), 0)
+    expect(sum).toBeCloseTo(1, 5)
+    const exact = probabilities.reduce<number>((total, p) => total - Number(p) * Math.log(Number(p)), 0)
+    expect(Number(entropy)).toBeCloseTo(exact, 5)
+    expect(features).toHaveLength(4)
+    expect(timing.total).toBeGreaterThanOrEqual(timing.compute)
+    expect(answer.headers['server-timing']).toMatch(
+      /^decode;dur=[\d.]+, queue;dur=[\d.]+, compute;dur=[\d.]+$/,
+    )
+  })
+
+  it.each([
+    ['image/webp', flowerWebp, { width: 96, height: 64, format: 'webp' }],
+    ['image/png', pixelPng, { width: 1, height: 1, format: 'png' }],
+    [undefined, flowerJpeg, { width: 320, height: 214, format: 'jpeg' }],
+    ['application/octet-stream', flowerWebp, { width: 96, height: 64, format: 'webp' }],
+    ['application/x-www-form-urlencoded', flowerJpeg, { width: 320, height: 214, format: 'jpeg' }],
+    ['image/png', flowerJpeg, { width: 320, height: 214, format: 'jpeg' }],
+    [
+      'application/octet-stream',
+      npy([8, 8, 3], arithmeticImage([8, 8, 3])),
+      { width: 8, height: 8, format: 'npy uint8' },
+    ],
+  ])('is read under the type %s', async (type, bytes, image) => {
+    expect(bodyOf(await predict(bytes, type)).predictions).toMatchObject([{ image }])
+  })
+
+  it('gets as many classes as asked for, and no more than there are', async () => {
+    for (const [asked, given] of [
+      [1, 1],
+      [3, 3],
+      [100, 5],
+    ]) {
+      const { predictions } = bodyOf(await predict(flowerJpeg, 'image/jpeg', `?top_k=${String(asked)}`))
+      expect(predictions[0]?.classes).toHaveLength(given ?? 0)
+      expect(predictions[0]).not.toHaveProperty('logits')
+    }
+  })
+})
+
+describe('several images', () => {
+  const images = [flowerJpeg, pixelPng, flowerWebp, halfTransparentPng, pixelPng, flowerJpeg]
+  const widths = [320, 1, 96, 64, 1, 320]
+  const alone = () =>
+    Promise.all(
+      images.map(
+        async (image) => logitsOf(await predict(image, undefined, '?include=logits&batch=false'))[0],
+      ),
+    )
+
+  it('of a form come back in its order, beyond a batch too', async () => {
+    const parts = images.map((value, index) => ({ name: 'images', value, filename: String(index) }))
+    const answer = await running.client.form('/v1/models/net/predict?include=logits', parts)
+    const { predictions, batch_size } = bodyOf(answer)
+    expect(predictions.map(({ image }) => image.width)).toEqual(widths)
+    expect(batch_size).toBe(4)
+    for (const [index, wanted] of (await alone()).entries())
+      expectLogits(logitsOf(answer)[index] ?? [], wanted ?? [])
+  })
+
+  it('in JSON come back in its order', async () => {
+    const instances = images.map((image) => ({ b64: image.toString('base64') }))
+    const answer = await running.client.post('/v1/models/net/predict?include=logits', { instances })
+    for (const [index, wanted] of (await alone()).entries())
+      expectLogits(logitsOf(answer)[index] ?? [], wanted ?? [])
+  })
+
+  it('of an array come back in its order, and floats go in as they are', async () => {
+    const shape = [3, 8, 8, 3]
+    const pixels = arithmeticImage(shape)
+    const fromPixels = logitsOf(await predict(npy(shape, pixels), 'application/x-npy', '?include=logits'))
+    const floats = Float32Array.from(pixels, (value) => Math.fround(value / 255))
+    const fromFloats = logitsOf(await predict(npy(shape, floats), 'application/x-npy', '?include=logits'))
+    expect(fromPixels).toHaveLength(3)
+    fromPixels.forEach((wanted, row) => {
+      expectLogits(fromFloats[row] ?? [], wanted)
+    })
+    expect(fromPixels[0]).not.toEqual(fromPixels[1])
+  })
+
+  it('of several callers share a batch, unless one wants to be alone', async () => {
+    const sizes = async (query: string): Promise<number[]> => {
+      const answers = await Promise.all(
+        Array.from({ length: 12 }, () =>
+          predict(npy([8, 8, 3], arithmeticImage([8, 8, 3])), 'application/x-npy', query),
+        ),
+      )
+      return answers.map((answer) => bodyOf(answer).batch_size)
+    }
+    expect(Math.max(...(await sizes('')))).toBeGreaterThan(1)
+    expect(await sizes('?batch=false')).toEqual(Array.from({ length: 12 }, () => 1))
+  })
+})
+
+it('says NaN and infinities in words', async () => {
+  const values = new Float32Array(8 * 8 * 3).fill(NaN)
+  const answer = await predict(npy([8, 8, 3], values), 'application/x-npy', '?include=logits')
+  const [prediction] = bodyOf(answer).predictions
+  expect(prediction).toMatchObject({
+    finite: false,
+    entropy: 'NaN',
+    logits: ['NaN', 'NaN', 'NaN', 'NaN', 'NaN'],
+  })
+})

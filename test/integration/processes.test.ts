@@ -1,0 +1,37 @@
+import { readFile, rm } from 'node:fs/promises'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { tiny } from '../support/networks.ts'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { temporaryFolder } from '../support/service.ts'
+
+let folder: string
+let running: ServiceProcess
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  running = await startProcess({ DATA_DIR: folder })
+  await running.client.create({ ...tiny, name: 'net' })
+  await running.client.logits('net', [1, 8, 8, 3], new Uint8Array(192))
+  await running.client.get('/v1/models/net/statistics')
+})
+afterAll(async () => {
+  await running.stop()
+  await rm(folder, { recursive: true })
+})
+
+const pidOf = (worker: string): number => running.workers.get(worker) ?? 0
+const librariesOf = (pid: number): Promise<string> => readFile(`/proc/${String(pid)}/maps`, 'utf8')
+const variablesOf = async (pid: number): Promise<string[]> =>
+  (await readFile(`/proc/${String(pid)}/environ`, 'utf8')).split('\0')
+
+it('the process that answers HTTP never loads TensorFlow; its children do', async () => {
+  expect(await librariesOf(running.pid)).not.toMatch(/tensorflow|tfjs/i)
+  expect(await librariesOf(pidOf('engine'))).toMatch(/libtensorflow/)
+  expect(await librariesOf(pidOf('analysis'))).toMatch(/libtensorflow/)
+})
+
+it('frozen weights are assumed where sessions run, and nowhere else', async () => {
+  const assumed = 'TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1'
+  expect(await variablesOf(pidOf('engine'))).toContain(assumed)
+  expect(await variablesOf(pidOf('analysis'))).not.toContain(assumed)
+  expect(await variablesOf(running.pid)).not.toContain(assumed)
+})

@@ -1,0 +1,110 @@
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { ModelBody } from '../support/client.ts'
+import { arithmeticImage, npy } from '../support/images.ts'
+import { slow, tiny } from '../support/networks.ts'
+import { expectProblem } from '../support/problems.ts'
+import { runs, startProcess, type ServiceProcess } from '../support/process.ts'
+import { temporaryFolder } from '../support/service.ts'
+
+let folder: string
+let running: ServiceProcess
+beforeAll(async () => {
+  folder = await temporaryFolder()
+})
+afterEach(async () => {
+  if (runs(running.pid)) await running.stop('SIGKILL')
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+const start = async (): Promise<void> => {
+  running = await startProcess({ DATA_DIR: folder })
+}
+const noOrphan = (): Promise<boolean> =>
+  vi.waitUntil(() => ![...running.workers.values()].some(runs), { timeout: 20_000 })
+
+const shape = [1, 32, 32, 3]
+interface Known {
+  readonly model: ModelBody
+  readonly logits: number[][]
+  readonly statistics: unknown
+}
+async function known(name: string): Promise<Known> {
+  const model = await running.client.withDigest(name)
+  const logits = await running.client.logits(name, shape, arithmeticImage(shape))
+  const statistics = (await running.client.get(`/v1/models/${name}/statistics`)).json
+  return { model, logits, statistics }
+}
+
+describe('a service that is stopped and started again', () => {
+  let before: Known
+
+  it('ends with 0 at SIGTERM, with what is in flight answered and no process left', async () => {
+    await start()
+    await running.client.create({ architecture: 'resnet20', seed: 7, name: 'net' })
+    await running.client.create({ ...slow, name: 'slow' })
+    before = await known('net')
+    const body = npy([16, 64, 64, 3], arithmeticImage([16, 64, 64, 3]))
+    const flight = running.client.upload('/v1/models/slow/predict', body, 'application/x-npy')
+    // An answer to a later call says that the earlier one has been taken in.
+    await running.client.logits('net', shape, arithmeticImage(shape))
+    expect([...running.workers.values()].map(runs)).toEqual([true, true])
+    expect(await running.stop()).toBe(0)
+    expect((await flight).status).toBe(200)
+    expect([...running.workers.values()].some(runs)).toBe(false)
+  })
+
+  it('has the same models with the same seal, the same weights and the same logits, to the bit', async () => {
+    await start()
+    const listed = (await running.client.get('/v1/models/net')).json as ModelBody
+    expect([listed.state, listed.seal]).toEqual(['unloaded', before.model.seal])
+    const after = await known('net')
+    expect(after.logits).toEqual(before.logits)
+    expect(after.statistics).toEqual(before.statistics)
+    const { build_ms: _, ...model } = (await running.client.get('/v1/models/net')).json as ModelBody
+    expect(before.model).toMatchObject(model)
+    expect(await running.stop('SIGINT')).toBe(0)
+  })
+
+  it('keeps everything it said it had also when it is killed, and its children go with it', async () => {
+    await start()
+    const { id } = await running.client.create({ ...tiny, name: 'last' })
+    expect(await running.stop('SIGKILL')).toBe('SIGKILL')
+    await noOrphan()
+    await start()
+    expect((await running.client.get('/v1/models/last')).json).toMatchObject({ id, names: ['last'] })
+    expect((await known('net')).logits).toEqual(before.logits)
+  })
+
+  it('never serves a model whose weights have become others, and serves all the others', async () => {
+    const { id, seal } = before.model
+    const record = join(folder, 'models', id, 'model.json')
+    const text = await readFile(record, 'utf8')
+    const altered = 'f'.repeat(64)
+    await writeFile(record, text.replace(seal ?? '', altered))
+    await start()
+    const path = '/v1/models/net/predict'
+    for (const _ of [1, 2]) {
+      const answer = await running.client.upload(
+        path,
+        npy(shape, arithmeticImage(shape)),
+        'application/x-npy',
+      )
+      const problem = expectProblem(answer, { status: 500, code: 'WEIGHTS_DIVERGED' })
+      expect(problem.detail).toContain(seal)
+      expect(problem.detail).toContain(altered)
+    }
+    expect((await running.client.get('/v1/models/net')).json).toMatchObject({
+      state: 'failed',
+      last_error: { code: 'WEIGHTS_DIVERGED' },
+      model_version_status: [{ state: 'END' }],
+    })
+    const other = await running.client.logits('last', [1, 8, 8, 3], arithmeticImage([1, 8, 8, 3]))
+    expect(other[0]).toHaveLength(5)
+    expectProblem(await running.client.post('/v1/models', { architecture: 'resnet20', seed: 7 }), {
+      status: 500,
+      code: 'WEIGHTS_DIVERGED',
+    })
+  })
+})

@@ -1,0 +1,90 @@
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import type { ModelBody } from '../support/client.ts'
+import { pixelPng } from '../support/images.ts'
+import { tiny } from '../support/networks.ts'
+import { expectProblem } from '../support/problems.ts'
+import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
+
+let folder: string
+let running: RunningService
+let kept: ModelBody
+beforeEach(async () => {
+  folder = await temporaryFolder()
+  running = await startService({}, folder)
+  kept = await running.client.create({ ...tiny, name: 'kept' })
+})
+afterEach(async () => {
+  await running.close()
+  await rm(folder, { recursive: true })
+})
+
+const pixels = new Uint8Array(192).fill(9)
+const logits = () => running.client.logits('kept', [1, 8, 8, 3], pixels)
+async function restart(): Promise<void> {
+  await running.close()
+  running = await startService({}, folder)
+}
+
+it('a data folder that cannot be written fails what must be kept, and nothing else', async () => {
+  const before = await logits()
+  const failed = { status: 500, code: 'STORAGE_FAILED', says: /data folder could not be written/ } as const
+  for (const part of ['models', 'names', 'staging']) {
+    const [there, away] = [join(folder, part), join(folder, `${part}-away`)]
+    await rename(there, away)
+    await writeFile(there, 'a file where a folder was')
+    const weights = { name: 'weights', value: Buffer.from('x'), filename: 'w' }
+    const answer =
+      part === 'staging'
+        ? await running.client.form('/v1/models', [weights])
+        : await running.client.post('/v1/models', { ...tiny, seed: 1, name: 'new' })
+    expectProblem(answer, failed)
+    expect(await logits()).toEqual(before)
+    await rm(there)
+    await rename(away, there)
+  }
+  expect((await running.client.post('/v1/models', { ...tiny, seed: 2 })).status).toBe(201)
+})
+
+it('weights that vanished fail their model, without telling where they were, and no other', async () => {
+  const { bytes } = await running.client.get('/v1/models/kept/weights')
+  const part = { name: 'weights', value: bytes, filename: 'w' }
+  const loaded = (await running.client.form('/v1/models', [part])).json as ModelBody
+  await running.close()
+  await rm(join(folder, 'models', loaded.id, 'weights.safetensors'))
+  running = await startService({}, folder)
+  const answer = await running.client.upload(`/v1/models/${loaded.id}/predict`, pixelPng)
+  const { detail } = expectProblem(answer, {
+    status: 500,
+    code: 'INTERNAL',
+    says: /its log has the request id/,
+  })
+  expect(detail).not.toContain(folder)
+  expect((await running.client.get(`/v1/models/${loaded.id}`)).json).toMatchObject({
+    state: 'failed',
+    last_error: { code: 'INTERNAL' },
+  })
+  expect(await logits()).toHaveLength(1)
+})
+
+it('a record that was written by half is left out, and the others are served', async () => {
+  const broken = await running.client.create({ ...tiny, seed: 1, name: 'broken' })
+  // Its record is written once more when the digest follows.
+  await running.client.withDigest(broken.id)
+  const before = await logits()
+  for (const text of ['{"id": "', '{}', 'null', JSON.stringify({ id: broken.id, specification: {} })]) {
+    await writeFile(join(folder, 'models', broken.id, 'model.json'), text)
+    await restart()
+    expectProblem(await running.client.get('/v1/models/broken'), { status: 404, code: 'MODEL_NOT_FOUND' })
+    expect(await logits()).toEqual(before)
+  }
+})
+
+it('what interrupted writes left behind is gone after the next start', async () => {
+  await writeFile(join(folder, 'staging', 'half.safetensors'), 'half')
+  await writeFile(join(folder, 'names', 'a.1.tmp'), kept.id)
+  await restart()
+  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await readdir(join(folder, 'names'))).toEqual(['kept'])
+})

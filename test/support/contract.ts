@@ -1,0 +1,54 @@
+import { readFileSync } from 'node:fs'
+import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
+import type { Answer } from './client.ts'
+
+interface Response {
+  readonly content?: Readonly<Record<string, { readonly schema: object }>>
+}
+interface Operation {
+  readonly summary?: string
+  readonly tags?: readonly string[]
+  readonly responses: Readonly<Record<string, Response>>
+}
+
+/** The document as it is kept in the repository. */
+export const openapi = JSON.parse(
+  readFileSync(new URL('../../openapi/openapi.json', import.meta.url), 'utf8'),
+) as { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
+
+const ajv = new Ajv2020({ allErrors: true, strict: false, validateSchema: false })
+ajv.addSchema(openapi, 'openapi')
+const compiled = new Map<string, ValidateFunction>()
+const routes = Object.entries(openapi.paths).map(([template, operations]) => ({
+  template,
+  pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
+  operations,
+}))
+
+/** Throws where an answer is not what the document says: its status, its type, its body. */
+export function assertContract(method: string, path: string, { status, headers, bytes }: Answer): void {
+  const pathname = path.split('?', 1)[0] ?? path
+  const type = (headers['content-type'] ?? '').split(';', 1)[0] ?? ''
+  const said = `${method} ${path} answered ${String(status)} ${type}: ${bytes.subarray(0, 2000).toString()}`
+  if (status >= 400) {
+    if (type !== 'application/problem+json') throw new Error(`errors are problems; ${said}`)
+    validate('/components/schemas/Problem', bytes, said)
+    return
+  }
+  const route = routes.find(({ pattern, operations }) => pattern.test(pathname) && method in operations)
+  if (!route || status === 304) return
+  const response = route.operations[method]?.responses[String(status)]
+  if (!response) throw new Error(`the document knows no such status; ${said}`)
+  if (bytes.length === 0) return
+  if (!response.content?.[type]) throw new Error(`the document knows no such type; ${said}`)
+  if (type !== 'application/json') return
+  const steps = ['paths', route.template, method, 'responses', String(status), 'content', type, 'schema']
+  validate(steps.map((step) => `/${step.replaceAll('/', '~1')}`).join(''), bytes, said)
+}
+
+/** `pointer` is the schema's place in the document. */
+function validate(pointer: string, bytes: Buffer, said: string): void {
+  const check = compiled.get(pointer) ?? ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` })
+  compiled.set(pointer, check)
+  if (!check(JSON.parse(bytes.toString()))) throw new Error(`${ajv.errorsText(check.errors)}; ${said}`)
+}

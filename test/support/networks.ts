@@ -1,0 +1,20 @@
+/** A network small enough to be built in no time: 8x8 images, 5 classes. */
+export const tiny = {
+  architecture: {
+    stem: { kernel_size: 3, filters: 4, strides: 1, pool: null },
+    stages: [{ blocks: 1, filters: 4 }],
+    input_shape: [8, 8, 3],
+  },
+  classes: 5,
+  preprocessing: 'unit',
+}
+
+/** A network that computes for some milliseconds, so that calls meet while it works. */
+export const slow = {
+  architecture: {
+    stem: { kernel_size: 7, filters: 32, strides: 1, pool: null },
+    stages: [{ blocks: 1, filters: 32 }],
+    input_shape: [64, 64, 3],
+  },
+  classes: 5,
+}

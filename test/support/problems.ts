@@ -1,0 +1,30 @@
+import { expect } from 'vitest'
+import { errorTitles, type ErrorCode } from '../../src/errors.ts'
+import type { Answer, ProblemBody } from './client.ts'
+
+/** What a refusal must say: its status and code, and of wrong fields where they are and what would be right. */
+export interface Refusal {
+  readonly status: number
+  readonly code: ErrorCode
+  readonly pointer?: string
+  readonly says?: RegExp
+}
+
+export function expectProblem(answer: Answer, { status, code, pointer, says }: Refusal): ProblemBody {
+  expect(answer.headers['content-type']).toMatch(/^application\/problem\+json\b/)
+  const problem = answer.json as ProblemBody
+  expect([answer.status, problem.code], problem.detail).toEqual([status, code])
+  expect(problem).toMatchObject({
+    type: `urn:resinit:problem:${code}`,
+    title: errorTitles[code],
+    status,
+    error: problem.detail,
+  })
+  expect(answer.headers['x-request-id']).toMatch(/^[\w.:-]{1,128}$/)
+  // A path of this machine or a line of a stack is nobody's business.
+  expect(problem.detail).not.toMatch(/node_modules|\.ts\b|\.js\b|\n\s+at /)
+  if (pointer !== undefined) expect(problem.errors?.map((error) => error.pointer)).toContain(pointer)
+  const details = [problem.detail, ...(problem.errors ?? []).map(({ detail }) => detail)].join('\n')
+  if (says) expect(details).toMatch(says)
+  return problem
+}

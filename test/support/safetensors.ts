@@ -1,0 +1,44 @@
+/** A safetensors file taken apart and put together by hand: an independent reading of the format. */
+export interface Tensors {
+  readonly metadata: Readonly<Record<string, string>>
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly bytes: Buffer }>
+}
+
+interface Entry {
+  readonly dtype: string
+  readonly shape: number[]
+  readonly data_offsets: [number, number]
+}
+
+export function parseSafetensors(file: Buffer): Tensors {
+  const start = 8 + Number(file.readBigUInt64LE())
+  const header = JSON.parse(file.subarray(8, start).toString()) as Record<string, Entry> & {
+    __metadata__: Record<string, string>
+  }
+  const { __metadata__: metadata, ...entries } = header
+  const tensors = Object.entries(entries).map(
+    ([
+      name,
+      {
+        shape,
+        data_offsets: [from, to],
+      },
+    ]) => {
+      return [name, { shape, bytes: file.subarray(start + from, start + to) }] as const
+    },
+  )
+  return { metadata, tensors: new Map(tensors) }
+}
+
+export function writeSafetensors({ metadata, tensors }: Tensors): Buffer {
+  const header: Record<string, unknown> = { __metadata__: metadata }
+  let offset = 0
+  for (const [name, { shape, bytes }] of tensors) {
+    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + bytes.length] }
+    offset += bytes.length
+  }
+  const json = Buffer.from(JSON.stringify(header))
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(json.length))
+  return Buffer.concat([length, json, ...[...tensors.values()].map(({ bytes }) => bytes)])
+}
