@@ -11,7 +11,14 @@ interface Manifest {
 
 const manifest = JSON.parse(read('package.json')) as Manifest
 const { packages } = JSON.parse(read('package-lock.json')) as {
-  readonly packages: Record<string, { readonly version: string; readonly resolved?: string }>
+  readonly packages: Record<
+    string,
+    {
+      readonly version: string
+      readonly resolved?: string
+      readonly optionalDependencies?: Readonly<Record<string, string>>
+    }
+  >
 }
 
 const PATH = 'node_modules/'
@@ -79,6 +86,19 @@ test('a floor is a number, not text', () => {
 test('the lockfile names no host, so that any registry serves', () => {
   expect(installed.length).toBeGreaterThan(100)
   expect(installed.filter(([, { resolved }]) => resolved !== undefined)).toEqual([])
+})
+
+test('the lockfile has every platform, so that npm ci takes it anywhere', () => {
+  const wanted = Object.entries(packages).flatMap(([place, { optionalDependencies = {} }]) =>
+    Object.keys(optionalDependencies).map((name) => ({ place, name })),
+  )
+  expect(wanted.length).toBeGreaterThan(20)
+  expect(
+    wanted.filter(
+      ({ place, name }) =>
+        packages[`${PATH}${name}`] === undefined && packages[`${place}/${PATH}${name}`] === undefined,
+    ),
+  ).toEqual([])
 })
 
 test('every direct dependency is pinned', () => {
