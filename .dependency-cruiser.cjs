@@ -20,7 +20,7 @@ const rooms = {
     path: 'http/',
     sees: [
       ...['config', 'serving', 'engine', 'analysis', 'images'],
-      ...['network', 'initializers', 'formats', 'validation', 'errors', 'version'],
+      ...['network', 'initializers', 'statistics', 'formats', 'validation', 'errors', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },

@@ -1,10 +1,10 @@
 import Type, { type TProperties } from 'typebox'
-import type { InitializerDefinition } from './initializer.ts'
+import { SafeInteger, SeedPair, type InitializerDefinition } from './initializer.ts'
 import type { Law } from './law.ts'
 import { varianceScaling, type VarianceScaling } from './variance-scaling.ts'
 
 const Seed = Type.Optional(
-  Type.Union([Type.Null(), Type.Integer(), Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 })], {
+  Type.Union([Type.Null(), SafeInteger, SeedPair], {
     default: null,
     description: 'An integer n is the seed vector [n, 0]; null takes the seed of the place of use',
   }),

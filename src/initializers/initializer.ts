@@ -1,6 +1,13 @@
-import type { TObject } from 'typebox'
+import Type, { type TObject } from 'typebox'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
+
+/** JSON numbers beyond these are rounded on their way in, so two seeds could be one. */
+export const SafeInteger = Type.Integer({
+  minimum: Number.MIN_SAFE_INTEGER,
+  maximum: Number.MAX_SAFE_INTEGER,
+})
+export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
 
 /** A complete initializer: the class's own name and every field of its config. */
 export interface Initializer {

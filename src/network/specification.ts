@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { SafeInteger } from '../initializers/initializer.ts'
 
 const closed = { additionalProperties: false }
 const size = (value: number, description: string) =>
@@ -236,7 +237,7 @@ const Preprocessing = Type.Object(
 )
 
 const common = {
-  seed: Type.Integer({ minimum: Number.MIN_SAFE_INTEGER, maximum: Number.MAX_SAFE_INTEGER, default: 0 }),
+  seed: Type.Integer({ ...SafeInteger, default: 0 }),
   seeding: Type.Enum(['per_layer'], {
     default: 'per_layer',
     description: 'Kernel k draws from the seed vector [seed, k]',

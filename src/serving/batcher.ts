@@ -161,7 +161,7 @@ export class Batcher {
           entropy: rows(result.entropy),
           topLogits: leading(rows(result.topLogits), job),
           topClasses: leading(rows(result.topClasses), job),
-          features: result.features && rows(result.features),
+          features: job.features && result.features ? rows(result.features) : undefined,
           queueMs: started - enqueued,
           computeMs: result.computeMs,
           batchSize: count,

@@ -78,7 +78,8 @@ describe('a service', () => {
   })
 
   it('that closes answers what it began and refuses what comes after on the same connection', async () => {
-    const { client, service, close } = await startService()
+    const running = await startService()
+    const { client, service } = running
     await client.create({ ...slow, name: 'slow' })
     const computed = vi.spyOn(service.engine, 'predict')
     const socket = connect(Number(new URL(client.url).port), '127.0.0.1')
@@ -89,7 +90,7 @@ describe('a service', () => {
     )
     socket.write(many)
     await vi.waitUntil(() => computed.mock.calls.length > 0, { interval: 1 })
-    const closed = close()
+    const closed = running.close()
     socket.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n')
     await once(socket, 'close')
     await closed

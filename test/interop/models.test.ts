@@ -26,6 +26,7 @@ const kernels = [
   'orthogonal',
   { class_name: 'VarianceScaling', config: { scale: 1.5, mode: 'fan_out', distribution: 'uniform' } },
 ] as const
+type Kernel = (typeof kernels)[number]
 
 const random = () => ({
   architecture: {
@@ -52,11 +53,11 @@ const random = () => ({
   },
   classes: choices.integer(2, 30),
   initializers: {
-    kernel: choices.of(...kernels),
+    kernel: choices.of<Kernel>(...kernels),
     bias: { class_name: 'RandomNormal', config: { stddev: 0.2 } },
     gamma: { class_name: 'RandomUniform', config: { minval: 0.5, maxval: 1.5 } },
     beta: { class_name: 'TruncatedNormal', config: { stddev: 0.1 } },
-    overrides: [{ match: 'stage1/**/conv2/kernel', initializer: choices.of(...kernels) }],
+    overrides: [{ match: 'stage1/**/conv2/kernel', initializer: choices.of<Kernel>(...kernels) }],
   },
   seed: choices.integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   preprocessing: choices.of('torch', 'caffe', 'tf', 'unit'),

@@ -87,7 +87,7 @@ describe('an id', () => {
         initializers: { overrides: ['zeros', 'ones'].map((initializer) => ({ match: '**', initializer })) },
       },
     ],
-    ['labels', { ...BASE, labels: [...'abcdefghij'] }],
+    ['labels', { ...BASE, labels: Array.from('abcdefghij') }],
     ['preprocessing', { ...BASE, preprocessing: 'tf' }],
     ['a shape', { architecture: small({ input_shape: [32, 33, 3] }) }],
     ['the epsilon', { architecture: small({ norm: { epsilon: 2e-5 } }) }],

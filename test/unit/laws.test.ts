@@ -59,7 +59,8 @@ describe('theory of independent entries', () => {
       return
     }
     const rounding = 1e-6 * std
-    const [low = NaN, high = NaN] = [min ?? NaN, max ?? NaN]
+    const low = min ?? NaN
+    const high = max ?? NaN
     expect(Math.min(...values)).toBeGreaterThanOrEqual(low - rounding)
     expect(Math.max(...values)).toBeLessThanOrEqual(high + rounding)
     expect(Math.min(...values)).toBeLessThan(low + 0.02 * std)

@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { SafeInteger, SeedPair } from '../../initializers/initializer.ts'
 import { CompleteInitializer } from '../../network/specification.ts'
 import { Num, NullableNum, NextCursor, optional } from './common.ts'
 
@@ -29,10 +30,7 @@ export const TensorRequest = Type.Object(
     shape: Type.Array(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }), { maxItems: 8 }),
     config: optional(Type.Record(Type.String(), Type.Unknown())),
     seed: optional(
-      Type.Union([Type.Integer(), Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 })], {
-        default: 0,
-        description: 'n is the seed vector [n, 0]',
-      }),
+      Type.Union([SafeInteger, SeedPair], { default: 0, description: 'n is the seed vector [n, 0]' }),
     ),
     bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
     include: optional(

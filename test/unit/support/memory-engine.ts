@@ -1,7 +1,7 @@
 import type { Batch, BatchResult, Engine } from '../../../src/engine/engine.ts'
 import { ServiceError } from '../../../src/errors.ts'
 
-export const CLASSES = 5
+const CLASSES = 5
 const FEATURES = 2
 
 /** What the engine answers for one image: every number tells which image it belongs to. */
