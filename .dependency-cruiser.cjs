@@ -20,7 +20,7 @@ const rooms = {
     path: 'http/',
     sees: [
       ...['config', 'serving', 'engine', 'analysis', 'images'],
-      ...['network', 'initializers', 'statistics', 'formats', 'validation', 'errors', 'version'],
+      ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'errors', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },
@@ -33,7 +33,11 @@ const rooms = {
 
   // The contracts, and the halves of them that live in the parent.
   engine: { path: 'engine/engine.ts', sees: ['network'] },
-  analysis: { path: 'analysis/analysis.ts', sees: ['network', 'initializers', 'statistics'] },
+  analysis: {
+    path: 'analysis/analysis.ts',
+    sees: ['network', 'initializers', 'statistics', 'schema'],
+    packages: ['typebox'],
+  },
   engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
   analysisProcess: {
     path: 'analysis/process.ts',
@@ -66,17 +70,22 @@ const rooms = {
   // What everything above is about: no process, no file, no clock.
   network: {
     path: 'network/',
-    sees: ['initializers', 'validation', 'errors'],
+    sees: ['initializers', 'schema', 'validation', 'errors'],
     packages: ['canonicalize', 'picomatch', 'typebox'],
     builtins: PURE,
   },
   initializers: {
     path: 'initializers/',
-    sees: ['network', 'validation', 'errors'],
+    sees: ['network', 'schema', 'validation', 'errors'],
     packages: ['typebox'],
     builtins: PURE,
   },
-  statistics: { path: 'statistics/', sees: ['initializers'], builtins: PURE },
+  statistics: {
+    path: 'statistics/',
+    sees: ['initializers', 'schema'],
+    packages: ['typebox'],
+    builtins: PURE,
+  },
   formats: { path: 'formats/', sees: ['errors'] },
   validation: {
     path: 'validation.ts',
@@ -84,6 +93,7 @@ const rooms = {
     packages: ['ajv', 'fastest-levenshtein', 'typebox'],
     builtins: PURE,
   },
+  schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
   version: { path: 'version.ts', sees: [] },
 }
