@@ -45,12 +45,6 @@ export default defineConfig(
     },
   },
   {
-    // Scripts of the CI that speak HTTP inside the container: no program of tsconfig.json has them.
-    files: ['.ci/**/*.mjs'],
-    extends: [tseslint.configs.disableTypeChecked],
-    rules: { 'no-undef': 'off' },
-  },
-  {
     files: ['**/*.cjs'],
     extends: [js.configs.recommended],
     languageOptions: { sourceType: 'commonjs', globals: { module: 'writable' } },

@@ -3,7 +3,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 SCRATCH=$(mktemp -d)
-export PORT=${PORT:-18085} DATA_DIR=$SCRATCH/data LOG_LEVEL=warn
+free_port='const server = require("node:net").createServer()
+server.listen(0, "127.0.0.1", () => { console.log(server.address().port); server.close() })'
+PORT=${PORT:-$(node -e "$free_port")}
+export PORT DATA_DIR=$SCRATCH/data LOG_LEVEL=warn
 export RESINIT=http://127.0.0.1:$PORT
 SERVICE=
 trap '[ -z "$SERVICE" ] || kill "$SERVICE" 2>/dev/null || true; rm -rf "$SCRATCH"' EXIT
@@ -11,8 +14,13 @@ trap '[ -z "$SERVICE" ] || kill "$SERVICE" 2>/dev/null || true; rm -rf "$SCRATCH
 start() {
   npm start >"$SCRATCH/service.log" 2>&1 &
   SERVICE=$!
-  curl -fsS --retry 300 --retry-delay 1 --retry-all-errors -o /dev/null "$RESINIT/readyz" 2>/dev/null ||
-    { cat "$SCRATCH/service.log"; return 1; }
+  for ((second = 0; second < 300; second++)); do
+    curl -fsS -o /dev/null "$RESINIT/readyz" 2>/dev/null && return
+    kill -0 "$SERVICE" 2>/dev/null || break
+    sleep 1
+  done
+  cat "$SCRATCH/service.log"
+  return 1
 }
 
 stop() {

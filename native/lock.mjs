@@ -6,6 +6,7 @@ import { CACHE } from './cache.mjs'
 import { say } from './progress.mjs'
 
 const LOCK = path.join(CACHE, 'lock')
+const HOLDER = path.join(LOCK, 'holder')
 const BEAT_MS = 2_000
 const STALE_MS = 20_000
 
@@ -23,7 +24,11 @@ export async function locked(work) {
   }
   const beat = setInterval(() => {
     const now = new Date()
-    utimesSync(LOCK, now, now)
+    try {
+      utimesSync(LOCK, now, now)
+    } catch {
+      // Taken for dead, say after the machine slept. What is made still lands whole.
+    }
   }, BEAT_MS)
   process.on('exit', release)
   try {
@@ -40,13 +45,14 @@ async function acquire() {
   for (let waited = false; ; waited = true) {
     try {
       mkdirSync(LOCK)
-      writeFileSync(path.join(LOCK, 'holder'), `${hostname()} ${String(process.pid)}`)
+      writeFileSync(HOLDER, `${hostname()} ${String(process.pid)}`)
       return
     } catch (error) {
       if (/** @type {NodeJS.ErrnoException} */ (error).code !== 'EEXIST') throw error
     }
-    if (isStale()) {
-      discard()
+    const dead = deadHolder()
+    if (dead !== undefined) {
+      discard(dead)
       continue
     }
     if (!waited) say('waiting for another process that is laying libtensorflow')
@@ -54,14 +60,16 @@ async function acquire() {
   }
 }
 
-function isStale() {
+/** @returns {string | undefined} Who holds the lock, if nobody does any more. */
+function deadHolder() {
   try {
-    if (Date.now() - statSync(LOCK).mtimeMs > STALE_MS) return true
-    const [host, pid] = readFileSync(path.join(LOCK, 'holder'), 'utf8').split(' ')
-    return host === hostname() && !isAlive(Number(pid))
+    const holder = readFileSync(HOLDER, 'utf8')
+    if (Date.now() - statSync(LOCK).mtimeMs > STALE_MS) return holder
+    const [host, pid] = holder.split(' ')
+    return host === hostname() && !isAlive(Number(pid)) ? holder : undefined
   } catch {
     // Just released, or its holder is not written yet.
-    return false
+    return undefined
   }
 }
 
@@ -75,13 +83,21 @@ function isAlive(pid) {
   }
 }
 
-// A rename first, so that of several waiters one removes the dead lock and none removes half of it.
-function discard() {
+/**
+ * A rename first, so that of several waiters one removes the dead lock. One that comes late has renamed the lock of
+ * whoever was first, and gives it back.
+ * @param {string} dead
+ */
+function discard(dead) {
   const grave = `${LOCK}-${String(process.pid)}`
   try {
     renameSync(LOCK, grave)
+    if (readFileSync(path.join(grave, 'holder'), 'utf8') !== dead) {
+      renameSync(grave, LOCK)
+      return
+    }
   } catch {
-    return
+    // Somebody else removed it, or took it in the meantime.
   }
   rmSync(grave, { recursive: true, force: true })
 }

@@ -65,7 +65,8 @@ function sentence(complaint) {
     return 'A downloaded wheel does not have the pinned hash and was thrown away: try again, and check the package index or proxy that pip uses if it stays so.'
   }
   if (/No space left/i.test(complaint)) return fullDisk()
-  if (/Connection|timed? ?out|name resolution|ProxyError|SSLError|Retry\(/i.test(complaint)) {
+  // pip leaves out an index without TLS and then only says that it found nothing.
+  if (/Connection|not a trusted|timed? ?out|name resolution|ProxyError|SSLError|Retry\(/i.test(complaint)) {
     return 'The package index cannot be reached: check the network, or give pip an index that can be (PIP_INDEX_URL, HTTPS_PROXY).'
   }
   const absent = /No matching distribution found for (\S+)/.exec(complaint)?.[1]

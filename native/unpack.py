@@ -1,5 +1,6 @@
 """Unpacks what resinit needs of the wheels in a directory: unpack.py WHEELS TREE"""
 
+import os
 import pathlib
 import re
 import shutil
@@ -27,5 +28,8 @@ for wheel in sorted(wheels.glob("*.whl")):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, open(target, "wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
+                    # Before the tree gets its final name: after a power cut a name must not stand for half a file.
+                    file.flush()
+                    os.fsync(file.fileno())
                 target.chmod(0o755 if (member.external_attr >> 16) & 0o111 else 0o644)
     wheel.unlink()

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   realpathSync,
   rmSync,
   symlinkSync,
@@ -14,8 +15,9 @@ import { hostname, tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { CACHE } from '../../native/cache.mjs'
+import { bindingPath, CACHE } from '../../native/cache.mjs'
 import { laidFlavour } from '../../native/lay.mjs'
+import { bindingKey } from '../../native/compile.mjs'
 import { release } from '../../native/pins.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -116,6 +118,8 @@ describe('with libtensorflow in the cache', () => {
     expect(doctor.status).toBe(0)
     expect(doctor.stdout).toMatch(/^libtensorflow +2\.21\.0$/m)
     expect(doctor.stdout).toMatch(/^device +(GPU|CPU)$/m)
+    expect(doctor.stdout).toMatch(/^cpu features +\w/m)
+    if (/^device +CPU$/m.test(doctor.stdout)) expect(doctor.stdout).toMatch(/^no GPU since +\w.*;/m)
   })
 
   test('what npm ci deleted is laid again without a download', async () => {
@@ -128,11 +132,22 @@ describe('with libtensorflow in the cache', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining('done in') })
   })
 
-  test('several at once agree', async () => {
-    seed('binding')
-    const outcomes = await Promise.all([native('ensure'), native('ensure'), native('ensure')])
+  test('several at once agree, and one of them compiles', async () => {
+    const compiled = path.join(scratch, 'compiled')
+    const real = bindingPath(bindingKey(release(FLAVOUR)))
+    const compiler = script(
+      'c++',
+      [
+        '[ "$1" = --version ] && exit',
+        `echo once >>"${compiled}"; sleep 1`,
+        'for word; do [ "$last" != -o ] || out=$word; last=$word; done',
+        `cp "${real}" "$out"`,
+      ].join('\n'),
+    )
+    const outcomes = await Promise.all([1, 2, 3].map(() => native('ensure', { CXX: compiler })))
     expect(outcomes.map(({ status }) => status)).toEqual([0, 0, 0])
-    expect(readdirSync(cache).sort()).toEqual(['binding', 'libtensorflow'])
+    expect(readFileSync(compiled, 'utf8')).toBe('once\n')
+    expect(readdirSync(cache).sort()).toEqual(['binding', 'libtensorflow', 'partial'])
     expect((await native('ensure')).stderr).toBe('')
   })
 
@@ -203,13 +218,31 @@ describe('with an empty cache', () => {
     expectNothingInstalled()
   })
 
-  test.each(['SIGINT', 'SIGKILL'] as const)(
-    'a download ended by %s leaves nothing in the way',
-    async (signal) => {
-      const downloading = path.join(scratch, 'downloading')
-      const slow = script('python', `[ "$3" = --version ] || { touch "${downloading}"; exec sleep 5; }`)
-      const child = start('ensure', { PYTHON: slow })
-      await expect.poll(() => existsSync(downloading), { timeout: 20_000 }).toBe(true)
+  test.each([
+    ['a download', 'SIGINT'],
+    ['a download', 'SIGKILL'],
+    ['unpacking', 'SIGINT'],
+    ['unpacking', 'SIGKILL'],
+  ] as const)(
+    '%s ended by %s leaves nothing in the way',
+    async (stage, signal) => {
+      const begun = path.join(scratch, 'begun')
+      const halfDone = (file: string) =>
+        `mkdir -p "$(dirname ${file})"; echo half >${file}; touch "${begun}"; exec sleep 5`
+      const python = script(
+        'python',
+        [
+          '[ "$3" = --version ] && exit',
+          'for word; do [ "$last" != --dest ] || wheels=$word; last=$word; done',
+          stage === 'a download'
+            ? halfDone('"$wheels/half.whl"')
+            : `[ -n "$wheels" ] && exit\n${halfDone('"$3/lib/libtensorflow_cc.so.2"')}`,
+        ].join('\n'),
+      )
+      const child = start('ensure', { PYTHON: python })
+      await expect.poll(() => existsSync(begun), { timeout: 20_000 }).toBe(true)
+      const left = readdirSync(path.join(cache, 'partial'), { recursive: true, encoding: 'utf8' })
+      expect(left.some((name) => /half\.whl|libtensorflow_cc/.test(name))).toBe(true)
       child.kill(signal)
       await new Promise((resolve) => child.on('close', resolve))
       if (signal === 'SIGINT') expectNothingInstalled()
@@ -219,6 +252,15 @@ describe('with an empty cache', () => {
     },
     30_000,
   )
+
+  test('an index that pip does not trust fails with its cure', async () => {
+    const { stderr } = await native('ensure', {
+      ...{ PIP_CONFIG_FILE: '/dev/null', PIP_FIND_LINKS: '', PIP_EXTRA_INDEX_URL: '', PIP_TRUSTED_HOST: '' },
+      PIP_INDEX_URL: 'http://192.0.2.1/simple',
+    })
+    expect(lastLine(stderr)).toContain('cannot be reached: check the network')
+    expectNothingInstalled()
+  }, 60_000)
 })
 
 test('without node_modules it asks for npm ci', async () => {
