@@ -1,12 +1,10 @@
 import type { Moments, NetworkOps, Padding, Window } from './ops.ts'
 import type { Architecture, PoolWindow, ShortcutRule } from './specification.ts'
 
-/** Intermediate results by name: the sum of every block, before its final ReLU (in v2: of the sum itself). */
 export interface Forward<T> {
   readonly logits: T
   /** What the dense layer sees. */
   readonly features: T
-  readonly blocks: ReadonlyMap<string, T>
 }
 
 /**
@@ -29,7 +27,6 @@ export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architectur
   else x = ops.relu('stem/relu', layers.norm('stem/norm', x))
   if (stem.pool !== null) x = pool(ops, 'stem/pool', x, stem.pool)
 
-  const blocks = new Map<string, T>()
   stages.forEach((stage, s) => {
     for (let b = 0; b < stage.blocks; b++) {
       const name = `stage${String(s + 1)}/block${String(b + 1)}`
@@ -38,7 +35,6 @@ export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architectur
         strides: b === 0 ? stage.strides : 1,
         shortcut: shortcutRule(architecture.shortcut, s),
       })
-      blocks.set(name, sum)
       x = preActivation ? sum : ops.relu(`${name}/relu`, sum)
     }
   })
@@ -52,7 +48,7 @@ export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architectur
           pool(ops, 'head/pool', x, { type: 'average', size: 7, strides: 1, padding: 'valid', ...head.pool }),
         )
   const logits = layers.dense('head/dense', features, head.units)
-  return { logits, features, blocks }
+  return { logits, features }
 }
 
 interface BlockOptions {

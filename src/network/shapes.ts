@@ -13,7 +13,7 @@ export interface Layer {
   readonly name: string
   readonly op: string
   readonly outputShape: readonly number[]
-  readonly parameters: readonly Parameter[]
+  readonly parameters: Parameter[]
   readonly multiplyAdds: number
 }
 
@@ -53,12 +53,8 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
     return this.#layer(name, 'dense', shape, [kernel], sizeOf(kernel.shape))
   }
 
-  biasAdd(name: string, x: Shaped, bias: Shaped): Shaped {
-    // The layer was added just before: looked up from the front, thousands of layers would take minutes.
-    const index = this.layers.findLastIndex((layer) => layer.name === name)
-    const layer = this.layers[index]
-    if (layer && bias.parameter)
-      this.layers[index] = { ...layer, parameters: [...layer.parameters, bias.parameter] }
+  biasAdd(_name: string, x: Shaped, bias: Shaped): Shaped {
+    if (bias.parameter) this.layers.at(-1)?.parameters.push(bias.parameter)
     return x
   }
 
