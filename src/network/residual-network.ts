@@ -1,4 +1,4 @@
-import type { Moments, NetworkOps, Padding, Window } from './ops.ts'
+import type { Moments, NetworkOps, Padding, Shape, Window } from './ops.ts'
 import type { Architecture, PoolWindow, ShortcutRule } from './specification.ts'
 
 export interface Forward<T> {
@@ -11,7 +11,11 @@ export interface Forward<T> {
  * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027), in reading order: stem,
  * stages, head. `images` are preprocessed, [height, width, channels].
  */
-export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architecture, images: T): Forward<T> {
+export function residualNetwork<T extends Shape>(
+  ops: NetworkOps<T>,
+  architecture: Architecture,
+  images: T,
+): Forward<T> {
   const { stem, stages, head } = architecture
   const layers = new Layers(ops, architecture)
   const preActivation = architecture.version === 'v2'
@@ -58,7 +62,7 @@ interface BlockOptions {
 }
 
 /** One residual block: a branch of two (basic) or three (bottleneck) convolutions, plus the shortcut. */
-function residualBlock<T>(
+function residualBlock<T extends Shape>(
   layers: Layers<T>,
   name: string,
   x: T,
@@ -82,7 +86,7 @@ function residualBlock<T>(
       ]
     : [window(kernel, strides, filters), window(kernel, 1, width)]
   const project =
-    shortcut === 'always' || (shortcut === 'projection' && (strides !== 1 || ops.shape(x).at(-1) !== width))
+    shortcut === 'always' || (shortcut === 'projection' && (strides !== 1 || x.shape.at(-1) !== width))
 
   if (version === 'v2') {
     const start = ops.relu(`${name}/relu1`, layers.norm(`${name}/norm1`, x))
@@ -116,7 +120,7 @@ interface Convolution extends Window {
 }
 
 /** Layers with parameters: what a convolution, a norm and a dense layer are made of, in creation order. */
-class Layers<T> {
+class Layers<T extends Shape> {
   readonly ops: NetworkOps<T>
   readonly architecture: Architecture
 
@@ -127,7 +131,7 @@ class Layers<T> {
 
   convolution(scope: string, layer: string, x: T, { filters, ...window }: Convolution): T {
     const name = `${scope}/${layer}`
-    const channels = this.ops.shape(x).at(-1) ?? 1
+    const channels = x.shape.at(-1) ?? 1
     const kernel = this.ops.parameter(
       `${name}/kernel`,
       [window.size, window.size, channels, filters],
@@ -141,7 +145,7 @@ class Layers<T> {
   norm(name: string, x: T): T {
     const { norm } = this.architecture
     if (norm.type === 'none') return x
-    const shape = [this.ops.shape(x).at(-1) ?? 1]
+    const shape = [x.shape.at(-1) ?? 1]
     const moments: Moments<T> = {
       gamma: this.ops.parameter(`${name}/gamma`, shape, 'gamma'),
       beta: this.ops.parameter(`${name}/beta`, shape, 'beta'),
@@ -152,7 +156,7 @@ class Layers<T> {
   }
 
   dense(name: string, x: T, units: number): T {
-    const kernel = this.ops.parameter(`${name}/kernel`, [this.ops.shape(x).at(-1) ?? 1, units], 'kernel')
+    const kernel = this.ops.parameter(`${name}/kernel`, [x.shape.at(-1) ?? 1, units], 'kernel')
     return this.ops.biasAdd(
       name,
       this.ops.matMul(name, x, kernel),
@@ -161,7 +165,12 @@ class Layers<T> {
   }
 }
 
-function pool<T>(ops: NetworkOps<T>, name: string, x: T, { type, size, strides, padding }: PoolWindow): T {
+function pool<T extends Shape>(
+  ops: NetworkOps<T>,
+  name: string,
+  x: T,
+  { type, size, strides, padding }: PoolWindow,
+): T {
   const window = { size, strides, padding: paddingOf(padding, size) }
   return type === 'max' ? ops.maxPool(name, x, window) : ops.averagePool(name, x, window)
 }

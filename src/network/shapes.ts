@@ -1,7 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { shapeText, windowShape } from './geometry.ts'
-import type { Moments, NetworkOps, Role, Window } from './ops.ts'
+import type { Moments, NetworkOps, Role, Shape, Window } from './ops.ts'
 
 export interface Parameter {
   readonly name: string
@@ -18,8 +18,7 @@ export interface Layer {
 }
 
 /** The shapes executor's tensor: a shape, and the parameter it is, if it is one. */
-export interface Shaped {
-  readonly shape: readonly number[]
+export interface Shaped extends Shape {
   readonly parameter?: Parameter
 }
 
@@ -97,10 +96,6 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
 
   shared(x: Shaped): Shaped {
     return x
-  }
-
-  shape(x: Shaped): readonly number[] {
-    return x.shape
   }
 
   #layer(

@@ -4,7 +4,6 @@ import { DataType, messageOf, messagesOf, shapeMessage, type Message } from './p
 export type Attribute =
   | { readonly type: number }
   | { readonly text: string }
-  | { readonly flag: boolean }
   | { readonly integers: readonly number[] }
   | { readonly shape: readonly number[] }
   | {
@@ -16,7 +15,7 @@ export type Attribute =
     }
 
 export interface NodeOptions {
-  readonly name?: string
+  readonly name?: string | undefined
   readonly device?: string
 }
 
@@ -24,7 +23,10 @@ const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
 export const INT32 = { type: DataType.int32 } as const
 
-/** Writes a GraphDef, node by node. Names are given or counted; a node's name is how later nodes refer to it. */
+/**
+ * Writes a GraphDef, node by node. Names are given or counted; a node's name is how later nodes refer to it. The types
+ * of values are always said; other attributes only where they are not the op's default, which loaders fill in.
+ */
 export class GraphWriter {
   readonly #nodes: Message[] = []
   readonly #constants = new Map<string, string>()
@@ -41,6 +43,11 @@ export class GraphWriter {
     return name
   }
 
+  /** A node over float32 values. */
+  floats(op: string, inputs: readonly string[], name?: string): string {
+    return this.node(op, inputs, { T: FLOAT }, { name })
+  }
+
   /** A constant tensor. Equal constants are one node. */
   constant(values: Float32Array | Int32Array | Uint32Array, shape: readonly number[], type: number): string {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
@@ -52,14 +59,12 @@ export class GraphWriter {
     return name
   }
 
-  integers(values: readonly number[]): string {
-    return this.constant(Int32Array.from(values), [values.length], DataType.int32)
+  /** An int32 constant: a vector, unless another shape is said. */
+  integers(values: readonly number[], shape: readonly number[] = [values.length]): string {
+    return this.constant(Int32Array.from(values), shape, DataType.int32)
   }
 
-  integer(value: number): string {
-    return this.constant(Int32Array.of(value), [], DataType.int32)
-  }
-
+  /** A float32 constant: a scalar. */
   number(value: number): string {
     return this.constant(Float32Array.of(value), [], DataType.float)
   }
@@ -79,7 +84,6 @@ export class GraphWriter {
 function attributeMessage(value: Attribute): Message {
   if ('type' in value) return messageOf('AttrValue', { Type: value.type })
   if ('text' in value) return messageOf('AttrValue', { S: Buffer.from(value.text) })
-  if ('flag' in value) return messageOf('AttrValue', { B: value.flag })
   if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
   if ('integers' in value) {
     return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', { IList: value.integers }) })

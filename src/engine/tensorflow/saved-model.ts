@@ -20,7 +20,7 @@ export interface SavedModelContents {
   readonly graph: GraphWriter
   readonly signatures: Readonly<Record<string, Signature>>
   /** The op a loader runs once, before anything else; it assigns every variable. */
-  readonly initOp?: string
+  readonly initOp?: string | undefined
 }
 
 /** Where loaders look for the op to run first. */
