@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpus } from 'node:os'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
+import { machine } from './machine.mjs'
 
 /**
  * The model alone, without HTTP: our engine process and onnxruntime on the same ResNet-50, in turns in one run. Prints
@@ -69,9 +69,7 @@ async function runOurs(batch, repeats) {
 try {
   const { specification } = planRequest({ architecture: 'resnet50' }, Number.MAX_SAFE_INTEGER)
   await engine.build({ id: 'resnet50', specification })
-  console.log(
-    `${cpus()[0]?.model ?? 'unknown CPU'}, ${String(cpus().length)} cores, ${new Date().toISOString().slice(0, 10)}`,
-  )
+  console.log(machine())
   console.log('batch   resinit  onnxruntime   ratio   (ms per image, least of all rounds)')
   for (const [batch, repeats] of BATCHES) {
     // The first run of a shape prepares it.

@@ -28,12 +28,7 @@ export function drawElementwise<T>(
   scale: T,
   offset: T,
 ): T {
-  const raw = {
-    uniform: () => ops.randomUniform(stream),
-    normal: () => ops.randomNormal(stream),
-    truncated_normal: () => ops.truncatedNormal(stream),
-  }[kind]()
-  return ops.sum(ops.mul(raw, scale), offset)
+  return ops.sum(ops.mul(ops.random(kind, stream), scale), offset)
 }
 
 /**

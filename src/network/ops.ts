@@ -1,3 +1,5 @@
+import type { ElementwiseLaw } from '../initializers/law.ts'
+
 /**
  * The tensor operations that networks and initializers are written against, once, for every executor: one that
  * knows shapes only, one that writes TensorFlow graph nodes.
@@ -25,8 +27,14 @@ export interface Moments<T> {
   readonly variance: T
 }
 
+/** What networks know of every executor's tensors. */
+export interface Shape {
+  /** The static shape, without the batch. */
+  readonly shape: readonly number[]
+}
+
 /** A network's operations. `name` is the layer's, as in `stage1/block1/conv1`; results may be deferred and fused. */
-export interface NetworkOps<T> {
+export interface NetworkOps<T extends Shape> {
   /** A weight or buffer; its name is the layer's followed by its role. Asked for once each, in creation order. */
   parameter(name: string, shape: readonly number[], role: Role): T
   /** x [h, w, in], kernel [k, k, in, out] -> [h', w', out]. */
@@ -46,8 +54,6 @@ export interface NetworkOps<T> {
   flatten(name: string, x: T): T
   /** Says that x is read more than once, so that nothing that follows may be fused into it. */
   shared(x: T): T
-  /** The static shape, without the batch. */
-  shape(x: T): readonly number[]
 }
 
 /** Philox state as tensors: key uint64 [1] and counter uint64 [2], and how many values to draw. */
@@ -62,10 +68,8 @@ export interface DrawOps<T> {
   scalar(value: number): T
   /** A constant tensor of one value. */
   fill(shape: readonly number[], value: number): T
-  /** U[0, 1), N(0, 1), and N(0, 1) redrawn beyond two. */
-  randomUniform(stream: DrawStream<T>): T
-  randomNormal(stream: DrawStream<T>): T
-  truncatedNormal(stream: DrawStream<T>): T
+  /** U[0, 1), N(0, 1), or N(0, 1) redrawn beyond two. */
+  random(kind: ElementwiseLaw['kind'], stream: DrawStream<T>): T
   mul(a: T, b: T): T
   sum(a: T, b: T): T
   reshape(x: T, shape: readonly number[]): T

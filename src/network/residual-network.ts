@@ -1,19 +1,21 @@
-import type { Moments, NetworkOps, Padding, Window } from './ops.ts'
+import type { Moments, NetworkOps, Padding, Shape, Window } from './ops.ts'
 import type { Architecture, PoolWindow, ShortcutRule } from './specification.ts'
 
-/** Intermediate results by name: the sum of every block, before its final ReLU (in v2: of the sum itself). */
 export interface Forward<T> {
   readonly logits: T
   /** What the dense layer sees. */
   readonly features: T
-  readonly blocks: ReadonlyMap<string, T>
 }
 
 /**
  * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027), in reading order: stem,
  * stages, head. `images` are preprocessed, [height, width, channels].
  */
-export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architecture, images: T): Forward<T> {
+export function residualNetwork<T extends Shape>(
+  ops: NetworkOps<T>,
+  architecture: Architecture,
+  images: T,
+): Forward<T> {
   const { stem, stages, head } = architecture
   const layers = new Layers(ops, architecture)
   const preActivation = architecture.version === 'v2'
@@ -29,7 +31,6 @@ export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architectur
   else x = ops.relu('stem/relu', layers.norm('stem/norm', x))
   if (stem.pool !== null) x = pool(ops, 'stem/pool', x, stem.pool)
 
-  const blocks = new Map<string, T>()
   stages.forEach((stage, s) => {
     for (let b = 0; b < stage.blocks; b++) {
       const name = `stage${String(s + 1)}/block${String(b + 1)}`
@@ -38,7 +39,6 @@ export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architectur
         strides: b === 0 ? stage.strides : 1,
         shortcut: shortcutRule(architecture.shortcut, s),
       })
-      blocks.set(name, sum)
       x = preActivation ? sum : ops.relu(`${name}/relu`, sum)
     }
   })
@@ -52,7 +52,7 @@ export function residualNetwork<T>(ops: NetworkOps<T>, architecture: Architectur
           pool(ops, 'head/pool', x, { type: 'average', size: 7, strides: 1, padding: 'valid', ...head.pool }),
         )
   const logits = layers.dense('head/dense', features, head.units)
-  return { logits, features, blocks }
+  return { logits, features }
 }
 
 interface BlockOptions {
@@ -62,7 +62,7 @@ interface BlockOptions {
 }
 
 /** One residual block: a branch of two (basic) or three (bottleneck) convolutions, plus the shortcut. */
-function residualBlock<T>(
+function residualBlock<T extends Shape>(
   layers: Layers<T>,
   name: string,
   x: T,
@@ -86,7 +86,7 @@ function residualBlock<T>(
       ]
     : [window(kernel, strides, filters), window(kernel, 1, width)]
   const project =
-    shortcut === 'always' || (shortcut === 'projection' && (strides !== 1 || ops.shape(x).at(-1) !== width))
+    shortcut === 'always' || (shortcut === 'projection' && (strides !== 1 || x.shape.at(-1) !== width))
 
   if (version === 'v2') {
     const start = ops.relu(`${name}/relu1`, layers.norm(`${name}/norm1`, x))
@@ -120,7 +120,7 @@ interface Convolution extends Window {
 }
 
 /** Layers with parameters: what a convolution, a norm and a dense layer are made of, in creation order. */
-class Layers<T> {
+class Layers<T extends Shape> {
   readonly ops: NetworkOps<T>
   readonly architecture: Architecture
 
@@ -131,7 +131,7 @@ class Layers<T> {
 
   convolution(scope: string, layer: string, x: T, { filters, ...window }: Convolution): T {
     const name = `${scope}/${layer}`
-    const channels = this.ops.shape(x).at(-1) ?? 1
+    const channels = x.shape.at(-1) ?? 1
     const kernel = this.ops.parameter(
       `${name}/kernel`,
       [window.size, window.size, channels, filters],
@@ -145,7 +145,7 @@ class Layers<T> {
   norm(name: string, x: T): T {
     const { norm } = this.architecture
     if (norm.type === 'none') return x
-    const shape = [this.ops.shape(x).at(-1) ?? 1]
+    const shape = [x.shape.at(-1) ?? 1]
     const moments: Moments<T> = {
       gamma: this.ops.parameter(`${name}/gamma`, shape, 'gamma'),
       beta: this.ops.parameter(`${name}/beta`, shape, 'beta'),
@@ -156,7 +156,7 @@ class Layers<T> {
   }
 
   dense(name: string, x: T, units: number): T {
-    const kernel = this.ops.parameter(`${name}/kernel`, [this.ops.shape(x).at(-1) ?? 1, units], 'kernel')
+    const kernel = this.ops.parameter(`${name}/kernel`, [x.shape.at(-1) ?? 1, units], 'kernel')
     return this.ops.biasAdd(
       name,
       this.ops.matMul(name, x, kernel),
@@ -165,7 +165,12 @@ class Layers<T> {
   }
 }
 
-function pool<T>(ops: NetworkOps<T>, name: string, x: T, { type, size, strides, padding }: PoolWindow): T {
+function pool<T extends Shape>(
+  ops: NetworkOps<T>,
+  name: string,
+  x: T,
+  { type, size, strides, padding }: PoolWindow,
+): T {
   const window = { size, strides, padding: paddingOf(padding, size) }
   return type === 'max' ? ops.maxPool(name, x, window) : ops.averagePool(name, x, window)
 }

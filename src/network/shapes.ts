@@ -1,7 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { shapeText, windowShape } from './geometry.ts'
-import type { Moments, NetworkOps, Role, Window } from './ops.ts'
+import type { Moments, NetworkOps, Role, Shape, Window } from './ops.ts'
 
 export interface Parameter {
   readonly name: string
@@ -13,13 +13,12 @@ export interface Layer {
   readonly name: string
   readonly op: string
   readonly outputShape: readonly number[]
-  readonly parameters: readonly Parameter[]
+  readonly parameters: Parameter[]
   readonly multiplyAdds: number
 }
 
 /** The shapes executor's tensor: a shape, and the parameter it is, if it is one. */
-export interface Shaped {
-  readonly shape: readonly number[]
+export interface Shaped extends Shape {
   readonly parameter?: Parameter
 }
 
@@ -53,12 +52,8 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
     return this.#layer(name, 'dense', shape, [kernel], sizeOf(kernel.shape))
   }
 
-  biasAdd(name: string, x: Shaped, bias: Shaped): Shaped {
-    // The layer was added just before: looked up from the front, thousands of layers would take minutes.
-    const index = this.layers.findLastIndex((layer) => layer.name === name)
-    const layer = this.layers[index]
-    if (layer && bias.parameter)
-      this.layers[index] = { ...layer, parameters: [...layer.parameters, bias.parameter] }
+  biasAdd(_name: string, x: Shaped, bias: Shaped): Shaped {
+    if (bias.parameter) this.layers.at(-1)?.parameters.push(bias.parameter)
     return x
   }
 
@@ -101,10 +96,6 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
 
   shared(x: Shaped): Shaped {
     return x
-  }
-
-  shape(x: Shaped): readonly number[] {
-    return x.shape
   }
 
   #layer(

@@ -1,3 +1,4 @@
+import type { ElementwiseLaw } from '../../initializers/law.ts'
 import type { DrawOps, DrawStream } from '../../network/ops.ts'
 import { FLOAT, INT32, type Attribute, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
@@ -8,6 +9,12 @@ const PHILOX = 1
  * QR in more than those.
  */
 const DRAW_DEVICE = '/device:CPU:0'
+
+const RANDOM_OPS = {
+  uniform: 'StatelessRandomUniformV2',
+  normal: 'StatelessRandomNormalV2',
+  truncated_normal: 'StatelessTruncatedNormalV2',
+} as const
 
 /**
  * Initializers as graph nodes. The V2 stateless ops take key and counter themselves, so the same nodes draw a whole
@@ -26,10 +33,7 @@ export class GraphDrawOps implements DrawOps<string> {
   }
 
   fill(shape: readonly number[], value: number): string {
-    return this.#node('Fill', [this.#graph.integers(shape), this.scalar(value)], {
-      T: FLOAT,
-      index_type: INT32,
-    })
+    return this.#node('Fill', [this.#graph.integers(shape), this.scalar(value)])
   }
 
   stream(key: readonly number[], counter: readonly number[], count: number): DrawStream<string> {
@@ -40,64 +44,52 @@ export class GraphDrawOps implements DrawOps<string> {
     }
   }
 
-  randomUniform(stream: DrawStream<string>): string {
-    return this.#random('StatelessRandomUniformV2', stream)
-  }
-
-  randomNormal(stream: DrawStream<string>): string {
-    return this.#random('StatelessRandomNormalV2', stream)
-  }
-
-  truncatedNormal(stream: DrawStream<string>): string {
-    return this.#random('StatelessTruncatedNormalV2', stream)
+  random(kind: ElementwiseLaw['kind'], { count, key, counter }: DrawStream<string>): string {
+    return this.#node(RANDOM_OPS[kind], [count, key, counter, this.#algorithm()], { dtype: FLOAT })
   }
 
   mul(a: string, b: string): string {
-    return this.#node('Mul', [a, b], { T: FLOAT })
+    return this.#node('Mul', [a, b])
   }
 
   sum(a: string, b: string): string {
-    return this.#node('AddV2', [a, b], { T: FLOAT })
+    return this.#node('AddV2', [a, b])
   }
 
   /** 1 / sqrt(x). */
   rsqrt(x: string): string {
-    return this.#node('Rsqrt', [x], { T: FLOAT })
+    return this.#node('Rsqrt', [x])
   }
 
   negative(x: string): string {
-    return this.#node('Neg', [x], { T: FLOAT })
+    return this.#node('Neg', [x])
   }
 
   reshape(x: string, shape: readonly number[]): string {
-    return this.#node('Reshape', [x, this.#graph.integers(shape)], { T: FLOAT, Tshape: INT32 })
+    return this.#node('Reshape', [x, this.#graph.integers(shape)])
   }
 
   transpose(x: string): string {
-    return this.#node('Transpose', [x, this.#graph.integers([1, 0])], { T: FLOAT, Tperm: INT32 })
+    return this.#node('Transpose', [x, this.#graph.integers([1, 0])])
   }
 
   qr(x: string): { q: string; r: string } {
-    const node = this.#node('Qr', [x], { T: FLOAT, full_matrices: { flag: false } })
+    const node = this.#node('Qr', [x])
     return { q: node, r: `${node}:1` }
   }
 
   diagonal(x: string): string {
-    return this.#node('MatrixDiagPart', [x], { T: FLOAT })
+    return this.#node('MatrixDiagPart', [x])
   }
 
   sign(x: string): string {
-    return this.#node('Sign', [x], { T: FLOAT })
+    return this.#node('Sign', [x])
   }
 
   eye(rows: number, columns: number, value: number): string {
     const zeros = this.fill([rows, columns], 0)
     const diagonal = this.fill([Math.min(rows, columns)], value)
-    return this.#node('MatrixSetDiag', [zeros, diagonal], { T: FLOAT })
-  }
-
-  #random(op: string, { count, key, counter }: DrawStream<string>): string {
-    return this.#node(op, [count, key, counter, this.#algorithm()], { dtype: FLOAT, Tshape: INT32 })
+    return this.#node('MatrixSetDiag', [zeros, diagonal])
   }
 
   /**
@@ -111,22 +103,20 @@ export class GraphDrawOps implements DrawOps<string> {
         dtype: INT32,
         shape: { shape: [] },
         shared_name: { text: 'philox' },
-        container: { text: '' },
       }
       const handle = this.#graph.node('VarHandleOp', [], attributes, { ...at, name: 'philox' })
-      const value = this.#graph.integer(PHILOX)
-      const assign = this.#graph.node(
-        'AssignVariableOp',
-        [handle, value],
-        { dtype: INT32, validate_shape: { flag: false } },
-        at,
-      )
+      const value = this.#graph.integers([PHILOX], [])
+      const assign = this.#graph.node('AssignVariableOp', [handle, value], { dtype: INT32 }, at)
       this.#philox = this.#graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: INT32 }, at)
     }
     return this.#philox
   }
 
-  #node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>>): string {
+  #node(
+    op: string,
+    inputs: readonly string[],
+    attributes: Readonly<Record<string, Attribute>> = { T: FLOAT },
+  ): string {
     return this.#graph.node(op, inputs, attributes, { device: DRAW_DEVICE })
   }
 }

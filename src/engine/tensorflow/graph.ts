@@ -1,11 +1,9 @@
-import { DataType, proto, type AttrMessage, type GraphMessage, type ShapeMessage } from './proto.ts'
+import { DataType, messageOf, messagesOf, shapeMessage, type Message } from './proto.ts'
 
 /** An attribute of a node: exactly one of the kinds TensorFlow's AttrValue knows. */
 export type Attribute =
   | { readonly type: number }
   | { readonly text: string }
-  | { readonly flag: boolean }
-  | { readonly integer: number }
   | { readonly integers: readonly number[] }
   | { readonly shape: readonly number[] }
   | {
@@ -17,7 +15,7 @@ export type Attribute =
     }
 
 export interface NodeOptions {
-  readonly name?: string
+  readonly name?: string | undefined
   readonly device?: string
 }
 
@@ -25,35 +23,29 @@ const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
 export const INT32 = { type: DataType.int32 } as const
 
-/** Writes a GraphDef, node by node. Names are given or counted; a node's name is how later nodes refer to it. */
+/**
+ * Writes a GraphDef, node by node. Names are given or counted; a node's name is how later nodes refer to it. The types
+ * of values are always said; other attributes only where they are not the op's default, which loaders fill in.
+ */
 export class GraphWriter {
-  readonly #graph: GraphMessage = new proto.GraphDef()
+  readonly #nodes: Message[] = []
   readonly #constants = new Map<string, string>()
   #count = 0
-
-  constructor() {
-    // The oldest TensorFlow that knows every op used here reads the graph; the producer is that of TensorFlow 2.16.
-    const versions = new proto.VersionDef()
-    versions.setProducer(1800)
-    versions.setMinConsumer(12)
-    this.#graph.setVersions(versions)
-  }
 
   node(
     op: string,
     inputs: readonly string[],
     attributes = NO_ATTRIBUTES,
-    { name, device }: NodeOptions = {},
+    { name = `${op}_${String(this.#count++)}`, device = '' }: NodeOptions = {},
   ): string {
-    const node = new proto.NodeDef()
-    const named = name ?? `${op}_${String(this.#count++)}`
-    node.setName(named)
-    node.setOp(op)
-    if (device !== undefined) node.setDevice(device)
-    for (const input of inputs) node.addInput(input)
-    for (const [key, value] of Object.entries(attributes)) node.getAttrMap().set(key, attributeMessage(value))
-    this.#graph.addNode(node)
-    return named
+    const fields = { Name: name, Op: op, Device: device, InputList: inputs }
+    this.#nodes.push(messageOf('NodeDef', fields, { Attr: messagesOf(attributes, attributeMessage) }))
+    return name
+  }
+
+  /** A node over float32 values. */
+  floats(op: string, inputs: readonly string[], name?: string): string {
+    return this.node(op, inputs, { T: FLOAT }, { name })
   }
 
   /** A constant tensor. Equal constants are one node. */
@@ -67,14 +59,12 @@ export class GraphWriter {
     return name
   }
 
-  integers(values: readonly number[]): string {
-    return this.constant(Int32Array.from(values), [values.length], DataType.int32)
+  /** An int32 constant: a vector, unless another shape is said. */
+  integers(values: readonly number[], shape: readonly number[] = [values.length]): string {
+    return this.constant(Int32Array.from(values), shape, DataType.int32)
   }
 
-  integer(value: number): string {
-    return this.constant(Int32Array.of(value), [], DataType.int32)
-  }
-
+  /** A float32 constant: a scalar. */
   number(value: number): string {
     return this.constant(Float32Array.of(value), [], DataType.float)
   }
@@ -83,38 +73,22 @@ export class GraphWriter {
     return this.node('Placeholder', [], { dtype: { type }, shape: { shape } }, { name })
   }
 
-  get message(): GraphMessage {
-    return this.#graph
+  /** The GraphDef so far. */
+  get message(): Message {
+    // The oldest TensorFlow that knows every op used here reads the graph; the producer is that of TensorFlow 2.16.
+    const versions = messageOf('VersionDef', { Producer: 1800, MinConsumer: 12 })
+    return messageOf('GraphDef', { NodeList: this.#nodes, Versions: versions })
   }
 }
 
-export function shapeMessage(shape: readonly number[]): ShapeMessage {
-  const message = new proto.TensorShape()
-  for (const size of shape) {
-    const dim = new proto.TensorShape.Dim()
-    dim.setSize(size)
-    message.addDim(dim)
+function attributeMessage(value: Attribute): Message {
+  if ('type' in value) return messageOf('AttrValue', { Type: value.type })
+  if ('text' in value) return messageOf('AttrValue', { S: Buffer.from(value.text) })
+  if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
+  if ('integers' in value) {
+    return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', { IList: value.integers }) })
   }
-  return message
-}
-
-function attributeMessage(value: Attribute): AttrMessage {
-  const message = new proto.AttrValue()
-  if ('type' in value) message.setType(value.type)
-  else if ('text' in value) message.setS(Buffer.from(value.text))
-  else if ('flag' in value) message.setB(value.flag)
-  else if ('integer' in value) message.setI(value.integer)
-  else if ('shape' in value) message.setShape(shapeMessage(value.shape))
-  else if ('integers' in value) {
-    const list = new proto.AttrValue.ListValue()
-    list.setIList(value.integers)
-    message.setList(list)
-  } else {
-    const tensor = new proto.Tensor()
-    tensor.setDtype(value.tensor.type)
-    tensor.setTensorShape(shapeMessage(value.tensor.shape))
-    tensor.setTensorContent(value.tensor.bytes)
-    message.setTensor(tensor)
-  }
-  return message
+  const { type, shape, bytes } = value.tensor
+  const tensor = { Dtype: type, TensorShape: shapeMessage(shape), TensorContent: bytes }
+  return messageOf('AttrValue', { Tensor: messageOf('Tensor', tensor) })
 }

@@ -5,7 +5,7 @@ import { residualNetwork } from '../../network/residual-network.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import type { Specification } from '../../network/specification.ts'
 import { GraphDrawOps } from './draw-ops.ts'
-import { FLOAT, GraphWriter, INT32 } from './graph.ts'
+import { FLOAT, GraphWriter } from './graph.ts'
 import { GraphNetworkOps, type Variable } from './network-ops.ts'
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
@@ -46,14 +46,19 @@ export function drawnRecipe(
 
 /** The SavedModel of a network whose weights are assigned: feed `feedOf` each parameter, fetch `assigned`. */
 export function fedRecipe(specification: Specification): Recipe {
-  return writeRecipe(specification, false, (graph) => (parameter) => {
-    const name = feedOf(parameter).replace(/:0$/, '')
-    return graph.placeholder(name, DataType.float, parameter.shape)
-  })
+  return writeRecipe(
+    specification,
+    false,
+    (graph) => (parameter) => graph.placeholder(feedName(parameter), DataType.float, parameter.shape),
+  )
 }
 
-export function feedOf({ name }: Parameter): string {
-  return `feed/${name}:0`
+export function feedOf(parameter: Parameter): string {
+  return `${feedName(parameter)}:0`
+}
+
+function feedName({ name }: Parameter): string {
+  return `feed/${name}`
 }
 
 type SourceFactory = (graph: GraphWriter, draws: GraphDrawOps) => (parameter: Parameter) => string
@@ -67,33 +72,18 @@ function writeRecipe(specification: Specification, drawn: boolean, sourceOf: Sou
   const batch = [-1, ...shape]
   const pixels = graph.placeholder('pixels', DataType.uint8, batch)
   const prepared = preprocess(graph, pixels, preprocessing)
-  const images = graph.node(
-    'PlaceholderWithDefault',
-    [prepared],
-    { dtype: FLOAT, shape: { shape: batch } },
-    { name: 'images' },
-  )
+  const float = { dtype: FLOAT, shape: { shape: batch } }
+  const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
   const forward = residualNetwork(ops, architecture, { kind: 'tensor', node: images, shape })
-  const identity = (node: string, name: string): string =>
-    graph.node('Identity', [node], { T: FLOAT }, { name })
-  identity(ops.node(forward.features), 'features')
-  const logits = identity(ops.node(forward.logits), 'logits')
-  const probabilities = graph.node('Softmax', [logits], { T: FLOAT }, { name: 'probabilities' })
-  const terms = graph.node('Xlogy', [probabilities, probabilities], { T: FLOAT })
-  const axis = graph.integers([1])
-  const sum = graph.node('Sum', [terms, axis], { T: FLOAT, Tidx: INT32, keep_dims: { flag: false } })
-  graph.node('Neg', [sum], { T: FLOAT }, { name: 'entropy' })
-  const k = graph.placeholder('k', DataType.int32, [])
-  graph.node('TopKV2', [logits, k], { T: FLOAT, sorted: { flag: true } }, { name: 'top' })
+  graph.floats('Identity', [ops.node(forward.features)], 'features')
+  const logits = graph.floats('Identity', [ops.node(forward.logits)], 'logits')
+  const probabilities = graph.floats('Softmax', [logits], 'probabilities')
+  const terms = graph.floats('Xlogy', [probabilities, probabilities])
+  graph.floats('Neg', [graph.floats('Sum', [terms, graph.integers([1])])], 'entropy')
+  graph.floats('TopKV2', [logits, graph.placeholder('k', DataType.int32, [])], 'top')
 
-  const initOp = 'init'
-  if (drawn)
-    graph.node(
-      'NoOp',
-      ops.variables.map(({ assign }) => `^${assign}`),
-      {},
-      { name: initOp },
-    )
+  const assigns = ops.variables.map(({ assign }) => `^${assign}`)
+  const initOp = drawn ? graph.node('NoOp', assigns, {}, { name: 'init' }) : undefined
   const classes = [-1, specification.classes]
   const signature = {
     inputs: { images: { tensor: RECIPE.pixels, type: DataType.uint8, shape: batch } },
@@ -102,11 +92,7 @@ function writeRecipe(specification: Specification, drawn: boolean, sourceOf: Sou
       probabilities: { tensor: RECIPE.probabilities, type: DataType.float, shape: classes },
     },
   }
-  const bytes = savedModelBytes({
-    graph,
-    signatures: { serving_default: signature },
-    ...(drawn ? { initOp } : {}),
-  })
+  const bytes = savedModelBytes({ graph, signatures: { serving_default: signature }, initOp })
   return { bytes, variables: ops.variables }
 }
 
@@ -116,16 +102,15 @@ function preprocess(
   pixels: string,
   { scale, mean, std, channel_order }: Preprocessing,
 ): string {
-  let x = pixels
-  if (channel_order === 'bgr')
-    x = graph.node('ReverseV2', [x, graph.integers([3])], { T: { type: DataType.uint8 }, Tidx: INT32 })
-  x = graph.node('Cast', [x], { SrcT: { type: DataType.uint8 }, DstT: FLOAT, Truncate: { flag: false } })
-  const perChannel = (values: number[]): string =>
+  const uint8 = { type: DataType.uint8 }
+  const perChannel = (values: readonly number[]): string =>
     graph.constant(Float32Array.from(values), [values.length], DataType.float)
   const factors = std.map((value) => scale / value)
   const summands = mean.map((value, channel) => -value / (std[channel] ?? 1))
-  if (factors.some((factor) => factor !== 1)) x = graph.node('Mul', [x, perChannel(factors)], { T: FLOAT })
-  if (summands.some((summand) => summand !== 0))
-    x = graph.node('AddV2', [x, perChannel(summands)], { T: FLOAT })
+  let x = pixels
+  if (channel_order === 'bgr') x = graph.node('ReverseV2', [x, graph.integers([3])], { T: uint8 })
+  x = graph.node('Cast', [x], { SrcT: uint8, DstT: FLOAT })
+  if (factors.some((factor) => factor !== 1)) x = graph.floats('Mul', [x, perChannel(factors)])
+  if (summands.some((summand) => summand !== 0)) x = graph.floats('AddV2', [x, perChannel(summands)])
   return x
 }

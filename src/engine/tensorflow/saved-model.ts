@@ -1,8 +1,8 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { shapeMessage, type GraphWriter } from './graph.ts'
-import { proto } from './proto.ts'
+import type { GraphWriter } from './graph.ts'
+import { messageOf, messagesOf, shapeMessage, type Message } from './proto.ts'
 
 /** A named tensor of the graph, as signatures describe it; -1 is the batch. */
 interface TensorSpec {
@@ -20,34 +20,36 @@ export interface SavedModelContents {
   readonly graph: GraphWriter
   readonly signatures: Readonly<Record<string, Signature>>
   /** The op a loader runs once, before anything else; it assigns every variable. */
-  readonly initOp?: string
+  readonly initOp?: string | undefined
 }
+
+/** Where loaders look for the op to run first. */
+const INIT_OP = '__saved_model_init_op'
 
 /** The bytes of `saved_model.pb`. */
 export function savedModelBytes({ graph, signatures, initOp }: SavedModelContents): Uint8Array {
-  const metaGraph = new proto.MetaGraphDef()
-  const info = new proto.MetaGraphDef.MetaInfoDef()
-  info.addTags('serve')
-  metaGraph.setMetaInfoDef(info)
-  metaGraph.setGraphDef(graph.message)
-  for (const [name, { inputs, outputs }] of Object.entries(signatures)) {
-    const signature = new proto.SignatureDef()
-    for (const [key, spec] of Object.entries(inputs)) signature.getInputsMap().set(key, tensorInfo(spec))
-    for (const [key, spec] of Object.entries(outputs)) signature.getOutputsMap().set(key, tensorInfo(spec))
-    signature.setMethodName('tensorflow/serving/predict')
-    metaGraph.getSignatureDefMap().set(name, signature)
-  }
+  const signatureDef = messagesOf(signatures, signatureMessage)
   if (initOp !== undefined) {
-    const signature = new proto.SignatureDef()
-    const op = new proto.TensorInfo()
-    op.setName(initOp)
-    signature.getOutputsMap().set('__saved_model_init_op', op)
-    metaGraph.getSignatureDefMap().set('__saved_model_init_op', signature)
+    const op = messageOf('TensorInfo', { Name: initOp })
+    signatureDef[INIT_OP] = messageOf('SignatureDef', {}, { Outputs: { [INIT_OP]: op } })
   }
-  const savedModel = new proto.SavedModel()
-  savedModel.setSavedModelSchemaVersion(1)
-  savedModel.addMetaGraphs(metaGraph)
+  const info = messageOf('MetaGraphDef.MetaInfoDef', { TagsList: ['serve'] })
+  const metaGraph = messageOf(
+    'MetaGraphDef',
+    { MetaInfoDef: info, GraphDef: graph.message },
+    { SignatureDef: signatureDef },
+  )
+  const savedModel = messageOf('SavedModel', { SavedModelSchemaVersion: 1, MetaGraphsList: [metaGraph] })
   return savedModel.serializeBinary()
+}
+
+function signatureMessage({ inputs, outputs }: Signature): Message {
+  const maps = { Inputs: messagesOf(inputs, tensorInfo), Outputs: messagesOf(outputs, tensorInfo) }
+  return messageOf('SignatureDef', { MethodName: 'tensorflow/serving/predict' }, maps)
+}
+
+function tensorInfo({ tensor, type, shape }: TensorSpec): Message {
+  return messageOf('TensorInfo', { Name: tensor, Dtype: type, TensorShape: shapeMessage(shape) })
 }
 
 /** Lays a SavedModel into a folder of its own for as long as `use` runs; a loaded session needs it no longer. */
@@ -63,12 +65,4 @@ export async function withSavedModelFolder<R>(
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
-}
-
-function tensorInfo({ tensor, type, shape }: TensorSpec): InstanceType<typeof proto.TensorInfo> {
-  const info = new proto.TensorInfo()
-  info.setName(tensor)
-  info.setDtype(type)
-  info.setTensorShape(shapeMessage(shape))
-  return info
 }
