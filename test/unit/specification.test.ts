@@ -32,7 +32,7 @@ describe('initializers', () => {
       dense_kernel: 'random_normal',
     }
     const overrides = [
-      { match: 'stage*/*/conv?/kernel', initializer: 'orthogonal' },
+      { match: 'stage*/*/conv*/kernel', initializer: 'orthogonal' },
       { match: '**/conv2/kernel', initializer: 'he_uniform' },
       { match: 'head/**', initializer: 'ones' },
     ]
