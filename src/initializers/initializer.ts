@@ -1,4 +1,5 @@
-import Type, { type TObject } from 'typebox'
+import Type, { type Static, type TObject } from 'typebox'
+import { answer, closed } from '../schema.ts'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
 
@@ -10,21 +11,29 @@ export const SafeInteger = Type.Integer({
 export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
 
 /** A complete initializer: the class's own name and every field of its config. */
-export interface Initializer {
-  readonly class_name: string
-  readonly config: Readonly<Record<string, unknown>>
-}
+export const CompleteInitializer = answer('CompleteInitializer', {
+  class_name: Type.String(),
+  config: Type.Record(Type.String(), Type.Unknown()),
+})
+export type Initializer = Static<typeof CompleteInitializer>
 
-/** As a client may write it: any name or alias, or Keras's serialization of one. */
-export type InitializerReference =
-  | string
-  | {
-      readonly class_name: string
-      readonly config?: Readonly<Record<string, unknown>>
-      /** Keras 3 writes these two beside the class; they say nothing about the values. */
-      readonly module?: string | null
-      readonly registered_name?: string | null
-    }
+/**
+ * As a client may write it: any name or alias, or Keras's serialization of one. Keras 3 writes `module` and
+ * `registered_name` beside the class; they say nothing about the values.
+ */
+export const InitializerReference = Type.Union(
+  [
+    Type.String({ description: 'Any name of the catalogue' }),
+    closed({
+      class_name: Type.String(),
+      config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+      module: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+      registered_name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+    }),
+  ],
+  { title: 'InitializerReference' },
+)
+export type InitializerReference = Static<typeof InitializerReference>
 
 /**
  * One initializer of the catalogue. Pure: shape and config in, law out; nothing is drawn here.

@@ -1,4 +1,4 @@
-import canonicalize from 'canonicalize'
+import { canonicalJson } from './canonical.ts'
 import { createHash } from 'node:crypto'
 import { minimalConfig } from '../initializers/catalogue.ts'
 import type { Initializer } from '../initializers/initializer.ts'
@@ -22,10 +22,8 @@ function canonicalForm(specification: Specification): Json {
 /** SHA-256 of the canonical JSON (RFC 8785); the digest of loaded weights is part of what they identify. */
 export function identify(specification: Specification, weightsDigest?: string): string {
   const form = canonicalForm(specification)
-  const text = canonicalize(weightsDigest === undefined ? form : { ...form, weights: weightsDigest })
-  return createHash('sha256')
-    .update(text ?? '')
-    .digest('hex')
+  const text = canonicalJson(weightsDigest === undefined ? form : { ...form, weights: weightsDigest })
+  return createHash('sha256').update(text).digest('hex')
 }
 
 /** Initializers as [class, config fields that are not default]: an array, so that they are compared whole. */
@@ -45,7 +43,7 @@ function briefly({ initializers, ...rest }: Specification): Json {
 function difference(value: unknown, standard: unknown): unknown {
   if (!isRecord(value) || !isRecord(standard)) return value
   const differs = ([name, field]: [string, unknown]): boolean =>
-    canonicalize(field) !== canonicalize(standard[name])
+    canonicalJson(field) !== canonicalJson(standard[name])
   return Object.fromEntries(
     Object.entries(value)
       .filter(differs)
