@@ -9,6 +9,13 @@ export const SafeInteger = Type.Integer({
   maximum: Number.MAX_SAFE_INTEGER,
 })
 export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
+/** As a config field. */
+export const Seed = Type.Optional(
+  Type.Union([Type.Null(), SafeInteger, SeedPair], {
+    default: null,
+    description: 'An integer n is the seed vector [n, 0]; null takes the seed of the place of use',
+  }),
+)
 
 /** A complete initializer: the class's own name and every field of its config. */
 export const CompleteInitializer = answer('CompleteInitializer', {
@@ -44,6 +51,8 @@ export interface InitializerDefinition {
   /** Further names, each with the defaults it brings along where they differ from the class's. */
   readonly aliases: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly config: TObject
+  /** Fields others write beside these, each with the one value it may have: it decides nothing. */
+  readonly written: Readonly<Record<string, unknown>>
   /** What no schema can say: a wrong combination of fields, as [field, detail]. */
   readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
   readonly law: (config: Readonly<Record<string, unknown>>, shape: readonly number[]) => Law

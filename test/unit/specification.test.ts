@@ -158,6 +158,22 @@ describe('fields that must agree', () => {
     expect(of('unit')).toEqual({ ...plain, scale: 1 / 255 })
   })
 
+  test('a zero has no sign, since JSON keeps none', () => {
+    const { specification, id } = planned(
+      body({
+        seed: -0,
+        initializers: {
+          bias: { class_name: 'Constant', config: { value: -0 } },
+          beta: { class_name: 'RandomNormal', config: { mean: -0, seed: [-0, 1] } },
+        },
+        preprocessing: { scale: -0, mean: [-0, 0, 0] },
+      }),
+    )
+    // Strict equality tells -0 from 0.
+    expect(specification).toStrictEqual(JSON.parse(JSON.stringify(specification)))
+    expect(planned(specification).id).toBe(id)
+  })
+
   test('are said in the order of the schema, whatever the order they came in', () => {
     const { specification } = planned(body({ preprocessing: { std: [1, 1, 1], mean: [1, 1, 1] } }))
     const fields = (value: object) => Object.keys(value).join(' ')
