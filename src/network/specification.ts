@@ -13,8 +13,7 @@ const listOf = <S extends TSchema>(type: S, description?: string) =>
 const partial = <P extends TProperties>(properties: P) =>
   Type.Partial(Type.Object(properties), { additionalProperties: false })
 /** A record whose absence means its fields' defaults. */
-const filled = <P extends TProperties>(properties: P) =>
-  Type.Object(properties, { additionalProperties: false, default: {} })
+const filled = <P extends TProperties>(properties: P) => Type.With(closed(properties), { default: {} })
 
 const poolTypes = ['max', 'average'] as const
 const poolPaddings = ['same', 'symmetric', 'valid'] as const
@@ -188,12 +187,9 @@ export type InitializersRequest = Static<typeof InitializersRequest>
 export const Specification = named('Specification', {
   architecture: Architecture,
   classes: Type.Integer({ ...count, default: DEFAULT_CLASSES }),
-  initializers: Initializers,
+  initializers: Type.With(Initializers, { default: {} }),
   ...common,
-  preprocessing: Type.Object(Preprocessing.properties, {
-    additionalProperties: false,
-    default: preprocessings.torch,
-  }),
+  preprocessing: Type.With(Preprocessing, { default: preprocessings.torch }),
 })
 export type Initializers = Static<typeof Initializers>
 export type Specification = Static<typeof Specification>
