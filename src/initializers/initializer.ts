@@ -1,5 +1,5 @@
 import Type, { type Static, type TObject } from 'typebox'
-import { answer, closed } from '../schema.ts'
+import { answer, closed, nullable } from '../schema.ts'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
 
@@ -34,8 +34,8 @@ export const InitializerReference = Type.Union(
     closed({
       class_name: Type.String(),
       config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-      module: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-      registered_name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
+      module: Type.Optional(nullable(Type.String())),
+      registered_name: Type.Optional(nullable(Type.String())),
     }),
   ],
   { title: 'InitializerReference' },
