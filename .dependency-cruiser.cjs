@@ -71,7 +71,7 @@ const rooms = {
   network: {
     path: 'network/',
     sees: ['initializers', 'schema', 'validation', 'errors'],
-    packages: ['canonicalize', 'picomatch', 'typebox'],
+    packages: ['typebox'],
     builtins: PURE,
   },
   initializers: {

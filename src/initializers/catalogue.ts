@@ -1,79 +1,89 @@
-import Type, { type TObject } from 'typebox'
+import Type, { type TObject, type TProperties } from 'typebox'
 import { fieldError, fieldErrors, ServiceError } from '../errors.ts'
+import { withDefaults, withoutDefaults } from '../network/canonical.ts'
+import { closed } from '../schema.ts'
 import { checker, didYouMean, type Checker } from '../validation.ts'
 import { definitions } from './definitions.ts'
-import type { Initializer, InitializerDefinition, InitializerReference } from './initializer.ts'
+import {
+  Seed,
+  type Initializer,
+  type InitializerDefinition,
+  type InitializerReference,
+} from './initializer.ts'
 import { sizeOf } from './fans.ts'
-import type { Law } from './law.ts'
+import { affineOf, isElementwise, type Law } from './law.ts'
 
-/**
- * `tf.contrib.layers.xavier_initializer(uniform=True)`: a word of the article's that stands for one of two classes.
- */
-const XAVIER = 'xavier_initializer'
-const xavierConfig = Type.Object(
-  {
-    uniform: Type.Optional(Type.Boolean({ default: true })),
-    seed: Type.Optional(
-      Type.Union([Type.Null(), Type.Integer(), Type.Array(Type.Integer(), { minItems: 2, maxItems: 2 })], {
-        default: null,
-      }),
-    ),
-  },
-  { additionalProperties: false },
-)
+/** `tf.contrib.layers.xavier_initializer(uniform=True)`: words of the article's that stand for one of two classes. */
+const XAVIER = ['xavier_initializer', 'xavier_initializer_conv2d']
+const xavierConfig = closed({ uniform: Type.Optional(Type.Boolean({ default: true })), seed: Seed })
 
 interface Entry {
+  /** What the name takes, with the defaults it brings along. */
   readonly config: TObject
   readonly check: Checker
-  /** The class a checked config under this name stands for, with the config's fields filled in. */
-  readonly complete: (config: Readonly<Record<string, unknown>>) => Initializer
+  readonly written: InitializerDefinition['written']
+  /** The class a complete config under this name stands for. */
+  readonly initializer: (config: Readonly<Record<string, unknown>>) => Initializer
 }
 
 const byClass = new Map(definitions.map((definition) => [definition.name, definition]))
 const byName: ReadonlyMap<string, Entry> = new Map([
-  ...definitions.flatMap((definition) => {
-    const check = checker(definition.config)
-    const classDefaults = defaultsOf(definition.config)
-    const names: [string, object][] = [[definition.name, {}], ...Object.entries(definition.aliases)]
-    return names.map(([name, aliasDefaults]): [string, Entry] => [
-      name,
-      {
-        config: definition.config,
-        check,
-        complete: (config) => ({
-          class_name: definition.name,
-          config: { ...classDefaults, ...aliasDefaults, ...config },
-        }),
-      },
-    ])
-  }),
-  [
-    XAVIER,
+  ...definitions.flatMap(({ name: class_name, aliases, config, written }) =>
+    Object.entries({ [class_name]: {}, ...aliases }).map(([name, defaults]): [string, Entry] => {
+      const own = configWith(config, defaults)
+      return [
+        name,
+        {
+          config: own,
+          check: checker(own),
+          written,
+          initializer: (given) => ({ class_name, config: given }),
+        },
+      ]
+    }),
+  ),
+  ...XAVIER.map((name): [string, Entry] => [
+    name,
     {
       config: xavierConfig,
       check: checker(xavierConfig),
-      complete: ({ uniform, seed }) => ({
-        class_name: uniform === false ? 'GlorotNormal' : 'GlorotUniform',
-        config: { seed: seed ?? null },
+      written: { dtype: 'float32' },
+      initializer: ({ uniform, ...config }) => ({
+        class_name: uniform === true ? 'GlorotUniform' : 'GlorotNormal',
+        config,
       }),
     },
-  ],
+  ]),
 ])
 
-function defaultsOf(schema: TObject): Record<string, unknown> {
-  const properties = Object.entries(schema.properties) as [string, { default?: unknown }][]
-  return Object.fromEntries(properties.map(([name, { default: value }]) => [name, value]))
+function configWith({ properties }: TObject, defaults: Readonly<Record<string, unknown>>): TObject {
+  const fields = Object.entries(properties).map(([name, field]) => [
+    name,
+    name in defaults ? Type.With(field, { default: defaults[name] }) : field,
+  ])
+  return closed(Object.fromEntries(fields) as TProperties)
 }
 
 /** The definition under any of its names; INITIALIZER_NOT_FOUND otherwise. */
 export function definitionNamed(name: string): InitializerDefinition {
-  return definitionOf(entryNamed(name).complete({}))
+  return definitionOf(initializerNamed(name, {}))
 }
 
-/** Every name an initializer goes by, the article's own word included. */
-export function aliasesOf(definition: InitializerDefinition): string[] {
-  const articles = definition.name === 'GlorotUniform' || definition.name === 'GlorotNormal' ? [XAVIER] : []
-  return [...Object.keys(definition.aliases), ...articles]
+/** Every name an initializer goes by, the article's own words included. */
+export function aliasesOf({ name, aliases }: InitializerDefinition): string[] {
+  return [...Object.keys(aliases), ...(name === 'GlorotUniform' || name === 'GlorotNormal' ? XAVIER : [])]
+}
+
+/** What is known of a name: its class, and the config it takes with the defaults it brings along. */
+export function catalogueEntry(name: string) {
+  const definition = definitionNamed(name)
+  const { distribution, formula, reference, ranks, notes } = definition
+  return {
+    name: definition.name,
+    aliases: aliasesOf(definition),
+    parameters: entryNamed(name).config,
+    ...{ distribution, formula, reference, ranks, notes },
+  }
 }
 
 function definitionOf(initializer: Initializer): InitializerDefinition {
@@ -115,25 +125,51 @@ export function initializerNamed(name: string, config: Readonly<Record<string, u
 
 function completeConfig(
   entry: Entry,
-  config: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
   pointer: string,
 ): Initializer {
-  const errors = entry.check(config, pointer)
+  const own = Object.fromEntries(
+    Object.entries(given).filter(([name, value]) => {
+      if (!Object.hasOwn(entry.written, name)) return true
+      if (value === entry.written[name]) return false
+      throw fieldError(`${pointer}/${name}`, `is not supported; give ${JSON.stringify(entry.written[name])}`)
+    }),
+  )
+  const errors = entry.check(own, pointer)
   if (errors.length > 0) throw fieldErrors(errors)
-  const initializer = entry.complete(config)
-  const problem = definitionOf(initializer).problem?.(initializer.config)
+  const initializer = entry.initializer(withDefaults(entry.config, own) as Initializer['config'])
+  const definition = definitionOf(initializer)
+  const problem = definition.problem?.(initializer.config) ?? overflow(definition, initializer.config)
   if (problem !== undefined) throw fieldError(`${pointer}/${problem[0]}`, problem[1])
   return initializer
 }
 
-/** Config fields that differ from the class's defaults: what the canonical form keeps. */
-export function minimalConfig(initializer: Initializer): Record<string, unknown> {
-  const defaults = defaultsOf(definitionOf(initializer).config)
-  return Object.fromEntries(
-    Object.entries(initializer.config).filter(
-      ([name, value]) => JSON.stringify(value) !== JSON.stringify(defaults[name]),
-    ),
+/** How far from 0 the raw draws of a law reach: TensorFlow's normals stay within 6. */
+const REACH = { uniform: [0, 1], normal: [-6, 6], truncated_normal: [-2, 2] } as const
+
+/** Entries beyond float32 would be infinite, or not numbers. Fans of 1 spread the most. */
+function overflow(
+  { law }: InitializerDefinition,
+  config: Initializer['config'],
+): [string, string] | undefined {
+  const entries = extremes(law(config, [1, 1]))
+  if (entries.every((entry) => Number.isFinite(Math.fround(entry)))) return undefined
+  const numbers = Object.entries(config).filter(
+    ([name, value]) => name !== 'seed' && typeof value === 'number',
   )
+  const largest = numbers.sort(([, a], [, b]) => Math.abs(a as number) - Math.abs(b as number)).at(-1)
+  return [largest?.[0] ?? '', 'gives values beyond float32']
+}
+
+function extremes(law: Law): number[] {
+  if (!isElementwise(law)) return [law.kind === 'constant' ? law.value : law.gain]
+  const { scale, offset } = affineOf(law)
+  return REACH[law.kind].map((raw) => Math.fround(raw * scale) + offset)
+}
+
+/** Config fields that differ from the class's defaults: what the canonical form keeps. */
+export function minimalConfig(initializer: Initializer): Initializer['config'] {
+  return withoutDefaults(definitionOf(initializer).config, initializer.config) as Initializer['config']
 }
 
 /** The law for a shape; INVALID_REQUEST at `pointer` where the initializer does not take the shape's rank. */

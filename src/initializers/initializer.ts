@@ -1,4 +1,5 @@
-import Type, { type TObject } from 'typebox'
+import Type, { type Static, type TObject } from 'typebox'
+import { answer, closed, nullable } from '../schema.ts'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
 
@@ -8,23 +9,38 @@ export const SafeInteger = Type.Integer({
   maximum: Number.MAX_SAFE_INTEGER,
 })
 export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
+/** As a config field. */
+export const Seed = Type.Optional(
+  Type.Union([Type.Null(), SafeInteger, SeedPair], {
+    default: null,
+    description: 'An integer n is the seed vector [n, 0]; null takes the seed of the place of use',
+  }),
+)
 
 /** A complete initializer: the class's own name and every field of its config. */
-export interface Initializer {
-  readonly class_name: string
-  readonly config: Readonly<Record<string, unknown>>
-}
+export const CompleteInitializer = answer('CompleteInitializer', {
+  class_name: Type.String(),
+  config: Type.Record(Type.String(), Type.Unknown()),
+})
+export type Initializer = Static<typeof CompleteInitializer>
 
-/** As a client may write it: any name or alias, or Keras's serialization of one. */
-export type InitializerReference =
-  | string
-  | {
-      readonly class_name: string
-      readonly config?: Readonly<Record<string, unknown>>
-      /** Keras 3 writes these two beside the class; they say nothing about the values. */
-      readonly module?: string | null
-      readonly registered_name?: string | null
-    }
+/**
+ * As a client may write it: any name or alias, or Keras's serialization of one. Keras 3 writes `module` and
+ * `registered_name` beside the class; they say nothing about the values.
+ */
+export const InitializerReference = Type.Union(
+  [
+    Type.String({ description: 'Any name of the catalogue' }),
+    closed({
+      class_name: Type.String(),
+      config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
+      module: Type.Optional(nullable(Type.String())),
+      registered_name: Type.Optional(nullable(Type.String())),
+    }),
+  ],
+  { title: 'InitializerReference' },
+)
+export type InitializerReference = Static<typeof InitializerReference>
 
 /**
  * One initializer of the catalogue. Pure: shape and config in, law out; nothing is drawn here.
@@ -35,6 +51,8 @@ export interface InitializerDefinition {
   /** Further names, each with the defaults it brings along where they differ from the class's. */
   readonly aliases: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly config: TObject
+  /** Fields others write beside these, each with the one value it may have: it decides nothing. */
+  readonly written: Readonly<Record<string, unknown>>
   /** What no schema can say: a wrong combination of fields, as [field, detail]. */
   readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
   readonly law: (config: Readonly<Record<string, unknown>>, shape: readonly number[]) => Law

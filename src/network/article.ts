@@ -9,56 +9,44 @@ const ARTICLE_STAGES = { filters: [64, 128, 256], strides: [1, 2, 2] }
  * The parameters of the article's `residual_network(filters, strides, projection_shortcut)` in the words of a full
  * description. They are taken with its own preset only, since elsewhere `stages` and `shortcut` say the same.
  */
-export function articleParameters(given: ArchitectureRequest): ArchitectureRequest {
-  const used = ARTICLE_FIELDS.filter((field) => given[field] !== undefined)
-  if (used.length === 0) return {}
-  for (const field of used) {
-    if (given.preset !== ARTICLE_PRESET) {
-      const instead = field === 'projection_shortcut' ? 'shortcut' : 'stages'
-      throw fieldError(
-        `#/architecture/${field}`,
-        `goes with the preset "${ARTICLE_PRESET}" only; use "${instead}"`,
-      )
-    }
+export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
+  const used = ARTICLE_FIELDS.find((field) => given[field] !== undefined)
+  if (used !== undefined && given.preset !== ARTICLE_PRESET) {
+    const instead = used === 'projection_shortcut' ? 'shortcut' : 'stages'
+    throw fieldError(
+      `#/architecture/${used}`,
+      `goes with the preset "${ARTICLE_PRESET}" only; use "${instead}"`,
+    )
   }
-  const {
-    filters = ARTICLE_STAGES.filters,
-    strides = ARTICLE_STAGES.strides,
-    projection_shortcut: projection,
-  } = given
-  const described: Record<string, unknown> = {
-    filters: undefined,
-    strides: undefined,
-    projection_shortcut: undefined,
-  }
-  if (given.filters !== undefined || given.strides !== undefined) {
+  const { filters, strides, projection_shortcut: projection, ...described } = given
+  if (filters !== undefined || strides !== undefined) {
     if (given.stages !== undefined)
       throw fieldError('#/architecture/stages', 'contradicts filters and strides; give one of them')
-    if (filters.length !== strides.length) {
-      throw fieldError(
-        '#/architecture/strides',
-        `must be as many as filters (${String(filters.length)}), got ${String(strides.length)}`,
-      )
-    }
-    described['stages'] = filters.map((count, stage) => ({
-      blocks: 1,
-      filters: count,
-      strides: strides[stage],
-    }))
+    described.stages = stagesOf(filters, strides)
   }
   if (projection !== undefined) {
     if (given.shortcut !== undefined)
       throw fieldError('#/architecture/shortcut', 'contradicts projection_shortcut; give one of them')
-    const stages = given.stages?.length ?? filters.length
+    const stages = described.stages?.length ?? ARTICLE_STAGES.filters.length
     if (Array.isArray(projection) && projection.length !== stages) {
       throw fieldError(
         '#/architecture/projection_shortcut',
         `must have one rule per stage (${String(stages)}), got ${String(projection.length)}`,
       )
     }
-    described['shortcut'] = Array.isArray(projection) ? projection.map(ruleOf) : ruleOf(projection)
+    described.shortcut = Array.isArray(projection) ? projection.map(ruleOf) : ruleOf(projection)
   }
   return described
+}
+
+function stagesOf(filters = ARTICLE_STAGES.filters, strides = ARTICLE_STAGES.strides) {
+  if (filters.length !== strides.length) {
+    throw fieldError(
+      '#/architecture/strides',
+      `must be as many as filters (${String(filters.length)}), got ${String(strides.length)}`,
+    )
+  }
+  return filters.map((count, stage) => ({ blocks: 1, filters: count, strides: strides[stage] ?? 1 }))
 }
 
 function ruleOf(projection: 'auto' | boolean): ShortcutRule {

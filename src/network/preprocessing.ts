@@ -1,12 +1,61 @@
-import type { Specification } from './specification.ts'
-
-export type Preprocessing = Specification['preprocessing']
+import Type, { type Static } from 'typebox'
+import { fieldError } from '../errors.ts'
+import { closed } from '../schema.ts'
+import { withDefaults } from './canonical.ts'
 
 /** (x * scale - mean) / std on 0..255 pixels after `channel_order`; mean and std are in that order. */
-export const preprocessings: Readonly<Record<'torch' | 'caffe' | 'tf' | 'unit' | 'none', Preprocessing>> = {
-  torch: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225], channel_order: 'rgb' },
-  caffe: { scale: 1, mean: [103.939, 116.779, 123.68], std: [1, 1, 1], channel_order: 'bgr' },
-  tf: { scale: 1 / 127.5, mean: [1, 1, 1], std: [1, 1, 1], channel_order: 'rgb' },
-  unit: { scale: 1 / 255, mean: [0, 0, 0], std: [1, 1, 1], channel_order: 'rgb' },
-  none: { scale: 1, mean: [0, 0, 0], std: [1, 1, 1], channel_order: 'rgb' },
+export const Preprocessing = closed({
+  scale: Type.Number({ default: 1 }),
+  mean: Type.Array(Type.Number(), { default: [0, 0, 0] }),
+  std: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { default: [1, 1, 1] }),
+  channel_order: Type.Enum(['rgb', 'bgr'], { default: 'rgb' }),
+})
+export type Preprocessing = Static<typeof Preprocessing>
+
+/** Those with a name; what they do not say is as in none, for as many channels as there are. */
+export const preprocessings = {
+  torch: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+  caffe: { mean: [103.939, 116.779, 123.68], channel_order: 'bgr' },
+  tf: { scale: 1 / 127.5, mean: [1, 1, 1] },
+  unit: { scale: 1 / 255 },
+  none: {},
+} as const
+
+export const PreprocessingRequest = Type.Union([
+  Type.Enum(Object.keys(preprocessings) as (keyof typeof preprocessings)[]),
+  Type.Partial(Preprocessing, { additionalProperties: false }),
+])
+
+/** Says every field, for a number of channels. The network computes in float32, so the numbers must be some there. */
+export function resolvePreprocessing(
+  given: Static<typeof PreprocessingRequest>,
+  channels: number,
+): Preprocessing {
+  const named = typeof given === 'string'
+  const each = (value: number) => Array.from({ length: channels }, () => value)
+  const preprocessing = withDefaults(Preprocessing, {
+    ...{ mean: each(0), std: each(1) },
+    ...(named ? preprocessings[given] : given),
+  }) as Preprocessing
+  const { scale, mean, std } = preprocessing
+  for (const [field, { length }] of Object.entries({ mean, std })) {
+    if (length === channels) continue
+    throw fieldError(
+      named ? '#/preprocessing' : `#/preprocessing/${field}`,
+      `must have one number per channel (${String(channels)}), got ${String(length)}`,
+    )
+  }
+  assertFloat32('scale', scale)
+  mean.forEach((value, channel) => {
+    assertFloat32(`mean/${String(channel)}`, value)
+  })
+  std.forEach((value, channel) => {
+    assertFloat32(`std/${String(channel)}`, value, Math.max(value, 1 / Math.fround(value)))
+  })
+  return preprocessing
+}
+
+function assertFloat32(field: string, value: number, used = value): void {
+  if (Number.isFinite(Math.fround(used))) return
+  throw fieldError(`#/preprocessing/${field}`, `is beyond float32, got ${String(value)}`)
 }

@@ -1,16 +1,19 @@
 import { fieldError } from '../errors.ts'
 import { completeInitializer } from '../initializers/catalogue.ts'
+import type { InitializerReference } from '../initializers/initializer.ts'
 import { didYouMean } from '../validation.ts'
 import { presets, type Preset } from './architectures.ts'
-import { articleParameters } from './article.ts'
-import { preprocessings, type Preprocessing } from './preprocessing.ts'
+import { inFullWords } from './article.ts'
+import { withDefaults } from './canonical.ts'
+import { resolvePreprocessing } from './preprocessing.ts'
 import {
+  Architecture,
+  DEFAULT_CLASSES,
   initializerFields,
-  type Architecture,
+  Initializers,
+  Specification,
   type ArchitectureRequest,
   type InitializersRequest,
-  type PoolWindow,
-  type Specification,
   type SpecificationRequest,
 } from './specification.ts'
 
@@ -19,77 +22,67 @@ import {
  * initializer, fields that contradict each other) is INVALID_REQUEST with a pointer. Shapes are not looked at here.
  */
 export function resolveSpecification(request: SpecificationRequest): Specification {
-  const { architecture: described, preset } = describeArchitecture(request.architecture)
-  const defaultClasses = preset?.classes ?? 1000
+  const { described, preset } = describeArchitecture(request.architecture)
   const units = described.head?.units
-  if (request.classes !== undefined && units !== undefined && request.classes !== units) {
+  const classes = request.classes ?? units ?? preset?.classes ?? DEFAULT_CLASSES
+  if (units !== undefined && classes !== units) {
     throw fieldError(
       '#/classes',
       `contradicts head.units (${String(units)}); give one of them, or both the same`,
     )
   }
-  const classes = request.classes ?? units ?? defaultClasses
   const architecture = fillArchitecture(described, classes)
-  const { labels = 'none' } = request
-  if (Array.isArray(labels) && labels.length !== classes) {
-    throw fieldError(
-      '#/labels',
-      `must have one label per class (${String(classes)}), got ${String(labels.length)}`,
-    )
-  }
-  if (labels === 'imagenet' && classes !== 1000) {
-    throw fieldError('#/labels', `imagenet labels need 1000 classes, got ${String(classes)}`)
-  }
-  return {
+  const specification = withDefaults(Specification, {
+    ...request,
     architecture,
     classes,
-    initializers: resolveInitializers(request.initializers ?? {}),
-    seed: request.seed ?? 0,
-    seeding: request.seeding ?? 'per_layer',
-    residual_scheme: request.residual_scheme ?? 'none',
-    precision: request.precision ?? 'float32',
-    labels,
+    initializers: resolveInitializers(request.initializers),
     preprocessing: resolvePreprocessing(
       request.preprocessing ?? preset?.preprocessing ?? 'torch',
       architecture.input_shape[2] ?? 0,
     ),
-  }
+  }) as Specification
+  checkLabels(specification)
+  return specification
+}
+
+/** An architecture whose norm is not just a word. */
+type Described = Omit<ArchitectureRequest, 'norm'> & {
+  readonly norm?: Exclude<NonNullable<ArchitectureRequest['norm']>, string>
 }
 
 function describeArchitecture(given: SpecificationRequest['architecture']): {
-  architecture: ArchitectureRequest
-  preset?: Preset
+  readonly described: Described
+  readonly preset?: Preset
 } {
-  if (typeof given === 'string') {
-    const preset = presetNamed(given, '#/architecture')
-    return { architecture: preset.architecture, preset }
-  }
-  const { preset: name, ...overrides } = given
-  const fields = { ...overrides, ...articleParameters(given) }
-  if (name === undefined) {
-    if (given.stages === undefined) {
-      throw fieldError(
-        '#/architecture/stages',
-        'is required, unless "preset" names an architecture to start from',
-      )
-    }
-    return { architecture: fields }
-  }
-  const preset = presetNamed(name, '#/architecture/preset')
-  return { architecture: merge(preset.architecture, fields), preset }
+  if (typeof given === 'string') return fromPreset(given, '#/architecture', {})
+  const { preset, ...overrides } = given
+  const described = inLongForm(inFullWords(given))
+  if (preset !== undefined) return fromPreset(preset, '#/architecture/preset', described)
+  if (overrides.stages !== undefined) return { described }
+  throw fieldError(
+    '#/architecture/stages',
+    'is required, unless "preset" names an architecture to start from',
+  )
 }
 
-function presetNamed(name: string, pointer: string): Preset {
+function fromPreset(name: string, pointer: string, overrides: Described) {
   const preset = Object.hasOwn(presets, name) ? presets[name] : undefined
-  if (preset) return preset
+  if (preset) return { described: merge(inLongForm(preset.architecture), overrides), preset }
   throw fieldError(
     pointer,
     `${JSON.stringify(name)} is not a preset; ${didYouMean(name, Object.keys(presets))}`,
   )
 }
 
+/** The short word of a norm is its type: the numbers are a preset's own, or the defaults. */
+function inLongForm({ norm, ...described }: ArchitectureRequest): Described {
+  if (norm === undefined) return described
+  return { ...described, norm: typeof norm === 'string' ? { type: norm } : norm }
+}
+
 /** Overrides win field by field; lists are replaced whole. */
-function merge(base: ArchitectureRequest, overrides: ArchitectureRequest): ArchitectureRequest {
+function merge(base: Described, overrides: Described): Described {
   const isRecord = (value: unknown): value is Record<string, unknown> =>
     typeof value === 'object' && value !== null && !Array.isArray(value)
   const join = (a: Record<string, unknown>, b: Record<string, unknown>): Record<string, unknown> => {
@@ -103,103 +96,60 @@ function merge(base: ArchitectureRequest, overrides: ArchitectureRequest): Archi
   return join(base, overrides)
 }
 
-/** The numbers of a norm that is not there are always these, so that they tell no two networks apart. */
-const NO_NORM = { type: 'none', epsilon: 1e-5, momentum: 0.9 } as const
-const POOL: PoolWindow = { type: 'max', size: 3, strides: 2, padding: 'same' }
-
-function fillArchitecture(given: ArchitectureRequest, classes: number): Architecture {
-  const stages = (given.stages ?? []).map(({ blocks, filters, strides = 1 }) => ({
-    blocks,
-    filters,
-    strides,
-  }))
-  const norm = typeof given.norm === 'string' ? { type: given.norm } : given.norm
-  const type = norm?.type ?? 'batch'
-  const stemPool = given.stem?.pool
-  const shortcut = given.shortcut ?? 'projection'
+/** What has no meaning takes its default, so that it tells no two equal networks apart. */
+function fillArchitecture(described: Described, classes: number): Architecture {
+  const { block, expansion, norm, head, shortcut, stages = [] } = described
   if (Array.isArray(shortcut) && shortcut.length !== stages.length) {
     throw fieldError(
       '#/architecture/shortcut',
       `must have one rule per stage (${String(stages.length)}), got ${String(shortcut.length)}`,
     )
   }
-  const block = given.block ?? 'basic'
-  const headPool = given.head?.pool ?? 'global_average'
-  return {
-    version: given.version ?? 'v1.5',
-    block,
-    // Without a bottleneck the expansion has no meaning, so it must not tell two equal networks apart.
-    expansion: block === 'bottleneck' ? (given.expansion ?? 4) : 4,
-    stem: {
-      kernel_size: given.stem?.kernel_size ?? 7,
-      filters: given.stem?.filters ?? 64,
-      strides: given.stem?.strides ?? 2,
-      padding: given.stem?.padding ?? 'same',
-      pool: stemPool === null ? null : { ...POOL, ...stemPool },
-    },
-    stages,
-    kernel_size: given.kernel_size ?? 3,
-    padding: given.padding ?? 'same',
+  return withDefaults(Architecture, {
+    use_bias: norm?.type === 'none',
+    ...described,
+    expansion: block === 'bottleneck' ? expansion : undefined,
+    norm: norm?.type === 'none' ? { type: 'none' } : norm,
+    head: { ...head, units: classes },
     shortcut: shortestRule(shortcut),
-    use_bias: given.use_bias ?? type === 'none',
-    norm:
-      type === 'none' ? NO_NORM : { type, epsilon: norm?.epsilon ?? 1e-5, momentum: norm?.momentum ?? 0.9 },
-    activation: given.activation ?? 'relu',
-    head: {
-      pool:
-        headPool === 'global_average'
-          ? headPool
-          : { type: 'average', size: 7, strides: 1, padding: 'valid', ...headPool },
-      units: classes,
-    },
-    input_shape: given.input_shape ?? [224, 224, 3],
-  }
+  }) as Architecture
 }
 
-/** A list that says the same of every stage is that one rule, so that the two tell no networks apart. */
-function shortestRule(shortcut: Architecture['shortcut']): Architecture['shortcut'] {
+/** A list that says the same of every stage is that one rule. */
+function shortestRule(shortcut: Described['shortcut']): Described['shortcut'] {
   if (!Array.isArray(shortcut)) return shortcut
   const [first] = shortcut
   return first !== undefined && shortcut.every((rule) => rule === first) ? first : shortcut
 }
 
-const DEFAULT_INITIALIZERS = {
-  kernel: 'glorot_uniform',
-  bias: 'zeros',
-  gamma: 'ones',
-  beta: 'zeros',
-} as const
-
-function resolveInitializers(given: InitializersRequest): Specification['initializers'] {
-  const { overrides = [], ...named } = { ...DEFAULT_INITIALIZERS, ...given }
-  const complete = (field: keyof typeof named) => {
+function resolveInitializers(given: InitializersRequest = {}): Initializers {
+  const named = { ...(withDefaults(Initializers, {}) as InitializersRequest), ...given }
+  const complete = (reference: InitializerReference, field: string) =>
+    completeInitializer(reference, `#/initializers/${field}`)
+  const fields = initializerFields.flatMap((field) => {
     const reference = named[field]
-    return reference === undefined
-      ? {}
-      : { [field]: completeInitializer(reference, `#/initializers/${field}`) }
-  }
+    return reference === undefined ? [] : [[field, complete(reference, field)]]
+  })
   return {
-    ...Object.assign({}, ...initializerFields.map(complete)),
-    overrides: overrides.map(({ match, initializer }, index) => ({
+    ...(Object.fromEntries(fields) as Omit<Initializers, 'overrides'>),
+    overrides: (named.overrides ?? []).map(({ match, initializer }, index) => ({
       match,
-      initializer: completeInitializer(initializer, `#/initializers/overrides/${String(index)}/initializer`),
+      initializer: complete(initializer, `overrides/${String(index)}/initializer`),
     })),
-  } as Specification['initializers']
+  }
 }
 
-function resolvePreprocessing(
-  given: NonNullable<SpecificationRequest['preprocessing']>,
-  channels: number,
-): Preprocessing {
-  const fill = (value: number) => Array.from({ length: channels }, () => value)
-  const plain = { scale: 1, mean: fill(0), std: fill(1), channel_order: 'rgb' as const }
-  if (given === 'none') return plain
-  const preprocessing = typeof given === 'string' ? preprocessings[given] : { ...plain, ...given }
-  for (const field of ['mean', 'std'] as const) {
-    if (preprocessing[field].length !== channels) {
-      const cure = `must have one number per channel (${String(channels)}), got ${String(preprocessing[field].length)}`
-      throw fieldError(typeof given === 'string' ? '#/preprocessing' : `#/preprocessing/${field}`, cure)
-    }
+function checkLabels({ labels, classes }: Specification): void {
+  if (labels === 'imagenet' && classes !== 1000)
+    throw fieldError('#/labels', `imagenet labels need 1000 classes, got ${String(classes)}`)
+  if (!Array.isArray(labels)) return
+  if (labels.length !== classes) {
+    throw fieldError(
+      '#/labels',
+      `must have one label per class (${String(classes)}), got ${String(labels.length)}`,
+    )
   }
-  return preprocessing
+  // Such a string has no UTF-8, so neither an id nor an answer could say it.
+  const broken = labels.findIndex((label) => !label.isWellFormed())
+  if (broken >= 0) throw fieldError(`#/labels/${String(broken)}`, 'must be well-formed Unicode')
 }

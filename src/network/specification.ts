@@ -1,68 +1,70 @@
-import Type, { type Static } from 'typebox'
-import { SafeInteger } from '../initializers/initializer.ts'
+import Type, { type Static, type TProperties, type TSchema } from 'typebox'
+import { CompleteInitializer, InitializerReference, SafeInteger } from '../initializers/initializer.ts'
+import { closed, named, nullable } from '../schema.ts'
+import { Preprocessing, PreprocessingRequest, preprocessings } from './preprocessing.ts'
 
-const closed = { additionalProperties: false }
+/*
+ * Defaults are said here and nowhere else: they fill a request's gaps, and the canonical form leaves them out.
+ */
 const size = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
+const listOf = <S extends TSchema>(type: S, description?: string) =>
+  Type.Array(type, { minItems: 1, maxItems: 64, ...(description !== undefined && { description }) })
+const partial = <P extends TProperties>(properties: P) =>
+  Type.Partial(Type.Object(properties), { additionalProperties: false })
+/** A record whose absence means its fields' defaults. */
+const filled = <P extends TProperties>(properties: P) => Type.With(closed(properties), { default: {} })
 
-const Pool = Type.Object(
-  {
-    type: Type.Enum(['max', 'average'], { default: 'max' }),
-    size: size(3, 'Window'),
-    strides: size(2, 'Step'),
-    padding: Type.Enum(['same', 'symmetric', 'valid'], { default: 'same' }),
-  },
-  closed,
-)
+const poolTypes = ['max', 'average'] as const
+const poolPaddings = ['same', 'symmetric', 'valid'] as const
+const Pool = closed({
+  type: Type.Enum(poolTypes, { default: 'max' }),
+  size: size(3, 'Window'),
+  strides: size(2, 'Step'),
+  padding: Type.Enum(poolPaddings, { default: 'same' }),
+})
 
-const Stem = Type.Object(
-  {
-    kernel_size: size(7, 'Window of the first convolution'),
-    filters: size(64, 'Its filters'),
-    strides: size(2, 'Its step'),
-    padding: Type.Enum(['same', 'symmetric'], { default: 'same' }),
-    pool: Type.Union([Type.Null(), Pool]),
-  },
-  closed,
-)
+const stem = {
+  kernel_size: size(7, 'Window of the first convolution'),
+  filters: size(64, 'Its filters'),
+  strides: size(2, 'Its step'),
+  padding: Type.Enum(['same', 'symmetric'], { default: 'same' }),
+}
 
-const Stage = Type.Object(
-  {
-    blocks: Type.Integer({ minimum: 1, maximum: 256 }),
-    filters: Type.Integer({ minimum: 1, maximum: 65536 }),
-    strides: size(1, "Step of the stage's first block"),
-  },
-  closed,
-)
+const stage = {
+  blocks: Type.Integer({ minimum: 1, maximum: 256 }),
+  filters: Type.Integer({ minimum: 1, maximum: 65536 }),
+}
+const strides = size(1, "Step of the stage's first block")
 
 const ShortcutRule = Type.Enum(['projection', 'always', 'never'])
 
-const BatchNorm = Type.Object(
-  {
-    type: Type.Enum(['batch', 'none'], { default: 'batch' }),
-    epsilon: Type.Number({ exclusiveMinimum: 0, default: 1e-5 }),
-    momentum: Type.Number({ minimum: 0, maximum: 1, default: 0.9 }),
-  },
-  closed,
-)
+const normTypes = ['batch', 'none'] as const
+const norm = {
+  type: Type.Enum(normTypes, { default: 'batch' }),
+  epsilon: Type.Number({ exclusiveMinimum: 0, default: 1e-5 }),
+  momentum: Type.Number({ minimum: 0, maximum: 1, default: 0.9 }),
+}
 
-const HeadPool = Type.Union([Type.Enum(['global_average']), Type.Partial(Pool, closed)])
+export const DEFAULT_CLASSES = 1000
+const count = { minimum: 1, maximum: 1_000_000 }
+const head = {
+  pool: Type.Union(
+    [
+      Type.Enum(['global_average']),
+      partial({
+        type: Type.Enum(poolTypes, { default: 'average' }),
+        size: size(7, 'Window'),
+        strides: size(1, 'Step'),
+        padding: Type.Enum(poolPaddings, { default: 'valid' }),
+      }),
+    ],
+    { default: 'global_average' },
+  ),
+  units: Type.Integer({ ...count, default: DEFAULT_CLASSES, description: 'Filled by `classes`' }),
+}
 
-const Head = Type.Object(
-  {
-    pool: HeadPool,
-    units: Type.Integer({
-      minimum: 1,
-      maximum: 1_000_000,
-      default: 1000,
-      description: 'Filled by `classes`',
-    }),
-  },
-  closed,
-)
-
-/** The fields of a full architecture. A client may leave out all but `stages`. */
-const architectureFields = {
+const architecture = {
   version: Type.Enum(['v1', 'v1.5', 'v2'], {
     default: 'v1.5',
     description: 'Where a bottleneck steps: v1 in its first 1x1, v1.5 in the 3x3; v2 is pre-activation',
@@ -79,7 +81,7 @@ const architectureFields = {
     default: 'same',
     description: 'same as TensorFlow pads, symmetric as torchvision and Keras applications do',
   }),
-  shortcut: Type.Union([ShortcutRule, Type.Array(ShortcutRule, { minItems: 1, maxItems: 64 })], {
+  shortcut: Type.Union([ShortcutRule, listOf(ShortcutRule)], {
     default: 'projection',
     description: 'A 1x1 convolution where shapes change, always or never; or one rule per stage',
   }),
@@ -96,145 +98,60 @@ const architectureFields = {
   }),
 }
 
-export const Architecture = Type.Object(
-  { ...architectureFields, stem: Stem, stages: Type.Array(Stage), norm: BatchNorm, head: Head },
-  { ...closed, title: 'Architecture' },
-)
+export const Architecture = named('Architecture', {
+  ...architecture,
+  stem: filled({ ...stem, pool: Type.Union([Type.Null(), Pool], { default: {} }) }),
+  stages: Type.Array(closed({ ...stage, strides })),
+  norm: filled(norm),
+  head: filled(head),
+})
 
 /** A preset with overrides, or a full description; with `residual_network` also the article's own parameters. */
-const ArchitectureRequest = Type.Object(
-  {
-    preset: Type.Optional(Type.String()),
-    ...Type.Partial(Type.Object(architectureFields)).properties,
-    stem: Type.Optional(
-      Type.Partial(
-        Type.Object({ ...Stem.properties, pool: Type.Union([Type.Null(), Type.Partial(Pool, closed)]) }),
-        closed,
-      ),
-    ),
-    stages: Type.Optional(
-      Type.Array(
-        Type.Object({ ...Stage.properties, strides: Type.Optional(Stage.properties.strides) }, closed),
-        {
-          minItems: 1,
-          maxItems: 64,
-        },
-      ),
-    ),
-    norm: Type.Optional(Type.Union([Type.Enum(['batch', 'none']), Type.Partial(BatchNorm, closed)])),
-    head: Type.Optional(Type.Partial(Head, closed)),
-    filters: Type.Optional(
-      Type.Array(Stage.properties.filters, {
-        minItems: 1,
-        maxItems: 64,
-        description: 'residual_network only',
-      }),
-    ),
-    strides: Type.Optional(
-      Type.Array(Stage.properties.strides, {
-        minItems: 1,
-        maxItems: 64,
-        description: 'residual_network only',
-      }),
-    ),
-    projection_shortcut: Type.Optional(
-      Type.Union(
-        [Type.Enum(['auto']), Type.Boolean(), Type.Array(Type.Boolean(), { minItems: 1, maxItems: 64 })],
-        {
-          description: 'residual_network only: auto projects where shapes change',
-        },
-      ),
-    ),
-  },
-  { ...closed, title: 'ArchitectureRequest' },
-)
+const ArchitectureRequest = named('ArchitectureRequest', {
+  ...partial({
+    preset: Type.String(),
+    ...architecture,
+    stem: partial({ ...stem, pool: nullable(partial(Pool.properties)) }),
+    stages: listOf(closed({ ...stage, strides: Type.Optional(strides) })),
+    norm: Type.Union([Type.Enum(normTypes), partial(norm)]),
+    head: partial(head),
+    filters: listOf(stage.filters, 'residual_network only'),
+    strides: listOf(strides, 'residual_network only'),
+    projection_shortcut: Type.Union([Type.Enum(['auto']), Type.Boolean(), listOf(Type.Boolean())], {
+      description: 'residual_network only: auto projects where shapes change',
+    }),
+  }).properties,
+})
 
-const InitializerReference = Type.Union(
-  [
-    Type.String({ description: 'Any name of the catalogue' }),
-    Type.Object(
-      {
-        class_name: Type.String(),
-        config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
-        module: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-        registered_name: Type.Optional(Type.Union([Type.String(), Type.Null()])),
-      },
-      closed,
-    ),
-  ],
-  { title: 'InitializerReference' },
-)
-
-export const CompleteInitializer = Type.Object(
-  {
-    class_name: Type.String(),
-    config: Type.Record(Type.String(), Type.Unknown()),
-  },
-  { title: 'CompleteInitializer' },
-)
-
-/** Which initializer fields there are; the first four are always set in a resolved specification. */
+/** Which parameters a field of `initializers` is for; the first four are always set in a resolved specification. */
 export const initializerFields = [
-  'kernel',
-  'bias',
-  'gamma',
-  'beta',
-  'stem_kernel',
-  'shortcut_kernel',
-  'dense_kernel',
-  'dense_bias',
+  ...(['kernel', 'bias', 'gamma', 'beta'] as const),
+  ...(['stem_kernel', 'shortcut_kernel', 'dense_kernel', 'dense_bias'] as const),
 ] as const
 
-const InitializersRequest = Type.Object(
-  {
-    kernel: Type.Optional(InitializerReference),
-    bias: Type.Optional(InitializerReference),
-    gamma: Type.Optional(InitializerReference),
-    beta: Type.Optional(InitializerReference),
-    stem_kernel: Type.Optional(InitializerReference),
-    shortcut_kernel: Type.Optional(InitializerReference),
-    dense_kernel: Type.Optional(InitializerReference),
-    dense_bias: Type.Optional(InitializerReference),
-    overrides: Type.Optional(
-      Type.Array(
-        Type.Object(
-          { match: Type.String({ minLength: 1, maxLength: 256 }), initializer: InitializerReference },
-          closed,
-        ),
-        {
-          maxItems: 64,
-          description: 'By parameter name; the last match wins. * stays within a segment, ** does not',
-        },
-      ),
-    ),
-  },
-  { ...closed, title: 'InitializersRequest' },
-)
+const each = <S extends TSchema>(type: S) =>
+  Object.fromEntries(initializerFields.map((field) => [field, type])) as Record<
+    (typeof initializerFields)[number],
+    S
+  >
+const overridesOf = <S extends TSchema>(initializer: S) =>
+  Type.Array(closed({ match: Type.String({ minLength: 1, maxLength: 256 }), initializer }), {
+    maxItems: 64,
+    default: [],
+    description: 'By parameter name; the last match wins. * stays within a segment, ** does not',
+  })
+const always = (class_name: string) =>
+  Type.Object(CompleteInitializer.properties, { default: { class_name, config: {} } })
 
-const Initializers = Type.Object(
-  {
-    kernel: CompleteInitializer,
-    bias: CompleteInitializer,
-    gamma: CompleteInitializer,
-    beta: CompleteInitializer,
-    stem_kernel: Type.Optional(CompleteInitializer),
-    shortcut_kernel: Type.Optional(CompleteInitializer),
-    dense_kernel: Type.Optional(CompleteInitializer),
-    dense_bias: Type.Optional(CompleteInitializer),
-    overrides: Type.Array(Type.Object({ match: Type.String(), initializer: CompleteInitializer })),
-  },
-  { ...closed, title: 'Initializers' },
-)
+const InitializersRequest = named('InitializersRequest', {
+  ...partial({ ...each(InitializerReference), overrides: overridesOf(InitializerReference) }).properties,
+})
 
-const Preprocessing = Type.Object(
-  {
-    scale: Type.Number({ default: 1 }),
-    mean: Type.Array(Type.Number(), { default: [0, 0, 0] }),
-    std: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { default: [1, 1, 1] }),
-    channel_order: Type.Enum(['rgb', 'bgr'], { default: 'rgb' }),
-  },
-  closed,
-)
+export const Initializers = named('Initializers', {
+  ...partial(each(CompleteInitializer)).properties,
+  ...{ kernel: always('GlorotUniform'), bias: always('Zeros'), gamma: always('Ones'), beta: always('Zeros') },
+  overrides: overridesOf(CompleteInitializer),
+})
 
 const common = {
   seed: Type.Integer({ ...SafeInteger, default: 0 }),
@@ -246,47 +163,35 @@ const common = {
   precision: Type.Enum(['float32'], { default: 'float32' }),
   labels: Type.Union(
     [Type.Enum(['none', 'imagenet']), Type.Array(Type.String({ maxLength: 256 }), { minItems: 1 })],
-    {
-      default: 'none',
-    },
+    { default: 'none' },
   ),
 }
 
-const classes = Type.Integer({
-  minimum: 1,
-  maximum: 1_000_000,
-  description: 'Default 1000; 10 for the 32x32 presets',
-})
-const PreprocessingName = Type.Enum(['torch', 'caffe', 'tf', 'unit', 'none'])
-
 export const specificationFields = {
   architecture: Type.Union([Type.String({ description: 'A preset' }), ArchitectureRequest]),
-  classes: Type.Optional(classes),
-  initializers: Type.Optional(InitializersRequest),
-  ...Type.Partial(Type.Object(common)).properties,
-  preprocessing: Type.Optional(Type.Union([PreprocessingName, Type.Partial(Preprocessing, closed)])),
+  ...partial({
+    classes: Type.Integer({ ...count, description: 'Default 1000; 10 for the 32x32 presets' }),
+    initializers: InitializersRequest,
+    ...common,
+    preprocessing: PreprocessingRequest,
+  }).properties,
 }
 
 /** What a client sends. */
-export const SpecificationRequest = Type.Object(specificationFields, {
-  ...closed,
-  title: 'SpecificationRequest',
-})
+export const SpecificationRequest = named('SpecificationRequest', specificationFields)
 export type SpecificationRequest = Static<typeof SpecificationRequest>
 export type ArchitectureRequest = Static<typeof ArchitectureRequest>
 export type InitializersRequest = Static<typeof InitializersRequest>
 
 /** A specification with every field said: what decides every weight and every answer, and nothing else does. */
-export const Specification = Type.Object(
-  {
-    architecture: Architecture,
-    classes,
-    initializers: Initializers,
-    ...common,
-    preprocessing: Preprocessing,
-  },
-  { ...closed, title: 'Specification' },
-)
+export const Specification = named('Specification', {
+  architecture: Architecture,
+  classes: Type.Integer({ ...count, default: DEFAULT_CLASSES }),
+  initializers: Type.With(Initializers, { default: {} }),
+  ...common,
+  preprocessing: Type.With(Preprocessing, { default: preprocessings.torch }),
+})
+export type Initializers = Static<typeof Initializers>
 export type Specification = Static<typeof Specification>
 export type Architecture = Static<typeof Architecture>
 export type ShortcutRule = Static<typeof ShortcutRule>

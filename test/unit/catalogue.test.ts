@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import {
   aliasesOf,
+  catalogueEntry,
   completeInitializer,
   definitionNamed,
   initializerNamed,
@@ -15,21 +16,33 @@ const AT = '#/initializers/kernel'
 
 /** The names init_ops, tf.contrib.layers, Keras and torch have for these classes. */
 const words: Record<string, string[]> = {
-  Zeros: ['zeros', 'zeros_initializer'],
-  Ones: ['ones', 'ones_initializer'],
+  Zeros: ['zeros', 'zeros_initializer', 'zero'],
+  Ones: ['ones', 'ones_initializer', 'one'],
   Constant: ['constant', 'constant_initializer'],
-  RandomUniform: ['random_uniform', 'random_uniform_initializer'],
-  RandomNormal: ['random_normal', 'random_normal_initializer'],
+  RandomUniform: ['random_uniform', 'random_uniform_initializer', 'uniform'],
+  RandomNormal: ['random_normal', 'random_normal_initializer', 'normal'],
   TruncatedNormal: ['truncated_normal', 'truncated_normal_initializer'],
   VarianceScaling: ['variance_scaling', 'variance_scaling_initializer'],
-  GlorotUniform: ['glorot_uniform', 'glorot_uniform_initializer', 'xavier_uniform', 'xavier_initializer'],
-  GlorotNormal: ['glorot_normal', 'glorot_normal_initializer', 'xavier_normal', 'xavier_initializer'],
+  GlorotUniform: [
+    'glorot_uniform',
+    'glorot_uniform_initializer',
+    'xavier_uniform',
+    'xavier_initializer',
+    'xavier_initializer_conv2d',
+  ],
+  GlorotNormal: [
+    'glorot_normal',
+    'glorot_normal_initializer',
+    'xavier_normal',
+    'xavier_initializer',
+    'xavier_initializer_conv2d',
+  ],
   HeUniform: ['he_uniform', 'he_uniform_initializer', 'kaiming_uniform'],
   HeNormal: ['he_normal', 'he_normal_initializer', 'kaiming_normal'],
   LecunUniform: ['lecun_uniform', 'lecun_uniform_initializer'],
   LecunNormal: ['lecun_normal', 'lecun_normal_initializer'],
-  Orthogonal: ['orthogonal', 'orthogonal_initializer'],
-  Identity: ['identity', 'identity_initializer'],
+  Orthogonal: ['orthogonal', 'orthogonal_initializer', 'OrthogonalInitializer'],
+  Identity: ['identity', 'identity_initializer', 'IdentityInitializer'],
 }
 
 describe('names', () => {
@@ -44,7 +57,7 @@ describe('names', () => {
   test.each(
     definitions.flatMap((definition) => aliasesOf(definition).map((alias) => [alias, definition.name])),
   )('%s resolves', (alias, name) => {
-    const expected = alias === 'xavier_initializer' ? 'GlorotUniform' : name
+    const expected = alias.startsWith('xavier_initializer') ? 'GlorotUniform' : name
     expect(completeInitializer(alias, AT).class_name).toBe(expected)
     expect(definitionNamed(alias).name).toBe(expected)
   })
@@ -79,6 +92,21 @@ describe('names', () => {
     expect(completeInitializer(name, AT).config).toMatchObject(config)
   })
 
+  test.each([
+    ['GlorotUniform', { seed: null }],
+    ['xavier_initializer', { uniform: true, seed: null }],
+    ['RandomNormal', { mean: 0, stddev: 0.05, seed: null }],
+    ['random_normal_initializer', { mean: 0, stddev: 1, seed: null }],
+    ['random_uniform_initializer', { minval: 0, maxval: 1, seed: null }],
+    ['random_uniform', { minval: -0.05, maxval: 0.05, seed: null }],
+  ])('%s lists what it takes', (name, defaults) => {
+    const { parameters } = catalogueEntry(name)
+    const fields = Object.entries(parameters.properties as Record<string, { default?: unknown }>)
+    expect(Object.fromEntries(fields.map(([field, schema]) => [field, schema.default]))).toEqual(defaults)
+    expect(parameters).toMatchObject({ type: 'object', additionalProperties: false })
+    expect(parameters).not.toHaveProperty('required')
+  })
+
   test('a given field wins over the default an alias brings', () => {
     const { config } = initializerNamed('truncated_normal_initializer', { stddev: 0.02 })
     expect(config).toEqual({ mean: 0, stddev: 0.02, seed: null })
@@ -102,14 +130,71 @@ describe('configs', () => {
     expect(minimalConfig(initializer)).toEqual({ stddev: 1, seed: [3, 4] })
   })
 
-  test('take the two fields Keras writes beside the class', () => {
-    const written = {
-      module: 'keras.initializers',
-      registered_name: null,
-      class_name: 'HeNormal',
-      config: { seed: 1 },
+  // What keras.initializers.serialize of Keras 3.15.1 writes for each class.
+  const scaled = { seed: null, input_axes: null, output_axes: null }
+  test.each([
+    ['Zeros', {}],
+    ['Ones', {}],
+    ['Constant', { value: 0.0 }],
+    ['RandomUniform', { seed: null, minval: -0.05, maxval: 0.05 }],
+    ['RandomNormal', { seed: null, mean: 0.0, stddev: 0.05 }],
+    ['TruncatedNormal', { seed: null, mean: 0.0, stddev: 0.05 }],
+    ['VarianceScaling', { ...scaled, scale: 1.0, mode: 'fan_in', distribution: 'truncated_normal' }],
+    ['GlorotUniform', scaled],
+    ['GlorotNormal', scaled],
+    ['HeUniform', scaled],
+    ['HeNormal', scaled],
+    ['LecunUniform', scaled],
+    ['LecunNormal', scaled],
+    ['Orthogonal', { seed: null, gain: 1.0 }],
+    ['Identity', {}],
+  ])('take what Keras writes of %s', (class_name, config) => {
+    const written = { module: 'keras.initializers', class_name, config, registered_name: null }
+    expect(completeInitializer(written, AT)).toEqual(completeInitializer(class_name, AT))
+  })
+
+  test.each([
+    ['Zeros', {}],
+    ['GlorotUniform', { seed: null }],
+    ['VarianceScaling', { scale: 1.0, mode: 'fan_in', distribution: 'truncated_normal', seed: null }],
+    ['xavier_initializer', { uniform: true, seed: null }],
+  ])('take the dtype init_ops writes of %s, if it is float32', (name, config) => {
+    const plain = completeInitializer(name, AT)
+    expect(initializerNamed(name, { ...config, dtype: 'float32' })).toEqual(plain)
+    const error = refusal(() => initializerNamed(name, { ...config, dtype: 'float64' }))
+    expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', '#/config/dtype'])
+    expect(error.message).toContain('is not supported; give "float32"')
+  })
+
+  test.each([
+    ['Constant', { value: 1e300 }, 'value'],
+    ['Constant', { value: -3.5e38 }, 'value'],
+    ['RandomNormal', { mean: 1e300 }, 'mean'],
+    ['RandomNormal', { stddev: 1e300 }, 'stddev'],
+    ['RandomNormal', { stddev: 1e38 }, 'stddev'],
+    ['TruncatedNormal', { mean: 3e38, stddev: 1e38 }, 'mean'],
+    ['RandomUniform', { minval: -3e38, maxval: 3e38 }, 'maxval'],
+    ['RandomUniform', { minval: 0, maxval: 1e39 }, 'maxval'],
+    ['RandomUniform', { minval: 1e300, maxval: 1e300 }, 'maxval'],
+    ['VarianceScaling', { scale: 1e80 }, 'scale'],
+    ['VarianceScaling', { scale: 1e308, distribution: 'uniform' }, 'scale'],
+    ['Orthogonal', { gain: 1e39, seed: 1 }, 'gain'],
+    ['Identity', { gain: -1e39 }, 'gain'],
+  ])('%s %j is beyond float32', (name, config, field) => {
+    const error = refusal(() => initializerNamed(name, config))
+    expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', `#/config/${field}`])
+    expect(error.message).toContain('beyond float32')
+  })
+
+  test('the largest float32 numbers are taken', () => {
+    for (const [name, config] of [
+      ['Constant', { value: 3.4028234e38 }],
+      ['RandomUniform', { minval: -1.7e38, maxval: 1.7e38 }],
+      ['TruncatedNormal', { stddev: 1.7e38 }],
+      ['VarianceScaling', { scale: 1e70 }],
+    ] as const) {
+      expect(initializerNamed(name, config).config).toMatchObject(config)
     }
-    expect(completeInitializer(written, AT)).toEqual({ class_name: 'HeNormal', config: { seed: 1 } })
   })
 
   test('an integer seed n is the seed vector [n, 0]; null takes that of the place', () => {
@@ -135,6 +220,9 @@ describe('refusals', () => {
     ['HeNormal', { seed: '7' }, `${AT}/config/seed`, 'got "7"'],
     ['HeNormal', { seed: 1.5 }, `${AT}/config/seed`, 'got 1.5'],
     ['Zeros', { value: 1 }, `${AT}/config/value`, 'is not a known field'],
+    ['Zeros', { input_axes: null }, `${AT}/config/input_axes`, 'is not a known field'],
+    ['HeNormal', { input_axes: [0] }, `${AT}/config/input_axes`, 'is not supported; give null'],
+    ['VarianceScaling', { output_axes: 1 }, `${AT}/config/output_axes`, 'is not supported; give null'],
   ])('%s %j', (name, config, pointer, words) => {
     const error = refusal(() => completeInitializer({ class_name: name, config }, AT))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', pointer])

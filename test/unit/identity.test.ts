@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { identify } from '../../src/network/identity.ts'
+import { presets } from '../../src/network/architectures.ts'
+import { canonicalForm, identify } from '../../src/network/identity.ts'
 import { planned, small } from './support/requests.ts'
 
 const idOf = (body: unknown) => planned(body).id
@@ -19,21 +20,69 @@ function reversed(value: unknown): unknown {
 const BASE = { architecture: small() }
 
 describe('an id', () => {
-  test('is the digest of the canonical JSON of what is not default', () => {
-    const text = '{"architecture":{"stages":[{"blocks":1,"filters":4,"strides":1}]},"seed":7}'
-    const id = idOf({ architecture: { stages: [{ blocks: 1, filters: 4 }] }, seed: 7 })
-    expect(id).toBe(createHash('sha256').update(text).digest('hex'))
+  test.each<[string, object, string]>([
+    ['a seed', { seed: 7 }, '"seed":7'],
+    ['a step', { architecture: { stages: [{ blocks: 1, filters: 4, strides: 1 }] } }, ''],
+    [
+      'initializers, whole but for the defaults of their config',
+      {
+        initializers: {
+          kernel: 'truncated_normal_initializer',
+          dense_kernel: 'glorot_uniform',
+          overrides: [
+            {
+              match: 'head/**/kernel',
+              initializer: { class_name: 'Orthogonal', config: { gain: 1, seed: 3 } },
+            },
+          ],
+        },
+      },
+      '"initializers":{"dense_kernel":{"class_name":"GlorotUniform","config":{}},"kernel":{"class_name":"TruncatedNormal","config":{"stddev":1}},"overrides":[{"initializer":{"class_name":"Orthogonal","config":{"seed":3}},"match":"head/**/kernel"}]}',
+    ],
+    ['preprocessing, which is then none', { preprocessing: 'none' }, '"preprocessing":{}'],
+    [
+      'other preprocessing',
+      { preprocessing: 'caffe' },
+      '"preprocessing":{"channel_order":"bgr","mean":[103.939,116.779,123.68]}',
+    ],
+  ])('is the digest of the canonical JSON of what is not default: %s', (_, fields, text) => {
+    const architecture = { stages: [{ blocks: 1, filters: 4 }] }
+    const canonical = `{"architecture":{"stages":[{"blocks":1,"filters":4}]}${text === '' ? '' : `,${text}`}}`
+    expect(idOf({ architecture, ...fields })).toBe(createHash('sha256').update(canonical).digest('hex'))
   })
 
-  test('keeps initializers as their class and what is not default of their config', () => {
-    const text =
-      '{"architecture":{"stages":[{"blocks":1,"filters":4,"strides":1}]},"initializers":{"kernel":["TruncatedNormal",{"stddev":1}],"overrides":[["head/**",["Ones",{}]]]}}'
-    const initializers = {
-      kernel: 'truncated_normal_initializer',
-      overrides: [{ match: 'head/**', initializer: 'ones' }],
+  test('is the one DESIGN.md computes by hand', () => {
+    const architecture = { stages: [{ blocks: 1, filters: 4 }] }
+    expect(idOf({ architecture, initializers: { kernel: 'he_normal' }, seed: 7 })).toBe(
+      '458c4b23b0d8a7a4e82588fe4f637c72983ddddfdcd3cea90634bdd8045537ca',
+    )
+  })
+
+  test('keeps of pools and stages what differs from their own defaults', () => {
+    const architecture = {
+      stem: { filters: 32, pool: { strides: 1 } },
+      stages: [
+        { blocks: 1, filters: 4 },
+        { blocks: 2, filters: 8, strides: 2 },
+      ],
+      head: { pool: { type: 'average', size: 4 } },
     }
-    const id = idOf({ architecture: { stages: [{ blocks: 1, filters: 4 }] }, initializers })
-    expect(id).toBe(createHash('sha256').update(text).digest('hex'))
+    const text =
+      '{"architecture":{"head":{"pool":{"size":4}},"stages":[{"blocks":1,"filters":4},{"blocks":2,"filters":8,"strides":2}],"stem":{"filters":32,"pool":{"strides":1}}}}'
+    expect(idOf({ architecture })).toBe(createHash('sha256').update(text).digest('hex'))
+    const other = { ...architecture, head: { pool: {} }, stem: { pool: null } }
+    expect(canonicalForm(planned({ architecture: other }).specification)).toMatchObject({
+      architecture: { head: { pool: {} }, stem: { pool: null } },
+    })
+  })
+
+  test.each([
+    ...Object.keys(presets).map((architecture) => ({ architecture })),
+    { architecture: small({ norm: 'none' }), preprocessing: 'unit', labels: Array.from('abcdefghij') },
+    { architecture: small({ shortcut: ['always'], head: { pool: {} } }), classes: 3, seed: -5 },
+  ])('is that of its canonical form, sent as a request: %j', (body) => {
+    const { specification, id } = planned(body)
+    expect(idOf(canonicalForm(specification))).toBe(id)
   })
 
   test.each<[string, object, object]>([

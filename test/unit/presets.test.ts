@@ -92,6 +92,14 @@ describe('presets', () => {
     expect(specification.architecture.norm).toEqual({ type: 'batch', epsilon: 0.001, momentum: 0.9 })
     expect(specification.architecture.head.units).toBe(7)
   })
+
+  test("the short word of a norm means the preset's own numbers", () => {
+    const normOf = (norm: unknown) =>
+      planned({ architecture: { preset: 'residual_network', norm } }).specification.architecture.norm
+    expect(normOf('batch')).toEqual({ type: 'batch', epsilon: 0.001, momentum: 0.99 })
+    expect(normOf({ type: 'batch' })).toEqual(normOf('batch'))
+    expect(normOf('none')).toEqual({ type: 'none', epsilon: 1e-5, momentum: 0.9 })
+  })
 })
 
 describe('MAX_MODEL_PARAMETERS', () => {

@@ -32,7 +32,7 @@ describe('initializers', () => {
       dense_kernel: 'random_normal',
     }
     const overrides = [
-      { match: 'stage*/*/conv?/kernel', initializer: 'orthogonal' },
+      { match: 'stage*/*/conv*/kernel', initializer: 'orthogonal' },
       { match: '**/conv2/kernel', initializer: 'he_uniform' },
       { match: 'head/**', initializer: 'ones' },
     ]
@@ -115,6 +115,16 @@ describe('fields that must agree', () => {
     [{}, { stages: undefined }, '#/architecture/stages', 'is required'],
     [{ seed: 2 ** 53 }, {}, '#/seed', 'must be <='],
     [{ preprocessing: { std: [1, 0, 1] } }, {}, '#/preprocessing/std/1', 'must be > 0, got 0'],
+    [{ preprocessing: { std: [1, 1, 1e-50] } }, {}, '#/preprocessing/std/2', 'beyond float32, got 1e-50'],
+    [{ preprocessing: { std: [1e39, 1, 1] } }, {}, '#/preprocessing/std/0', 'beyond float32'],
+    [
+      { preprocessing: { mean: [0, -1e300, 0] } },
+      {},
+      '#/preprocessing/mean/1',
+      'beyond float32, got -1e+300',
+    ],
+    [{ preprocessing: { scale: 1e39 } }, {}, '#/preprocessing/scale', 'beyond float32'],
+    [{ labels: [...Array.from('abcdefghi'), '\ud800'] }, {}, '#/labels/9', 'must be well-formed Unicode'],
   ])('%j with %j', (fields, architecture, pointer, words) => {
     const error = refusal(() => planned(JSON.parse(JSON.stringify(body(fields, architecture)))))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', pointer])
@@ -138,5 +148,38 @@ describe('fields that must agree', () => {
     expect(of({ scale: 0.5 })).toEqual({ scale: 0.5, mean: [0, 0, 0], std: [1, 1, 1], channel_order: 'rgb' })
     expect(planned(body({})).specification.preprocessing).toEqual(of('torch'))
     expect(planned({ architecture: 'residual_network' }).specification.preprocessing).toEqual(of('none'))
+  })
+
+  test('of one number for all channels fits as many as there are', () => {
+    const of = (preprocessing: string) =>
+      planned(body({ preprocessing }, { input_shape: [32, 32, 4] })).specification.preprocessing
+    const plain = { scale: 1, mean: [0, 0, 0, 0], std: [1, 1, 1, 1], channel_order: 'rgb' }
+    expect(of('none')).toEqual(plain)
+    expect(of('unit')).toEqual({ ...plain, scale: 1 / 255 })
+  })
+
+  test('a zero has no sign, since JSON keeps none', () => {
+    const { specification, id } = planned(
+      body({
+        seed: -0,
+        initializers: {
+          bias: { class_name: 'Constant', config: { value: -0 } },
+          beta: { class_name: 'RandomNormal', config: { mean: -0, seed: [-0, 1] } },
+        },
+        preprocessing: { scale: -0, mean: [-0, 0, 0] },
+      }),
+    )
+    // Strict equality tells -0 from 0.
+    expect(specification).toStrictEqual(JSON.parse(JSON.stringify(specification)))
+    expect(planned(specification).id).toBe(id)
+  })
+
+  test('are said in the order of the schema, whatever the order they came in', () => {
+    const { specification } = planned(body({ preprocessing: { std: [1, 1, 1], mean: [1, 1, 1] } }))
+    const fields = (value: object) => Object.keys(value).join(' ')
+    expect(fields(specification.preprocessing)).toBe('scale mean std channel_order')
+    const { stages } = planned({ architecture: { stages: [{ filters: 8, blocks: 1 }] } }).specification
+      .architecture
+    expect(stages.map(fields)).toEqual(['blocks filters strides'])
   })
 })

@@ -3,10 +3,9 @@ import type { Static } from 'typebox'
 import { fieldError, ServiceError } from '../../errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
-import { aliasesOf, definitionNamed, initializerNamed, lawOf } from '../../initializers/catalogue.ts'
+import { catalogueEntry, initializerNamed, lawOf } from '../../initializers/catalogue.ts'
 import { definitions } from '../../initializers/definitions.ts'
 import { sizeOf } from '../../initializers/fans.ts'
-import type { InitializerDefinition } from '../../initializers/initializer.ts'
 import type { TensorDraw } from '../../analysis/analysis.ts'
 import { pageOf } from '../paging.ts'
 import { recordOptions } from '../record-options.ts'
@@ -56,7 +55,7 @@ export function initializerRoutes({ analysis, config }: Services): FastifyPlugin
       },
       ({ query }) => {
         const { items, next_cursor } = pageOf(definitions, query)
-        return { initializers: items.map(entryOf), next_cursor }
+        return { initializers: items.map(({ name }) => catalogueEntry(name)), next_cursor }
       },
     )
 
@@ -70,7 +69,7 @@ export function initializerRoutes({ analysis, config }: Services): FastifyPlugin
           response: { 200: InitializerEntry, ...problems },
         },
       },
-      ({ params }) => entryOf(definitionNamed(params.name)),
+      ({ params }) => catalogueEntry(params.name),
     )
 
     app.post(
@@ -123,19 +122,5 @@ export function initializerRoutes({ analysis, config }: Services): FastifyPlugin
       },
     )
     done()
-  }
-}
-
-function entryOf(definition: InitializerDefinition): Static<typeof InitializerEntry> {
-  const { name, config, distribution, formula, reference, ranks, notes } = definition
-  return {
-    name,
-    aliases: aliasesOf(definition),
-    parameters: config,
-    distribution,
-    formula,
-    reference,
-    ranks,
-    notes,
   }
 }

@@ -1,6 +1,5 @@
 import Type from 'typebox'
-import { SafeInteger, SeedPair } from '../../initializers/initializer.ts'
-import { CompleteInitializer } from '../../network/specification.ts'
+import { CompleteInitializer, SafeInteger, SeedPair } from '../../initializers/initializer.ts'
 import { Num, NullableNum, NextCursor, optional } from './common.ts'
 
 const closed = { additionalProperties: false }

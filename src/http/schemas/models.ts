@@ -1,5 +1,6 @@
 import Type, { type TSchema } from 'typebox'
-import { CompleteInitializer, Specification, specificationFields } from '../../network/specification.ts'
+import { CompleteInitializer } from '../../initializers/initializer.ts'
+import { Specification, specificationFields } from '../../network/specification.ts'
 import { NextCursor, NullableNum, Num, optional } from './common.ts'
 import { ParameterRecord } from './initializers.ts'
 
