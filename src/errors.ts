@@ -10,16 +10,19 @@ export const errorTitles = {
   INITIALIZER_NOT_FOUND: 'No such initializer',
   METHOD_NOT_ALLOWED: 'The route does not take this method',
   NOT_ACCEPTABLE: 'The answer is not offered in this format',
+  REQUEST_TIMEOUT: 'The request did not arrive in time',
   MODEL_NOT_READY: 'The model cannot answer',
   BODY_TOO_LARGE: 'The body is too large',
   UNSUPPORTED_MEDIA_TYPE: 'The body has a type this route does not read',
   RANGE_NOT_SATISFIABLE: 'The range lies outside the content',
+  EXPECTATION_FAILED: 'The header Expect asks for what the service does not do',
   INVALID_REQUEST: 'The request is well-formed but not valid',
   SHAPE_MISMATCH: 'The shapes of the network do not meet',
   MODEL_TOO_LARGE: 'The model is larger than this service allows',
   INVALID_IMAGE: 'The image cannot be used',
   INVALID_WEIGHTS: 'The weights cannot be used',
   QUEUE_FULL: 'The queue is full',
+  HEADERS_TOO_LARGE: 'The headers are too large',
   WEIGHTS_DIVERGED: 'The weights differ from those first built',
   ENGINE_CRASHED: 'The engine died while it computed this',
   ENGINE_UNAVAILABLE: 'The engine is restarting',
@@ -41,15 +44,12 @@ export interface ErrorExtras {
   readonly errors?: readonly FieldError[]
   readonly cause?: unknown
   readonly retryAfterSeconds?: number
-  /** Methods the route does take; for METHOD_NOT_ALLOWED. */
-  readonly allow?: readonly string[]
 }
 
 export class ServiceError extends Error {
   readonly code: ErrorCode
   readonly errors: readonly FieldError[]
   readonly retryAfterSeconds: number | undefined
-  readonly allow: readonly string[] | undefined
 
   constructor(code: ErrorCode, detail: string, extras: ErrorExtras = {}) {
     super(detail, 'cause' in extras ? { cause: extras.cause } : undefined)
@@ -57,7 +57,6 @@ export class ServiceError extends Error {
     this.code = code
     this.errors = extras.errors ?? []
     this.retryAfterSeconds = extras.retryAfterSeconds
-    this.allow = extras.allow
   }
 }
 

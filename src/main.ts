@@ -13,21 +13,36 @@ async function run(): Promise<void> {
   try {
     const config = readConfig(process.env)
     shutdownTimeout = config.SHUTDOWN_TIMEOUT_MS
-    service = await buildService(config)
+    const { HOST, PORT, DATA_DIR } = config
+    service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config))
     const { app, logger, key } = service
-    if (key !== undefined)
-      logger.warn(
-        { key },
-        'no key is set and HOST is wider than loopback: this key is asked for until the next start',
-      )
-    await app.listen({ host: config.HOST, port: config.PORT })
+    if (key !== undefined) {
+      const why = 'no key is set and HOST is wider than loopback: this key is asked for until the next start'
+      // It is said nowhere else, so no level may hide it.
+      if (logger.isLevelEnabled('warn')) logger.warn({ key }, why)
+      else process.stderr.write(`${why}: ${key}\n`)
+    }
+    await blaming(`HOST=${HOST} PORT=${String(PORT)}`, app.listen({ host: HOST, port: PORT }))
     await service.started()
     logger.info({ engine: await service.engine.info() }, 'ready')
   } catch (error) {
-    process.stderr.write(`resinit cannot start: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`resinit cannot start: ${sentence(error)}\n`)
     process.exit(1)
   }
   stopOnSignal(service, shutdownTimeout)
+}
+
+/** What fails at a start fails for its settings: the sentence begins with them. */
+async function blaming<R>(settings: string, step: Promise<R>): Promise<R> {
+  try {
+    return await step
+  } catch (error) {
+    throw new Error(`${settings}: ${sentence(error)}`, { cause: error })
+  }
+}
+
+function sentence(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
 
 /** The first signal finishes what was begun, within a limit; a second one exits now. */

@@ -35,10 +35,15 @@ export function parser<S extends TSchema>(schema: S, source: 'json' | 'text' = '
 /** The known name nearest to a wrong one, as a question, or the list of names where none is near. */
 export function didYouMean(wrong: string, known: readonly string[]): string {
   if (known.length === 0) return 'no field is known here'
+  return (
+    nearestOf(wrong, known) ?? `known: ${known.slice(0, 24).join(', ')}${known.length > 24 ? ', ...' : ''}`
+  )
+}
+
+function nearestOf(wrong: string, known: readonly string[]): string | undefined {
   const nearest = closest(wrong, known)
-  if (distance(wrong, nearest) <= Math.max(2, wrong.length / 3))
-    return `did you mean ${JSON.stringify(nearest)}?`
-  return `known: ${known.slice(0, 24).join(', ')}${known.length > 24 ? ', ...' : ''}`
+  const near = distance(wrong, nearest) <= Math.max(2, wrong.length / 3)
+  return near ? `did you mean ${JSON.stringify(nearest)}?` : undefined
 }
 
 function describe(errors: readonly ErrorObject[], pointer: string): FieldError[] {
@@ -68,7 +73,10 @@ function describeOne(error: ErrorObject, base: string): FieldError {
       return { pointer: `${pointer}/${escape(String(params['missingProperty']))}`, detail: 'is required' }
     case 'enum': {
       const allowed = params['allowedValues'] as unknown[]
-      return { pointer, detail: `must be one of ${allowed.map((v) => shown(v)).join(', ')}${got}` }
+      const words = allowed.filter((value) => typeof value === 'string')
+      const hint = typeof error.data === 'string' && nearestOf(error.data, words)
+      const choices = allowed.map((v) => shown(v)).join(', ')
+      return { pointer, detail: `must be one of ${choices}${got}${hint ? `; ${hint}` : ''}` }
     }
     case 'const':
       return { pointer, detail: `must be ${shown(params['allowedValue'])}${got}` }

@@ -10,6 +10,7 @@ import { VERSION } from '../version.ts'
 import { demandKey } from './access.ts'
 import { answerError, handleErrors } from './error-handler.ts'
 import { withSharedSchemas } from './openapi.ts'
+import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
@@ -17,22 +18,28 @@ import { modelRoutes } from './routes/models.ts'
 import { predictRoutes } from './routes/predict.ts'
 import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
-import { toJson } from './schemas/common.ts'
-import type { Services } from './services.ts'
+import { problems, toJson } from './schemas/common.ts'
+import type { App, Services } from './services.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
 /** The HTTP side of the service: parsing, checking, answering. It listens to nothing; `main.ts` does. */
-export async function buildApp(services: Services): Promise<FastifyInstance> {
+export async function buildApp(services: Services): Promise<App> {
   const loggerInstance: FastifyBaseLogger = services.logger
-  const app: FastifyInstance = Fastify({
+  const app: App = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.config.MAX_BODY_BYTES,
-    // Both answer in a form of their own otherwise, and not as a problem.
+    // Longer than any name, so that a wrong one is told what is wrong with it.
+    routerOptions: { maxParamLength: 1024 },
+    // These answer in a form of their own otherwise, and not as a problem.
+    http: { requireHostHeader: false },
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       void answerError(error, request, reply)
+    },
+    clientErrorHandler: (error, socket) => {
+      answerClientError(error, socket, services.logger)
     },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -41,10 +48,11 @@ export async function buildApp(services: Services): Promise<FastifyInstance> {
   })
 
   checkBySchema(app)
-  handleErrors(app)
   announceRequests(app)
+  checkHead(app)
   refuseWhenClosing(app)
   if (services.key !== undefined) demandKey(app, services.key)
+  handleErrors(app)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -55,17 +63,13 @@ export async function buildApp(services: Services): Promise<FastifyInstance> {
   demandJson(app)
   await document(app)
 
-  for (const routes of [
-    healthRoutes,
-    initializerRoutes,
-    architectureRoutes,
-    modelRoutes,
-    weightsRoutes,
-    predictRoutes,
-    statisticsRoutes,
-  ]) {
-    await app.register(routes(services))
-  }
+  healthRoutes(app, services)
+  initializerRoutes(app, services)
+  architectureRoutes(app, services)
+  modelRoutes(app, services)
+  weightsRoutes(app, services)
+  predictRoutes(app, services)
+  statisticsRoutes(app, services)
   return app
 }
 
@@ -95,6 +99,12 @@ function refuseWhenClosing(app: FastifyInstance): void {
 
 /** A route that reads JSON gets JSON: a body of another type, or none, never reaches its schema or its handler. */
 function demandJson(app: FastifyInstance): void {
+  app.addHook('onRequest', ({ headers }, _reply, done) => {
+    // Without a body its type says nothing; whether one is needed, the route knows.
+    const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0
+    if (!hasBody) delete headers['content-type']
+    done()
+  })
   app.addHook('preValidation', (request, _reply, done) => {
     const schema = request.routeOptions.schema?.body as { readonly content?: object } | undefined
     const types = schema?.content ? Object.keys(schema.content) : ['application/json']
@@ -116,7 +126,9 @@ function announceRequests(app: FastifyInstance): void {
     done()
   })
   app.addHook('onResponse', (request, reply, done) => {
-    const { method, url } = request
+    const { method, url, raw } = request
+    // The rest of a refused form is read away, or the next request of its connection would never be.
+    raw.unpipe().resume()
     request.log.info(
       { method, path: url.split('?', 1)[0], status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
       'request',
@@ -126,6 +138,9 @@ function announceRequests(app: FastifyInstance): void {
 }
 
 async function document(app: FastifyInstance): Promise<void> {
+  app.addHook('onRoute', ({ schema }) => {
+    if (schema?.response) schema.response = { ...schema.response, ...problems }
+  })
   await app.register(swagger, {
     openapi: {
       openapi: '3.1.0',

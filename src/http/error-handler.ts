@@ -10,15 +10,18 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   INITIALIZER_NOT_FOUND: 404,
   METHOD_NOT_ALLOWED: 405,
   NOT_ACCEPTABLE: 406,
+  REQUEST_TIMEOUT: 408,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   RANGE_NOT_SATISFIABLE: 416,
+  EXPECTATION_FAILED: 417,
   INVALID_REQUEST: 422,
   SHAPE_MISMATCH: 422,
   MODEL_TOO_LARGE: 422,
   INVALID_IMAGE: 422,
   INVALID_WEIGHTS: 422,
   QUEUE_FULL: 429,
+  HEADERS_TOO_LARGE: 431,
   WEIGHTS_DIVERGED: 500,
   ENGINE_CRASHED: 500,
   STORAGE_FAILED: 500,
@@ -29,48 +32,60 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   DEADLINE_EXCEEDED: 504,
 }
 
-const METHODS: readonly HTTPMethods[] = ['GET', 'POST', 'PUT', 'DELETE']
+const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
+/** Errors become problems. A path or a method that is not offered is refused before its body is looked at. */
 export function handleErrors(app: FastifyInstance): void {
-  app.setErrorHandler(answerError)
-  app.setNotFoundHandler((request, reply) => {
+  const refuse = (request: FastifyRequest, reply: FastifyReply): ServiceError => {
     const path = request.url.split('?', 1)[0] ?? request.url
     // Its type leaves out that it gives null where there is no route.
-    const routeOf = (method: HTTPMethods) => app.findRoute({ method, url: path }) as object | null
+    const routeOf = (method: HTTPMethods): object | null => app.findRoute({ method, url: path })
     const allow = METHODS.filter((method) => routeOf(method) !== null)
-    const error =
-      allow.length > 0
-        ? new ServiceError(
-            'METHOD_NOT_ALLOWED',
-            `${request.method} is not offered here; use ${allow.join(' or ')}`,
-            { allow },
-          )
-        : new ServiceError(
-            'ROUTE_NOT_FOUND',
-            `there is no ${request.method} ${path}; GET /openapi.json lists the routes`,
-          )
-    return answerWith(error, request, reply)
+    // A route that takes the method can still find nothing at its path: one of files.
+    if (allow.length === 0 || allow.includes(request.method)) {
+      return new ServiceError(
+        'ROUTE_NOT_FOUND',
+        `there is no ${request.method} ${path}; GET /openapi.json lists the routes`,
+      )
+    }
+    void reply.header('allow', allow.join(', '))
+    return new ServiceError(
+      'METHOD_NOT_ALLOWED',
+      `${request.method} is not offered here; use ${allow.join(' or ')}`,
+    )
+  }
+  app.setErrorHandler(answerError)
+  app.setNotFoundHandler((request, reply) => {
+    throw refuse(request, reply)
+  })
+  app.addHook('onRequest', (request, reply, done) => {
+    done(request.is404 ? refuse(request, reply) : undefined)
   })
 }
 
 /** Any error as a problem; also those from before a request had a route, when no hook has run yet. */
 export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  void reply.header('x-request-id', request.id)
-  return answerWith(toServiceError(error), request, reply)
-}
-
-function answerWith(error: ServiceError, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const status = statusOf[error.code]
-  if (status === 500) request.log.error({ err: error, cause: error.cause }, 'request failed')
-  if (error.allow) void reply.header('allow', error.allow.join(', '))
-  if (status === 429 || status === 503) void reply.header('retry-after', String(error.retryAfterSeconds ?? 1))
-  if (status === 401) void reply.header('www-authenticate', 'Bearer')
-  // What went wrong inside is for the log; the client learns that it is not his fault.
-  const detail = error.code === 'INTERNAL' ? 'the service failed; its log has the request id' : error.message
+  const { status, headers, body } = problemOf(toServiceError(error))
+  if (status === 500) request.log.error({ err: error }, 'request failed')
   return reply
     .code(status)
-    .type('application/problem+json')
-    .send({
+    .headers({ ...headers, 'x-request-id': request.id })
+    .send(body)
+}
+
+/** An error as it is answered. */
+export function problemOf(error: ServiceError) {
+  const status = statusOf[error.code]
+  // What went wrong inside is for the log; the client learns that it is not his fault.
+  const detail = error.code === 'INTERNAL' ? 'the service failed; its log has the request id' : error.message
+  return {
+    status,
+    headers: {
+      'content-type': 'application/problem+json',
+      ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
+      ...(status === 429 || status === 503 ? { 'retry-after': String(error.retryAfterSeconds ?? 1) } : {}),
+    },
+    body: {
       type: `urn:resinit:problem:${error.code}`,
       title: errorTitles[error.code],
       status,
@@ -78,31 +93,20 @@ function answerWith(error: ServiceError, request: FastifyRequest, reply: Fastify
       code: error.code,
       error: detail,
       ...(error.errors.length > 0 ? { errors: error.errors } : {}),
-    })
+    },
+  }
 }
 
 function toServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error
-  const { code = '', statusCode, message } = error as Partial<FastifyError>
-  if (
-    code === 'FST_ERR_CTP_BODY_TOO_LARGE' ||
-    code === 'FST_REQ_FILE_TOO_LARGE' ||
-    code === 'FST_FILES_LIMIT' ||
-    code === 'FST_PARTS_LIMIT'
-  ) {
-    return bodyTooLarge()
-  }
-  if (code === 'FST_ERR_CTP_INVALID_MEDIA_TYPE' || code === 'FST_INVALID_MULTIPART_CONTENT_TYPE') {
+  const { statusCode, message = 'unknown failure' } = error as Partial<FastifyError>
+  if (statusCode === 413) return bodyTooLarge()
+  if (statusCode === 415)
     return new ServiceError('UNSUPPORTED_MEDIA_TYPE', 'the Content-Type is not one this route reads')
-  }
   // What reads forms throws plain errors.
-  if (/multipart|part header/i.test(message ?? '')) {
-    return new ServiceError('MALFORMED_REQUEST', `the form cannot be read: ${message ?? ''}`, {
-      cause: error,
-    })
-  }
-  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return new ServiceError('MALFORMED_REQUEST', message ?? 'the request could not be read', { cause: error })
-  }
-  return new ServiceError('INTERNAL', message ?? 'unknown failure', { cause: error })
+  if (/multipart|part header/i.test(message))
+    return new ServiceError('MALFORMED_REQUEST', `the form cannot be read: ${message}`, { cause: error })
+  if (statusCode !== undefined && statusCode >= 400 && statusCode < 500)
+    return new ServiceError('MALFORMED_REQUEST', message, { cause: error })
+  return new ServiceError('INTERNAL', message, { cause: error })
 }

@@ -1,4 +1,7 @@
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { FastifyBaseLogger, FastifyInstance, FastifyTypeProvider } from 'fastify'
 import type { Logger } from 'pino'
+import type { Static, TSchema } from 'typebox'
 import type { Analysis } from '../analysis/analysis.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
@@ -6,6 +9,20 @@ import type { Batcher } from '../serving/batcher.ts'
 import type { ServiceError } from '../errors.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
+
+/** A route's schemas are the types of what it is asked and answers. */
+interface TypeBoxTypeProvider extends FastifyTypeProvider {
+  validator: this['schema'] extends TSchema ? Static<this['schema']> : unknown
+  serializer: this['schema'] extends TSchema ? Static<this['schema']> : unknown
+}
+
+export type App = FastifyInstance<
+  Server,
+  IncomingMessage,
+  ServerResponse,
+  FastifyBaseLogger,
+  TypeBoxTypeProvider
+>
 
 /** What routes work with. They own none of it. */
 export interface Services {

@@ -87,7 +87,7 @@ export class Batcher {
       const values = job.values.subarray(start * size, (start + count) * size)
       parts.push(this.#enqueue({ ...job, count, values }))
     }
-    return joinResults(await Promise.all(parts))
+    return joinResults(await untilAborted(Promise.all(parts), job.signal))
   }
 
   #enqueue(job: PredictionJob): Promise<JobResult> {
@@ -187,6 +187,19 @@ export class Batcher {
       this.#queued += waiting.job.count
     }
   }
+}
+
+/** Whoever leaves is answered at once, also while the images are being computed. */
+function untilAborted<R>(result: Promise<R>, signal: AbortSignal): Promise<R> {
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      reject(signal.reason as Error)
+    }
+    signal.addEventListener('abort', leave)
+    void result.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', leave)
+    })
+  })
 }
 
 /** The first k of every row; the batch may hold more, for a job that asked for more. */

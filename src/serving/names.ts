@@ -12,7 +12,8 @@ export function assertName(name: string, pointer = '#/name'): void {
       'must be 1 to 100 letters, digits, ".", "_" or "-", not dots only and not ending in ".tmp"',
     )
   }
-  if (ID.test(name)) throw fieldError(pointer, 'must not look like an id (64 hexadecimal digits)')
+  if (ID.test(name.toLowerCase()))
+    throw fieldError(pointer, 'must not look like an id (64 hexadecimal digits)')
 }
 
 export function isId(reference: string): boolean {

@@ -119,6 +119,7 @@ describe('a tensor', () => {
     ['he_normal', { shape: [1], seed: [1, 2, 3] }, '#/seed', /items/],
     ['he_normal', { shape: [1], seed: 2 ** 53 }, '#/seed', /9007199254740991/],
     ['he_normal', { shape: [1], config: { seed: 2 ** 60 } }, '#/config/seed', /9007199254740991/],
+    ['zeros', { shape: [1], include: ['histogam'] }, '#/include', /knows histogram/],
     ['he_normal', { shape: [1], sed: 1 }, '#/sed', /did you mean "seed"\?/],
   ])('is refused: %s %j', async (name, request, pointer, says) => {
     const answer = await running.client.post(`/v1/initializers/${name}/sample`, request)
@@ -130,6 +131,8 @@ describe('a tensor', () => {
     expectProblem(image, { status: 406, code: 'NOT_ACCEPTABLE' })
     const unknown = await running.client.post('/v1/initializers/he_norml/sample', { shape: [1] })
     expectProblem(unknown, { status: 404, code: 'INITIALIZER_NOT_FOUND', says: /did you mean "he_normal"\?/ })
+    const large = await running.client.post('/v1/initializers/he_norml/sample', { shape: [101, 100] })
+    expectProblem(large, { status: 404, code: 'INITIALIZER_NOT_FOUND' })
   })
 })
 

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelBody } from '../support/client.ts'
 import { tiny } from '../support/networks.ts'
@@ -14,7 +15,12 @@ afterAll(() => running.close())
 
 const json = 'application/json'
 const formStart = '--x\r\nContent-Disposition: form-data; name="weights"; filename="a"\r\n\r\nabc'
-type Call = readonly ['get' | 'post' | 'put' | 'delete' | 'patch', string, Record<string, string>?, string?]
+type Call = readonly [
+  'get' | 'post' | 'put' | 'delete' | 'patch' | 'options',
+  string,
+  Record<string, string>?,
+  string?,
+]
 const refused: Record<string, readonly [Call, Refusal]> = {
   'malformed JSON': [
     ['post', '/v1/models', { 'content-type': json }, '{"architecture": '],
@@ -102,6 +108,39 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['get', '/v1/models?cursor=abc'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/cursor', says: /next_cursor/ },
   ],
+  'an empty cursor': [
+    ['get', '/v1/models?cursor='],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/cursor', says: /next_cursor/ },
+  ],
+  'a cursor in hexadecimal': [
+    ['get', '/v1/initializers?cursor=0x1'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/cursor' },
+  ],
+  'an empty glob': [
+    ['get', '/v1/models/net/statistics?parameters='],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/parameters' },
+  ],
+  'an empty glob of weights': [
+    ['get', '/v1/models/net/weights?parameters='],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/parameters' },
+  ],
+  'a broken body under a method that is not offered': [
+    ['patch', '/v1/models', { 'content-type': json }, '{"architecture": '],
+    { status: 405, code: 'METHOD_NOT_ALLOWED', says: /GET or HEAD or POST/ },
+  ],
+  'a file that is not there': [['get', '/docs/static/nothing'], { status: 404, code: 'ROUTE_NOT_FOUND' }],
+  'an unknown model of a long name': [
+    ['get', `/v1/models/${'a'.repeat(200)}`],
+    { status: 404, code: 'MODEL_NOT_FOUND' },
+  ],
+  'a long name': [
+    ['put', `/v1/models/${'a'.repeat(200)}`, { 'content-type': json }, JSON.stringify(tiny)],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/name' },
+  ],
+  'a name like an id in capitals': [
+    ['put', `/v1/models/${'A'.repeat(64)}`, { 'content-type': json }, JSON.stringify(tiny)],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/name', says: /id/ },
+  ],
   'a glob that matches nothing': [
     ['get', '/v1/models/net/statistics?parameters=nothing'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/parameters' },
@@ -120,13 +159,54 @@ describe('refused, and the service lives on:', () => {
 
   it.each([
     ['delete', '/v1/plans', 'POST'],
-    ['patch', '/v1/models/net', 'GET, PUT, DELETE'],
-    ['put', '/v1/initializers', 'GET'],
+    ['patch', '/v1/models/net', 'GET, HEAD, PUT, DELETE'],
+    ['put', '/v1/initializers', 'GET, HEAD'],
+    ['options', '/v1/models', 'GET, HEAD, POST'],
     ['get', '/v1/models/net/predict', 'POST'],
   ] as const)('%s on %s, with the methods there are', async (method, path, allow) => {
     const answer = await running.client.send(method, path, {})
     expectProblem(answer, { status: 405, code: 'METHOD_NOT_ALLOWED' })
     expect(answer.headers['allow']).toBe(allow)
+  })
+})
+
+/** Sends text as it is, and reads until the service closes the connection. */
+async function raw(text: string): Promise<string> {
+  const { hostname, port } = new URL(running.client.url)
+  const socket = connect(Number(port), hostname)
+  socket.end(text)
+  return (await socket.toArray()).join('')
+}
+
+describe('refused before it is a request:', () => {
+  const end = 'connection: close\r\n\r\n'
+  it.each([
+    ['another protocol', 'HELO mail\r\n\r\n', 400, 'MALFORMED_REQUEST'],
+    [
+      'headers beyond all measure',
+      `GET /livez HTTP/1.1\r\nhost: x\r\nx-long: ${'a'.repeat(20_000)}\r\n${end}`,
+      431,
+      'HEADERS_TOO_LARGE',
+    ],
+    ['no host', `GET /livez HTTP/1.1\r\n${end}`, 400, 'MALFORMED_REQUEST'],
+    [
+      'an expectation of its own',
+      `GET /livez HTTP/1.1\r\nhost: x\r\nexpect: a-miracle\r\n${end}`,
+      417,
+      'EXPECTATION_FAILED',
+    ],
+  ])('%s', async (_, text, status, code) => {
+    const answer = await raw(text)
+    const [head = '', body = ''] = answer.split('\r\n\r\n')
+    expect(head).toMatch(new RegExp(`^HTTP/1.1 ${String(status)} `))
+    expect(head).toMatch(/^content-type: application\/problem\+json/im)
+    expect(head).toMatch(/^x-request-id: [0-9a-f-]{36}$/im)
+    expect(JSON.parse(body)).toMatchObject({ status, code })
+    expect((await running.client.get('/livez')).status).toBe(200)
+  })
+
+  it('but HTTP/1.0 needs no host', async () => {
+    expect(await raw('GET /livez HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /)
   })
 })
 

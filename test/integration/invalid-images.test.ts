@@ -86,6 +86,19 @@ const refused: Record<string, readonly [Buffer, string | undefined, string, Refu
     '?fit=stretch',
     query('#/fit', /"cover", "fill", "contain", "exact"/),
   ],
+  'a misspelt fit': [flowerJpeg, 'image/jpeg', '?fit=exct', query('#/fit', /did you mean "exact"\?/)],
+  'JSON of no known type that is none': [
+    Buffer.from(' {"instances": '),
+    'application/x-www-form-urlencoded',
+    '',
+    { status: 400, code: 'MALFORMED_REQUEST', says: /JSON/ },
+  ],
+  'JSON of no known type with an unknown field': [
+    Buffer.from('{"instances": [{"b64": "AA=="}], "extra": 1}'),
+    undefined,
+    '',
+    query('#/extra', /not a known field/),
+  ],
   'an unknown vector': [flowerJpeg, 'image/jpeg', '?include=logit', query('#/include', /knows logits/)],
   'a batch of maybe': [flowerJpeg, 'image/jpeg', '?batch=maybe', query('#/batch', /boolean/)],
   'a misspelt query field': [flowerJpeg, 'image/jpeg', '?topk=1', query('#/topk', /did you mean "top_k"\?/)],
@@ -129,8 +142,20 @@ describe('an upload is refused:', () => {
   })
 
   it('a form without files', async () => {
-    const answer = await running.client.form('/v1/models/net/predict', [{ name: 'image', value: 'text' }])
-    expectProblem(answer, query('#/images', /at least one file part/))
+    const path = '/v1/models/net/predict'
+    const empty = await running.client.upload(path, '--x--\r\n', 'multipart/form-data; boundary=x')
+    expectProblem(empty, query('#/images', /at least one file part/))
+    const text = await running.client.form(path, [{ name: 'image', value: 'text' }])
+    expectProblem(text, query('#/image', /is no file; send every image as a file part/))
+  })
+
+  it('a form with a field of the query', async () => {
+    const parts = [
+      { name: 'images', value: flowerJpeg, filename: 'a.jpg' },
+      { name: 'top_k', value: '1' },
+    ]
+    const answer = await running.client.form('/v1/models/net/predict', parts)
+    expectProblem(answer, query('#/top_k', /belongs in the query/))
   })
 
   it('a form larger than a body may be, in one part or in sum', async () => {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { arithmeticImage, npy } from '../support/images.ts'
+import { arithmeticImage, npy, pixelPng } from '../support/images.ts'
 import { slow, tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { startService, type RunningService, type Settings } from '../support/service.ts'
@@ -35,8 +35,18 @@ describe('the queue', () => {
 
   it('says of a request that never fits how many images do', async () => {
     await start({ MAX_QUEUE: '3' })
-    const answer = await predict(4)
-    expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /send at most 3 images at once/ })
+    const parts = Array.from({ length: 4 }, () => ({ name: 'images', value: pixelPng, filename: 'a.png' }))
+    const instances = parts.map(({ value }) => ({ b64: value.toString('base64') }))
+    const path = '/v1/models/slow/predict'
+    for (const answer of [
+      await predict(4),
+      await running.client.form(path, parts),
+      await running.client.post(path, { instances }),
+    ]) {
+      expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', says: /at most 3 images \(MAX_QUEUE\)/ })
+      expect(answer.headers).not.toHaveProperty('retry-after')
+    }
+    expect((await running.client.form(path, parts.slice(1))).status).toBe(200)
   })
 
   it('forgets a caller who hung up', async () => {
@@ -80,6 +90,26 @@ it('a network beyond MAX_MODEL_PARAMETERS is planned and built nowhere', async (
       says: /has 272,474 parameters, more than the 1,000 .* raise MAX_MODEL_PARAMETERS/,
     })
   }
+})
+
+it('a form that is refused before its end leaves its connection to the next request', async () => {
+  await start({})
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  const call = async (method: string, path: string, body: string): Promise<number> => {
+    const headers = method === 'POST' ? { 'content-type': 'multipart/form-data; boundary=x' } : {}
+    const request = httpRequest(`${running.client.url}${path}`, { agent, method, headers }).end(body)
+    const [response] = (await once(request, 'response')) as [NodeJS.ReadableStream & { statusCode: number }]
+    response.resume()
+    await once(response, 'end')
+    return response.statusCode
+  }
+  const field = '--x\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n1\r\n'
+  const file = `--x\r\nContent-Disposition: form-data; name="a"; filename="a"\r\n\r\n${'a'.repeat(4e6)}\r\n--x--\r\n`
+  for (const path of ['/v1/models', '/v1/models/slow/predict']) {
+    expect(await call('POST', path, field + file)).toBe(422)
+    expect(await call('GET', '/livez', '')).toBe(200)
+  }
+  agent.destroy()
 })
 
 it('a connection that is kept alive serves any number of predictions and leaves nothing behind', async () => {

@@ -89,6 +89,19 @@ describe('weights that were exported', () => {
     })
   })
 
+  it('take a specification that says it is JSON', async () => {
+    const text = JSON.stringify({ ...tiny, name: 'typed' })
+    const body = Buffer.concat([
+      Buffer.from('--x\r\nContent-Disposition: form-data; name="spec"\r\n'),
+      Buffer.from(`Content-Type: application/json\r\n\r\n${text}\r\n--x\r\n`),
+      Buffer.from('Content-Disposition: form-data; name="weights"; filename="w"\r\n\r\n'),
+      file,
+      Buffer.from('\r\n--x--\r\n'),
+    ])
+    const answer = await running.client.upload('/v1/models', body, 'multipart/form-data; boundary=x')
+    expect((answer.json as ModelBody).names).toContain('typed')
+  })
+
   it('are another model where a value differs', async () => {
     const other = changed((tensors) => {
       const { bytes, shape: kept } = tensors.get('head/dense/bias') ?? { bytes: Buffer.alloc(0), shape: [] }
@@ -175,6 +188,41 @@ describe('refused:', () => {
       'no weights',
       () => [spec()],
       { status: 422, code: 'INVALID_REQUEST', pointer: '#/weights', says: /is required/ },
+    ],
+    [
+      'a specification that comes after its weights',
+      () => [part(file), spec()],
+      {
+        status: 422,
+        code: 'INVALID_REQUEST',
+        pointer: '#/spec',
+        says: /"spec" \(JSON\) once, then "weights"/,
+      },
+    ],
+    [
+      'a second specification',
+      () => [spec(), spec(), part(file)],
+      { status: 422, code: 'INVALID_REQUEST', pointer: '#/spec', says: /once/ },
+    ],
+    [
+      'second weights',
+      () => [spec(), part(file), part(file)],
+      { status: 422, code: 'INVALID_REQUEST', pointer: '#/weights', says: /once/ },
+    ],
+    [
+      'a name that is none',
+      () => [spec({ ...tiny, name: '..' }), part(file)],
+      { status: 422, code: 'INVALID_REQUEST', pointer: '#/name' },
+    ],
+    [
+      'a specification beyond the limit of bodies',
+      () => [{ name: 'spec', value: ' '.repeat(10_001) }, part(file)],
+      { status: 413, code: 'BODY_TOO_LARGE', says: /MAX_BODY_BYTES/ },
+    ],
+    [
+      'a specification beyond it, as a file',
+      () => [{ name: 'spec', value: ' '.repeat(10_001), filename: 'spec.json' }, part(file)],
+      { status: 413, code: 'BODY_TOO_LARGE', says: /MAX_BODY_BYTES/ },
     ],
     [
       'an unknown part',

@@ -53,7 +53,10 @@ describe('POST /v1/models', () => {
       location: `/v1/models/${id}`,
       'preference-applied': 'respond-async',
     })
+    const again = await running.client.post('/v1/models', tiny, { prefer: 'respond-async' })
+    expect([again.status, (again.json as ModelBody).state]).toEqual([202, 'building'])
     expect((await running.client.post('/v1/models', tiny)).json).toMatchObject({ id, state: 'ready' })
+    expect((await running.client.post('/v1/models', tiny, { prefer: 'respond-async' })).status).toBe(200)
   })
 
   it.each([
@@ -90,6 +93,28 @@ describe('names', () => {
     expect([moved.status, moved.json]).toMatchObject([200, { id, names: ['current'] }])
     expect((await running.client.get('/v1/models/current')).json).toMatchObject({ id })
     expect((await models()).find((model) => model.id !== id)?.names).toEqual([])
+  })
+
+  it('are created by 201, whoever made the model, and by 200 where they were there', async () => {
+    const { id } = await running.client.create({ ...tiny, name: 'a' })
+    for (const [name, body, status] of [
+      ['b', tiny, 201],
+      ['b', tiny, 200],
+      ['c', { id }, 201],
+      ['c', { id }, 200],
+      ['a', { ...tiny, seed: 1 }, 200],
+    ] as const) {
+      const answer = await running.client.put(`/v1/models/${name}`, body)
+      const model = answer.json as ModelBody
+      expect([name, answer.status]).toEqual([name, status])
+      expect(answer.headers['location']).toBe(`/v1/models/${model.id}`)
+    }
+  })
+
+  it('go by a call that says its body is JSON and has none', async () => {
+    await running.client.create({ ...tiny, name: 'a' })
+    const answer = await running.client.send('delete', '/v1/models/a', { 'content-type': 'application/json' })
+    expect(answer.status).toBe(204)
   })
 
   it('take an id or a specification, not both, and an id that is there', async () => {

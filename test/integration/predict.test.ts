@@ -38,12 +38,12 @@ describe('an image', () => {
     expect([model, batch_size, finite]).toEqual([id, 1, true])
     expect(image).toEqual({ width: 320, height: 214, format: 'jpeg' })
     expect(classes.map(({ label }) => label)).toEqual(classes.map(({ index }) => 'abcde'[index]))
-    expect(classes.map(({ logit }) => logit)).toEqual([...logits].sort((a, b) => Number(b) - Number(a)))
+    expect(classes.map(({ logit }) => logit)).toEqual([...logits].sort((a, b) => b - a))
     expect(classes.map(({ index }) => logits[index])).toEqual(classes.map(({ logit }) => logit))
-    const sum = probabilities.reduce<number>((total, p) => total + Number(p), 0)
+    const sum = probabilities.reduce<number>((total, p) => total + p, 0)
     expect(sum).toBeCloseTo(1, 5)
-    const exact = probabilities.reduce<number>((total, p) => total - Number(p) * Math.log(Number(p)), 0)
-    expect(Number(entropy)).toBeCloseTo(exact, 5)
+    const exact = probabilities.reduce<number>((total, p) => total - p * Math.log(p), 0)
+    expect(entropy).toBeCloseTo(exact, 5)
     expect(features).toHaveLength(4)
     expect(timing.total).toBeGreaterThanOrEqual(timing.compute)
     expect(answer.headers['server-timing']).toMatch(
@@ -100,12 +100,15 @@ describe('several images', () => {
       expectLogits(logitsOf(answer)[index] ?? [], wanted ?? [])
   })
 
-  it('in JSON come back in its order', async () => {
-    const instances = images.map((image) => ({ b64: image.toString('base64') }))
-    const answer = await running.client.post('/v1/models/net/predict?include=logits', { instances })
-    for (const [index, wanted] of (await alone()).entries())
-      expectLogits(logitsOf(answer)[index] ?? [], wanted ?? [])
-  })
+  it.each(['application/json', 'application/x-www-form-urlencoded', undefined])(
+    'in JSON come back in its order, under the type %s',
+    async (type) => {
+      const instances = images.map((image) => ({ b64: image.toString('base64') }))
+      const answer = await predict(Buffer.from(JSON.stringify({ instances })), type, '?include=logits')
+      for (const [index, wanted] of (await alone()).entries())
+        expectLogits(logitsOf(answer)[index] ?? [], wanted ?? [])
+    },
+  )
 
   it('of an array come back in its order, and floats go in as they are', async () => {
     const shape = [3, 8, 8, 3]
@@ -132,6 +135,15 @@ describe('several images', () => {
     expect(Math.max(...(await sizes('')))).toBeGreaterThan(1)
     expect(await sizes('?batch=false')).toEqual(Array.from({ length: 12 }, () => 1))
   })
+})
+
+it('is not finite where the input is not, and says of every row which', async () => {
+  const rows = [0, Number.NaN, 1, Number.POSITIVE_INFINITY]
+  const values = Float32Array.from({ length: 4 * 192 }, (_, index) =>
+    index % 192 === 7 ? (rows[(index / 192) | 0] ?? 0) : 0.5,
+  )
+  const { predictions } = bodyOf(await predict(npy([4, 8, 8, 3], values), 'application/x-npy'))
+  expect(predictions.map(({ finite }) => finite)).toEqual([true, false, true, false])
 })
 
 it('says NaN and infinities in words', async () => {

@@ -64,7 +64,10 @@ describe('errors of a body', () => {
 describe('of a union', () => {
   test.each<[unknown, [string, string][]]>([
     [{ size: 0, kind: 'max' }, [['#/pool/size', 'must be >= 1, got 0']]],
-    [{ size: 2, kind: 'mean' }, [['#/pool/kind', 'must be one of "max", "average", got "mean"']]],
+    [
+      { size: 2, kind: 'mean' },
+      [['#/pool/kind', 'must be one of "max", "average", got "mean"; did you mean "max"?']],
+    ],
     [{ size: 2, kind: 'max', stride: 1 }, [['#/pool/stride', 'is not a known field; known: size, kind']]],
     ['globl', [['#/pool', 'must be a null or "none", "global" or an object, got "globl"']]],
     [7, [['#/pool', 'must be a null or "none", "global" or an object, got 7']]],

@@ -1,78 +1,71 @@
-import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import { presets } from '../../network/architectures.ts'
-import { initializeParameters, recordedInitializer } from '../../network/parameters.ts'
+import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
 import { pageOf } from '../paging.ts'
-import { Page, problems } from '../schemas/common.ts'
+import { Page } from '../schemas/common.ts'
 import { ArchitectureList, Plan } from '../schemas/models.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
-import type { Services } from '../services.ts'
+import type { App, Services } from '../services.ts'
 
 /** What can be known of networks without building them: presets, and the plan of any specification. */
-export function architectureRoutes({ config }: Services): FastifyPluginCallbackTypebox {
-  return (app, _options, done) => {
-    app.get(
-      '/v1/architectures',
-      {
-        schema: {
-          tags: ['catalogue'],
-          summary: 'All presets',
-          querystring: Page,
-          response: { 200: ArchitectureList, ...problems },
-        },
+export function architectureRoutes(app: App, { config }: Services): void {
+  app.get(
+    '/v1/architectures',
+    {
+      schema: {
+        tags: ['catalogue'],
+        summary: 'All presets',
+        querystring: Page,
+        response: { 200: ArchitectureList },
       },
-      ({ query }) => {
-        const { items, next_cursor } = pageOf(Object.entries(presets), query)
-        const architectures = items.map(([name, { summary }]) => {
-          const { specification, totals } = planRequest({ architecture: name }, Number.MAX_SAFE_INTEGER)
-          const { parameters, multiplyAdds } = totals
-          const { input_shape } = specification.architecture
-          return { name, summary, spec: specification, input_shape, parameters, multiply_adds: multiplyAdds }
-        })
-        return { architectures, next_cursor }
-      },
-    )
+    },
+    ({ query }) => {
+      const { items, next_cursor } = pageOf(Object.entries(presets), query)
+      const architectures = items.map(([name, { summary }]) => {
+        const { specification, totals } = planRequest({ architecture: name }, Number.MAX_SAFE_INTEGER)
+        const { parameters, multiplyAdds } = totals
+        const { input_shape } = specification.architecture
+        return { name, summary, spec: specification, input_shape, parameters, multiply_adds: multiplyAdds }
+      })
+      return { architectures, next_cursor }
+    },
+  )
 
-    app.post(
-      '/v1/plans',
-      {
-        schema: {
-          tags: ['models'],
-          summary: 'What a specification would be: layers, shapes, parameters, cost. Nothing is built',
-          body: SpecificationRequest,
-          response: { 200: Plan, ...problems },
-        },
+  app.post(
+    '/v1/plans',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'What a specification would be: layers, shapes, parameters, cost. Nothing is built',
+        body: SpecificationRequest,
+        response: { 200: Plan },
       },
-      ({ body }) => {
-        const { id, specification, layers, parameters, totals, advice } = planRequest(
-          body,
-          config.MAX_MODEL_PARAMETERS,
-        )
-        const initializers = new Map(
-          initializeParameters(parameters, specification).map((parameter) => [
-            parameter.name,
-            recordedInitializer(parameter),
-          ]),
-        )
-        return {
-          id,
-          spec: specification,
-          layers: layers.map(({ name, op, outputShape, parameters: own, multiplyAdds }) => ({
-            name,
-            op,
-            output_shape: [...outputShape],
-            parameters: own.map((parameter) => ({
-              name: parameter.name,
-              shape: [...parameter.shape],
-              initializer: initializers.get(parameter.name) ?? null,
-            })),
-            multiply_adds: multiplyAdds,
+    },
+    ({ body }) => {
+      const { id, specification, layers, initialized, totals, advice } = planRequest(
+        body,
+        config.MAX_MODEL_PARAMETERS,
+      )
+      const initializers = new Map(
+        initialized.map((parameter) => [parameter.name, recordedInitializer(parameter)]),
+      )
+      return {
+        id,
+        spec: specification,
+        layers: layers.map(({ name, op, outputShape, parameters: own, multiplyAdds }) => ({
+          name,
+          op,
+          output_shape: [...outputShape],
+          parameters: own.map((parameter) => ({
+            name: parameter.name,
+            shape: [...parameter.shape],
+            initializer: initializers.get(parameter.name) ?? null,
           })),
-          totals: { parameters: totals.parameters, multiply_adds: totals.multiplyAdds, bytes: totals.bytes },
-          advice: [...advice],
-        }
-      },
-    )
-    done()
-  }
+          multiply_adds: multiplyAdds,
+        })),
+        totals: { parameters: totals.parameters, multiply_adds: totals.multiplyAdds, bytes: totals.bytes },
+        advice: [...advice],
+      }
+    },
+  )
 }

@@ -1,4 +1,3 @@
-import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
 import { fieldError, ServiceError } from '../../errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
@@ -9,7 +8,7 @@ import { sizeOf } from '../../initializers/fans.ts'
 import type { TensorDraw } from '../../analysis/analysis.ts'
 import { pageOf } from '../paging.ts'
 import { recordOptions } from '../record-options.ts'
-import { Content, Page, problems, toJson } from '../schemas/common.ts'
+import { Content, NPY, Page, SAFETENSORS, toJson } from '../schemas/common.ts'
 import {
   InitializerEntry,
   InitializerList,
@@ -17,110 +16,103 @@ import {
   TensorRecord,
   TensorRequest,
 } from '../schemas/initializers.ts'
-import type { Services } from '../services.ts'
+import type { App, Services } from '../services.ts'
 
 const MAX_JSON_VALUES = 10_000
 const MAX_SAMPLE_VALUES = 2 ** 25
-const NPY = 'application/x-npy'
-const SAFETENSORS = 'application/vnd.safetensors'
 
 /** The catalogue, and single tensors drawn from it without a model. */
-export function initializerRoutes({ analysis, config }: Services): FastifyPluginCallbackTypebox {
+export function initializerRoutes(app: App, { analysis, config }: Services): void {
   const tags = ['catalogue']
 
-  function tensorOf(name: string, body: Static<typeof TensorRequest>, maxValues: number): TensorDraw {
+  function tensorOf(
+    name: string,
+    body: Static<typeof TensorRequest>,
+    maxValues: number,
+    cure = '',
+  ): TensorDraw {
     const { shape, seed = 0 } = body
     const initializer = initializerNamed(name, body.config ?? {})
     const size = sizeOf(shape)
     if (size > maxValues) {
       throw fieldError(
         '#/shape',
-        `has ${size.toLocaleString('en')} values, more than the ${maxValues.toLocaleString('en')} allowed here`,
+        `has ${size.toLocaleString('en')} values, more than the ${maxValues.toLocaleString('en')} allowed here${cure}`,
       )
     }
     lawOf(initializer, shape, '#/shape')
     return { initializer, shape, seed: typeof seed === 'number' ? [seed, 0] : [seed[0] ?? 0, seed[1] ?? 0] }
   }
 
-  return (app, _options, done) => {
-    app.get(
-      '/v1/initializers',
-      {
-        schema: {
-          tags,
-          summary: 'All initializers',
-          querystring: Page,
-          response: { 200: InitializerList, ...problems },
-        },
-      },
-      ({ query }) => {
-        const { items, next_cursor } = pageOf(definitions, query)
-        return { initializers: items.map(({ name }) => catalogueEntry(name)), next_cursor }
-      },
-    )
+  app.get(
+    '/v1/initializers',
+    { schema: { tags, summary: 'All initializers', querystring: Page, response: { 200: InitializerList } } },
+    ({ query }) => {
+      const { items, next_cursor } = pageOf(definitions, query)
+      return { initializers: items.map(({ name }) => catalogueEntry(name)), next_cursor }
+    },
+  )
 
-    app.get(
-      '/v1/initializers/:name',
-      {
-        schema: {
-          tags,
-          summary: 'One initializer',
-          params: InitializerName,
-          response: { 200: InitializerEntry, ...problems },
-        },
+  app.get(
+    '/v1/initializers/:name',
+    {
+      schema: {
+        tags,
+        summary: 'One initializer',
+        params: InitializerName,
+        response: { 200: InitializerEntry },
       },
-      ({ params }) => catalogueEntry(params.name),
-    )
+    },
+    ({ params }) => catalogueEntry(params.name),
+  )
 
-    app.post(
-      '/v1/initializers/:name/statistics',
-      {
-        schema: {
-          tags,
-          summary: 'Statistics of one tensor, held against theory',
-          params: InitializerName,
-          body: TensorRequest,
-          response: { 200: TensorRecord, ...problems },
-        },
+  app.post(
+    '/v1/initializers/:name/statistics',
+    {
+      schema: {
+        tags,
+        summary: 'Statistics of one tensor, held against theory',
+        params: InitializerName,
+        body: TensorRequest,
+        response: { 200: TensorRecord },
       },
-      ({ params, body }) =>
-        analysis.tensorStatistics(
-          tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
-          recordOptions(body),
-        ) as Promise<Static<typeof TensorRecord>>,
-    )
+    },
+    ({ params, body }) =>
+      analysis.tensorStatistics(
+        tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
+        recordOptions(body),
+      ) as Promise<Static<typeof TensorRecord>>,
+  )
 
-    app.post(
-      '/v1/initializers/:name/sample',
-      {
-        schema: {
-          tags,
-          summary: `The tensor itself: ${NPY}, ${SAFETENSORS} or JSON by Accept`,
-          params: InitializerName,
-          body: TensorRequest,
-          response: { 200: Content('The tensor', ['application/json', NPY, SAFETENSORS]), ...problems },
-        },
+  app.post(
+    '/v1/initializers/:name/sample',
+    {
+      schema: {
+        tags,
+        summary: `The tensor itself: ${NPY}, ${SAFETENSORS} or JSON by Accept`,
+        params: InitializerName,
+        body: TensorRequest,
+        response: { 200: Content('The tensor', ['application/json', NPY, SAFETENSORS]) },
       },
-      async (request, reply) => {
-        const type = request.accepts().type(['application/json', NPY, SAFETENSORS])
-        if (typeof type !== 'string')
-          throw new ServiceError('NOT_ACCEPTABLE', `offered are application/json, ${NPY} and ${SAFETENSORS}`)
-        const { shape } = request.body
-        const json = type === 'application/json'
-        if (json && sizeOf(shape) > MAX_JSON_VALUES) {
-          throw fieldError(
-            '#/shape',
-            `has more than the ${String(MAX_JSON_VALUES)} values JSON carries; send "Accept: ${NPY}"`,
-          )
-        }
-        const values = await analysis.sample(tensorOf(request.params.name, request.body, MAX_SAMPLE_VALUES))
-        if (json) return reply.type(type).send(toJson({ shape, dtype: 'float32', values: [...values] }))
-        const header =
-          type === NPY ? npyHeader(shape) : safetensorsHeader([{ name: 'sample', shape }], { format: 'pt' })
-        const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-        return reply.type(type).send(Buffer.concat([header, bytes]))
-      },
-    )
-    done()
-  }
+    },
+    async (request, reply) => {
+      const type = request.accepts().type(['application/json', NPY, SAFETENSORS])
+      if (typeof type !== 'string')
+        throw new ServiceError('NOT_ACCEPTABLE', `offered are application/json, ${NPY} and ${SAFETENSORS}`)
+      const { params, body } = request
+      const { shape } = body
+      const json = type === 'application/json'
+      const draw = json
+        ? tensorOf(params.name, body, MAX_JSON_VALUES, ` as JSON; send "Accept: ${NPY}"`)
+        : tensorOf(params.name, body, MAX_SAMPLE_VALUES)
+      // It is the same body as that of statistics, and wrong in the same cases.
+      recordOptions(body)
+      const values = await analysis.sample(draw)
+      if (json) return reply.type(type).send(toJson({ shape, dtype: 'float32', values: [...values] }))
+      const header =
+        type === NPY ? npyHeader(shape) : safetensorsHeader([{ name: 'sample', shape }], { format: 'pt' })
+      const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
+      return reply.type(type).send(Buffer.concat([header, bytes]))
+    },
+  )
 }

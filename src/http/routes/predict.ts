@@ -1,17 +1,17 @@
-import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import type { Static } from 'typebox'
+import type { FastifyReply } from 'fastify'
+import type { Config } from '../../config.ts'
 import { fieldError, ServiceError } from '../../errors.ts'
-import { decodeImage, type DecodedImage, type Fit } from '../../images/decode.ts'
-import { sizeOf } from '../../initializers/fans.ts'
+import { decodeImage, type Fit } from '../../images/decode.ts'
 import type { JobResult } from '../../serving/batcher.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
 import { listOf } from '../paging.ts'
-import { Bytes, problems } from '../schemas/common.ts'
+import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
 import { PredictBody, PredictQuery, Predictions } from '../schemas/predictions.ts'
-import type { Services } from '../services.ts'
-import { readUpload, type Upload } from './uploads.ts'
+import type { App, Services } from '../services.ts'
+import { assertCount, readUpload, type Upload } from './uploads.ts'
 
 const VECTORS = ['logits', 'probabilities', 'features'] as const
 type Answer = Static<typeof Predictions>
@@ -22,87 +22,88 @@ interface Images {
 }
 
 /** Predictions from uploaded images. */
-export function predictRoutes({ registry, batcher, config }: Services): FastifyPluginCallbackTypebox {
+export function predictRoutes(app: App, { registry, batcher, config }: Services): void {
   const encoded = Bytes('One encoded image')
-  return (app, _options, done) => {
-    app.post(
-      '/v1/models/:model/predict',
-      {
-        schema: {
-          tags: ['prediction'],
-          summary: 'Top classes of one or more images',
-          params: ModelReference,
-          querystring: PredictQuery,
-          body: {
-            content: {
-              'application/json': { schema: PredictBody },
-              'image/jpeg': { schema: encoded },
-              'image/png': { schema: encoded },
-              'image/webp': { schema: encoded },
-              'application/x-npy': { schema: Bytes('uint8 or float32 [n, height, width, channels]') },
-              'multipart/form-data': { schema: Bytes('Any number of file parts') },
-            },
+  app.post(
+    '/v1/models/:model/predict',
+    {
+      schema: {
+        tags: ['prediction'],
+        summary: 'Top classes of one or more images',
+        params: ModelReference,
+        querystring: PredictQuery,
+        body: {
+          content: {
+            'application/json': { schema: PredictBody },
+            'image/jpeg': { schema: encoded },
+            'image/png': { schema: encoded },
+            'image/webp': { schema: encoded },
+            [NPY]: { schema: Bytes('uint8 or float32 [n, height, width, channels]') },
+            'multipart/form-data': { schema: Bytes('Any number of file parts') },
           },
-          response: { 200: Predictions, ...problems },
         },
+        response: { 200: Predictions },
       },
-      async (request, reply) => {
-        const started = performance.now()
-        const model = registry.find(request.params.model)
-        const { top_k = 5, fit = 'cover', batch = true } = request.query
-        const include = listOf(request.query.include, VECTORS, '#/include')
-        const { values, about } = await imagesOf(
-          await readUpload(request, config),
-          model,
-          fit,
-          config.MAX_IMAGE_PIXELS,
-        )
-        const decoded = performance.now()
+    },
+    async (request, reply) => {
+      const started = performance.now()
+      const signal = patience(reply, config.REQUEST_TIMEOUT_MS)
+      const model = registry.find(request.params.model)
+      const { top_k = 5, fit = 'cover', batch = true } = request.query
+      const include = listOf(request.query.include, VECTORS, '#/include')
+      const { values, about } = await imagesOf(await readUpload(request, config), model, fit, config)
+      const decoded = performance.now()
 
-        const deadline = AbortSignal.timeout(config.REQUEST_TIMEOUT_MS)
-        const hungUp = new AbortController()
-        reply.raw.once('close', () => {
-          hungUp.abort(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
-        })
-        const result = await withDeadline(
-          deadline,
-          batcher.submit({
-            model: model.record.id,
-            count: about.length,
-            values,
-            k: Math.min(top_k, model.record.specification.classes),
-            features: include.has('features'),
-            alone: !batch,
-            signal: AbortSignal.any([deadline, hungUp.signal]),
-          }),
-        )
-        const total = performance.now() - started
-        const timing = { decode: decoded - started, queue: result.queueMs, compute: result.computeMs, total }
-        const milliseconds = (name: 'decode' | 'queue' | 'compute'): string =>
-          `${name};dur=${timing[name].toFixed(2)}`
-        void reply.header(
-          'server-timing',
-          [milliseconds('decode'), milliseconds('queue'), milliseconds('compute')].join(', '),
-        )
-        return {
-          model: model.record.id,
-          weights: model.record.weights,
-          predictions: about.map((image, row) =>
-            predictionOf(row, about.length, image, { model, result, include }),
-          ),
-          timing_ms: timing,
-          batch_size: result.batchSize,
-        }
-      },
-    )
-    done()
-  }
+      const result = await batcher.submit({
+        model: model.record.id,
+        count: about.length,
+        values,
+        k: Math.min(top_k, model.record.specification.classes),
+        features: include.has('features'),
+        alone: !batch,
+        signal,
+      })
+      const costs = { decode: decoded - started, queue: result.queueMs, compute: result.computeMs }
+      const entries = Object.entries(costs).map(([name, ms]) => `${name};dur=${ms.toFixed(2)}`)
+      void reply.header('server-timing', entries.join(', '))
+      return {
+        model: model.record.id,
+        weights: model.record.weights,
+        predictions: about.map((image, row) =>
+          predictionOf(row, about.length, image, { model, values, result, include }),
+        ),
+        timing_ms: { ...costs, total: performance.now() - started },
+        batch_size: result.batchSize,
+      }
+    },
+  )
 }
 
-async function imagesOf(upload: Upload, { record }: Model, fit: Fit, maxPixels: number): Promise<Images> {
+/** Ends when the answer is late, or nobody waits for it any more; either way its timer ends with the connection's answer. */
+function patience({ raw }: FastifyReply, timeoutMs: number): AbortSignal {
+  const controller = new AbortController()
+  const timer = setTimeout(() => {
+    controller.abort(
+      new ServiceError(
+        'DEADLINE_EXCEEDED',
+        'the prediction took longer than REQUEST_TIMEOUT_MS; try again, or raise it',
+      ),
+    )
+  }, timeoutMs)
+  raw.once('close', () => {
+    clearTimeout(timer)
+    controller.abort(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
+  })
+  return controller.signal
+}
+
+async function imagesOf(
+  upload: Upload,
+  { record }: Model,
+  fit: Fit,
+  { MAX_IMAGE_PIXELS: maxPixels, MAX_QUEUE }: Config,
+): Promise<Images> {
   const shape = record.specification.architecture.input_shape
-  const [height = 0, width = 0] = shape
-  const size = sizeOf(shape)
   if (upload.kind === 'array') {
     const { shape: given, values } = upload.array
     const [count = 0, ...image] = given.length === shape.length ? [1, ...given] : given
@@ -113,27 +114,23 @@ async function imagesOf(upload: Upload, { record }: Model, fit: Fit, maxPixels: 
         'INVALID_IMAGE',
       )
     }
+    assertCount(count, '#', MAX_QUEUE)
+    const [height = 0, width = 0] = shape
     const format = values instanceof Uint8Array ? 'npy uint8' : 'npy float32'
     return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
   }
   const decoded = await Promise.all(
     upload.images.map(({ bytes, pointer }) => decodeImage(bytes, pointer, { shape, fit, maxPixels })),
   )
-  const [first] = decoded
-  const about = decoded.map(({ width: w, height: h, format }) => ({ width: w, height: h, format }))
-  return { values: first && decoded.length === 1 ? first.pixels : joined(decoded, size), about }
-}
-
-function joined(images: readonly DecodedImage[], size: number): Uint8Array {
-  const pixels = new Uint8Array(images.length * size)
-  images.forEach((image, index) => {
-    pixels.set(image.pixels, index * size)
-  })
-  return pixels
+  return {
+    values: Buffer.concat(decoded.map(({ pixels }) => pixels)),
+    about: decoded.map(({ width, height, format }) => ({ width, height, format })),
+  }
 }
 
 interface RowContext {
   readonly model: Model
+  readonly values: Images['values']
   readonly result: JobResult
   readonly include: ReadonlySet<(typeof VECTORS)[number]>
 }
@@ -143,9 +140,9 @@ function predictionOf(
   row: number,
   count: number,
   image: Answer['predictions'][number]['image'],
-  { model, result, include }: RowContext,
+  { model, values, result, include }: RowContext,
 ): Answer['predictions'][number] {
-  const rowOf = <A extends Float32Array | Int32Array>(all: A): A => {
+  const rowOf = <A extends Images['values'] | Int32Array>(all: A): A => {
     const width = all.length / count
     return all.subarray(row * width, (row + 1) * width) as A
   }
@@ -162,31 +159,12 @@ function predictionOf(
   return {
     classes,
     entropy: result.entropy[row] ?? Number.NaN,
-    finite: logits.every(Number.isFinite),
+    // What goes in counts too: a ReLU takes NaN for 0 on some processors.
+    finite:
+      logits.every(Number.isFinite) && (values instanceof Uint8Array || rowOf(values).every(Number.isFinite)),
     image,
     ...(include.has('logits') ? { logits: [...logits] } : {}),
     ...(include.has('probabilities') ? { probabilities: [...probabilities] } : {}),
     ...(include.has('features') && result.features ? { features: [...rowOf(result.features)] } : {}),
-  }
-}
-
-/** The job's own signal drops it from the queue; this answers also while it is being computed. */
-async function withDeadline<R>(deadline: AbortSignal, result: Promise<R>): Promise<R> {
-  const late = new ServiceError(
-    'DEADLINE_EXCEEDED',
-    'the prediction took longer than REQUEST_TIMEOUT_MS; try again, or raise it',
-  )
-  let expire: (() => void) | undefined
-  const expired = new Promise<never>((_, reject) => {
-    expire = () => {
-      reject(late)
-    }
-    deadline.addEventListener('abort', expire)
-  })
-  try {
-    return await Promise.race([result, expired])
-  } finally {
-    result.catch(() => undefined)
-    if (expire) deadline.removeEventListener('abort', expire)
   }
 }

@@ -1,67 +1,99 @@
 import type { FastifyRequest } from 'fastify'
-import type { Static } from 'typebox'
 import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
-import type { PredictBody } from '../schemas/predictions.ts'
+import { parser } from '../../validation.ts'
+import { NPY } from '../schemas/common.ts'
+import { PredictBody, PredictQuery } from '../schemas/predictions.ts'
 
-/** Encoded images with where each stood in the request; or an array of pixels. */
+/** The bytes of an image, and where it stood in the request. */
+interface EncodedImage {
+  readonly bytes: Uint8Array
+  readonly pointer: string
+}
+
+/** Encoded images, or an array of pixels. */
 export type Upload =
-  | {
-      readonly kind: 'images'
-      readonly images: readonly { readonly bytes: Uint8Array; readonly pointer: string }[]
-    }
+  | { readonly kind: 'images'; readonly images: readonly EncodedImage[] }
   | { readonly kind: 'array'; readonly array: NpyArray }
 
 /** Types that say nothing of the content (curl's default among them): what it is shows in its first bytes. */
 const UNSPECIFIC = ['', 'application/octet-stream', 'application/x-www-form-urlencoded']
 const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/
+const parseBody = parser(PredictBody)
 
 /** The images of a prediction request, in any of the forms it may have. */
-export async function readUpload(
-  request: FastifyRequest,
-  { MAX_QUEUE, MAX_BODY_BYTES }: Config,
-): Promise<Upload> {
+export async function readUpload(request: FastifyRequest, config: Config): Promise<Upload> {
+  if (request.isMultipart()) return { kind: 'images', images: await filesOf(request, config) }
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
-  if (request.isMultipart()) {
-    const images = []
-    let total = 0
-    for await (const file of request.files({ limits: { files: MAX_QUEUE, fileSize: MAX_BODY_BYTES } })) {
-      const bytes = await file.toBuffer()
-      total += bytes.length
-      if (total > MAX_BODY_BYTES) throw bodyTooLarge()
-      images.push({ bytes, pointer: `#/images/${String(images.length)}` })
-    }
-    if (images.length === 0) throw fieldError('#/images', 'needs at least one file part')
-    return { kind: 'images', images }
-  }
-  if (type === 'application/json') {
-    const { instances } = request.body as Static<typeof PredictBody>
-    const images = instances.map(({ b64 }, index) => {
-      const pointer = `#/instances/${String(index)}/b64`
-      if (!BASE64.test(b64)) throw fieldError(pointer, 'is not base64')
-      return { bytes: Buffer.from(b64, 'base64'), pointer }
-    })
-    return { kind: 'images', images }
-  }
-  const body = request.body
+  const unspecific = UNSPECIFIC.includes(type)
+  const { body } = request
+  if (type === 'application/json') return instancesOf(body as PredictBody, config)
   if (!Buffer.isBuffer(body) || body.length === 0) {
     throw fieldError(
       '#',
-      'is empty; send an image, application/x-npy, multipart/form-data or {"instances": [{"b64": "..."}]}',
+      `is empty; send an image, ${NPY}, multipart/form-data or {"instances": [{"b64": "..."}]}`,
     )
   }
-  if (
-    type === 'application/x-npy' ||
-    (UNSPECIFIC.includes(type) && body.subarray(1, 6).toString('latin1') === 'NUMPY')
-  ) {
+  if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
-  }
-  if (!UNSPECIFIC.includes(type) && !type.startsWith('image/')) {
+  if (unspecific && /^\s*\{/.test(body.subarray(0, 100).toString('latin1')))
+    return instancesOf(parseBody(jsonOf(body.toString(), 'the body')), config)
+  if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
       'UNSUPPORTED_MEDIA_TYPE',
-      `${type} is no image; send image/jpeg, image/png, image/webp or application/x-npy`,
+      `${type} is no image; send image/jpeg, image/png, image/webp or ${NPY}`,
     )
   }
   return { kind: 'images', images: [{ bytes: body, pointer: '#' }] }
+}
+
+/** What is more than the queue holds could never be computed, however empty it is. */
+export function assertCount(count: number, pointer: string, maxQueue: number): void {
+  if (count > maxQueue)
+    throw fieldError(pointer, `must be at most ${String(maxQueue)} images (MAX_QUEUE); send fewer at once`)
+}
+
+async function filesOf(
+  request: FastifyRequest,
+  { MAX_QUEUE, MAX_BODY_BYTES }: Config,
+): Promise<EncodedImage[]> {
+  const images: EncodedImage[] = []
+  let total = 0
+  const limits = { parts: MAX_QUEUE + 1, fileSize: MAX_BODY_BYTES }
+  for await (const part of request.parts({ limits })) {
+    const { fieldname } = part
+    if (part.type === 'field') {
+      const cure =
+        fieldname in PredictQuery.properties
+          ? 'belongs in the query'
+          : 'is no file; send every image as a file part, with a filename'
+      throw fieldError(`#/${fieldname}`, cure)
+    }
+    const bytes = await part.toBuffer()
+    total += bytes.length
+    if (total > MAX_BODY_BYTES) throw bodyTooLarge()
+    images.push({ bytes, pointer: `#/images/${String(images.length)}` })
+    assertCount(images.length, '#/images', MAX_QUEUE)
+  }
+  if (images.length === 0) throw fieldError('#/images', 'needs at least one file part')
+  return images
+}
+
+function instancesOf({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload {
+  assertCount(instances.length, '#/instances', MAX_QUEUE)
+  const images = instances.map(({ b64 }, index) => {
+    const pointer = `#/instances/${String(index)}/b64`
+    if (!BASE64.test(b64)) throw fieldError(pointer, 'is not base64')
+    return { bytes: Buffer.from(b64, 'base64'), pointer }
+  })
+  return { kind: 'images', images }
+}
+
+export function jsonOf(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new ServiceError('MALFORMED_REQUEST', `${what} is not JSON`)
+  }
 }

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
-import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
 import { fieldError, ServiceError } from '../../errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
@@ -9,90 +8,88 @@ import { nameMatcher } from '../../network/parameters.ts'
 import { planSpecification } from '../../network/plan.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import { METADATA } from '../../serving/loading.ts'
-import { Content, problems } from '../schemas/common.ts'
+import { Content, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
-import type { Services } from '../services.ts'
+import type { App, Services } from '../services.ts'
 
-const SAFETENSORS = 'application/vnd.safetensors'
-const NPY = 'application/x-npy'
 /** Values asked of the analysis process at once: 16 MB. */
 const CHUNK = 2 ** 22
 const FLOAT32_BYTES = 4
 
 /** A model's true weights as a file, streamed: never more than a chunk in memory. */
-export function weightsRoutes({ registry, analysis }: Services): FastifyPluginCallbackTypebox {
-  return (app, _options, done) => {
-    app.get(
-      '/v1/models/:model/weights',
-      {
-        schema: {
-          tags: ['models'],
-          summary: 'All weights as safetensors, or one tensor as npy; with ETag and ranges',
-          params: ModelReference,
-          querystring: WeightsQuery,
-          response: {
-            200: Content('The weights', [SAFETENSORS, NPY]),
-            206: Content('A range of them', [SAFETENSORS, NPY]),
-            ...problems,
-          },
+export function weightsRoutes(app: App, { registry, analysis }: Services): void {
+  app.get(
+    '/v1/models/:model/weights',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'All weights as safetensors, or one tensor as npy; with ETag and ranges',
+        params: ModelReference,
+        querystring: WeightsQuery,
+        response: {
+          200: Content('The weights', [SAFETENSORS, NPY]),
+          206: Content('A range of them', [SAFETENSORS, NPY]),
+          304: { description: 'The client has them' },
         },
       },
-      async (request, reply) => {
-        const model = registry.find(request.params.model)
-        const glob = request.query.parameters
-        const matches = glob === undefined ? () => true : nameMatcher(glob)
-        const { id, specification } = model.record
-        const tensors = planSpecification(specification).parameters.filter(({ name }) => matches(name))
-        if (tensors.length === 0)
-          throw fieldError('#/parameters', `${JSON.stringify(glob)} matches no parameter`)
-        const type = request.accepts().type([SAFETENSORS, 'application/octet-stream', NPY])
-        if (typeof type !== 'string')
-          throw new ServiceError('NOT_ACCEPTABLE', `offered are ${SAFETENSORS} and ${NPY}`)
-        if (type === NPY && tensors.length > 1) {
-          throw fieldError(
-            '#/parameters',
-            `must match one tensor for ${NPY}; it matches ${String(tensors.length)}`,
-          )
-        }
-        const metadata = {
-          format: 'pt',
-          [METADATA.specification]: JSON.stringify(specification),
-          [METADATA.id]: id,
-          [METADATA.weights]: await registry.digestOf(model),
-        }
-        const header =
-          type === NPY ? npyHeader(tensors[0]?.shape ?? []) : safetensorsHeader(tensors, metadata)
-        const length =
-          header.length + tensors.reduce((sum, { shape }) => sum + FLOAT32_BYTES * sizeOf(shape), 0)
-        const etag = `"${createHash('sha256').update(id).update(header).digest('hex').slice(0, 32)}"`
-        void reply.headers({
-          etag,
-          'accept-ranges': 'bytes',
-          'cache-control': 'private, max-age=0, must-revalidate',
-        })
-        if (request.headers['if-none-match']?.includes(etag) === true) return reply.code(304).send()
-
-        const range = rangeOf(request.headers.range, request.headers['if-range'], etag, length)
-        if (range === 'outside') {
-          void reply.header('content-range', `bytes */${String(length)}`)
-          throw new ServiceError('RANGE_NOT_SATISFIABLE', `the content has ${String(length)} bytes`)
-        }
-        const { start, end } = range ?? { start: 0, end: length }
-        if (range)
-          void reply
-            .code(206)
-            .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
-        void reply.header('content-length', String(end - start)).type(type)
-        const weights = registry.weightsOf(model)
-        const read = (name: string, offset: number, count: number) =>
-          analysis.read(weights, name, offset, count)
-        return reply.send(
-          Readable.from(bytesOf(header, tensors, { start, end }, read), { objectMode: false }),
+    },
+    async (request, reply) => {
+      const model = registry.find(request.params.model)
+      const glob = request.query.parameters
+      const matches = glob === undefined ? () => true : nameMatcher(glob)
+      const { id, specification } = model.record
+      const tensors = planSpecification(specification).parameters.filter(({ name }) => matches(name))
+      if (tensors.length === 0)
+        throw fieldError('#/parameters', `${JSON.stringify(glob)} matches no parameter`)
+      const type = request.accepts().type([SAFETENSORS, 'application/octet-stream', NPY])
+      if (typeof type !== 'string')
+        throw new ServiceError('NOT_ACCEPTABLE', `offered are ${SAFETENSORS} and ${NPY}`)
+      if (type === NPY && tensors.length > 1) {
+        throw fieldError(
+          '#/parameters',
+          `must match one tensor for ${NPY}; it matches ${String(tensors.length)}`,
         )
-      },
-    )
-    done()
-  }
+      }
+      const metadata = {
+        format: 'pt',
+        [METADATA.specification]: JSON.stringify(specification),
+        [METADATA.id]: id,
+        [METADATA.weights]: await registry.digestOf(model),
+      }
+      const header = type === NPY ? npyHeader(tensors[0]?.shape ?? []) : safetensorsHeader(tensors, metadata)
+      const length =
+        header.length + tensors.reduce((sum, { shape }) => sum + FLOAT32_BYTES * sizeOf(shape), 0)
+      const etag = `"${createHash('sha256').update(id).update(header).digest('hex').slice(0, 32)}"`
+      void reply.headers({
+        etag,
+        'accept-ranges': 'bytes',
+        'cache-control': 'private, max-age=0, must-revalidate',
+      })
+      if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
+
+      const range = rangeOf(request.headers.range, request.headers['if-range'], etag, length)
+      if (range === 'outside') {
+        void reply.header('content-range', `bytes */${String(length)}`)
+        throw new ServiceError('RANGE_NOT_SATISFIABLE', `the content has ${String(length)} bytes`)
+      }
+      const { start, end } = range ?? { start: 0, end: length }
+      if (range)
+        void reply
+          .code(206)
+          .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
+      void reply.header('content-length', String(end - start)).type(type)
+      const weights = registry.weightsOf(model)
+      const read = (name: string, offset: number, count: number) =>
+        analysis.read(weights, name, offset, count)
+      return reply.send(Readable.from(bytesOf(header, tensors, { start, end }, read), { objectMode: false }))
+    },
+  )
+}
+
+/** Whether If-None-Match names this tag (RFC 9110, 13.1.2): it compares weakly, and a star is any. */
+function knows(header: string | undefined, etag: string): boolean {
+  const tags = header?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? []
+  return tags.includes(etag) || tags.includes('*')
 }
 
 interface Range {

@@ -1,50 +1,38 @@
 import Type from 'typebox'
+import { closed, named, nullable, Num } from '../../schema.ts'
 
-const closed = { additionalProperties: false }
 export const optional = Type.Optional
+export const NullableNum = nullable(Num)
 
-/** JSON has no NaN and no infinity: such numbers are said in words. */
-export const Num = Type.Union([Type.Number(), Type.Enum(['NaN', 'Infinity', '-Infinity'])])
-export const NullableNum = Type.Union([
-  Type.Number(),
-  Type.Enum(['NaN', 'Infinity', '-Infinity']),
-  Type.Null(),
-])
+export const NPY = 'application/x-npy'
+export const SAFETENSORS = 'application/vnd.safetensors'
 
-const Problem = Type.Object(
-  {
-    type: Type.String({ description: 'urn:resinit:problem:<code>' }),
-    title: Type.String(),
-    status: Type.Integer(),
-    detail: Type.String(),
-    code: Type.String({ description: 'Stable; clients may rely on it' }),
-    error: Type.String({ description: 'The detail again, for TensorFlow Serving clients' }),
-    errors: optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
-  },
-  { title: 'Problem', ...closed, description: 'RFC 9457 problem' },
-)
+const Problem = named('Problem', {
+  type: Type.String({ description: 'urn:resinit:problem:<code>' }),
+  title: Type.String(),
+  status: Type.Integer(),
+  detail: Type.String(),
+  code: Type.String({ description: 'Stable; clients may rely on it' }),
+  error: Type.String({ description: 'The detail again, for TensorFlow Serving clients' }),
+  errors: optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
+})
+const problem = (description: string) => ({
+  description,
+  content: { 'application/problem+json': { schema: Problem } },
+})
 
 /** What any route may answer beside its own success. */
 export const problems = {
-  '4xx': {
-    description: 'What is wrong with the request, and the cure',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
-  '5xx': {
-    description: 'The service could not',
-    content: { 'application/problem+json': { schema: Problem } },
-  },
+  '4xx': problem('What is wrong with the request, and the cure'),
+  '5xx': problem('The service could not'),
 }
 
-export const Page = Type.Object(
-  {
-    limit: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-    cursor: optional(Type.String()),
-  },
-  closed,
-)
+export const Page = closed({
+  limit: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
+  cursor: optional(Type.String()),
+})
 
-export const NextCursor = Type.Union([Type.String(), Type.Null()])
+export const NextCursor = nullable(Type.String())
 
 /** Content that is not JSON: its route reads and checks it. */
 export const Bytes = (description: string) => Type.Unsafe<Buffer>({ description })

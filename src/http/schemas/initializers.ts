@@ -1,22 +1,18 @@
 import Type from 'typebox'
 import { CompleteInitializer, SafeInteger, SeedPair } from '../../initializers/initializer.ts'
-import { Num, NullableNum, NextCursor, optional } from './common.ts'
+import { answer, named, nullable, Num } from '../../schema.ts'
+import { NullableNum, NextCursor, optional } from './common.ts'
 
-const closed = { additionalProperties: false }
-
-export const InitializerEntry = Type.Object(
-  {
-    name: Type.String(),
-    aliases: Type.Array(Type.String()),
-    parameters: Type.Unknown({ description: 'JSON Schema of the config, with defaults' }),
-    distribution: Type.String(),
-    formula: Type.String(),
-    reference: Type.String(),
-    ranks: Type.Object({ min: Type.Integer(), max: Type.Union([Type.Integer(), Type.Null()]) }),
-    notes: Type.String(),
-  },
-  { title: 'InitializerEntry' },
-)
+export const InitializerEntry = answer('InitializerEntry', {
+  name: Type.String(),
+  aliases: Type.Array(Type.String()),
+  parameters: Type.Unknown({ description: 'JSON Schema of the config, with defaults' }),
+  distribution: Type.String(),
+  formula: Type.String(),
+  reference: Type.String(),
+  ranks: Type.Object({ min: Type.Integer(), max: nullable(Type.Integer()) }),
+  notes: Type.String(),
+})
 
 export const InitializerList = Type.Object({
   initializers: Type.Array(InitializerEntry),
@@ -24,20 +20,17 @@ export const InitializerList = Type.Object({
 })
 export const InitializerName = Type.Object({ name: Type.String({ description: 'Any name or alias' }) })
 
-export const TensorRequest = Type.Object(
-  {
-    shape: Type.Array(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }), { maxItems: 8 }),
-    config: optional(Type.Record(Type.String(), Type.Unknown())),
-    seed: optional(
-      Type.Union([SafeInteger, SeedPair], { default: 0, description: 'n is the seed vector [n, 0]' }),
-    ),
-    bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
-    include: optional(
-      Type.Union([Type.Array(Type.String()), Type.String()], { description: 'histogram, quantiles' }),
-    ),
-  },
-  { ...closed, title: 'TensorRequest' },
-)
+export const TensorRequest = named('TensorRequest', {
+  shape: Type.Array(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }), { maxItems: 8 }),
+  config: optional(Type.Record(Type.String(), Type.Unknown())),
+  seed: optional(
+    Type.Union([SafeInteger, SeedPair], { default: 0, description: 'n is the seed vector [n, 0]' }),
+  ),
+  bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
+  include: optional(
+    Type.Union([Type.Array(Type.String()), Type.String()], { description: 'histogram, quantiles' }),
+  ),
+})
 
 const Theory = Type.Object({
   distribution: Type.String(),

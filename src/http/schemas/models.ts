@@ -1,11 +1,9 @@
-import Type, { type TSchema } from 'typebox'
+import Type from 'typebox'
 import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
-import { NextCursor, NullableNum, Num, optional } from './common.ts'
+import { answer, closed, named, nullable, Num } from '../../schema.ts'
+import { NextCursor, NullableNum, optional } from './common.ts'
 import { ParameterRecord } from './initializers.ts'
-
-const closed = { additionalProperties: false }
-const nullable = <T extends TSchema>(type: T) => Type.Union([type, Type.Null()])
 
 export const ModelReference = Type.Object({
   model: Type.String({ description: 'A name, an id, or a unique id prefix of 12 or more' }),
@@ -14,72 +12,63 @@ export const ModelName = Type.Object({ name: Type.String() })
 
 const Name = Type.String({ description: 'Letters, digits, ".", "_", "-"; moves here if it is taken' })
 
-export const CreateRequest = Type.Object(
-  { ...specificationFields, name: optional(Name) },
-  { ...closed, title: 'CreateRequest' },
-)
+export const CreateRequest = named('CreateRequest', { ...specificationFields, name: optional(Name) })
 /** A specification for the name, or the id of a model that is there. */
-export const NameRequest = Type.Object(
-  { ...Type.Partial(Type.Object(specificationFields)).properties, id: optional(Type.String()) },
-  { ...closed, title: 'NameRequest' },
-)
+export const NameRequest = named('NameRequest', {
+  ...Type.Partial(Type.Object(specificationFields)).properties,
+  id: optional(Type.String()),
+})
 
-export const Model = Type.Object(
-  {
-    id: Type.String({
-      description: 'SHA-256 of the canonical specification (and the digest of loaded weights)',
+export const Model = answer('Model', {
+  id: Type.String({
+    description: 'SHA-256 of the canonical specification (and the digest of loaded weights)',
+  }),
+  names: Type.Array(Type.String()),
+  state: Type.Enum(['building', 'ready', 'unloaded', 'failed']),
+  last_error: nullable(Type.Object({ code: Type.String(), detail: Type.String() })),
+  spec: Specification,
+  weights: Type.Enum(['initialized', 'loaded']),
+  seal: nullable(Type.String()),
+  weights_sha256: nullable(Type.String()),
+  parameter_count: Type.Integer(),
+  multiply_adds: Type.Integer(),
+  size_bytes: Type.Integer(),
+  artifact_bytes: nullable(Type.Integer()),
+  created_at: Type.String(),
+  build_ms: nullable(Type.Integer()),
+  engine: Type.Object({ backend: Type.String(), device: Type.String(), library_version: Type.String() }),
+  model_version_status: Type.Array(
+    Type.Object({
+      version: Type.String(),
+      state: Type.String(),
+      status: Type.Object({ error_code: Type.String(), error_message: Type.String() }),
     }),
-    names: Type.Array(Type.String()),
-    state: Type.Enum(['building', 'ready', 'unloaded', 'failed']),
-    last_error: Type.Union([Type.Object({ code: Type.String(), detail: Type.String() }), Type.Null()]),
-    spec: Specification,
-    weights: Type.Enum(['initialized', 'loaded']),
-    seal: nullable(Type.String()),
-    weights_sha256: nullable(Type.String()),
-    parameter_count: Type.Integer(),
-    multiply_adds: Type.Integer(),
-    size_bytes: Type.Integer(),
-    artifact_bytes: nullable(Type.Integer()),
-    created_at: Type.String(),
-    build_ms: nullable(Type.Integer()),
-    engine: Type.Object({ backend: Type.String(), device: Type.String(), library_version: Type.String() }),
-    model_version_status: Type.Array(
-      Type.Object({
-        version: Type.String(),
-        state: Type.String(),
-        status: Type.Object({ error_code: Type.String(), error_message: Type.String() }),
-      }),
-    ),
-    advice: Type.Array(Type.String()),
-  },
-  { title: 'Model' },
-)
+  ),
+  advice: Type.Array(Type.String()),
+})
 export const ModelList = Type.Object({ models: Type.Array(Model), next_cursor: NextCursor })
 
-export const Plan = Type.Object(
-  {
-    id: Type.String(),
-    spec: Specification,
-    layers: Type.Array(
-      Type.Object({
-        name: Type.String(),
-        op: Type.String(),
-        output_shape: Type.Array(Type.Integer()),
-        parameters: Type.Array(
-          Type.Object({
-            name: Type.String(),
-            shape: Type.Array(Type.Integer()),
-            initializer: Type.Union([CompleteInitializer, Type.Null()]),
-          }),
-        ),
-        multiply_adds: Type.Integer(),
-      }),
-    ),
-    totals: Type.Object({ parameters: Type.Integer(), multiply_adds: Type.Integer(), bytes: Type.Integer() }),
-    advice: Type.Array(Type.String()),
-  },
-  { title: 'Plan' },
-)
+export const Plan = answer('Plan', {
+  id: Type.String(),
+  spec: Specification,
+  layers: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      op: Type.String(),
+      output_shape: Type.Array(Type.Integer()),
+      parameters: Type.Array(
+        Type.Object({
+          name: Type.String(),
+          shape: Type.Array(Type.Integer()),
+          initializer: nullable(CompleteInitializer),
+        }),
+      ),
+      multiply_adds: Type.Integer(),
+    }),
+  ),
+  totals: Type.Object({ parameters: Type.Integer(), multiply_adds: Type.Integer(), bytes: Type.Integer() }),
+  advice: Type.Array(Type.String()),
+})
 
 export const ArchitectureList = Type.Object({
   architectures: Type.Array(
@@ -95,14 +84,13 @@ export const ArchitectureList = Type.Object({
   next_cursor: NextCursor,
 })
 
-export const StatisticsQuery = Type.Object(
-  {
-    parameters: optional(Type.String({ maxLength: 256, description: 'Glob of parameter names' })),
-    include: optional(Type.String({ description: 'histogram, quantiles; separated by commas' })),
-    bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
-  },
-  closed,
-)
+const Glob = optional(Type.String({ minLength: 1, maxLength: 256, description: 'Glob of parameter names' }))
+
+export const StatisticsQuery = closed({
+  parameters: Glob,
+  include: optional(Type.String({ description: 'histogram, quantiles; separated by commas' })),
+  bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
+})
 
 export const ModelStatistics = Type.Object(
   {
@@ -122,10 +110,7 @@ export const ModelStatistics = Type.Object(
   { title: 'ModelStatistics' },
 )
 
-export const WeightsQuery = Type.Object(
-  {
-    parameters: optional(Type.String({ maxLength: 256, description: 'Glob of parameter names' })),
-    names: optional(Type.Enum(['resinit'], { default: 'resinit', description: 'Whose names and layouts' })),
-  },
-  closed,
-)
+export const WeightsQuery = closed({
+  parameters: Glob,
+  names: optional(Type.Enum(['resinit'], { default: 'resinit', description: 'Whose names and layouts' })),
+})

@@ -1,0 +1,53 @@
+import { randomUUID } from 'node:crypto'
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import type { FastifyInstance } from 'fastify'
+import type { Logger } from 'pino'
+import { ServiceError } from '../errors.ts'
+import { problemOf } from './error-handler.ts'
+
+/** Refuses as problems what Node would refuse by itself, in a form of its own. */
+export function checkHead(app: FastifyInstance): void {
+  app.server.on('checkExpectation', (request, response) => {
+    app.routing(request, response)
+  })
+  app.addHook('onRequest', ({ raw, headers: { host, expect } }, _reply, done) => {
+    if (host === undefined && raw.httpVersion === '1.1')
+      done(new ServiceError('MALFORMED_REQUEST', 'HTTP/1.1 asks for the header Host'))
+    else if (expect !== undefined && !/100-continue/i.test(expect))
+      done(new ServiceError('EXPECTATION_FAILED', 'Expect can only be 100-continue'))
+    else done()
+  })
+}
+
+/** Answers what never became a request, on the bare socket, and closes it. */
+export function answerClientError(error: NodeJS.ErrnoException, socket: Socket, logger: Logger): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const { status, headers, body } = problemOf(clientError(error))
+  const id = randomUUID()
+  const text = JSON.stringify(body)
+  const head = Object.entries({
+    ...headers,
+    'x-request-id': id,
+    'content-length': Buffer.byteLength(text),
+    connection: 'close',
+  }).map(([name, value]) => `${name}: ${String(value)}\r\n`)
+  logger.info({ reqId: id, status, code: error.code }, 'request')
+  socket.end(
+    `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n${text}`,
+    () => {
+      socket.destroy()
+    },
+  )
+}
+
+function clientError({ code, message }: NodeJS.ErrnoException): ServiceError {
+  if (code === 'HPE_HEADER_OVERFLOW')
+    return new ServiceError('HEADERS_TOO_LARGE', 'the headers are larger than 16 KB; send fewer')
+  if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
+    return new ServiceError('REQUEST_TIMEOUT', 'the request did not arrive in time; send it again')
+  return new ServiceError('MALFORMED_REQUEST', `this is no HTTP request: ${message}`)
+}
