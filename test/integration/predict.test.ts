@@ -125,12 +125,12 @@ describe('several images', () => {
   it('of several callers share a batch, unless one wants to be alone', async () => {
     const { client, service } = running
     const pixels = npy([8, 8, 3], arithmeticImage([8, 8, 3]))
-    const sizes = async (query: string): Promise<number[]> => {
+    const sizes = async (queries: readonly string[]): Promise<number[]> => {
       const computed = vi.spyOn(service.engine, 'predict')
       const calls = await whileHalted(service.engine.pid, async () => {
         const first = predict(pixels, 'application/x-npy')
         await vi.waitUntil(() => computed.mock.calls.length === 1, { interval: 5, timeout: 20_000 })
-        const others = Array.from({ length: 9 }, () => predict(pixels, 'application/x-npy', query))
+        const others = queries.map((query) => predict(pixels, 'application/x-npy', query))
         await untilQueued(client, 9, { name: 'net', shape: [8, 8, 3], maxQueue: MAX_QUEUE })
         return [first, ...others]
       })
@@ -138,8 +138,12 @@ describe('several images', () => {
       computed.mockRestore()
       return answers.map((answer) => bodyOf(answer).batch_size).sort()
     }
-    expect(await sizes('')).toEqual([1, 1, ...Array.from({ length: 8 }, () => 4)])
-    expect(await sizes('?batch=false')).toEqual(Array.from({ length: 10 }, () => 1))
+    const nine = Array.from({ length: 9 }, (_, index) => index)
+    const [ones, fours] = [nine.map(() => 1), nine.map(() => 4)]
+    expect(await sizes(nine.map(() => ''))).toEqual([1, 1, ...fours.slice(1)])
+    // Whoever wants to be alone is, also behind one who would take him along.
+    const mixed = nine.map((index) => (index % 2 === 0 ? '' : '?batch=false'))
+    expect(await sizes(mixed)).toEqual([...ones.slice(3), ...fours.slice(5)])
   })
 })
 

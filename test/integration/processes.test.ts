@@ -19,7 +19,8 @@ afterAll(async () => {
 })
 
 const pidOf = (worker: string) => running.workers.get(worker)
-const librariesOf = (pid: number | undefined): Promise<string> => readFile(`/proc/${String(pid)}/maps`, 'utf8')
+const librariesOf = (pid: number | undefined): Promise<string> =>
+  readFile(`/proc/${String(pid)}/maps`, 'utf8')
 const variablesOf = async (pid: number | undefined): Promise<string[]> =>
   (await readFile(`/proc/${String(pid)}/environ`, 'utf8')).split('\0')
 
