@@ -80,7 +80,7 @@ describe('a service', () => {
       await service.started()
       expect((await client.get('/readyz')).status).toBe(200)
       service.drain()
-      expect((await client.get('/readyz')).status).toBe(503)
+      expectProblem(await client.get('/readyz'), { status: 503, code: 'SHUTTING_DOWN' })
       expect((await client.get('/livez')).status).toBe(200)
     } finally {
       await service.close()

@@ -203,5 +203,7 @@ describe('refused:', () => {
     const before = await ids()
     expectProblem(await load(...parts()), refusal)
     expect(await ids()).toEqual(before)
+    expect(await running.client.logits(drawn.id, shape, arithmeticImage(shape))).toEqual(logits)
+    expect(running.service.engine.restarts).toBe(0)
   })
 })

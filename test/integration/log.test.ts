@@ -32,7 +32,7 @@ const requests: readonly Sent[] = [
     'post',
     '/v1/models',
     json,
-    JSON.stringify({ ...tiny, name: 'net', labels: [...'abcd', 'bodymark'] }),
+    JSON.stringify({ ...tiny, name: 'net', labels: ['a', 'b', 'c', 'd', 'bodymark'] }),
   ],
   [200, 'get', '/livez'],
   [200, 'get', '/v1/models?limit=5'],

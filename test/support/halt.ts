@@ -34,12 +34,14 @@ export async function untilQueued(
 ): Promise<void> {
   const shape = [model.maxQueue + 1, ...model.shape]
   const body = npy(shape, new Uint8Array(shape.reduce((size, length) => size * length, 1)))
-  for (const start = Date.now(); ; await pause(5)) {
+  const start = Date.now()
+  for (;;) {
     const { json } = await client.upload(`/v1/models/${model.name}/predict`, body, 'application/x-npy')
     const { detail } = json as ProblemBody
     const waiting = /^(\d+) images wait already/.exec(detail)?.[1]
     if (waiting === String(images)) return
     if (Date.now() - start > 20_000)
       throw new Error(`${String(images)} images should wait; the answer is ${detail}`)
+    await pause(5)
   }
 }

@@ -7,7 +7,7 @@ import type { Settings } from './service.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-export type LogEntry = Readonly<Record<string, unknown>> & { readonly msg: string }
+type LogEntry = Readonly<Record<string, unknown>> & { readonly msg: string }
 
 export interface ServiceProcess {
   readonly client: Client

@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { measureWeights } from '../../src/analysis/statistics.ts'
 import type { WeightTensor } from '../../src/analysis/weights.ts'
 import type { ElementwiseLaw, Law } from '../../src/initializers/law.ts'
+import { normalTails } from '../support/numbers.ts'
 import { drawLaw } from './support/oracle.ts'
 
 const options = { histogram: false, quantiles: false, bins: 8 }
@@ -47,7 +48,7 @@ test('the smallest p is that of Holm over all tests of all parameters', async ()
   const [record] = parameters
   // The one parameter with tests has three p-values, so the smallest counts threefold.
   const { mean_z = NaN, variance_z = NaN, ks } = record?.tests ?? {}
-  const smallest = Math.min(twoSided(mean_z), twoSided(variance_z), ks?.p_value ?? NaN)
+  const smallest = Math.min(normalTails(mean_z), normalTails(variance_z), ks?.p_value ?? NaN)
   expect(totals.smallest_p_holm).toBeCloseTo(Math.min(1, 3 * smallest), 6)
   expect(totals.flagged).toEqual([])
   expect((await measureWeights([ones, loaded], options)).totals.smallest_p_holm).toBeNull()
@@ -72,16 +73,4 @@ test('totals are sums over the records, in their order, buffers left out', async
 const valuesOf = (source: WeightTensor): Promise<Float32Array> => {
   const [rows = 0, columns = 0] = source.shape
   return source.read(0, rows * columns)
-}
-
-/** P(|Z| > |z|) by Simpson's rule over the density. */
-function twoSided(z: number): number {
-  const steps = 2000
-  const width = Math.abs(z) / steps
-  let sum = 0
-  for (let step = 0; step <= steps; step++) {
-    const weight = step === 0 || step === steps ? 1 : step % 2 === 1 ? 4 : 2
-    sum += weight * Math.exp(-((step * width) ** 2) / 2)
-  }
-  return 1 - (2 * sum * width) / 3 / Math.sqrt(2 * Math.PI)
 }
