@@ -55,6 +55,11 @@ describe.each(networks)('%s', (name) => {
     expect(model.parameter_count).toBe(vector.parameter_count)
   })
 
+  it('is kept as a recipe, whatever its weights weigh', () => {
+    expect(model.artifact_bytes).toBeGreaterThan(1000)
+    expect(model.artifact_bytes).toBeLessThan(200_000)
+  })
+
   it('answers the logits Keras computes', async () => {
     const shape = model.spec.architecture.input_shape
     const [logits = []] = await running.client.logits(model.id, [1, ...shape], arithmeticImage(shape))

@@ -84,12 +84,14 @@ def glob_expression(glob):
 
 
 class ResidualNetwork:
-    """`model` maps preprocessed images to logits; `parameters` are its variables by our names."""
+    """`model` maps preprocessed images to logits; `parameters` are its trainable variables by our
+    names, `buffers` the others."""
 
     def __init__(self, body):
         self.spec = resolve(body)
         self.architecture = self.spec["architecture"]
         self.parameters = {}
+        self.buffers = {}
         inputs = keras.Input(self.architecture["input_shape"])
         self.model = keras.Model(inputs, self._head(self._stages(self._stem(inputs))))
         self._initialize()
@@ -119,6 +121,8 @@ class ResidualNetwork:
         x = layer(x)
         self.parameters[f"{name}/gamma"] = layer.gamma
         self.parameters[f"{name}/beta"] = layer.beta
+        self.buffers[f"{name}/moving_mean"] = layer.moving_mean
+        self.buffers[f"{name}/moving_variance"] = layer.moving_variance
         return x
 
     def _activation(self, x):

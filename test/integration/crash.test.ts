@@ -1,9 +1,11 @@
 import { once } from 'node:events'
+import { rm } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { buildService } from '../../src/service.ts'
 import { Client } from '../support/client.ts'
+import { halt, kill, whileHalted } from '../support/halt.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { slow } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
@@ -11,8 +13,9 @@ import { startService, temporaryFolder, type RunningService } from '../support/s
 
 const shape = [1, 64, 64, 3]
 const image = arithmeticImage(shape)
-const many = npy([40, 64, 64, 3], arithmeticImage([40, 64, 64, 3]))
+const one = npy(shape, image)
 const path = '/v1/models/slow/predict'
+const until = (condition: () => boolean) => vi.waitUntil(condition, { interval: 5, timeout: 30_000 })
 
 describe('an engine that dies', () => {
   let running: RunningService
@@ -22,45 +25,52 @@ describe('an engine that dies', () => {
   })
   afterEach(() => running.close())
 
-  const kill = (): void => {
-    process.kill(running.service.engine.pid ?? 0, 'SIGKILL')
-  }
-
   it('costs a restart: what was in flight is answered with the same logits, as is what comes later', async () => {
     const wanted = await running.client.logits('slow', shape, image)
-    const computed = vi.spyOn(running.service.engine, 'predict')
+    const { engine } = running.service
+    const computed = vi.spyOn(engine, 'predict')
+    halt(engine.pid)
     const flight = Promise.all(
       Array.from({ length: 12 }, () =>
-        running.client.upload(`${path}?include=logits&batch=false`, npy(shape, image), 'application/x-npy'),
+        running.client.upload(`${path}?include=logits&batch=false`, one, 'application/x-npy'),
       ),
     )
-    await vi.waitUntil(() => computed.mock.calls.length > 2, { interval: 1 })
-    kill()
+    await until(() => computed.mock.calls.length === 1)
+    kill(engine.pid)
     for (const { status, json } of await flight) {
       expect(status).toBe(200)
       expect(json).toMatchObject({ predictions: [{ logits: wanted[0] }] })
     }
-    expect(running.service.engine.restarts).toBe(1)
+    expect(engine.restarts).toBe(1)
     expect(await running.client.logits('slow', shape, image)).toEqual(wanted)
     expect((await running.client.get('/v1/models/slow')).json).toMatchObject({ state: 'ready' })
   })
 
   it('is not asked a third time for what killed it twice', async () => {
-    const computed = vi.spyOn(running.service.engine, 'predict')
-    const answer = running.client.upload(`${path}?batch=false`, many, 'application/x-npy')
+    const { engine } = running.service
+    const predict = engine.predict.bind(engine)
+    // Halted before it is asked, so that it dies over this batch and not after it.
+    const computed = vi.spyOn(engine, 'predict').mockImplementation((batch) => {
+      halt(engine.pid)
+      return predict(batch)
+    })
+    const answer = running.client.upload(`${path}?batch=false`, one, 'application/x-npy')
     for (const death of [1, 2]) {
-      await vi.waitUntil(() => computed.mock.calls.length === death, { interval: 1, timeout: 30_000 })
-      kill()
+      await until(() => computed.mock.calls.length === death)
+      kill(engine.pid)
     }
     expectProblem(await answer, { status: 500, code: 'ENGINE_CRASHED' })
-    expect((await running.client.upload(path, many, 'application/x-npy')).status).toBe(200)
-    expect(running.service.engine.restarts).toBe(2)
+    expect(computed).toHaveBeenCalledTimes(2)
+    computed.mockRestore()
+    expect((await running.client.upload(path, one, 'application/x-npy')).status).toBe(200)
+    expect(engine.restarts).toBe(2)
   })
 })
 
 describe('a service', () => {
   it('is alive but not ready until its engine is, and while it drains', async () => {
-    const service = await buildService(readConfig({ DATA_DIR: await temporaryFolder(), LOG_LEVEL: 'silent' }))
+    const folder = await temporaryFolder()
+    const service = await buildService(readConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent' }))
     try {
       const client = new Client(await service.app.listen({ port: 0 }))
       const refused = await client.get('/readyz')
@@ -70,10 +80,11 @@ describe('a service', () => {
       await service.started()
       expect((await client.get('/readyz')).status).toBe(200)
       service.drain()
-      expect((await client.get('/readyz')).status).toBe(503)
+      expectProblem(await client.get('/readyz'), { status: 503, code: 'SHUTTING_DOWN' })
       expect((await client.get('/livez')).status).toBe(200)
     } finally {
       await service.close()
+      await rm(folder, { recursive: true })
     }
   })
 
@@ -81,19 +92,25 @@ describe('a service', () => {
     const running = await startService()
     const { client, service } = running
     await client.create({ ...slow, name: 'slow' })
-    const computed = vi.spyOn(service.engine, 'predict')
+    const asked = vi.fn()
+    service.app.server.on('request', asked)
     const socket = connect(Number(new URL(client.url).port), '127.0.0.1')
     let answers = ''
     socket.on('data', (chunk: Buffer) => (answers += chunk.toString()))
-    socket.write(
-      `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-npy\r\nContent-Length: ${String(many.length)}\r\n\r\n`,
-    )
-    socket.write(many)
-    await vi.waitUntil(() => computed.mock.calls.length > 0, { interval: 1 })
-    const closed = running.close()
-    socket.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n')
-    await once(socket, 'close')
-    await closed
+    const closed = await whileHalted(service.engine.pid, async () => {
+      socket.write(
+        `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-npy\r\nContent-Length: ${String(one.length)}\r\n\r\n`,
+      )
+      socket.write(one)
+      await until(() => asked.mock.calls.length === 1)
+      const closing = running.close()
+      await until(() => !service.app.server.listening)
+      socket.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n')
+      await until(() => asked.mock.calls.length === 2)
+      // In an object: a promise of its own would be waited for, and it waits for the engine.
+      return { closing }
+    })
+    await Promise.all([closed.closing, once(socket, 'close')])
     expect(answers).toMatch(/^HTTP\/1\.1 200 OK/)
     expect(answers).toMatch(
       /HTTP\/1\.1 503 [^]*retry-after: \d+[^]*application\/problem\+json[^]*"code":"SHUTTING_DOWN"/i,

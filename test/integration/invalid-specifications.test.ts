@@ -92,7 +92,7 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
       status: 422,
       code: 'MODEL_TOO_LARGE',
       pointer: '#/architecture',
-      says: /parameters, more than the 200,000,000/,
+      says: /parameters, more than the 200,000,000 .* raise MAX_MODEL_PARAMETERS/,
     },
   ],
   'a shortcut that cannot be': [

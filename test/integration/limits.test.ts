@@ -1,6 +1,8 @@
 import { once } from 'node:events'
 import { Agent, request as httpRequest } from 'node:http'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import type { Answer } from '../support/client.ts'
+import { whileHalted } from '../support/halt.ts'
 import { arithmeticImage, npy, pixelPng } from '../support/images.ts'
 import { slow, tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
@@ -18,15 +20,26 @@ const images = (count: number): Buffer => npy([count, 64, 64, 3], arithmeticImag
 const predict = (count: number) =>
   running.client.upload('/v1/models/slow/predict?top_k=1', images(count), 'application/x-npy')
 
+/** Waits for what happens soon, however busy the machine. */
+const until = (condition: () => boolean) => vi.waitUntil(condition, { interval: 5, timeout: 20_000 })
+const enginePid = () => running.service.engine.pid
+
 describe('the queue', () => {
   it('takes no more than it may, says when to come back, and is open again then', async () => {
     await start({ MAX_QUEUE: '3', MAX_BATCH_SIZE: '1' })
-    const answers = await Promise.all(Array.from({ length: 10 }, () => predict(1)))
-    const full = answers.filter(({ status }) => status !== 200)
-    // One is computed while three wait; how many more find room is a matter of time.
-    expect(full.length).toBeGreaterThan(0)
-    expect(answers.length - full.length).toBeGreaterThanOrEqual(4)
-    for (const answer of full) {
+    const refused: Answer[] = []
+    const answers = await whileHalted(enginePid(), async () => {
+      const calls = Array.from({ length: 10 }, async () => {
+        const answer = await predict(1)
+        if (answer.status !== 200) refused.push(answer)
+        return answer
+      })
+      // One is with the engine and three wait.
+      await until(() => refused.length === 6)
+      return calls
+    })
+    expect((await Promise.all(answers)).filter(({ status }) => status === 200)).toHaveLength(4)
+    for (const answer of refused) {
       expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /3 may; try again in \d+ s/ })
       expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1)
     }
@@ -51,32 +64,48 @@ describe('the queue', () => {
 
   it('forgets a caller who hung up', async () => {
     await start({ MAX_BATCH_SIZE: '1' })
-    const computed = vi.spyOn(running.service.engine, 'predict')
-    const patience = new AbortController()
-    const left = fetch(`${running.client.url}/v1/models/slow/predict`, {
-      method: 'POST',
-      headers: { 'content-type': 'application/x-npy' },
-      body: new Uint8Array(images(20)),
-      signal: patience.signal,
+    const { app, engine } = running.service
+    const computed = vi.spyOn(engine, 'predict')
+    const noticed = new Promise((resolve) => {
+      app.server.once('request', (_request, response) => response.once('close', resolve))
     })
-    await vi.waitUntil(() => computed.mock.calls.length > 0)
-    patience.abort()
-    await expect(left).rejects.toThrow(/aborted/)
+    const patience = new AbortController()
+    await whileHalted(engine.pid, async () => {
+      const left = fetch(`${running.client.url}/v1/models/slow/predict`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/x-npy' },
+        body: new Uint8Array(images(20)),
+        signal: patience.signal,
+      })
+      await until(() => computed.mock.calls.length > 0)
+      patience.abort()
+      await expect(left).rejects.toThrow(/aborted/)
+      await noticed
+    })
     expect((await predict(1)).status).toBe(200)
-    expect(computed.mock.calls.length).toBeLessThan(20)
+    // The one that had begun, and the one asked for now.
+    expect(computed).toHaveBeenCalledTimes(2)
   })
 })
 
-it('an answer that takes too long is 504, and later ones are on time again', async () => {
-  await start({ REQUEST_TIMEOUT_MS: '40', MAX_BATCH_SIZE: '1' })
-  const answers = await Promise.all(Array.from({ length: 20 }, () => predict(1)))
-  const late = answers.filter(({ status }) => status !== 200)
-  expect(late.length).toBeGreaterThan(0)
+it('an answer that takes too long is 504 and not computed in vain; later ones are on time again', async () => {
+  await start({ REQUEST_TIMEOUT_MS: '1000', MAX_BATCH_SIZE: '1' })
+  const computed = vi.spyOn(running.service.engine, 'predict')
+  const late = await whileHalted(enginePid(), () => Promise.all([predict(1), predict(1), predict(1)]))
   for (const answer of late) {
     expectProblem(answer, { status: 504, code: 'DEADLINE_EXCEEDED', says: /REQUEST_TIMEOUT_MS/ })
   }
-  await running.client.create({ ...tiny, name: 'tiny' })
-  expect(await running.client.logits('tiny', [1, 8, 8, 3], new Uint8Array(192))).toHaveLength(1)
+  let asked = 0
+  await vi.waitFor(
+    async () => {
+      asked += 1
+      // A machine may be so busy that a second is too short.
+      expect((await predict(1)).status).toBe(200)
+    },
+    { timeout: 30_000 },
+  )
+  // Of the late ones only the first had begun.
+  expect(computed.mock.calls.length).toBeLessThanOrEqual(1 + asked)
 })
 
 it('a network beyond MAX_MODEL_PARAMETERS is planned and built nowhere', async () => {

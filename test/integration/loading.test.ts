@@ -1,4 +1,4 @@
-import { readdir } from 'node:fs/promises'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, ModelBody, Part } from '../support/client.ts'
@@ -21,7 +21,10 @@ beforeAll(async () => {
   file = (await running.client.get(`/v1/models/${drawn.id}/weights`)).bytes
   logits = await running.client.logits(drawn.id, shape, arithmeticImage(shape))
 })
-afterAll(() => running.close())
+afterAll(async () => {
+  await running.close()
+  await rm(folder, { recursive: true })
+})
 // Whatever came of an upload, nothing of it is left lying about.
 afterEach(async () => {
   expect(await readdir(join(folder, 'staging'))).toEqual([])
@@ -248,5 +251,7 @@ describe('refused:', () => {
     const before = await ids()
     expectProblem(await load(...parts()), refusal)
     expect(await ids()).toEqual(before)
+    expect(await running.client.logits(drawn.id, shape, arithmeticImage(shape))).toEqual(logits)
+    expect(running.service.engine.restarts).toBe(0)
   })
 })

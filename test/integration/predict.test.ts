@@ -1,5 +1,6 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Answer, PredictionsBody } from '../support/client.ts'
+import { untilQueued, whileHalted } from '../support/halt.ts'
 import {
   arithmeticImage,
   flowerJpeg,
@@ -12,10 +13,11 @@ import { tiny } from '../support/networks.ts'
 import { expectLogits } from '../support/numbers.ts'
 import { startService, type RunningService } from '../support/service.ts'
 
+const MAX_QUEUE = 20
 let running: RunningService
 let id: string
 beforeAll(async () => {
-  running = await startService({ MAX_BATCH_SIZE: '4' })
+  running = await startService({ MAX_BATCH_SIZE: '4', MAX_QUEUE: String(MAX_QUEUE) })
   id = (await running.client.create({ ...tiny, name: 'net', labels: ['a', 'b', 'c', 'd', 'e'] })).id
 })
 afterAll(() => running.close())
@@ -124,16 +126,27 @@ describe('several images', () => {
   })
 
   it('of several callers share a batch, unless one wants to be alone', async () => {
-    const sizes = async (query: string): Promise<number[]> => {
-      const answers = await Promise.all(
-        Array.from({ length: 12 }, () =>
-          predict(npy([8, 8, 3], arithmeticImage([8, 8, 3])), 'application/x-npy', query),
-        ),
-      )
-      return answers.map((answer) => bodyOf(answer).batch_size)
+    const { client, service } = running
+    const pixels = npy([8, 8, 3], arithmeticImage([8, 8, 3]))
+    const sizes = async (queries: readonly string[]): Promise<number[]> => {
+      const computed = vi.spyOn(service.engine, 'predict')
+      const calls = await whileHalted(service.engine.pid, async () => {
+        const first = predict(pixels, 'application/x-npy')
+        await vi.waitUntil(() => computed.mock.calls.length === 1, { interval: 5, timeout: 20_000 })
+        const others = queries.map((query) => predict(pixels, 'application/x-npy', query))
+        await untilQueued(client, 9, { name: 'net', shape: [8, 8, 3], maxQueue: MAX_QUEUE })
+        return [first, ...others]
+      })
+      const answers = await Promise.all(calls)
+      computed.mockRestore()
+      return answers.map((answer) => bodyOf(answer).batch_size).sort()
     }
-    expect(Math.max(...(await sizes('')))).toBeGreaterThan(1)
-    expect(await sizes('?batch=false')).toEqual(Array.from({ length: 12 }, () => 1))
+    const nine = Array.from({ length: 9 }, (_, index) => index)
+    const [ones, fours] = [nine.map(() => 1), nine.map(() => 4)]
+    expect(await sizes(nine.map(() => ''))).toEqual([1, 1, ...fours.slice(1)])
+    // Whoever wants to be alone is, also behind one who would take him along.
+    const mixed = nine.map((index) => (index % 2 === 0 ? '' : '?batch=false'))
+    expect(await sizes(mixed)).toEqual([...ones.slice(3), ...fours.slice(5)])
   })
 })
 

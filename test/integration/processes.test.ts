@@ -18,9 +18,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-const pidOf = (worker: string): number => running.workers.get(worker) ?? 0
-const librariesOf = (pid: number): Promise<string> => readFile(`/proc/${String(pid)}/maps`, 'utf8')
-const variablesOf = async (pid: number): Promise<string[]> =>
+const pidOf = (worker: string) => running.workers.get(worker)
+const librariesOf = (pid: number | undefined): Promise<string> =>
+  readFile(`/proc/${String(pid)}/maps`, 'utf8')
+const variablesOf = async (pid: number | undefined): Promise<string[]> =>
   (await readFile(`/proc/${String(pid)}/environ`, 'utf8')).split('\0')
 
 it('the process that answers HTTP never loads TensorFlow; its children do', async () => {

@@ -2,11 +2,12 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ModelBody } from '../support/client.ts'
+import { untilQueued, whileHalted } from '../support/halt.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { slow, tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { runs, startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
+import { temporaryFolder, type Settings } from '../support/service.ts'
 
 let folder: string
 let running: ServiceProcess
@@ -18,8 +19,8 @@ afterEach(async () => {
 })
 afterAll(() => rm(folder, { recursive: true }))
 
-const start = async (): Promise<void> => {
-  running = await startProcess({ DATA_DIR: folder })
+const start = async (settings: Settings = {}): Promise<void> => {
+  running = await startProcess({ DATA_DIR: folder, ...settings })
 }
 const noOrphan = (): Promise<boolean> =>
   vi.waitUntil(() => ![...running.workers.values()].some(runs), { timeout: 20_000 })
@@ -41,17 +42,23 @@ describe('a service that is stopped and started again', () => {
   let before: Known
 
   it('ends with 0 at SIGTERM, with what is in flight answered and no process left', async () => {
-    await start()
+    await start({ MAX_QUEUE: '9' })
     await running.client.create({ architecture: 'resnet20', seed: 7, name: 'net' })
     await running.client.create({ ...slow, name: 'slow' })
     before = await known('net')
-    const body = npy([16, 64, 64, 3], arithmeticImage([16, 64, 64, 3]))
-    const flight = running.client.upload('/v1/models/slow/predict', body, 'application/x-npy')
-    // An answer to a later call says that the earlier one has been taken in.
-    await running.client.logits('net', shape, arithmeticImage(shape))
     expect([...running.workers.values()].map(runs)).toEqual([true, true])
-    expect(await running.stop()).toBe(0)
-    expect((await flight).status).toBe(200)
+    const { client, log, workers } = running
+    const begun = await whileHalted(workers.get('engine'), async () => {
+      const body = npy([1, 64, 64, 3], arithmeticImage([1, 64, 64, 3]))
+      const flights = [1, 2].map(() => client.upload('/v1/models/slow/predict', body, 'application/x-npy'))
+      // One is with the engine and the other waits.
+      await untilQueued(client, 1, { name: 'net', shape: [32, 32, 3], maxQueue: 9 })
+      const ended = running.stop()
+      await vi.waitUntil(() => log.some(({ msg }) => msg === 'stopping'), { timeout: 20_000 })
+      return { flights, ended }
+    })
+    expect((await Promise.all(begun.flights)).map(({ status }) => status)).toEqual([200, 200])
+    expect(await begun.ended).toBe(0)
     expect([...running.workers.values()].some(runs)).toBe(false)
   })
 

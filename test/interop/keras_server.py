@@ -4,6 +4,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
 
     {"op": "initializer", "class_name", "config", "shape", "seed"}  seed: n or [n, k]
     {"op": "model", "spec", "image_seed"}
+    {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
 """
@@ -26,6 +27,7 @@ import keras
 import numpy as np
 import twin
 from safetensors import safe_open
+from safetensors.numpy import save_file
 
 
 def sha256(value):
@@ -67,6 +69,28 @@ def model(request):
     }
 
 
+def trained(request):
+    """What training moves besides kernels: every norm has statistics, scales and shifts of its own."""
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    generator = np.random.default_rng(request["seed"])
+    draws = {
+        "gamma": lambda shape: generator.uniform(0.5, 1.5, shape),
+        "beta": lambda shape: generator.normal(0, 0.5, shape),
+        "moving_mean": lambda shape: generator.normal(0, 0.5, shape),
+        "moving_variance": lambda shape: generator.uniform(0.3, 3, shape),
+    }
+    variables = {**network.parameters, **network.buffers}
+    for name, variable in variables.items():
+        draw = draws.get(name.rsplit("/", 1)[1])
+        if draw:
+            variable.assign(draw(variable.shape))
+    values = {name: variable.numpy() for name, variable in variables.items()}
+    save_file(values, request["path"])
+    pixels = twin.image(network.spec["architecture"]["input_shape"], request["image_seed"])
+    return {"logits": base64_floats(network.logits(pixels[np.newaxis])[0])}
+
+
 def application(request):
     free_models()
     keras.utils.set_random_seed(request.get("seed", 0))
@@ -98,7 +122,8 @@ def safetensors(request):
 
 
 OPERATIONS = {
-    operation.__name__: operation for operation in (initializer, model, application, safetensors)
+    operation.__name__: operation
+    for operation in (initializer, model, trained, application, safetensors)
 }
 
 

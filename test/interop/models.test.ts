@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { rm, writeFile } from 'node:fs/promises'
+import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelBody } from '../support/client.ts'
 import { arithmeticImage } from '../support/images.ts'
 import { Keras } from '../support/keras.ts'
 import { expectLogits, floatsOf } from '../support/numbers.ts'
@@ -64,16 +65,34 @@ const random = () => ({
 })
 
 const specifications = Array.from({ length: MODELS }, random)
+/** With norms in every place they have, and biases before them or none. */
+const normed = (['v1', 'v1.5', 'v2'] as const).map((version, index) => {
+  const specification = random()
+  const architecture = { ...specification.architecture, version, norm: 'batch', use_bias: index > 0 }
+  return { ...specification, architecture }
+})
 const imageSeed = choices.integer(0, 250)
 let keras: Keras
+let files: string
 const wanted: KerasModel[] = []
+const trained: { readonly weights: Buffer; readonly logits: string }[] = []
 beforeAll(async () => {
   keras = new Keras()
+  files = await temporaryFolder()
   for (const spec of specifications) {
     wanted.push((await keras.ask({ op: 'model', spec, image_seed: imageSeed })) as KerasModel)
   }
+  for (const [seed, spec] of normed.entries()) {
+    const path = join(files, `${String(seed)}.safetensors`)
+    const request = { op: 'trained', spec, image_seed: imageSeed, seed, path }
+    const { logits } = (await keras.ask(request)) as { logits: string }
+    trained.push({ weights: await readFile(path), logits })
+  }
 })
-afterAll(() => keras.close())
+afterAll(async () => {
+  await keras.close()
+  await rm(files, { recursive: true })
+})
 
 describe.each(platforms)('%s', (_, environment) => {
   let folder: string
@@ -94,6 +113,21 @@ describe.each(platforms)('%s', (_, environment) => {
       const { id, spec: resolved } = await running.client.create(spec)
       const model = await running.client.withDigest(id)
       expect([model.weights_sha256, model.parameter_count]).toEqual([weights_sha256, parameter_count])
+      const shape = resolved.architecture.input_shape
+      const [row = []] = await running.client.logits(id, [1, ...shape], arithmeticImage(shape, imageSeed))
+      expectLogits(row, floatsOf(logits))
+    },
+  )
+
+  it.each(normed.map((spec, index) => [JSON.stringify(spec), spec, index] as const))(
+    '%s with norms of a training has the logits it has in Keras',
+    async (_, spec, index) => {
+      const { weights = Buffer.of(), logits = '' } = trained[index] ?? {}
+      const answer = await running.client.form('/v1/models', [
+        { name: 'spec', value: JSON.stringify(spec) },
+        { name: 'weights', value: weights, filename: 'trained.safetensors' },
+      ])
+      const { id, spec: resolved } = answer.json as ModelBody
       const shape = resolved.architecture.input_shape
       const [row = []] = await running.client.logits(id, [1, ...shape], arithmeticImage(shape, imageSeed))
       expectLogits(row, floatsOf(logits))

@@ -7,11 +7,17 @@ import type { Settings } from './service.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
+type LogEntry = Readonly<Record<string, unknown>> & { readonly msg: string }
+
 export interface ServiceProcess {
   readonly client: Client
   readonly pid: number
   /** Process ids of the children, by name, of those that run now. */
   readonly workers: ReadonlyMap<string, number>
+  /** Its log so far: what it wrote to stdout, line by line. */
+  readonly log: readonly LogEntry[]
+  /** All that it and its children wrote so far, as it came. */
+  output(): string
   /** Signals the service and waits for its end: its exit code, or the signal that ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
@@ -23,27 +29,34 @@ export async function startProcess(settings: Settings): Promise<ServiceProcess> 
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...settings },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const ended = once(child, 'exit') as Promise<[number | null, NodeJS.Signals | null]>
-  let errors = ''
-  child.stderr.on('data', (text: Buffer) => (errors += text.toString()))
+  const { pid } = child
+  if (pid === undefined) throw new Error('the service cannot be started')
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  const written: Buffer[] = []
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', (text: Buffer) => written.push(text))
+  const output = (): string => Buffer.concat(written).toString()
 
+  const log: LogEntry[] = []
   const workers = new Map<string, number>()
   let url = ''
   await new Promise<void>((resolve, reject) => {
     createInterface({ input: child.stdout }).on('line', (line) => {
-      const entry = JSON.parse(line) as { msg: string; worker?: string; pid: number }
+      const entry = JSON.parse(line) as LogEntry & { readonly worker?: string; readonly pid: number }
+      log.push(entry)
       url = /^Server listening at (.*)$/.exec(entry.msg)?.[1] ?? url
       if (entry.msg === 'worker ready' && entry.worker !== undefined) workers.set(entry.worker, entry.pid)
       if (entry.msg === 'ready') resolve()
     })
     void ended.then(([code]) => {
-      reject(new Error(`the service ended with ${String(code)} before it was ready: ${errors}`))
+      reject(new Error(`the service ended with ${String(code)} before it was ready: ${output()}`))
     })
   })
   return {
     client: new Client(url),
-    pid: child.pid ?? 0,
+    pid,
     workers,
+    log,
+    output,
     stop: async (signal = 'SIGTERM') => {
       child.kill(signal)
       const [code, by] = await ended

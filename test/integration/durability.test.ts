@@ -1,0 +1,77 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelBody } from '../support/client.ts'
+import { tiny } from '../support/networks.ts'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+
+type Step = readonly [what: string, path: string, to?: string]
+
+let folder: string
+let data: string
+let running: ServiceProcess
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'resinit-test-'))
+  data = join(folder, 'data')
+  running = await startProcess({
+    DATA_DIR: data,
+    NODE_OPTIONS: `--import=${new URL('../support/record-writes.mjs', import.meta.url).href}`,
+    RESINIT_TEST_WRITES: join(folder, 'writes'),
+  })
+})
+afterAll(async () => {
+  await running.stop()
+  await rm(folder, { recursive: true })
+})
+
+/** What the service has done so far to make files last. */
+async function steps(): Promise<Step[]> {
+  const lines = (await readFile(join(folder, 'writes'), 'utf8')).trim().split('\n')
+  return lines.map((line) => JSON.parse(line) as Step)
+}
+
+/** Where a step is after another; throws where it is not. */
+function after(all: readonly Step[], from: number, ...[what, path]: Step): number {
+  const index = all.findIndex((step, place) => place > from && step[0] === what && step[1] === path)
+  if (index < 0)
+    throw new Error(`no "${what}" of ${path} after step ${String(from)} of ${JSON.stringify(all)}`)
+  return index
+}
+
+/** A file that has come to a path by then: written and synced aside, renamed, its folder synced. */
+function expectDurable(all: readonly Step[], path: string, { streamed = false } = {}): void {
+  const renamed = all.findLastIndex(([what, , to]) => what === 'renamed' && to === path)
+  const aside = all[renamed]?.[1] ?? `what became ${path}`
+  const written = streamed ? -1 : after(all, -1, 'writeFile done', aside)
+  const synced = after(all, after(all, written, 'sync', aside), 'sync done', aside)
+  expect(after(all, synced, 'rename', aside)).toBeLessThan(renamed)
+  const folderSync = after(all, renamed, 'sync', dirname(path))
+  expect(after(all, folderSync, 'sync done', dirname(path))).toBeGreaterThan(folderSync)
+}
+
+describe('what a client has been told is on disk, through a loss of power too:', () => {
+  it('a model and its name', async () => {
+    const { id } = await running.client.create({ ...tiny, name: 'net' })
+    const all = await steps()
+    const models = join(data, 'models')
+    expectDurable(all, join(models, id, 'model.json'))
+    expectDurable(all, join(data, 'names', 'net'))
+    expect(after(all, after(all, -1, 'made', join(models, id)), 'sync done', models)).toBeGreaterThan(0)
+  })
+
+  it('weights that were uploaded, before the record that says they are there', async () => {
+    const { bytes } = await running.client.get('/v1/models/net/weights')
+    const part = { name: 'weights', value: bytes, filename: 'w' }
+    const { id } = (await running.client.form('/v1/models', [part])).json as ModelBody
+    const all = await steps()
+    const [weights, record] = ['weights.safetensors', 'model.json'].map((name) =>
+      join(data, 'models', id, name),
+    )
+    expectDurable(all, weights ?? '', { streamed: true })
+    expectDurable(all, record ?? '')
+    const arrival = (path?: string): number =>
+      all.findIndex(([what, , to]) => what === 'renamed' && to === path)
+    expect(arrival(weights)).toBeLessThan(arrival(record))
+  })
+})
