@@ -57,3 +57,6 @@ export interface Analysis {
   sample(draw: TensorDraw): Promise<Float32Array>
   close(): Promise<void>
 }
+
+/** The part of the contract that is answered where the weights are drawn. */
+export type AnalysisMethods = Omit<Analysis, 'ready' | 'close'>
