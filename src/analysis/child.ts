@@ -49,16 +49,12 @@ const handlers: Handlers<AnalysisMethods> = {
       return tensor.read(offset, count)
     }),
   ),
-  tensorStatistics: inTurn((draw, options) => {
+  tensorStatistics: inTurn(async (draw, options) => {
+    const { shape, initializer } = draw
     const { law, seed } = resolved(draw)
-    const config =
-      'seed' in draw.initializer.config ? { ...draw.initializer.config, seed } : draw.initializer.config
-    const origin = { law, initializer: { ...draw.initializer, config } }
-    return measure(
-      { shape: draw.shape, slices: () => sampler.slices(law, draw.shape, seed) },
-      origin,
-      options,
-    )
+    const source = { shape, law, slices: () => sampler.slices(law, shape, seed) }
+    const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
+    return { initializer: { ...initializer, config }, ...(await measure(source, options)) }
   }),
   sample: inTurn(async (draw) => {
     const { law, seed } = resolved(draw)

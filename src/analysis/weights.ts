@@ -1,5 +1,6 @@
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
+import type { Initializer } from '../initializers/initializer.ts'
 import {
   INITIAL_MOMENTS,
   isBuffer,
@@ -8,13 +9,15 @@ import {
 } from '../network/parameters.ts'
 import { planSpecification } from '../network/plan.ts'
 import type { Parameter } from '../network/shapes.ts'
-import type { Origin, TensorSource } from '../statistics/record.ts'
+import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from './analysis.ts'
 import { SLICE, type Sampler } from './sampler.ts'
 
 /** A stored tensor of a network: where its values come from, and the values. */
-export interface WeightTensor extends TensorSource, Origin {
+export interface WeightTensor extends TensorSource {
   readonly name: string
+  /** Null for what no initializer gave. */
+  readonly initializer: Initializer | null
   readonly trainable: boolean
   read(offset: number, count: number): Promise<Float32Array>
 }

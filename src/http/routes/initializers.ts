@@ -88,7 +88,7 @@ export function initializerRoutes({ analysis, config }: Services): FastifyPlugin
         analysis.tensorStatistics(
           tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
           recordOptions(body),
-        ) as Promise<Static<typeof TensorRecord>>,
+        ),
     )
 
     app.post(

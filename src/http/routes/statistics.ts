@@ -1,5 +1,4 @@
 import type { FastifyPluginCallbackTypebox } from '@fastify/type-provider-typebox'
-import type { Static } from 'typebox'
 import { fieldError } from '../../errors.ts'
 import { recordOptions } from '../record-options.ts'
 import { problems } from '../schemas/common.ts'
@@ -33,7 +32,7 @@ export function statisticsRoutes({ registry, analysis }: Services): FastifyPlugi
             `${JSON.stringify(query.parameters)} matches no trainable parameter`,
           )
         }
-        return { model: id, weights, ...statistics } as Static<typeof ModelStatistics>
+        return { model: id, weights, ...statistics }
       },
     )
     done()

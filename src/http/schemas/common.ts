@@ -5,11 +5,6 @@ export const optional = Type.Optional
 
 /** JSON has no NaN and no infinity: such numbers are said in words. */
 export const Num = Type.Union([Type.Number(), Type.Enum(['NaN', 'Infinity', '-Infinity'])])
-export const NullableNum = Type.Union([
-  Type.Number(),
-  Type.Enum(['NaN', 'Infinity', '-Infinity']),
-  Type.Null(),
-])
 
 const Problem = Type.Object(
   {

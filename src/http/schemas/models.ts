@@ -1,6 +1,8 @@
 import Type, { type TSchema } from 'typebox'
+import { ModelStatistics as Measured } from '../../analysis/analysis.ts'
 import { CompleteInitializer, Specification, specificationFields } from '../../network/specification.ts'
-import { NextCursor, NullableNum, Num, optional } from './common.ts'
+import { answer } from '../../schema.ts'
+import { NextCursor, optional } from './common.ts'
 import { ParameterRecord } from './initializers.ts'
 
 const closed = { additionalProperties: false }
@@ -103,23 +105,12 @@ export const StatisticsQuery = Type.Object(
   closed,
 )
 
-export const ModelStatistics = Type.Object(
-  {
-    model: Type.String(),
-    weights: Type.Enum(['initialized', 'loaded']),
-    parameters: Type.Array(ParameterRecord),
-    totals: Type.Object({
-      count: Type.Integer(),
-      size: Type.Integer(),
-      l2_norm: Num,
-      zeros: Type.Integer(),
-      sha256: Type.String(),
-      smallest_p_holm: NullableNum,
-      flagged: Type.Array(Type.String()),
-    }),
-  },
-  { title: 'ModelStatistics' },
-)
+export const ModelStatistics = answer('ModelStatistics', {
+  model: Type.String(),
+  weights: Type.Enum(['initialized', 'loaded']),
+  ...Measured.properties,
+  parameters: Type.Array(ParameterRecord),
+})
 
 export const WeightsQuery = Type.Object(
   {
