@@ -1,4 +1,4 @@
-import Type, { type TProperties, type TSchema } from 'typebox'
+import Type, { type TProperties, type TSchema, type TSchemaOptions } from 'typebox'
 
 /** An object that takes no other fields. */
 export const closed = <P extends TProperties>(properties: P) =>
@@ -12,7 +12,8 @@ export const named = <P extends TProperties>(title: string, properties: P) =>
 export const answer = <P extends TProperties>(title: string, properties: P) =>
   Type.Object(properties, { title })
 
-export const nullable = <S extends TSchema>(schema: S) => Type.Union([schema, Type.Null()])
+export const nullable = <S extends TSchema>(schema: S, options: TSchemaOptions = {}) =>
+  Type.Union([schema, Type.Null()], options)
 
 /** A number that may be NaN or infinite. JSON has neither, so answers say them in words. */
 export const Num = Type.Unsafe<number>({

@@ -28,7 +28,8 @@ export interface Service {
 export async function buildService(config: Config): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
   const store = await Store.open(config.DATA_DIR)
-  let notReady: ServiceError | undefined = new ServiceError('ENGINE_UNAVAILABLE', 'the engine is starting')
+  let started = false
+  let draining = false
 
   const engine = startEngine(logger, () => {
     registry.engineLost()
@@ -47,6 +48,9 @@ export async function buildService(config: Config): Promise<Service> {
     maxBatchSize: config.MAX_BATCH_SIZE,
     maxQueue: config.MAX_QUEUE,
     ensureReady: (id) => registry.ensureReady(registry.find(id)),
+    lost: (id) => {
+      registry.engineLost(id)
+    },
   })
   const key = requiredKey(config)
   const app = await buildApp({
@@ -58,7 +62,11 @@ export async function buildService(config: Config): Promise<Service> {
     registry,
     batcher,
     key,
-    notReady: () => notReady,
+    notReady: () => {
+      if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
+      if (started && engine.ready) return undefined
+      return new ServiceError('ENGINE_UNAVAILABLE', `the engine is ${started ? 'restarting' : 'starting'}`)
+    },
   })
 
   return {
@@ -68,10 +76,10 @@ export async function buildService(config: Config): Promise<Service> {
     key,
     started: async () => {
       await Promise.all([engine.info(), analysis.ready()])
-      notReady = undefined
+      started = true
     },
     drain: () => {
-      notReady = new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
+      draining = true
     },
     close: async () => {
       await app.close()

@@ -1,7 +1,9 @@
-import type { Initializer } from '../initializers/initializer.ts'
+import Type, { type Static } from 'typebox'
+import { CompleteInitializer, type Initializer } from '../initializers/initializer.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
-import type { RecordOptions, TensorStatistics } from '../statistics/record.ts'
+import { nullable, Num } from '../schema.ts'
+import { Measurement, type RecordOptions } from '../statistics/record.ts'
 
 /** A network's weights: drawn from the specification, or in a safetensors file. */
 export interface WeightsSource {
@@ -9,26 +11,32 @@ export interface WeightsSource {
   readonly weightsFile?: string
 }
 
-export interface ParameterStatistics extends TensorStatistics {
-  readonly name: string
-  readonly tensor_name: string
-}
+export const TensorStatistics = Type.Object({
+  initializer: nullable(CompleteInitializer),
+  ...Measurement.properties,
+})
+export type TensorStatistics = Static<typeof TensorStatistics>
 
-interface StatisticsTotals {
-  readonly count: number
-  readonly size: number
-  readonly l2_norm: number
-  readonly zeros: number
-  /** Over the bytes of all measured parameters in order. */
-  readonly sha256: string
-  readonly smallest_p_holm: number | null
-  readonly flagged: readonly string[]
-}
+export const ParameterStatistics = Type.Object({
+  name: Type.String(),
+  tensor_name: Type.String(),
+  ...TensorStatistics.properties,
+})
+export type ParameterStatistics = Static<typeof ParameterStatistics>
 
-export interface ModelStatistics {
-  readonly parameters: readonly ParameterStatistics[]
-  readonly totals: StatisticsTotals
-}
+export const ModelStatistics = Type.Object({
+  parameters: Type.Array(ParameterStatistics),
+  totals: Type.Object({
+    count: Type.Integer(),
+    size: Type.Integer(),
+    l2_norm: Num,
+    zeros: Type.Integer(),
+    sha256: Type.String({ description: 'Over the bytes of all measured parameters in order' }),
+    smallest_p_holm: nullable(Type.Number()),
+    flagged: Type.Array(Type.String()),
+  }),
+})
+export type ModelStatistics = Static<typeof ModelStatistics>
 
 export interface TensorDraw {
   readonly initializer: Initializer
@@ -57,3 +65,6 @@ export interface Analysis {
   sample(draw: TensorDraw): Promise<Float32Array>
   close(): Promise<void>
 }
+
+/** The part of the contract that is answered where the weights are drawn. */
+export type AnalysisMethods = Omit<Analysis, 'ready' | 'close'>

@@ -7,8 +7,7 @@ import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { measure } from '../statistics/record.ts'
 import { answerCalls, type Handlers } from '../workers/child.ts'
-import type { TensorDraw } from './analysis.ts'
-import type { AnalysisMethods } from './process.ts'
+import type { AnalysisMethods, TensorDraw } from './analysis.ts'
 import { Sampler } from './sampler.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
@@ -19,16 +18,16 @@ const sampler = await Sampler.open(await openBackend())
 
 /** One job at a time, in order of asking: memory stays that of one tensor. */
 let last: Promise<unknown> = Promise.resolve()
-function inTurn<P, R>(job: (params: P) => Promise<R>): (params: P) => Promise<R> {
-  return (params) => {
-    const result = last.then(() => job(params))
+function inTurn<A extends unknown[], R>(job: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
+  return (...args) => {
+    const result = last.then(() => job(...args))
     last = result.catch(() => undefined)
     return result
   }
 }
 
 const handlers: Handlers<AnalysisMethods> = {
-  digest: inTurn(({ buffers, ...weights }) =>
+  digest: inTurn((weights, { buffers }) =>
     withWeights(sampler, weights, async (tensors) => {
       const hash = createHash('sha256')
       for (const tensor of tensors) {
@@ -40,26 +39,22 @@ const handlers: Handlers<AnalysisMethods> = {
       return hash.digest('hex')
     }),
   ),
-  statistics: inTurn(({ options, ...weights }) =>
+  statistics: inTurn((weights, options) =>
     withWeights(sampler, weights, (tensors) => measureWeights(tensors, options)),
   ),
-  read: inTurn(({ name, offset, count, ...weights }) =>
+  read: inTurn((weights, name, offset, count) =>
     withWeights(sampler, weights, (tensors) => {
       const tensor = tensors.find((candidate) => candidate.name === name)
       if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
       return tensor.read(offset, count)
     }),
   ),
-  tensorStatistics: inTurn(({ options, ...draw }) => {
+  tensorStatistics: inTurn(async (draw, options) => {
+    const { shape, initializer } = draw
     const { law, seed } = resolved(draw)
-    const config =
-      'seed' in draw.initializer.config ? { ...draw.initializer.config, seed } : draw.initializer.config
-    const origin = { law, initializer: { ...draw.initializer, config } }
-    return measure(
-      { shape: draw.shape, slices: () => sampler.slices(law, draw.shape, seed) },
-      origin,
-      options,
-    )
+    const source = { shape, law, slices: () => sampler.slices(law, shape, seed) }
+    const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
+    return { initializer: { ...initializer, config }, ...(await measure(source, options)) }
   }),
   sample: inTurn(async (draw) => {
     const { law, seed } = resolved(draw)

@@ -21,7 +21,8 @@ export async function measureWeights(
     parameters.push({
       name: tensor.name,
       tensor_name: `${VARIABLE_SCOPE}/${tensor.name}:0`,
-      ...(await measure(tensor, tensor, options, (bytes) => all.update(bytes))),
+      initializer: tensor.initializer,
+      ...(await measure(tensor, options, (bytes) => all.update(bytes))),
     })
   }
   return { parameters, totals: { ...totalsOf(parameters), sha256: all.digest('hex') } }

@@ -1,17 +1,23 @@
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
-import type { Law } from '../initializers/law.ts'
-import type { SeedVector } from '../initializers/seeds.ts'
-import { INITIAL_MOMENTS, isBuffer, recordedInitializer } from '../network/parameters.ts'
+import type { Initializer } from '../initializers/initializer.ts'
+import {
+  INITIAL_MOMENTS,
+  isBuffer,
+  recordedInitializer,
+  type InitializedParameter,
+} from '../network/parameters.ts'
 import { planSpecification } from '../network/plan.ts'
 import type { Parameter } from '../network/shapes.ts'
-import type { Origin, TensorSource } from '../statistics/record.ts'
+import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from './analysis.ts'
 import { SLICE, type Sampler } from './sampler.ts'
 
 /** A stored tensor of a network: where its values come from, and the values. */
-export interface WeightTensor extends TensorSource, Origin {
+export interface WeightTensor extends TensorSource {
   readonly name: string
+  /** Null for what no initializer gave. */
+  readonly initializer: Initializer | null
   readonly trainable: boolean
   read(offset: number, count: number): Promise<Float32Array>
 }
@@ -26,17 +32,7 @@ export async function withWeights<R>(
   if (weightsFile === undefined) {
     const initialized = new Map(plan.initialized.map((parameter) => [parameter.name, parameter]))
     return use(
-      plan.parameters.map((parameter) => {
-        const known = initialized.get(parameter.name)
-        if (known)
-          return drawnTensor(sampler, parameter, { ...known, initializer: recordedInitializer(known) })
-        const value = INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS]
-        return drawnTensor(sampler, parameter, {
-          law: { kind: 'constant', value },
-          seed: [0, 0],
-          initializer: null,
-        })
-      }),
+      plan.parameters.map((parameter) => drawnTensor(sampler, parameter, initialized.get(parameter.name))),
     )
   }
   const file = await openSafetensors(weightsFile)
@@ -47,34 +43,35 @@ export async function withWeights<R>(
   }
 }
 
-type Drawn = { readonly law: Law; readonly seed: SeedVector } & Pick<Origin, 'initializer'>
-
 function drawnTensor(
   sampler: Sampler,
   parameter: Parameter,
-  { law, seed, initializer }: Drawn,
+  initialized: InitializedParameter | undefined,
 ): WeightTensor {
-  const { name, shape } = parameter
+  const { shape } = parameter
+  const value = INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS]
+  const { law, seed } = initialized ?? { law: { kind: 'constant', value } as const, seed: [0, 0] as const }
   return {
-    name,
-    shape,
+    ...aboutOf(parameter),
     law,
-    initializer,
-    trainable: !isBuffer(parameter),
+    initializer: initialized ? recordedInitializer(initialized) : null,
     slices: () => sampler.slices(law, shape, seed),
     read: (offset, count) => sampler.read(law, shape, seed, offset, count),
   }
+}
+
+function aboutOf(parameter: Parameter): Pick<WeightTensor, 'name' | 'shape' | 'trainable'> {
+  const { name, shape } = parameter
+  return { name, shape, trainable: !isBuffer(parameter) }
 }
 
 function storedTensor(file: SafetensorsFile, parameter: Parameter): WeightTensor {
   const { name, shape } = parameter
   const size = sizeOf(shape)
   return {
-    name,
-    shape,
+    ...aboutOf(parameter),
     law: null,
     initializer: null,
-    trainable: !isBuffer(parameter),
     slices: async function* () {
       for (let offset = 0; offset < size; offset += SLICE)
         yield await file.read(name, offset, Math.min(SLICE, size - offset))

@@ -1,23 +1,28 @@
 import { answerCalls } from '../workers/child.ts'
-import type { EngineInfo } from './engine.ts'
-import type { EngineMethods } from './process.ts'
-import { openBackend } from './tensorflow/binding.ts'
+import type { EngineInfo, EngineMethods } from './engine.ts'
 import { Models } from './models.ts'
+import { openBackend, type Backend } from './tensorflow/binding.ts'
+import { FLOAT, GraphWriter } from './tensorflow/graph.ts'
+import { savedModelBytes } from './tensorflow/saved-model.ts'
+import { Session } from './tensorflow/session.ts'
 
 const backend = await openBackend()
-const models = new Models(backend)
+await prove(backend)
+answerCalls<EngineMethods>(new Models(backend), {
+  backend: 'tensorflow',
+  device: backend.device,
+  library_version: backend.libraryVersion,
+} satisfies EngineInfo)
 
-answerCalls<EngineMethods>(
-  {
-    build: (request) => models.build(request),
-    predict: (batch) => models.predict(batch),
-    unload: (id) => {
-      models.unload(id)
-    },
-  },
-  {
-    backend: 'tensorflow',
-    device: backend.device,
-    library_version: backend.libraryVersion,
-  } satisfies EngineInfo,
-)
+/** A library that loads need not compute: nothing is ready before one session was opened and has run. */
+async function prove(backend: Backend): Promise<void> {
+  const graph = new GraphWriter()
+  const sum = graph.node('AddV2', [graph.number(1), graph.number(2)], { T: FLOAT })
+  const session = await Session.open(backend, savedModelBytes({ graph, signatures: {} }))
+  try {
+    const [values] = session.run({}, [`${sum}:0`])
+    if (values?.[0] !== 3) throw new Error('the engine does not compute')
+  } finally {
+    session.close()
+  }
+}

@@ -56,8 +56,13 @@ export interface Engine {
   predict(batch: Batch): Promise<BatchResult>
   unload(id: string): Promise<void>
   close(): Promise<void>
+  /** Whether it answers now: it has computed something, and is not being restarted. */
+  readonly ready: boolean
   /** How often the engine died and came back. */
   readonly restarts: number
   /** The process that computes, where it is one of its own. */
   readonly pid: number | undefined
 }
+
+/** The part of the contract that is answered where the sessions are. */
+export type EngineMethods = Pick<Engine, 'build' | 'predict' | 'unload'>

@@ -1,12 +1,6 @@
 import type { Logger } from 'pino'
 import { childEntry, Worker } from '../workers/worker.ts'
-import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from './engine.ts'
-
-export interface EngineMethods {
-  readonly build: { readonly params: BuildRequest; readonly result: BuildResult }
-  readonly predict: { readonly params: Batch; readonly result: BatchResult }
-  readonly unload: { readonly params: string; readonly result: undefined }
-}
+import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
 
 /**
  * What makes this process fast makes eager convolutions wrong: with frozen weights assumed, oneDNN keeps the first
@@ -30,10 +24,13 @@ export function startEngine(logger: Logger, onLost: () => void): Engine {
   })
   return {
     info: () => worker.info,
-    build: (request) => worker.call('build', request),
-    predict: (batch) => worker.call('predict', batch),
-    unload: (id) => worker.call('unload', id),
+    build: (...args) => worker.call('build', ...args),
+    predict: (...args) => worker.call('predict', ...args),
+    unload: (...args) => worker.call('unload', ...args),
     close: () => worker.close(),
+    get ready() {
+      return worker.ready
+    },
     get restarts() {
       return worker.restarts
     },

@@ -71,8 +71,7 @@ function parseHeader(bytes: Buffer, dataBytes: number): Pick<SafetensorsFile, 't
   const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]))
   let end = 0
   for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end)) {
-    if (entry.start !== end)
-      throw notSafetensors(`tensor ${JSON.stringify(entry.name)} leaves a gap or overlaps another`)
+    if (entry.start !== end) throw wrong(entry.name, 'leaves a gap or overlaps another')
     end = entry.end
   }
   if (end !== dataBytes)
@@ -84,7 +83,7 @@ function parseEntry(name: string, entry: unknown): TensorEntry {
   const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Record<string, unknown>
   const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
   if (typeof dtype !== 'string' || !Array.isArray(shape) || !shape.every(isCount)) {
-    throw notSafetensors(`tensor ${JSON.stringify(name)} lacks a dtype or a shape`)
+    throw wrong(name, 'lacks a dtype or a shape')
   }
   if (
     !Array.isArray(offsets) ||
@@ -92,14 +91,12 @@ function parseEntry(name: string, entry: unknown): TensorEntry {
     !offsets.every(isCount) ||
     (offsets[0] ?? 0) > (offsets[1] ?? 0)
   ) {
-    throw notSafetensors(`tensor ${JSON.stringify(name)} has no valid data_offsets`)
+    throw wrong(name, 'has no valid data_offsets')
   }
   const [start = 0, end = 0] = offsets
   const size = shape.reduce((product, length) => product * length, FLOAT32_BYTES)
   if (dtype === 'F32' && end - start !== size) {
-    throw notSafetensors(
-      `tensor ${JSON.stringify(name)} has ${String(end - start)} bytes, its shape needs ${String(size)}`,
-    )
+    throw wrong(name, `has ${String(end - start)} bytes, its shape needs ${String(size)}`)
   }
   return { name, dtype, shape, start, end }
 }
@@ -110,26 +107,19 @@ export function compareTensors(
   wanted: readonly { readonly name: string; readonly shape: readonly number[] }[],
 ): FieldError[] {
   const names = new Set(wanted.map(({ name }) => name))
-  const at = (name: string): string => `#/weights/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
+  const wrongAt = (name: string, detail: string): FieldError => ({
+    pointer: `#/weights/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+    detail,
+  })
   const errors = wanted.flatMap(({ name, shape }) => {
     const entry = tensors.get(name)
-    if (entry === undefined)
-      return [{ pointer: at(name), detail: `is missing; [${shape.join(', ')}] float32 is expected` }]
-    if (entry.shape.join() !== shape.join()) {
-      return [
-        {
-          pointer: at(name),
-          detail: `must have shape [${shape.join(', ')}], got [${entry.shape.join(', ')}]`,
-        },
-      ]
-    }
-    return entry.dtype === 'F32' ? [] : [{ pointer: at(name), detail: `must be F32, got ${entry.dtype}` }]
+    if (entry === undefined) return [wrongAt(name, `is missing; [${shape.join(', ')}] float32 is expected`)]
+    if (entry.shape.join() !== shape.join())
+      return [wrongAt(name, `must have shape [${shape.join(', ')}], got [${entry.shape.join(', ')}]`)]
+    return entry.dtype === 'F32' ? [] : [wrongAt(name, `must be F32, got ${entry.dtype}`)]
   })
   const extra = [...tensors.keys()].filter((name) => !names.has(name))
-  return [
-    ...errors,
-    ...extra.map((name) => ({ pointer: at(name), detail: 'is not a parameter of this network' })),
-  ]
+  return [...errors, ...extra.map((name) => wrongAt(name, 'is not a parameter of this network'))]
 }
 
 /** The header of a file of float32 tensors, which follow it in this order. Padded with spaces to 8 bytes. */
@@ -169,6 +159,10 @@ function isTextRecord(value: unknown): value is Record<string, string> {
 
 function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function wrong(name: string, detail: string) {
+  return notSafetensors(`tensor ${JSON.stringify(name)} ${detail}`)
 }
 
 function notSafetensors(reason: string) {

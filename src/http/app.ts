@@ -2,12 +2,19 @@ import accepts from '@fastify/accepts'
 import multipart from '@fastify/multipart'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import Fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import Fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify'
 import { randomUUID } from 'node:crypto'
 import { fieldErrors, ServiceError } from '../errors.ts'
 import { checker } from '../validation.ts'
 import { VERSION } from '../version.ts'
 import { demandKey } from './access.ts'
+import { closeOrderly } from './closing.ts'
 import { answerError, handleErrors } from './error-handler.ts'
 import { withSharedSchemas } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
@@ -36,6 +43,7 @@ export async function buildApp(services: Services): Promise<App> {
     http: { requireHostHeader: false },
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
+      announce(request, reply)
       void answerError(error, request, reply)
     },
     clientErrorHandler: (error, socket) => {
@@ -50,7 +58,7 @@ export async function buildApp(services: Services): Promise<App> {
   checkBySchema(app)
   announceRequests(app)
   checkHead(app)
-  refuseWhenClosing(app)
+  closeOrderly(app)
   if (services.key !== undefined) demandKey(app, services.key)
   handleErrors(app)
   // Images and arrays arrive under many types; their routes look at the bytes.
@@ -85,18 +93,6 @@ function checkBySchema(app: FastifyInstance): void {
   app.setSerializerCompiler(() => toJson)
 }
 
-/** Connections that are kept alive can still ask while the service closes. */
-function refuseWhenClosing(app: FastifyInstance): void {
-  let closing = false
-  app.addHook('preClose', (done) => {
-    closing = true
-    done()
-  })
-  app.addHook('onRequest', (_request, _reply, done) => {
-    done(closing ? new ServiceError('SHUTTING_DOWN', 'the service is shutting down') : undefined)
-  })
-}
-
 /** A route that reads JSON gets JSON: a body of another type, or none, never reaches its schema or its handler. */
 function demandJson(app: FastifyInstance): void {
   app.addHook('onRequest', ({ headers }, _reply, done) => {
@@ -122,18 +118,31 @@ function demandJson(app: FastifyInstance): void {
 /** Every answer carries its request's id, and every request leaves one line in the log: no body, no header, no query. */
 function announceRequests(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
-    void reply.header('x-request-id', request.id)
+    announce(request, reply)
     done()
   })
-  app.addHook('onResponse', (request, reply, done) => {
-    const { method, url, raw } = request
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
     // The rest of a refused form is read away, or the next request of its connection would never be.
     raw.unpipe().resume()
+    done()
+  })
+}
+
+function announce(request: FastifyRequest, reply: FastifyReply): void {
+  void reply.header('x-request-id', request.id)
+  // Not onResponse, which neither a client who hung up sees nor a request that has no route.
+  reply.raw.once('close', () => {
+    const { method, url } = request
     request.log.info(
-      { method, path: url.split('?', 1)[0], status: reply.statusCode, ms: Math.round(reply.elapsedTime) },
+      {
+        method,
+        path: url.split('?', 1)[0],
+        status: reply.statusCode,
+        ms: Math.round(reply.elapsedTime),
+        ...(reply.raw.writableFinished ? {} : { hung_up: true }),
+      },
       'request',
     )
-    done()
   })
 }
 

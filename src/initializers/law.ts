@@ -1,3 +1,6 @@
+import Type, { type Static } from 'typebox'
+import { nullable, Num } from '../schema.ts'
+
 /**
  * The law of an initialized tensor: what is drawn, with which numbers. Every initializer resolves to one, for a
  * shape; drawing, theory and tests all start from it.
@@ -37,17 +40,18 @@ export function affineOf(law: ElementwiseLaw): { scale: number; offset: number }
   return { scale: Math.fround(law.std), offset: Math.fround(law.mean) }
 }
 
-/** What theory says of one entry. `min` and `max` are null where the law has no bound. */
-export interface Theory {
-  readonly distribution: Law['kind']
-  readonly mean: number
-  readonly std: number
-  readonly variance: number
-  readonly min: number | null
-  readonly max: number | null
-  readonly skewness: number | null
-  readonly kurtosis: number | null
-}
+/** What theory says of one entry. */
+export const Theory = Type.Object({
+  distribution: Type.String(),
+  mean: Num,
+  std: Num,
+  variance: Num,
+  min: nullable(Num, { description: 'null where the law has no bound' }),
+  max: nullable(Num),
+  skewness: nullable(Type.Number()),
+  kurtosis: nullable(Type.Number(), { description: 'Excess; null where the law gives none' }),
+})
+export type Theory = Static<typeof Theory>
 
 export function theoryOf(law: Law, shape: readonly number[]): Theory {
   switch (law.kind) {

@@ -1,28 +1,17 @@
-import type { Engine } from '../engine/engine.ts'
+import type { Batch, BatchResult, Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 
 /** Images of one request, decoded: whole images of the model's input shape, one after another. */
-export interface PredictionJob {
+export interface PredictionJob extends Omit<Batch, 'id'> {
   readonly model: string
-  readonly count: number
-  readonly values: Uint8Array | Float32Array
-  readonly k: number
-  readonly features: boolean
   /** Compute these images in a batch of their own. */
   readonly alone: boolean
   readonly signal: AbortSignal
 }
 
 /** A job's own rows, and what they cost. */
-export interface JobResult {
-  readonly logits: Float32Array
-  readonly probabilities: Float32Array
-  readonly entropy: Float32Array
-  readonly topLogits: Float32Array
-  readonly topClasses: Int32Array
-  readonly features: Float32Array | undefined
+export interface JobResult extends BatchResult {
   readonly queueMs: number
-  readonly computeMs: number
   readonly batchSize: number
 }
 
@@ -32,6 +21,8 @@ export interface BatcherOptions {
   readonly maxQueue: number
   /** Makes a model ready again; called before a batch of it is computed. */
   readonly ensureReady: (model: string) => Promise<void>
+  /** Called where the engine does not hold a model that was made ready. */
+  readonly lost: (model: string) => void
 }
 
 interface Waiting {
@@ -80,6 +71,7 @@ export class Batcher {
         { retryAfterSeconds },
       )
     }
+    if (job.count <= maxBatchSize) return untilAborted(this.#enqueue(job), job.signal)
     const size = job.values.length / job.count
     const parts: Promise<JobResult>[] = []
     for (let start = 0; start < job.count; start += maxBatchSize) {
@@ -115,7 +107,7 @@ export class Batcher {
       const { job } = waiting
       const first = batch[0]?.job
       const fits =
-        first === undefined || (joins(first, job) && images + job.count <= this.#options.maxBatchSize)
+        first === undefined || (joins(first, waiting) && images + job.count <= this.#options.maxBatchSize)
       if (!job.signal.aborted && !fits) {
         index += 1
         continue
@@ -128,7 +120,7 @@ export class Batcher {
       }
       batch.push(waiting)
       images += job.count
-      if (job.alone) break
+      if (apart(waiting)) break
     }
     return batch
   }
@@ -169,11 +161,12 @@ export class Batcher {
         row += job.count
       }
     } catch (error) {
+      if (error instanceof ServiceError && error.code === 'MODEL_NOT_READY') this.#options.lost(model)
       this.#retryOrFail(batch, error)
     }
   }
 
-  /** Predictions are pure, so what a dead engine left unanswered is asked once more. */
+  /** Predictions are pure, so what a dead engine left unanswered is asked once more, each job apart from the others. */
   #retryOrFail(batch: readonly Waiting[], error: unknown): void {
     const lost =
       error instanceof ServiceError && (error.code === 'ENGINE_CRASHED' || error.code === 'MODEL_NOT_READY')
@@ -195,6 +188,7 @@ function untilAborted<R>(result: Promise<R>, signal: AbortSignal): Promise<R> {
     const leave = (): void => {
       reject(signal.reason as Error)
     }
+    if (signal.aborted) leave()
     signal.addEventListener('abort', leave)
     void result.then(resolve, reject).finally(() => {
       signal.removeEventListener('abort', leave)
@@ -208,8 +202,19 @@ function leading<A extends Float32Array | Int32Array>(rows: A, { count, k }: Pre
   return rows.filter((_, index) => index % width < k) as A
 }
 
-function joins(first: PredictionJob, job: PredictionJob): boolean {
-  return !job.alone && job.model === first.model && job.values.constructor === first.values.constructor
+/** Of jobs that were there when the engine died, the one that kills it must harm itself only. */
+function apart({ job, attempts }: Waiting): boolean {
+  return job.alone || attempts > 0
+}
+
+function joins(first: PredictionJob, waiting: Waiting): boolean {
+  const { job } = waiting
+  return !apart(waiting) && job.model === first.model && isUint8(job) === isUint8(first)
+}
+
+/** A Buffer is as good as any Uint8Array. */
+function isUint8({ values }: PredictionJob): boolean {
+  return values instanceof Uint8Array
 }
 
 function concatenate(parts: readonly (Uint8Array | Float32Array)[]): Uint8Array | Float32Array {
@@ -223,9 +228,8 @@ function concatenate(parts: readonly (Uint8Array | Float32Array)[]): Uint8Array 
   return whole
 }
 
+/** The results of a request's parts, one after another. */
 function joinResults(results: readonly JobResult[]): JobResult {
-  const [first] = results
-  if (first === undefined || results.length === 1) return first ?? fail()
   const floats = (of: (result: JobResult) => Float32Array): Float32Array =>
     concatenate(results.map(of)) as Float32Array
   return {
@@ -234,13 +238,9 @@ function joinResults(results: readonly JobResult[]): JobResult {
     entropy: floats(({ entropy }) => entropy),
     topLogits: floats(({ topLogits }) => topLogits),
     topClasses: Int32Array.from(results.flatMap(({ topClasses }) => [...topClasses])),
-    features: first.features && floats(({ features }) => features ?? new Float32Array()),
+    features: results[0]?.features && floats(({ features }) => features ?? new Float32Array()),
     queueMs: Math.max(...results.map(({ queueMs }) => queueMs)),
     computeMs: results.reduce((sum, { computeMs }) => sum + computeMs, 0),
     batchSize: Math.max(...results.map(({ batchSize }) => batchSize)),
   }
-}
-
-function fail(): never {
-  throw new TypeError('a request of no images has no result')
 }

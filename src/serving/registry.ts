@@ -3,8 +3,9 @@ import type { Analysis, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
-import type { Model, ModelState } from './model.ts'
-import { assertName, isId, isIdPrefix } from './names.ts'
+import { Directory } from './directory.ts'
+import type { Model } from './model.ts'
+import { assertName } from './names.ts'
 import type { StagedWeights, Store, StoredModel } from './store.ts'
 
 export interface RegistryOptions {
@@ -15,17 +16,25 @@ export interface RegistryOptions {
   readonly logger: Logger
 }
 
-interface Entry extends Model {
-  record: StoredModel
-  state: ModelState
-  lastError: Model['lastError']
-  artifactBytes: number | null
-  buildMs: number | null
+type Entry = { -readonly [K in keyof Model]: Model[K] } & {
+  /** What the engine holds of it; 0 where it holds nothing. */
   residentBytes: number
   lastUsed: number
   building: Promise<void> | undefined
   /** The last write of this model to the store; the next one waits for it, so that none can overtake. */
   written: Promise<void>
+}
+
+interface CreateOptions {
+  readonly id?: string
+  readonly name?: string | undefined
+  readonly weights?: StagedWeights
+}
+
+interface Created {
+  readonly model: Model
+  readonly created: boolean
+  readonly ready: Promise<void>
 }
 
 /**
@@ -34,13 +43,15 @@ interface Entry extends Model {
  */
 export class Registry {
   readonly #options: RegistryOptions
-  readonly #entries = new Map<string, Entry>()
-  readonly #names = new Map<string, string>()
+  readonly #entries: Directory<Entry>
+  /** Models on their way out, by id: nobody finds them, and the same id begins anew when they are gone. */
+  readonly #removals = new Map<string, Promise<void>>()
   readonly #background = new Set<Promise<void>>()
   #uses = 0
 
   constructor(options: RegistryOptions) {
     this.#options = options
+    this.#entries = new Directory(options.store)
   }
 
   /** Takes over what the store holds; nothing is built yet. */
@@ -56,58 +67,46 @@ export class Registry {
         )
       }
     }
-    for (const [name, id] of names) if (this.#entries.has(id)) this.#names.set(name, id)
+    for (const [name, id] of names) this.#entries.addName(name, id)
   }
 
   /** All models in order of creation. */
   list(): Model[] {
-    return [...this.#entries.values()].sort(
-      (a, b) =>
-        a.record.created_at.localeCompare(b.record.created_at) || a.record.id.localeCompare(b.record.id),
-    )
+    return this.#entries.list()
   }
 
   namesOf(id: string): string[] {
-    return [...this.#names].filter(([, target]) => target === id).map(([name]) => name)
+    return this.#entries.namesOf(id)
   }
 
   /** By name, id or unique id prefix. */
   find(reference: string): Model {
-    return this.#find(reference)
+    return this.#entries.find(reference)
   }
 
   /**
    * The model of a plan, created where it is not there yet. `ready` settles when it can predict, or with why not; names
    * and records are on disk when the call resolves. Staged weights are kept or discarded here.
    */
-  async create(
-    plan: Plan,
-    {
-      id = plan.id,
-      name,
-      weights,
-    }: { readonly id?: string; readonly name?: string | undefined; readonly weights?: StagedWeights } = {},
-  ): Promise<{ model: Model; created: boolean; ready: Promise<void> }> {
+  async create(plan: Plan, options: CreateOptions = {}): Promise<Created> {
+    try {
+      return await this.#create(plan, options)
+    } finally {
+      // Weights that were kept are no longer where they were staged.
+      await options.weights?.discard()
+    }
+  }
+
+  async #create(plan: Plan, { id = plan.id, name, weights }: CreateOptions): Promise<Created> {
     if (name !== undefined) assertName(name)
+    while (this.#removals.has(id)) await this.#removals.get(id)
     const known = this.#entries.get(id)
-    let entry = known
-    if (entry === undefined) {
-      const record: StoredModel = {
-        id,
-        specification: plan.specification,
-        weights: weights ? 'loaded' : 'initialized',
-        created_at: new Date().toISOString(),
-        seal: null,
-        weights_sha256: null,
-      }
-      entry = this.#add(record, plan)
-      await this.#write(entry, weights).catch((error: unknown) => {
-        this.#entries.delete(id)
-        throw error
-      })
-    } else {
-      await weights?.discard()
-      await entry.written
+    const entry = known ?? this.#add(recordOf(id, plan, weights), plan)
+    try {
+      await (known ? known.written : this.#write(entry, weights))
+    } catch (error) {
+      if (!known) this.#entries.remove(entry)
+      throw error
     }
     if (name !== undefined) await this.setName(name, id)
     const ready = this.ensureReady(entry)
@@ -117,37 +116,32 @@ export class Registry {
 
   async setName(name: string, reference: string): Promise<Model> {
     assertName(name)
-    const entry = this.#find(reference)
-    await this.#options.store.saveName(name, entry.record.id)
-    this.#names.set(name, entry.record.id)
+    const entry = this.#entries.find(reference)
+    await this.#entries.setName(name, entry.record.id)
     return entry
   }
 
   /** A name goes alone; an id takes the model and its names with it. */
   async delete(reference: string): Promise<void> {
-    const { store, engine } = this.#options
-    if (this.#names.has(reference)) {
-      await store.removeName(reference)
-      this.#names.delete(reference)
-      return
-    }
-    const entry = this.#find(reference)
+    if (await this.#entries.deleteName(reference)) return
+    const entry = this.#entries.find(reference)
     const { id } = entry.record
-    for (const name of this.namesOf(id)) {
-      await store.removeName(name)
-      this.#names.delete(name)
-    }
-    await entry.building?.catch(() => undefined)
-    await entry.written.catch(() => undefined)
-    await store.remove(id)
-    this.#entries.delete(id)
-    if (entry.residentBytes > 0) await engine.unload(id)
+    this.#entries.remove(entry)
+    const removal = this.#remove(entry)
+    const gone = removal.catch(() => {
+      // What could not be removed is still there.
+      this.#entries.add(entry)
+    })
+    this.#removals.set(
+      id,
+      gone.finally(() => this.#removals.delete(id)),
+    )
+    await removal
   }
 
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(model: Model): Promise<void> {
-    const entry = this.#entries.get(model.record.id)
-    if (entry === undefined) throw notFound(model.record.id)
+    const entry = this.#entries.find(model.record.id)
     entry.lastUsed = ++this.#uses
     if (entry.state === 'ready') return
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
@@ -158,9 +152,10 @@ export class Registry {
     await entry.building
   }
 
-  /** The engine died: what it held must be built again when it is next asked for. */
-  engineLost(): void {
-    for (const entry of this.#entries.values()) {
+  /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
+  engineLost(id?: string): void {
+    for (const entry of this.#entries.list()) {
+      if (id !== undefined && entry.record.id !== id) continue
       if (entry.state === 'ready') entry.state = 'unloaded'
       entry.residentBytes = 0
     }
@@ -185,6 +180,23 @@ export class Registry {
     await Promise.allSettled([...this.#background])
   }
 
+  async #remove(entry: Entry): Promise<void> {
+    const { id } = entry.record
+    await entry.building?.catch(() => undefined)
+    await this.#unload(entry)
+    await this.#entries.deleteNamesOf(id)
+    await entry.written.catch(() => undefined)
+    await this.#options.store.remove(id)
+  }
+
+  /** Takes a model from the engine; one that died holds nothing any more. */
+  async #unload(entry: Entry): Promise<void> {
+    if (entry.state === 'ready') entry.state = 'unloaded'
+    if (entry.residentBytes === 0) return
+    entry.residentBytes = 0
+    await this.#options.engine.unload(entry.record.id).catch(() => undefined)
+  }
+
   #add(record: StoredModel, plan: Plan): Entry {
     const entry: Entry = {
       record,
@@ -199,24 +211,8 @@ export class Registry {
       building: undefined,
       written: Promise.resolve(),
     }
-    this.#entries.set(record.id, entry)
+    this.#entries.add(entry)
     return entry
-  }
-
-  #find(reference: string): Entry {
-    const named = this.#names.get(reference)
-    const exact = this.#entries.get(named ?? reference)
-    if (exact) return exact
-    if (isIdPrefix(reference)) {
-      const matches = [...this.#entries.values()].filter(({ record }) => record.id.startsWith(reference))
-      if (matches[0] && matches.length === 1) return matches[0]
-      if (matches.length > 1)
-        throw new ServiceError(
-          'MODEL_NOT_FOUND',
-          `the id prefix ${reference} fits ${String(matches.length)} models; give more of it`,
-        )
-    }
-    throw notFound(reference)
   }
 
   async #build(entry: Entry): Promise<void> {
@@ -227,9 +223,9 @@ export class Registry {
     try {
       await this.#makeRoom(entry)
       const { seal, artifactBytes, variableBytes } = await engine.build({ id, ...this.weightsOf(entry) })
+      entry.residentBytes = variableBytes
       const known = entry.record.seal
       if (known !== null && known !== seal) {
-        await engine.unload(id)
         throw new ServiceError(
           'WEIGHTS_DIVERGED',
           `the variables of ${id} are sealed ${known}, this build gave ${seal}; it is not served`,
@@ -237,12 +233,14 @@ export class Registry {
       }
       entry.artifactBytes = artifactBytes
       entry.buildMs = Date.now() - started
-      entry.residentBytes = variableBytes
       if (known === null) await this.#keep(entry, { seal })
+      if (entry.residentBytes === 0)
+        throw new ServiceError('ENGINE_CRASHED', 'the engine died while the model was built')
       entry.lastError = null
       entry.state = 'ready'
       logger.info({ model: id, ms: entry.buildMs }, 'model ready')
     } catch (error) {
+      await this.#unload(entry)
       entry.state = 'failed'
       const { code, message } =
         error instanceof ServiceError ? error : new ServiceError('INTERNAL', 'the build failed')
@@ -250,7 +248,7 @@ export class Registry {
       logger.error({ model: id, err: error }, 'build failed')
       throw error
     }
-    if (entry.record.weights_sha256 === null) this.#digest(entry)
+    if (entry.record.weights_sha256 === null && this.#entries.has(entry)) this.#digest(entry)
   }
 
   /** The digest of the true parameters follows the build, in the analysis process. */
@@ -260,7 +258,7 @@ export class Registry {
       .digest(this.weightsOf(entry), { buffers: false })
       .then((weights_sha256) => this.#keep(entry, { weights_sha256 }))
       .catch((error: unknown) => {
-        logger.error({ model: entry.record.id, err: error }, 'digest failed')
+        if (this.#entries.has(entry)) logger.error({ model: entry.record.id, err: error }, 'digest failed')
       })
       .finally(() => this.#background.delete(digest))
     this.#background.add(digest)
@@ -269,7 +267,7 @@ export class Registry {
   async #keep(entry: Entry, change: Partial<Pick<StoredModel, 'seal' | 'weights_sha256'>>): Promise<void> {
     entry.record = { ...entry.record, ...change }
     // A model deleted meanwhile must not come back.
-    if (this.#entries.get(entry.record.id) === entry) await this.#write(entry)
+    if (this.#entries.has(entry)) await this.#write(entry)
   }
 
   #write(entry: Entry, weights?: StagedWeights): Promise<void> {
@@ -281,23 +279,30 @@ export class Registry {
 
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
   async #makeRoom(entry: Entry): Promise<void> {
-    const { engine, memoryBudgetBytes, logger } = this.#options
-    const others = [...this.#entries.values()].filter((other) => other !== entry && other.state === 'ready')
-    let resident = others.reduce((sum, { residentBytes }) => sum + residentBytes, entry.totals.bytes)
-    for (const victim of others.sort((a, b) => a.lastUsed - b.lastUsed)) {
+    const { memoryBudgetBytes, logger } = this.#options
+    const others = this.#entries.list().filter((other) => other !== entry)
+    // Those that are being built beside it will need their room too.
+    let resident = others.reduce(
+      (sum, { state, totals, residentBytes }) => sum + (state === 'building' ? totals.bytes : residentBytes),
+      entry.totals.bytes,
+    )
+    const ready = others.filter(({ state }) => state === 'ready')
+    for (const victim of ready.sort((a, b) => a.lastUsed - b.lastUsed)) {
       if (resident <= memoryBudgetBytes) return
-      victim.state = 'unloaded'
       resident -= victim.residentBytes
-      victim.residentBytes = 0
       logger.info({ model: victim.record.id }, 'model unloaded to make room')
-      await engine.unload(victim.record.id)
+      await this.#unload(victim)
     }
   }
 }
 
-function notFound(reference: string): ServiceError {
-  const hint = isId(reference)
-    ? 'POST its specification to /v1/models'
-    : 'GET /v1/models lists those there are'
-  return new ServiceError('MODEL_NOT_FOUND', `there is no model ${JSON.stringify(reference)}; ${hint}`)
+function recordOf(id: string, { specification }: Plan, weights: StagedWeights | undefined): StoredModel {
+  return {
+    id,
+    specification,
+    weights: weights ? 'loaded' : 'initialized',
+    created_at: new Date().toISOString(),
+    seal: null,
+    weights_sha256: null,
+  }
 }

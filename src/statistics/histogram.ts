@@ -1,11 +1,19 @@
-export interface Histogram {
-  readonly edges: number[]
-  readonly counts: number[]
-  /** What theory expects in each bin; null where there is no law of independent entries. */
-  readonly expected: number[] | null
-}
+import Type, { type Static } from 'typebox'
+import { nullable } from '../schema.ts'
 
-/** Counts over equal bins; values beyond the edges fall into the outermost ones, as the expected counts do. */
+export const Histogram = Type.Object({
+  edges: Type.Array(Type.Number()),
+  counts: Type.Array(Type.Integer(), { description: 'Of finite values' }),
+  expected: nullable(Type.Array(Type.Number()), {
+    description: 'By theory; null where there is no law of independent entries',
+  }),
+})
+export type Histogram = Static<typeof Histogram>
+
+/**
+ * Counts of finite values over equal bins between finite edges; values beyond them fall into the outermost bins, as the
+ * expected counts do.
+ */
 export class HistogramCounts {
   readonly #low: number
   readonly #high: number
@@ -13,7 +21,7 @@ export class HistogramCounts {
 
   constructor(low: number, high: number, bins: number) {
     this.#low = low
-    this.#high = high > low ? high : low + 1
+    this.#high = high > low ? high : low + Math.max(1, Math.abs(low) * 2 ** -20)
     this.#counts = new Float64Array(bins)
   }
 
@@ -23,8 +31,8 @@ export class HistogramCounts {
     const scale = this.#counts.length / (this.#high - low)
     const counts = this.#counts
     for (const value of values) {
+      if (value - value !== 0) continue
       const bin = Math.floor((value - low) * scale)
-      if (bin !== bin) continue
       const index = bin < 0 ? 0 : bin > last ? last : bin
       counts[index] = (counts[index] ?? 0) + 1
     }

@@ -1,16 +1,20 @@
-/** Sample statistics over all values; population variance. Kurtosis is excess. Null where not defined. */
-export interface SampleMoments {
-  readonly mean: number
-  readonly std: number
-  readonly variance: number
-  readonly skewness: number | null
-  readonly kurtosis: number | null
-  readonly min: number
-  readonly max: number
-  readonly zeros: number
-  readonly l2_norm: number
-  readonly non_finite: number
-}
+import Type, { type Static } from 'typebox'
+import { nullable, Num } from '../schema.ts'
+
+/** Sample statistics over all finite values; NaN where there is none. Null where not defined. */
+export const SampleMoments = Type.Object({
+  mean: Num,
+  std: Num,
+  variance: Num,
+  skewness: nullable(Num),
+  kurtosis: nullable(Num),
+  min: Num,
+  max: Num,
+  zeros: Type.Integer(),
+  l2_norm: Num,
+  non_finite: Type.Integer(),
+})
+export type SampleMoments = Static<typeof SampleMoments>
 
 /**
  * Moments in one pass over any number of slices, in float64. Powers are summed about `center` in units of `unit`
@@ -32,7 +36,8 @@ export class MomentSums {
 
   constructor(center: number, unit: number) {
     this.#center = center
-    this.#unit = unit > 0 ? unit : 1
+    // What float32 cannot hold no value is measured in: powers would overflow.
+    this.#unit = Math.fround(unit) > 0 && Math.fround(unit) < Infinity ? unit : 1
   }
 
   add(values: Float32Array): void {
@@ -42,12 +47,12 @@ export class MomentSums {
     let min = this.#min
     let max = this.#max
     for (const value of values) {
-      const d = (value - center) * scale
-      const d2 = d * d
-      if (d2 - d2 !== 0) {
+      if (value - value !== 0) {
         nonFinite++
         continue
       }
+      const d = (value - center) * scale
+      const d2 = d * d
       sum1 += d
       sum2 += d2
       sum3 += d2 * d
@@ -78,15 +83,16 @@ export class MomentSums {
     const central4 = e4 - 4 * m1 * e3 + 6 * m1 * m1 * e2 - 3 * m1 ** 4
     // A constant tensor leaves nothing but the rounding of its own square.
     const constant = this.#min === this.#max
+    const shapeless = constant || n === 0
     const variance = constant ? 0 : central2 * this.#unit ** 2
     return {
       mean: constant ? this.#min : this.#center + m1 * this.#unit,
       std: Math.sqrt(variance),
       variance,
-      skewness: constant ? null : central3 / central2 ** 1.5,
-      kurtosis: constant ? null : central4 / central2 ** 2 - 3,
-      min: this.#min,
-      max: this.#max,
+      skewness: shapeless ? null : central3 / central2 ** 1.5,
+      kurtosis: shapeless ? null : central4 / central2 ** 2 - 3,
+      min: n === 0 ? Number.NaN : this.#min,
+      max: n === 0 ? Number.NaN : this.#max,
       zeros: this.#zeros,
       l2_norm: Math.sqrt(this.#squares),
       non_finite: this.#nonFinite,

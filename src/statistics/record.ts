@@ -1,24 +1,21 @@
 import { createHash } from 'node:crypto'
+import Type, { type Static } from 'typebox'
 import { fansOf, sizeOf } from '../initializers/fans.ts'
-import type { Initializer } from '../initializers/initializer.ts'
-import { isElementwise, theoryOf, type Law, type Theory } from '../initializers/law.ts'
+import { isElementwise, theoryOf, Theory, type ElementwiseLaw, type Law } from '../initializers/law.ts'
 import { streamOf } from '../initializers/seeds.ts'
+import { nullable, Num } from '../schema.ts'
 import { cdfOf } from './distribution.ts'
-import { HistogramCounts, quantilesOf, type Histogram } from './histogram.ts'
-import { MomentSums, type SampleMoments } from './moments.ts'
+import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
+import { MomentSums, SampleMoments } from './moments.ts'
 import { Subsample } from './subsample.ts'
-import { kolmogorovSmirnov, momentTests, type Tests } from './tests.ts'
+import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
 /** A tensor to measure: its values go by in slices, from the start each time they are asked for. */
 export interface TensorSource {
   readonly shape: readonly number[]
-  slices(): AsyncIterable<Float32Array>
-}
-
-/** Where a tensor comes from; loaded weights have neither initializer nor law. */
-export interface Origin {
-  readonly initializer: Initializer | null
+  /** What it was drawn from; loaded weights have none. */
   readonly law: Law | null
+  slices(): AsyncIterable<Float32Array>
 }
 
 export interface RecordOptions {
@@ -27,22 +24,26 @@ export interface RecordOptions {
   readonly bins: number
 }
 
-export interface TensorStatistics {
-  readonly shape: readonly number[]
-  readonly size: number
-  readonly dtype: 'float32'
-  readonly initializer: Initializer | null
-  readonly fan_in: number
-  readonly fan_out: number
-  readonly theory: Theory | null
-  readonly sample: SampleMoments & { readonly sha256: string }
-  readonly tests: Tests | null
-  /** Whether every entry is exactly what theory says; null where entries are drawn. */
-  readonly exact: boolean | null
-  readonly histogram?: Histogram
-  readonly quantiles?: Record<string, number>
-  readonly quantiles_sample_size?: number
-}
+/** What is measured of a tensor. */
+export const Measurement = Type.Object({
+  shape: Type.Array(Type.Integer()),
+  size: Type.Integer(),
+  dtype: Type.Literal('float32'),
+  fan_in: Type.Integer(),
+  fan_out: Type.Integer(),
+  theory: nullable(Theory),
+  sample: Type.Object({ ...SampleMoments.properties, sha256: Type.String() }),
+  tests: nullable(Tests, {
+    description: 'null where entries are no independent draws: not drawn so, or not all of them finite',
+  }),
+  exact: nullable(Type.Boolean(), { description: 'Whether a constant or identity is met to the bit' }),
+  histogram: Type.Optional(Histogram),
+  quantiles: Type.Optional(
+    Type.Record(Type.String(), Num, { description: 'Of finite values; NaN where there is none' }),
+  ),
+  quantiles_sample_size: Type.Optional(Type.Integer()),
+})
+export type Measurement = Static<typeof Measurement>
 
 const KS_SAMPLE = 100_000
 const QUANTILE_SAMPLE = 2 ** 20
@@ -57,21 +58,21 @@ const NORMAL_REACH = 5
  */
 export async function measure(
   source: TensorSource,
-  { initializer, law }: Origin,
   options: RecordOptions,
   alsoHash?: (bytes: Uint8Array) => void,
-): Promise<TensorStatistics> {
-  const { shape } = source
+): Promise<Measurement> {
+  const { shape, law } = source
   const size = sizeOf(shape)
   const theory = law ? theoryOf(law, shape) : null
-  const drawn = law && isElementwise(law) ? law : null
+  const drawn = law && theory ? drawnLaw(law, theory) : undefined
+  const cdf = drawn && cdfOf(drawn)
   const moments = new MomentSums(theory?.mean ?? 0, theory?.std ?? 1)
   const hash = createHash('sha256')
   const ks = drawn ? new Subsample(size, KS_SAMPLE, streamOf([SUBSAMPLE_SEED, 0])) : undefined
   const quantiles = options.quantiles
     ? new Subsample(size, QUANTILE_SAMPLE, streamOf([SUBSAMPLE_SEED, 1]))
     : undefined
-  const range = theory ? rangeOf(theory) : undefined
+  const range = theory && rangeOf(theory)
   let histogram = options.histogram && range ? new HistogramCounts(...range, options.bins) : undefined
 
   for await (const values of source.slices()) {
@@ -85,24 +86,23 @@ export async function measure(
   }
   const sample = moments.result()
   if (options.histogram && !histogram) {
-    histogram = new HistogramCounts(sample.min, sample.max, options.bins)
+    const [low, high] = sample.non_finite < size ? [sample.min, sample.max] : [0, 0]
+    histogram = new HistogramCounts(low, high, options.bins)
     for await (const values of source.slices()) histogram.add(values)
   }
 
-  const cdf = drawn ? cdfOf(drawn) : undefined
   const { fanIn, fanOut } = fansOf(shape)
   const sorted = quantiles?.sorted()
   return {
-    shape,
+    shape: [...shape],
     size,
     dtype: 'float32',
-    initializer,
     fan_in: fanIn,
     fan_out: fanOut,
     theory,
     sample: { ...sample, sha256: hash.digest('hex') },
     tests:
-      theory && ks && cdf
+      theory && ks && cdf && sample.non_finite === 0
         ? { ...momentTests(sample, theory, size), ks: kolmogorovSmirnov(ks.sorted(), cdf) }
         : null,
     exact: law ? exactness(law, shape, sample) : null,
@@ -111,18 +111,24 @@ export async function measure(
   }
 }
 
-function rangeOf({ min, max, mean, std }: Theory): [number, number] {
-  return [min ?? mean - NORMAL_REACH * std, max ?? mean + NORMAL_REACH * std]
+/** The law whose CDF and moments a sample can be held against: it has a spread, and numbers can say it. */
+function drawnLaw(law: Law, { variance }: Theory): ElementwiseLaw | undefined {
+  return isElementwise(law) && variance > 0 && variance < Infinity ? law : undefined
+}
+
+/** A histogram's edges by theory, where float32 reaches them. */
+function rangeOf({ min, max, mean, std }: Theory): [number, number] | undefined {
+  const range = [min ?? mean - NORMAL_REACH * std, max ?? mean + NORMAL_REACH * std] as [number, number]
+  return range.every((edge) => Number.isFinite(Math.fround(edge))) ? range : undefined
 }
 
 function exactness(law: Law, shape: readonly number[], sample: SampleMoments): boolean | null {
-  if (law.kind === 'constant')
-    return sample.min === law.value && sample.max === law.value && sample.non_finite === 0
+  const within = (low: number, high: number): boolean =>
+    sample.min === low && sample.max === high && sample.non_finite === 0
+  if (law.kind === 'constant') return within(law.value, law.value)
   if (law.kind !== 'identity') return null
-  const diagonal = Math.min(shape[0] ?? 1, shape[1] ?? 1)
-  const off = sizeOf(shape) - diagonal
-  return (
-    sample.zeros === (law.gain === 0 ? sizeOf(shape) : off) &&
-    sample.l2_norm === Math.sqrt(law.gain ** 2 * diagonal)
-  )
+  const gain = Math.fround(law.gain)
+  const off = sizeOf(shape) - Math.min(shape[0] ?? 1, shape[1] ?? 1)
+  if (off === 0) return within(gain, gain)
+  return within(Math.min(0, gain), Math.max(0, gain)) && sample.zeros === (gain === 0 ? sizeOf(shape) : off)
 }

@@ -30,8 +30,9 @@ export class Subsample {
     this.#passed = end
   }
 
+  /** What is finite of it, in order. */
   sorted(): Float32Array {
-    return this.#values.slice(0, this.#taken).sort()
+    return this.#values.subarray(0, this.#taken).filter(Number.isFinite).sort()
   }
 
   #place(index: number): number {

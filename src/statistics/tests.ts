@@ -1,19 +1,15 @@
-import { normalTail } from './normal.ts'
-import type { SampleMoments } from './moments.ts'
+import Type, { type Static } from 'typebox'
 import type { Theory } from '../initializers/law.ts'
-
-export interface KolmogorovSmirnov {
-  readonly statistic: number
-  readonly p_value: number
-  readonly sample_size: number
-}
+import type { SampleMoments } from './moments.ts'
+import { normalTail } from './normal.ts'
 
 /** How far a sample is from its theory: z of the mean and of the variance, and the largest distance of the CDFs. */
-export interface Tests {
-  readonly mean_z: number
-  readonly variance_z: number
-  readonly ks: KolmogorovSmirnov
-}
+export const Tests = Type.Object({
+  mean_z: Type.Number(),
+  variance_z: Type.Number(),
+  ks: Type.Object({ statistic: Type.Number(), p_value: Type.Number(), sample_size: Type.Integer() }),
+})
+export type Tests = Static<typeof Tests>
 
 /** The standard error of a variance is that of the fourth moment: for kurtosis k it is sqrt((k + 2) / n). */
 export function momentTests(
@@ -29,7 +25,7 @@ export function momentTests(
 }
 
 /** Kolmogorov-Smirnov on sorted values; the p-value with Stephens's correction for finite samples. */
-export function kolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): KolmogorovSmirnov {
+export function kolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): Tests['ks'] {
   const n = sorted.length
   let statistic = 0
   for (let i = 0; i < n; i++) {

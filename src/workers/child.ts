@@ -1,7 +1,8 @@
 import { toPlainError, type Answer, type Call, type Methods } from './messages.ts'
 
+/** The contract's methods, each at once or in time. */
 export type Handlers<M extends Methods<M>> = {
-  readonly [K in keyof M]: (params: M[K]['params']) => M[K]['result'] | Promise<M[K]['result']>
+  readonly [K in keyof M]: (...args: Parameters<M[K]>) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
 }
 
 /**
@@ -18,11 +19,10 @@ export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: u
   process.on('SIGINT', () => undefined)
   process.on('disconnect', () => process.exit(0))
   process.on('message', (call: Call) => {
-    const handler = handlers[call.method as keyof M] as ((params: unknown) => unknown) | undefined
     void (async () => {
       try {
-        if (handler === undefined) throw new TypeError(`no method ${call.method}`)
-        send({ kind: 'result', id: call.id, result: await handler(call.params) })
+        const result: unknown = Reflect.apply(handlers[call.method as keyof M], handlers, call.args)
+        send({ kind: 'result', id: call.id, result: await result })
       } catch (error) {
         send({ kind: 'error', id: call.id, error: toPlainError(error) })
       }

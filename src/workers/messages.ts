@@ -1,12 +1,12 @@
 import { ServiceError, type ErrorCode, type FieldError } from '../errors.ts'
 
-/** What a child process offers: method name -> what it takes and gives. Values travel by structured clone. */
-export type Methods<M> = Record<keyof M, { readonly params: unknown; readonly result: unknown }>
+/** What a child process offers: the methods of a contract. Arguments and results travel by structured clone. */
+export type Methods<M> = Record<keyof M, (...args: never[]) => Promise<unknown>>
 
 export interface Call {
   readonly id: number
   readonly method: string
-  readonly params: unknown
+  readonly args: readonly unknown[]
 }
 
 /** `ready` is said once, first; then every call is answered by its id, in any order. */

@@ -38,6 +38,7 @@ export class Worker<M extends Methods<M>, Info> {
   #restarts = 0
   #failures = 0
   #calls = 0
+  #answering = false
   #closing = false
   #restartTimer: NodeJS.Timeout | undefined
   #giveUpRestart: ((reason: ServiceError) => void) | undefined
@@ -60,28 +61,42 @@ export class Worker<M extends Methods<M>, Info> {
     return this.#child?.pid
   }
 
-  async call<K extends keyof M & string>(method: K, params: M[K]['params']): Promise<M[K]['result']> {
-    await this.#ready
-    const child = this.#child
-    if (this.#closing || child?.connected !== true) {
-      throw new ServiceError('ENGINE_UNAVAILABLE', `the ${this.#options.name} is restarting`, {
-        retryAfterSeconds: 1,
-      })
-    }
+  /** Whether a child is there that answers calls now. */
+  get ready(): boolean {
+    return this.#answering && this.#child?.connected === true
+  }
+
+  call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]> {
+    return this.#call(method, args) as ReturnType<M[K]>
+  }
+
+  async #call(method: string, args: readonly unknown[]): Promise<unknown> {
+    const child = await this.#connected()
     const id = ++this.#calls
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject })
-      child.send({ id, method, params } satisfies Call, (error) => {
+      child.send({ id, method, args } satisfies Call, (error) => {
         if (error && this.#pending.delete(id)) reject(this.#lost(error))
       })
     })
+  }
+
+  async #connected(): Promise<ChildProcess> {
+    for (;;) {
+      await this.#ready
+      const child = this.#child
+      if (this.#closing || child === undefined) throw shuttingDown()
+      if (child.connected) return child
+      // Its channel closes a moment before its exit is known, and with that the next child.
+      await once(child, 'exit')
+    }
   }
 
   /** Stops the child: by closing its channel, and by force after a grace period. */
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restartTimer)
-    this.#giveUpRestart?.(new ServiceError('SHUTTING_DOWN', 'the service is shutting down'))
+    this.#giveUpRestart?.(shuttingDown())
     const child = this.#child
     if (child?.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
@@ -107,16 +122,18 @@ export class Worker<M extends Methods<M>, Info> {
           return
         }
         this.#failures = 0
+        this.#answering = true
         logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
         resolve(answer.info as Info)
       })
       child.once('error', reject)
       child.once('exit', (exitCode, signal) => {
+        this.#answering = false
         const pending = [...this.#pending.values()]
         this.#pending.clear()
         for (const call of pending) call.reject(this.#lost())
         if (this.#closing) {
-          reject(new ServiceError('SHUTTING_DOWN', 'the service is shutting down'))
+          reject(shuttingDown())
           return
         }
         logger.error({ worker: name, pid: child.pid, exitCode, signal }, 'worker died')
@@ -167,6 +184,10 @@ export class Worker<M extends Methods<M>, Info> {
       cause,
     })
   }
+}
+
+function shuttingDown(): ServiceError {
+  return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
 }
 
 /** The compiled module of a child, also where this file runs as TypeScript (Node forks no `.ts`). */

@@ -46,6 +46,28 @@ describe('an engine that dies', () => {
     expect((await running.client.get('/v1/models/slow')).json).toMatchObject({ state: 'ready' })
   })
 
+  it('makes the service not ready until the next one answers, which calls wait for', async () => {
+    kill(running.service.engine.pid)
+    await vi.waitUntil(async () => (await running.client.get('/readyz')).status !== 200, { interval: 1 })
+    expectProblem(await running.client.get('/readyz'), { status: 503, code: 'ENGINE_UNAVAILABLE' })
+    expect(await running.client.logits('slow', shape, image)).toHaveLength(1)
+    expect((await running.client.get('/readyz')).status).toBe(200)
+    kill(running.service.engine.pid)
+    running.service.drain()
+    await vi.waitUntil(() => running.service.engine.restarts === 2, { interval: 1 })
+    expectProblem(await running.client.get('/readyz'), { status: 503, code: 'SHUTTING_DOWN' })
+  })
+
+  it('is missed by nobody who calls while it goes', async () => {
+    const wanted = await running.client.logits('slow', shape, image)
+    kill(running.service.engine.pid)
+    const calls = Array.from({ length: 20 }, async (_, index) => {
+      await new Promise((resolve) => setTimeout(resolve, index))
+      return running.client.logits('slow', shape, image)
+    })
+    for (const logits of await Promise.all(calls)) expect(logits[0]).toHaveLength(wanted[0]?.length ?? NaN)
+  })
+
   it('is not asked a third time for what killed it twice', async () => {
     const { engine } = running.service
     const predict = engine.predict.bind(engine)

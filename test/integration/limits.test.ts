@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it, vi } from 'vitest'
 import type { Answer } from '../support/client.ts'
 import { whileHalted } from '../support/halt.ts'
 import { arithmeticImage, npy, pixelPng } from '../support/images.ts'
-import { slow, tiny } from '../support/networks.ts'
+import { slow } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { startService, type RunningService, type Settings } from '../support/service.ts'
 

@@ -123,6 +123,33 @@ describe('weights that were exported', () => {
   })
 })
 
+it('weights that are not finite are told in words, by every answer there is', async () => {
+  const answer = await load(
+    part(
+      changed((tensors) => {
+        const { shape: kept = [], bytes = Buffer.alloc(0) } = tensors.get('stem/conv/kernel') ?? {}
+        const values = new Float32Array(bytes.length / 4).fill(1)
+        values.set([NaN, Infinity, -Infinity])
+        tensors.set('stem/conv/kernel', { shape: kept, bytes: Buffer.from(values.buffer) })
+      }),
+    ),
+  )
+  const { id } = answer.json as ModelBody
+  expect(answer.status).toBe(201)
+  const path = `/v1/models/${id}/statistics?include=histogram,quantiles&bins=2`
+  const { json } = await running.client.get(path)
+  const { parameters } = json as { parameters: { name: string }[] }
+  expect(parameters.find(({ name }) => name === 'stem/conv/kernel')).toMatchObject({
+    sample: { mean: 1, min: 1, max: 1, non_finite: 3 },
+    histogram: { edges: [1, 1.5, 2], counts: [105, 0] },
+    quantiles: { '0.5': 1 },
+    quantiles_sample_size: 105,
+    tests: null,
+  })
+  const [row = []] = await running.client.logits(id, shape, arithmeticImage(shape))
+  expect(row.filter((value) => !Number.isFinite(value))).toHaveLength(5)
+})
+
 const invalid = (pointer: string, says: RegExp): Refusal => ({
   status: 422,
   code: 'INVALID_WEIGHTS',

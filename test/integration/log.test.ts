@@ -39,6 +39,7 @@ const requests: readonly Sent[] = [
   [422, 'get', '/v1/models?cursor=querymark'],
   [404, 'get', '/v1/models/nobody?querymark=1'],
   [404, 'get', '/nowhere?querymark'],
+  [400, 'get', '/v1/models/%zz?querymark'],
   [405, 'delete', '/v1/plans?querymark'],
   [400, 'post', '/v1/models', json, '{"bodymark": '],
   [

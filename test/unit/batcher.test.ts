@@ -14,7 +14,10 @@ function setUp() {
     ready.push(model)
     await settled()
   }
-  const batcher = new Batcher({ engine, maxBatchSize: MAX_BATCH, maxQueue: MAX_QUEUE, ensureReady })
+  const batcher = new Batcher({
+    ...{ engine, maxBatchSize: MAX_BATCH, maxQueue: MAX_QUEUE, ensureReady },
+    lost: () => undefined,
+  })
   return { engine, batcher, ready }
 }
 
@@ -137,6 +140,18 @@ describe('batches', () => {
     expect((await Promise.all(results)).map(({ batchSize }) => batchSize)).toEqual([1, 4, 2, 4, 4])
   })
 
+  test('join uint8 images in whatever view they come: a decoder gives Buffers', async () => {
+    const { engine, batcher } = setUp()
+    const jobs = [
+      job([1]),
+      ...[Buffer.of(2), Uint8Array.of(3), Float32Array.of(4)].map((values) => job([0], { values })),
+    ]
+    const results = jobs.map((one) => batcher.submit(one))
+    await runDown(engine)
+    expect(engine.batches.map(({ values }) => [...values])).toEqual([[1], [2, 3], [4]])
+    expect((await Promise.all(results)).map(({ batchSize }) => batchSize)).toEqual([1, 2, 2, 1])
+  })
+
   test('of a large request are several, its rows in order', async () => {
     const { engine, batcher } = setUp()
     const large = job([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { features: true })
@@ -181,11 +196,24 @@ describe('failures', () => {
     expectAnswer(answer, next)
   })
 
+  test('a request that kills the engine twice fails alone: those it was joined with are answered', async () => {
+    const { engine, batcher } = setUp()
+    const before = batcher.submit(job([0]))
+    const [deadly, ...others] = [job([1]), job([2]), job([3])].map((one) => batcher.submit(one))
+    const results = Promise.allSettled([deadly, ...others])
+    await Promise.all([before, runDown(engine, ['answers', 'crashes', 'crashes'])])
+    expect(engine.batches.map(({ values }) => [...values])).toEqual([[0], [1, 2, 3], [1], [2], [3]])
+    expect((await results).map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+  })
+
   test('a model that cannot be made ready fails its own requests only', async () => {
     const engine = new MemoryEngine()
     const ensureReady = (model: string) =>
       model === 'bad' ? Promise.reject(new Error('no such weights')) : Promise.resolve()
-    const batcher = new Batcher({ engine, maxBatchSize: MAX_BATCH, maxQueue: MAX_QUEUE, ensureReady })
+    const batcher = new Batcher({
+      ...{ engine, maxBatchSize: MAX_BATCH, maxQueue: MAX_QUEUE, ensureReady },
+      lost: () => undefined,
+    })
     const bad = expect(batcher.submit(job([1], { model: 'bad' }))).rejects.toThrow('no such weights')
     const good = batcher.submit(job([2]))
     await Promise.all([bad, good, runDown(engine)])

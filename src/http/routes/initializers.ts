@@ -81,7 +81,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       analysis.tensorStatistics(
         tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
         recordOptions(body),
-      ) as Promise<Static<typeof TensorRecord>>,
+      ),
   )
 
   app.post(

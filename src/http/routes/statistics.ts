@@ -1,4 +1,3 @@
-import type { Static } from 'typebox'
 import { fieldError } from '../../errors.ts'
 import { recordOptions } from '../record-options.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
@@ -27,7 +26,7 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
       if (statistics.parameters.length === 0) {
         throw fieldError('#/parameters', `${JSON.stringify(query.parameters)} matches no trainable parameter`)
       }
-      return { model: id, weights, ...statistics } as Static<typeof ModelStatistics>
+      return { model: id, weights, ...statistics }
     },
   )
 }

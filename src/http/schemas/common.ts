@@ -1,8 +1,7 @@
 import Type from 'typebox'
-import { closed, named, nullable, Num } from '../../schema.ts'
+import { closed, named, nullable } from '../../schema.ts'
 
 export const optional = Type.Optional
-export const NullableNum = nullable(Num)
 
 export const NPY = 'application/x-npy'
 export const SAFETENSORS = 'application/vnd.safetensors'

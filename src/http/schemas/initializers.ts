@@ -1,7 +1,8 @@
 import Type from 'typebox'
-import { CompleteInitializer, SafeInteger, SeedPair } from '../../initializers/initializer.ts'
-import { answer, named, nullable, Num } from '../../schema.ts'
-import { NullableNum, NextCursor, optional } from './common.ts'
+import { ParameterStatistics, TensorStatistics } from '../../analysis/analysis.ts'
+import { SafeInteger, SeedPair } from '../../initializers/initializer.ts'
+import { answer, named, nullable } from '../../schema.ts'
+import { NextCursor, optional } from './common.ts'
 
 export const InitializerEntry = answer('InitializerEntry', {
   name: Type.String(),
@@ -32,67 +33,5 @@ export const TensorRequest = named('TensorRequest', {
   ),
 })
 
-const Theory = Type.Object({
-  distribution: Type.String(),
-  mean: Type.Number(),
-  std: Type.Number(),
-  variance: Type.Number(),
-  min: NullableNum,
-  max: NullableNum,
-  skewness: NullableNum,
-  kurtosis: NullableNum,
-})
-
-const Sample = Type.Object({
-  mean: Num,
-  std: Num,
-  variance: Num,
-  skewness: NullableNum,
-  kurtosis: NullableNum,
-  min: Num,
-  max: Num,
-  zeros: Type.Integer(),
-  l2_norm: Num,
-  non_finite: Type.Integer(),
-  sha256: Type.String(),
-})
-
-const Tests = Type.Object({
-  mean_z: Type.Number(),
-  variance_z: Type.Number(),
-  ks: Type.Object({ statistic: Type.Number(), p_value: Type.Number(), sample_size: Type.Integer() }),
-})
-
-const recordFields = {
-  shape: Type.Array(Type.Integer()),
-  size: Type.Integer(),
-  dtype: Type.Literal('float32'),
-  initializer: Type.Union([CompleteInitializer, Type.Null()]),
-  fan_in: Type.Integer(),
-  fan_out: Type.Integer(),
-  theory: Type.Union([Theory, Type.Null()]),
-  sample: Sample,
-  tests: Type.Union([Tests, Type.Null()], { description: 'null where entries are not independent draws' }),
-  exact: Type.Union([Type.Boolean(), Type.Null()], {
-    description: 'Whether a constant or identity is met to the bit',
-  }),
-  histogram: optional(
-    Type.Object({
-      edges: Type.Array(Type.Number()),
-      counts: Type.Array(Type.Integer()),
-      expected: Type.Union([Type.Array(Type.Number()), Type.Null()]),
-    }),
-  ),
-  quantiles: optional(Type.Record(Type.String(), Type.Number())),
-  quantiles_sample_size: optional(Type.Integer()),
-}
-
-export const TensorRecord = Type.Object(recordFields, { title: 'TensorRecord' })
-export const ParameterRecord = Type.Object(
-  {
-    name: Type.String(),
-    tensor_name: Type.String(),
-    ...recordFields,
-  },
-  { title: 'ParameterRecord' },
-)
+export const TensorRecord = answer('TensorRecord', TensorStatistics.properties)
+export const ParameterRecord = answer('ParameterRecord', ParameterStatistics.properties)

@@ -1,8 +1,9 @@
 import Type from 'typebox'
+import { ModelStatistics as Measured } from '../../analysis/analysis.ts'
 import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
-import { answer, closed, named, nullable, Num } from '../../schema.ts'
-import { NextCursor, NullableNum, optional } from './common.ts'
+import { answer, closed, named, nullable } from '../../schema.ts'
+import { NextCursor, optional } from './common.ts'
 import { ParameterRecord } from './initializers.ts'
 
 export const ModelReference = Type.Object({
@@ -92,23 +93,12 @@ export const StatisticsQuery = closed({
   bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
 })
 
-export const ModelStatistics = Type.Object(
-  {
-    model: Type.String(),
-    weights: Type.Enum(['initialized', 'loaded']),
-    parameters: Type.Array(ParameterRecord),
-    totals: Type.Object({
-      count: Type.Integer(),
-      size: Type.Integer(),
-      l2_norm: Num,
-      zeros: Type.Integer(),
-      sha256: Type.String(),
-      smallest_p_holm: NullableNum,
-      flagged: Type.Array(Type.String()),
-    }),
-  },
-  { title: 'ModelStatistics' },
-)
+export const ModelStatistics = answer('ModelStatistics', {
+  model: Type.String(),
+  weights: Type.Enum(['initialized', 'loaded']),
+  ...Measured.properties,
+  parameters: Type.Array(ParameterRecord),
+})
 
 export const WeightsQuery = closed({
   parameters: Glob,

@@ -27,6 +27,7 @@ export class MemoryEngine implements Engine {
   readonly #waiting: Waiting[] = []
   restarts = 0
   readonly pid = undefined
+  readonly ready = true
 
   get busy(): boolean {
     return this.#waiting.length > 0

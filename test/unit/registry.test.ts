@@ -1,0 +1,184 @@
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import { pino } from 'pino'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Analysis } from '../../src/analysis/analysis.ts'
+import type { BuildResult } from '../../src/engine/engine.ts'
+import { planRequest } from '../../src/network/plan.ts'
+import { Registry } from '../../src/serving/registry.ts'
+import { Store } from '../../src/serving/store.ts'
+import { tiny } from '../support/networks.ts'
+import { refusalOf } from './support/errors.ts'
+import { MemoryEngine } from './support/memory-engine.ts'
+
+const logger = pino({ level: 'silent' })
+const planOf = (seed: number) => planRequest({ ...tiny, seed } as Parameters<typeof planRequest>[0], 1e6)
+const [first, second] = [planOf(1), planOf(2)]
+const built: BuildResult = { seal: 'seal', artifactBytes: 1, variableBytes: 600 }
+
+let folder: string
+let store: Store
+let engine: MemoryEngine
+let registry: Registry
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'resinit-test-'))
+  store = await Store.open(folder)
+  engine = new MemoryEngine()
+  vi.spyOn(engine, 'build').mockResolvedValue(built)
+  registry = start()
+})
+afterEach(async () => {
+  await registry.settled()
+  await rm(folder, { recursive: true })
+})
+
+function start(): Registry {
+  const analysis = { digest: () => Promise.resolve('digest') } as unknown as Analysis
+  return new Registry({ engine, analysis, store, memoryBudgetBytes: 1000, logger })
+}
+
+/** A point where whoever comes by waits until it is let go. */
+function gate() {
+  let open = (): void => undefined
+  let reach = (): void => undefined
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  const reached = new Promise<void>((resolve) => (reach = resolve))
+  const pass = async (): Promise<void> => {
+    reach()
+    await opened
+  }
+  return { open, reached, pass }
+}
+
+/** What a service that starts now would find. */
+async function stored(): Promise<[string, string[]][]> {
+  const fresh = start()
+  await fresh.load()
+  return fresh.list().map(({ record: { id } }) => [id, fresh.namesOf(id)])
+}
+
+async function created(plan = first, name?: string): Promise<void> {
+  await (
+    await registry.create(plan, { name })
+  ).ready
+}
+
+describe('a model that goes', () => {
+  test('while it is created again stays, with its new name', async () => {
+    await created(first, 'old')
+    const { pass, open, reached } = gate()
+    const remove = store.remove.bind(store)
+    vi.spyOn(store, 'remove').mockImplementationOnce(async (id) => {
+      await pass()
+      await remove(id)
+    })
+    const deleted = registry.delete(first.id)
+    await reached
+    const again = created(first, 'new')
+    open()
+    await Promise.all([deleted, again])
+    await registry.settled()
+    expect(registry.find('new').state).toBe('ready')
+    expect(await stored()).toEqual([[first.id, ['new']]])
+  })
+
+  test('leaves alone a name that has moved to another', async () => {
+    await created(second)
+    await created(first, 'moves')
+    await registry.setName('moves-too', first.id)
+    const { pass, open, reached } = gate()
+    const removeName = store.removeName.bind(store)
+    vi.spyOn(store, 'removeName').mockImplementationOnce(async (name) => {
+      await pass()
+      await removeName(name)
+    })
+    const deleted = registry.delete(first.id)
+    await reached
+    const moved = Promise.all([
+      registry.setName('moves', second.id),
+      registry.setName('moves-too', second.id),
+    ])
+    open()
+    await Promise.all([deleted, moved])
+    expect(registry.namesOf(second.id).sort()).toEqual(['moves', 'moves-too'])
+    expect((await stored()).map(([id, names]) => [id, names.sort()])).toEqual([
+      [second.id, ['moves', 'moves-too']],
+    ])
+  })
+
+  test('while it is built is gone from the engine too', async () => {
+    const { pass, open, reached } = gate()
+    vi.spyOn(engine, 'build').mockImplementationOnce(async () => {
+      await pass()
+      return built
+    })
+    const unload = vi.spyOn(engine, 'unload')
+    const { ready } = await registry.create(first)
+    await reached
+    const deleted = registry.delete(first.id)
+    open()
+    await Promise.all([deleted, ready])
+    expect(unload).toHaveBeenCalledWith(first.id)
+    expect((await refusalOf(registry.ensureReady({ record: { id: first.id } } as never))).code).toBe(
+      'MODEL_NOT_FOUND',
+    )
+    expect(await stored()).toEqual([])
+  })
+
+  test('stays where the store cannot remove it', async () => {
+    await created(first, 'name')
+    vi.spyOn(store, 'remove').mockRejectedValueOnce(new Error('the disk is gone'))
+    await expect(registry.delete(first.id)).rejects.toThrow('the disk is gone')
+    expect(registry.find(first.id).state).toBe('unloaded')
+    await registry.delete(first.id)
+    expect(await stored()).toEqual([])
+  })
+})
+
+test('an engine that dies while a seal is kept leaves no model ready', async () => {
+  const { pass, open, reached } = gate()
+  const save = store.save.bind(store)
+  vi.spyOn(store, 'save').mockImplementation(async (model, weights) => {
+    if (model.seal !== null) await pass()
+    await save(model, weights)
+  })
+  const { ready } = await registry.create(first)
+  await reached
+  registry.engineLost()
+  open()
+  expect((await refusalOf(ready)).code).toBe('ENGINE_CRASHED')
+  await created()
+  expect(registry.find(first.id).state).toBe('ready')
+})
+
+test('models built at once share the memory there is', async () => {
+  const large = { ...built, variableBytes: first.totals.bytes }
+  const { pass, open, reached } = gate()
+  const build = vi.spyOn(engine, 'build').mockResolvedValue(large)
+  const analysis = { digest: () => Promise.resolve('digest') } as unknown as Analysis
+  const memoryBudgetBytes = 2 * first.totals.bytes
+  registry = new Registry({ engine, analysis, store, memoryBudgetBytes, logger })
+  await created(planOf(3))
+  build.mockImplementation(async () => {
+    await pass()
+    return large
+  })
+  const both = Promise.all([created(first), created(second)])
+  await reached
+  open()
+  await both
+  expect(registry.find(planOf(3).id).state).toBe('unloaded')
+})
+
+test('weights that were staged are kept or discarded, whatever comes of it', async () => {
+  const staged = () => store.stage(Readable.from([Buffer.from('weights')]))
+  const invalid = await refusalOf(registry.create(first, { name: 'a'.repeat(101), weights: await staged() }))
+  expect(invalid.code).toBe('INVALID_REQUEST')
+  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  await registry.create(first, { weights: await staged() })
+  await registry.create(first, { weights: await staged() })
+  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await readdir(join(folder, 'models', first.id))).toContain('weights.safetensors')
+})
