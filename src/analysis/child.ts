@@ -32,9 +32,7 @@ const handlers: Handlers<AnalysisMethods> = {
       const hash = createHash('sha256')
       for (const tensor of tensors) {
         if (!tensor.trainable && !buffers) continue
-        for await (const values of tensor.slices()) {
-          hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-        }
+        for await (const values of tensor.slices()) hash.update(values)
       }
       return hash.digest('hex')
     }),

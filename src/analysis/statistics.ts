@@ -22,7 +22,7 @@ export async function measureWeights(
       name: tensor.name,
       tensor_name: `${VARIABLE_SCOPE}/${tensor.name}:0`,
       initializer: tensor.initializer,
-      ...(await measure(tensor, options, (bytes) => all.update(bytes))),
+      ...(await measure(tensor, options, all)),
     })
   }
   return { parameters, totals: { ...totalsOf(parameters), sha256: all.digest('hex') } }

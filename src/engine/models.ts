@@ -60,13 +60,9 @@ export class Models {
   }
 }
 
-const FETCHES = [
-  RECIPE.logits,
-  RECIPE.probabilities,
-  RECIPE.entropy,
-  RECIPE.topLogits,
-  RECIPE.topClasses,
-] as const
+const RESULTS = ['logits', 'probabilities', 'entropy', 'topLogits', 'topClasses'] as const
+const FETCHES = RESULTS.map((name) => RECIPE[name])
+type Fetched = [Float32Array, Float32Array, Float32Array, Float32Array, Int32Array, Float32Array?]
 
 function run({ session, inputShape }: Model, { values, count, k, features }: Omit<Batch, 'id'>): BatchResult {
   const started = performance.now()
@@ -76,16 +72,9 @@ function run({ session, inputShape }: Model, { values, count, k, features }: Omi
     [RECIPE.k]: { values: Int32Array.of(k), shape: [] },
   }
   const results = session.run(feeds, features ? [...FETCHES, RECIPE.features] : FETCHES)
-  const [logits, probabilities, entropy, topLogits, topClasses, featureRows] = results
-  return {
-    logits: logits as Float32Array,
-    probabilities: probabilities as Float32Array,
-    entropy: entropy as Float32Array,
-    topLogits: topLogits as Float32Array,
-    topClasses: topClasses as Int32Array,
-    features: featureRows as Float32Array | undefined,
-    computeMs: performance.now() - started,
-  }
+  const [logits, probabilities, entropy, topLogits, topClasses, featureRows] = results as Fetched
+  const computeMs = performance.now() - started
+  return { logits, probabilities, entropy, topLogits, topClasses, features: featureRows, computeMs }
 }
 
 /** The first run optimizes the graph and reorders filters; no caller should wait for that. */
@@ -97,12 +86,8 @@ function warmUp(model: Model): void {
 function sealOf(session: Session, variables: readonly Variable[]): string {
   const hash = createHash('sha256')
   for (const group of groupsOf(variables)) {
-    for (const values of session.run(
-      {},
-      group.map(({ read }) => `${read}:0`),
-    )) {
-      hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-    }
+    const reads = group.map(({ read }) => `${read}:0`)
+    for (const values of session.run({}, reads)) hash.update(values)
   }
   return hash.digest('hex')
 }
@@ -118,10 +103,8 @@ async function assign(session: Session, variables: readonly Variable[], weightsF
       for (const parameter of needed.values()) {
         feeds[feedOf(parameter)] = { values: await file.read(parameter.name), shape: parameter.shape }
       }
-      session.run(
-        feeds,
-        group.map(({ assigned }) => `${assigned}:0`),
-      )
+      const fetches = group.map(({ assigned }) => `${assigned}:0`)
+      session.run(feeds, fetches)
     }
   } finally {
     await file.close()

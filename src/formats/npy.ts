@@ -51,7 +51,6 @@ export function npyHeader(shape: readonly number[]): Buffer {
   const header = Buffer.alloc(10 + padded.length)
   MAGIC.copy(header)
   header[6] = 1
-  header[7] = 0
   header.writeUInt16LE(padded.length, 8)
   header.write(padded, 10, 'latin1')
   return header

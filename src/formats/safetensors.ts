@@ -85,15 +85,9 @@ function parseEntry(name: string, entry: unknown): TensorEntry {
   if (typeof dtype !== 'string' || !Array.isArray(shape) || !shape.every(isCount)) {
     throw wrong(name, 'lacks a dtype or a shape')
   }
-  if (
-    !Array.isArray(offsets) ||
-    offsets.length !== 2 ||
-    !offsets.every(isCount) ||
-    (offsets[0] ?? 0) > (offsets[1] ?? 0)
-  ) {
+  const [start, end, ...more] = Array.isArray(offsets) ? (offsets as unknown[]) : []
+  if (!isCount(start) || !isCount(end) || start > end || more.length > 0)
     throw wrong(name, 'has no valid data_offsets')
-  }
-  const [start = 0, end = 0] = offsets
   const size = shape.reduce((product, length) => product * length, FLOAT32_BYTES)
   if (dtype === 'F32' && end - start !== size) {
     throw wrong(name, `has ${String(end - start)} bytes, its shape needs ${String(size)}`)

@@ -65,11 +65,8 @@ export class Batcher {
         job.count > maxQueue
           ? `send at most ${String(maxQueue)} images at once`
           : `try again in ${String(retryAfterSeconds)} s`
-      throw new ServiceError(
-        'QUEUE_FULL',
-        `${String(this.#queued)} images wait already, ${String(maxQueue)} may; ${cure}`,
-        { retryAfterSeconds },
-      )
+      const detail = `${String(this.#queued)} images wait already, ${String(maxQueue)} may; ${cure}`
+      throw new ServiceError('QUEUE_FULL', detail, { retryAfterSeconds })
     }
     if (job.count <= maxBatchSize) return untilAborted(this.#enqueue(job), job.signal)
     const size = job.values.length / job.count

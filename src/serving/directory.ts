@@ -50,10 +50,8 @@ export class Directory<M extends Model> {
       : []
     if (match === undefined) throw notFound(reference)
     if (others.length === 0) return match
-    throw new ServiceError(
-      'MODEL_NOT_FOUND',
-      `the id prefix ${reference} fits ${String(others.length + 1)} models; give more of it`,
-    )
+    const fitting = `${String(others.length + 1)} models`
+    throw new ServiceError('MODEL_NOT_FOUND', `the id prefix ${reference} fits ${fitting}; give more of it`)
   }
 
   namesOf(id: string): string[] {

@@ -31,12 +31,6 @@ interface CreateOptions {
   readonly weights?: StagedWeights
 }
 
-interface Created {
-  readonly model: Model
-  readonly created: boolean
-  readonly ready: Promise<void>
-}
-
 /**
  * The life of models: created, named, built when needed, evicted when memory is short, rebuilt after an engine died,
  * deleted. Every build's seal is compared with the first; a model whose weights diverged is never served.
@@ -56,15 +50,13 @@ export class Registry {
 
   /** Takes over what the store holds; nothing is built yet. */
   async load(): Promise<void> {
-    const { models, names } = await this.#options.store.load(this.#options.logger)
+    const { store, logger } = this.#options
+    const { models, names } = await store.load(logger)
     for (const record of models) {
       try {
         this.#add(record, planSpecification(record.specification))
       } catch (error) {
-        this.#options.logger.error(
-          { model: record.id, err: error },
-          'a stored model cannot be planned and is left out',
-        )
+        logger.error({ model: record.id, err: error }, 'a stored model cannot be planned and is left out')
       }
     }
     for (const [name, id] of names) this.#entries.addName(name, id)
@@ -88,30 +80,28 @@ export class Registry {
    * The model of a plan, created where it is not there yet. `ready` settles when it can predict, or with why not; names
    * and records are on disk when the call resolves. Staged weights are kept or discarded here.
    */
-  async create(plan: Plan, options: CreateOptions = {}): Promise<Created> {
+  async create(
+    plan: Plan,
+    { id = plan.id, name, weights }: CreateOptions = {},
+  ): Promise<{ model: Model; created: boolean; ready: Promise<void> }> {
     try {
-      return await this.#create(plan, options)
+      if (name !== undefined) assertName(name)
+      while (this.#removals.has(id)) await this.#removals.get(id)?.catch(() => undefined)
+      const known = this.#entries.get(id)
+      const entry = known ?? this.#add(recordOf(id, plan, weights), plan)
+      const written = known?.written ?? this.#write(entry, weights)
+      await written.catch((error: unknown) => {
+        if (!known) this.#entries.remove(entry)
+        throw error
+      })
+      if (name !== undefined) await this.setName(name, id)
+      const ready = this.ensureReady(entry)
+      ready.catch(() => undefined)
+      return { model: entry, created: known === undefined, ready }
     } finally {
       // Weights that were kept are no longer where they were staged.
-      await options.weights?.discard()
+      await weights?.discard()
     }
-  }
-
-  async #create(plan: Plan, { id = plan.id, name, weights }: CreateOptions): Promise<Created> {
-    if (name !== undefined) assertName(name)
-    while (this.#removals.has(id)) await this.#removals.get(id)
-    const known = this.#entries.get(id)
-    const entry = known ?? this.#add(recordOf(id, plan, weights), plan)
-    try {
-      await (known ? known.written : this.#write(entry, weights))
-    } catch (error) {
-      if (!known) this.#entries.remove(entry)
-      throw error
-    }
-    if (name !== undefined) await this.setName(name, id)
-    const ready = this.ensureReady(entry)
-    ready.catch(() => undefined)
-    return { model: entry, created: known === undefined, ready }
   }
 
   async setName(name: string, reference: string): Promise<Model> {
@@ -127,15 +117,8 @@ export class Registry {
     const entry = this.#entries.find(reference)
     const { id } = entry.record
     this.#entries.remove(entry)
-    const removal = this.#remove(entry)
-    const gone = removal.catch(() => {
-      // What could not be removed is still there.
-      this.#entries.add(entry)
-    })
-    this.#removals.set(
-      id,
-      gone.finally(() => this.#removals.delete(id)),
-    )
+    const removal = this.#remove(entry).finally(() => this.#removals.delete(id))
+    this.#removals.set(id, removal)
     await removal
   }
 
@@ -182,11 +165,17 @@ export class Registry {
 
   async #remove(entry: Entry): Promise<void> {
     const { id } = entry.record
-    await entry.building?.catch(() => undefined)
-    await this.#unload(entry)
-    await this.#entries.deleteNamesOf(id)
-    await entry.written.catch(() => undefined)
-    await this.#options.store.remove(id)
+    try {
+      await entry.building?.catch(() => undefined)
+      await this.#unload(entry)
+      await this.#entries.deleteNamesOf(id)
+      await entry.written.catch(() => undefined)
+      await this.#options.store.remove(id)
+    } catch (error) {
+      // What could not be removed is still there.
+      this.#entries.add(entry)
+      throw error
+    }
   }
 
   /** Takes a model from the engine; one that died holds nothing any more. */
@@ -226,10 +215,8 @@ export class Registry {
       entry.residentBytes = variableBytes
       const known = entry.record.seal
       if (known !== null && known !== seal) {
-        throw new ServiceError(
-          'WEIGHTS_DIVERGED',
-          `the variables of ${id} are sealed ${known}, this build gave ${seal}; it is not served`,
-        )
+        const seals = `the variables of ${id} are sealed ${known}, this build gave ${seal}`
+        throw new ServiceError('WEIGHTS_DIVERGED', `${seals}; it is not served`)
       }
       entry.artifactBytes = artifactBytes
       entry.buildMs = Date.now() - started

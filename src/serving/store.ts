@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
@@ -91,9 +91,7 @@ export class Store {
     const path = join(this.#staging, `${randomUUID()}.safetensors`)
     const staged = { path, discard: () => rm(path, { force: true }) }
     try {
-      await pipeline(source, createWriteStream(path))
-      const file = await open(path, 'r')
-      await file.sync().finally(() => file.close())
+      await pipeline(source, createWriteStream(path, { flush: true }))
     } catch (error) {
       await staged.discard().catch(() => undefined)
       // Only the file's side makes system calls; any other failure is the source's own.

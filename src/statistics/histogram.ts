@@ -40,10 +40,8 @@ export class HistogramCounts {
 
   result(size: number, cdf: ((x: number) => number) | undefined): Histogram {
     const bins = this.#counts.length
-    const edges = Array.from(
-      { length: bins + 1 },
-      (_, i) => this.#low + ((this.#high - this.#low) * i) / bins,
-    )
+    const width = this.#high - this.#low
+    const edges = Array.from({ length: bins + 1 }, (_, i) => this.#low + (width * i) / bins)
     const expected = cdf
       ? Array.from({ length: bins }, (_, i) => {
           const below = i === 0 ? 0 : cdf(edges[i] ?? 0)

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { fansOf, sizeOf } from '../initializers/fans.ts'
 import { isElementwise, theoryOf, Theory, type ElementwiseLaw, type Law } from '../initializers/law.ts'
@@ -54,12 +54,12 @@ const NORMAL_REACH = 5
 
 /**
  * Measures a tensor against its law. One pass over the values; two where a histogram has no theory to set its edges.
- * `alsoHash` sees the bytes once, in order.
+ * `alsoHash` takes the bytes in once, in order.
  */
 export async function measure(
   source: TensorSource,
   options: RecordOptions,
-  alsoHash?: (bytes: Uint8Array) => void,
+  alsoHash?: Hash,
 ): Promise<Measurement> {
   const { shape, law } = source
   const size = sizeOf(shape)
@@ -77,9 +77,8 @@ export async function measure(
 
   for await (const values of source.slices()) {
     moments.add(values)
-    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-    hash.update(bytes)
-    alsoHash?.(bytes)
+    hash.update(values)
+    alsoHash?.update(values)
     ks?.add(values)
     quantiles?.add(values)
     histogram?.add(values)

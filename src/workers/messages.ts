@@ -24,11 +24,8 @@ export interface PlainError {
 
 export function toPlainError(error: unknown): PlainError {
   if (error instanceof ServiceError) return { code: error.code, detail: error.message, errors: error.errors }
-  return {
-    code: 'INTERNAL',
-    detail: error instanceof Error ? (error.stack ?? error.message) : String(error),
-    errors: [],
-  }
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { code: 'INTERNAL', detail, errors: [] }
 }
 
 export function fromPlainError({ code, detail, errors }: PlainError): ServiceError {

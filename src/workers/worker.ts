@@ -71,7 +71,14 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   async #call(method: string, args: readonly unknown[]): Promise<unknown> {
-    const child = await this.#connected()
+    await this.#ready
+    const child = this.#child
+    if (this.#closing || child === undefined) throw shuttingDown()
+    if (!child.connected) {
+      // The channel closes a moment before the exit is known, and with that the next child.
+      await once(child, 'exit')
+      return this.#call(method, args)
+    }
     const id = ++this.#calls
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject })
@@ -79,17 +86,6 @@ export class Worker<M extends Methods<M>, Info> {
         if (error && this.#pending.delete(id)) reject(this.#lost(error))
       })
     })
-  }
-
-  async #connected(): Promise<ChildProcess> {
-    for (;;) {
-      await this.#ready
-      const child = this.#child
-      if (this.#closing || child === undefined) throw shuttingDown()
-      if (child.connected) return child
-      // Its channel closes a moment before its exit is known, and with that the next child.
-      await once(child, 'exit')
-    }
   }
 
   /** Stops the child: by closing its channel, and by force after a grace period. */
@@ -152,12 +148,8 @@ export class Worker<M extends Methods<M>, Info> {
     this.#failures += 1
     this.#restarts += 1
     if (this.#failures > START_ATTEMPTS && this.#calls === 0) {
-      reject(
-        new ServiceError(
-          'ENGINE_UNAVAILABLE',
-          `the ${this.#options.name} cannot be started; run "npm run doctor"`,
-        ),
-      )
+      const sentence = `the ${this.#options.name} cannot be started; run "npm run doctor"`
+      reject(new ServiceError('ENGINE_UNAVAILABLE', sentence))
       return
     }
     const delay = Math.min(RESTART_DELAY_MS.most, RESTART_DELAY_MS.first * 2 ** (this.#failures - 1))
