@@ -205,6 +205,18 @@ describe('refused before it is a request:', () => {
     expect((await running.client.get('/livez')).status).toBe(200)
   })
 
+  it('a request that never ends', async () => {
+    // Node gives up on one after minutes; here the server is told at once.
+    const { server } = running.service.app
+    server.once('connection', (socket) => {
+      const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+      setImmediate(() => server.emit('clientError', late, socket))
+    })
+    const answer = await raw('GET /livez HTTP/1.1\r\nhost: x\r\nx-half')
+    expect(answer).toMatch(/^HTTP\/1.1 408 /)
+    expect(answer).toContain('REQUEST_TIMEOUT')
+  })
+
   it('but HTTP/1.0 needs no host', async () => {
     expect(await raw('GET /livez HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /)
   })

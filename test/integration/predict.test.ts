@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Answer, PredictionsBody } from '../support/client.ts'
-import { untilQueued, whileHalted } from '../support/halt.ts'
+import { untilRead, whileHalted } from '../support/halt.ts'
 import {
   arithmeticImage,
   flowerJpeg,
@@ -13,11 +13,10 @@ import { tiny } from '../support/networks.ts'
 import { expectLogits } from '../support/numbers.ts'
 import { startService, type RunningService } from '../support/service.ts'
 
-const MAX_QUEUE = 20
 let running: RunningService
 let id: string
 beforeAll(async () => {
-  running = await startService({ MAX_BATCH_SIZE: '4', MAX_QUEUE: String(MAX_QUEUE) })
+  running = await startService({ MAX_BATCH_SIZE: '4' })
   id = (await running.client.create({ ...tiny, name: 'net', labels: ['a', 'b', 'c', 'd', 'e'] })).id
 })
 afterAll(() => running.close())
@@ -134,7 +133,7 @@ describe('several images', () => {
         const first = predict(pixels, 'application/x-npy')
         await vi.waitUntil(() => computed.mock.calls.length === 1, { interval: 5, timeout: 20_000 })
         const others = queries.map((query) => predict(pixels, 'application/x-npy', query))
-        await untilQueued(client, 9, { name: 'net', shape: [8, 8, 3], maxQueue: MAX_QUEUE })
+        await untilRead(client)
         return [first, ...others]
       })
       const answers = await Promise.all(calls)

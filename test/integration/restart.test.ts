@@ -2,7 +2,7 @@ import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ModelBody } from '../support/client.ts'
-import { untilQueued, whileHalted } from '../support/halt.ts'
+import { untilRead, whileHalted } from '../support/halt.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { slow, tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
@@ -42,7 +42,7 @@ describe('a service that is stopped and started again', () => {
   let before: Known
 
   it('ends with 0 at SIGTERM, with what is in flight answered and no process left', async () => {
-    await start({ MAX_QUEUE: '9' })
+    await start()
     await running.client.create({ architecture: 'resnet20', seed: 7, name: 'net' })
     await running.client.create({ ...slow, name: 'slow' })
     before = await known('net')
@@ -52,7 +52,7 @@ describe('a service that is stopped and started again', () => {
       const body = npy([1, 64, 64, 3], arithmeticImage([1, 64, 64, 3]))
       const flights = [1, 2].map(() => client.upload('/v1/models/slow/predict', body, 'application/x-npy'))
       // One is with the engine and the other waits.
-      await untilQueued(client, 1, { name: 'net', shape: [32, 32, 3], maxQueue: 9 })
+      await untilRead(client)
       const ended = running.stop()
       await vi.waitUntil(() => log.some(({ msg }) => msg === 'stopping'), { timeout: 20_000 })
       return { flights, ended }

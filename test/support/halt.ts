@@ -1,6 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import type { Client, ProblemBody } from './client.ts'
-import { npy } from './images.ts'
+import type { Client } from './client.ts'
 
 /** Stops a process where it is: what is asked of it waits. Without a process it throws: pid 0 would be this group. */
 export function halt(pid: number | undefined): void {
@@ -26,22 +24,10 @@ function pidOf(pid: number | undefined): number {
   return pid
 }
 
-/** Waits until so many images wait for the engine. A request that never fits says how many do, and changes nothing. */
-export async function untilQueued(
-  client: Client,
-  images: number,
-  model: { readonly name: string; readonly shape: readonly number[]; readonly maxQueue: number },
-): Promise<void> {
-  const shape = [model.maxQueue + 1, ...model.shape]
-  const body = npy(shape, new Uint8Array(shape.reduce((size, length) => size * length, 1)))
-  const start = Date.now()
-  for (;;) {
-    const { json } = await client.upload(`/v1/models/${model.name}/predict`, body, 'application/x-npy')
-    const { detail } = json as ProblemBody
-    const waiting = /^(\d+) images wait already/.exec(detail)?.[1]
-    if (waiting === String(images)) return
-    if (Date.now() - start > 20_000)
-      throw new Error(`${String(images)} images should wait; the answer is ${detail}`)
-    await pause(5)
-  }
+/**
+ * Waits until the service has read what was sent to it before: its connections are served in order, so three round trips
+ * later (arriving, being read, going on from there) it has.
+ */
+export async function untilRead(client: Client): Promise<void> {
+  for (let trip = 0; trip < 3; trip++) await client.get('/livez')
 }
