@@ -1,42 +1,51 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pino } from 'pino'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { Analysis } from '../../src/analysis/analysis.ts'
-import type { BuildResult } from '../../src/engine/engine.ts'
+import { startAnalysis } from '../../src/analysis/process.ts'
+import type { Engine } from '../../src/engine/engine.ts'
+import { startEngine } from '../../src/engine/process.ts'
 import { planRequest } from '../../src/network/plan.ts'
 import { Registry } from '../../src/serving/registry.ts'
 import { Store } from '../../src/serving/store.ts'
+import { kill } from '../support/halt.ts'
 import { tiny } from '../support/networks.ts'
-import { refusalOf } from './support/errors.ts'
-import { MemoryEngine } from './support/memory-engine.ts'
+import { temporaryFolder } from '../support/service.ts'
+import { refusalOf } from '../unit/support/errors.ts'
 
 const logger = pino({ level: 'silent' })
 const planOf = (seed: number) => planRequest({ ...tiny, seed } as Parameters<typeof planRequest>[0], 1e6)
-const [first, second] = [planOf(1), planOf(2)]
-const built: BuildResult = { seal: 'seal', artifactBytes: 1, variableBytes: 600 }
+const [first, second, third] = [planOf(1), planOf(2), planOf(3)]
+
+let engine: Engine
+let analysis: Analysis
+beforeAll(async () => {
+  engine = startEngine(logger, () => {
+    registry.engineLost()
+  })
+  analysis = startAnalysis(logger)
+  await Promise.all([engine.info(), analysis.ready()])
+})
+afterAll(() => Promise.all([engine.close(), analysis.close()]))
 
 let folder: string
 let store: Store
-let engine: MemoryEngine
 let registry: Registry
 beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'resinit-test-'))
+  folder = await temporaryFolder()
   store = await Store.open(folder)
-  engine = new MemoryEngine()
-  vi.spyOn(engine, 'build').mockResolvedValue(built)
   registry = start()
 })
 afterEach(async () => {
+  vi.restoreAllMocks()
   await registry.settled()
   await rm(folder, { recursive: true })
 })
 
-function start(): Registry {
-  const analysis = { digest: () => Promise.resolve('digest') } as unknown as Analysis
-  return new Registry({ engine, analysis, store, memoryBudgetBytes: 1000, logger })
+function start(memoryBudgetBytes = 1e6): Registry {
+  return new Registry({ engine, analysis, store, memoryBudgetBytes, logger })
 }
 
 /** A point where whoever comes by waits until it is let go. */
@@ -110,9 +119,10 @@ describe('a model that goes', () => {
 
   test('while it is built is gone from the engine too', async () => {
     const { pass, open, reached } = gate()
-    vi.spyOn(engine, 'build').mockImplementationOnce(async () => {
+    const build = engine.build.bind(engine)
+    vi.spyOn(engine, 'build').mockImplementationOnce(async (request) => {
       await pass()
-      return built
+      return build(request)
     })
     const unload = vi.spyOn(engine, 'unload')
     const { ready } = await registry.create(first)
@@ -146,7 +156,9 @@ test('an engine that dies while a seal is kept leaves no model ready', async () 
   })
   const { ready } = await registry.create(first)
   await reached
-  registry.engineLost()
+  const { restarts } = engine
+  kill(engine.pid)
+  await vi.waitUntil(() => engine.restarts > restarts, { interval: 5, timeout: 30_000 })
   open()
   expect((await refusalOf(ready)).code).toBe('ENGINE_CRASHED')
   await created()
@@ -154,22 +166,19 @@ test('an engine that dies while a seal is kept leaves no model ready', async () 
 })
 
 test('models built at once share the memory there is', async () => {
-  const large = { ...built, variableBytes: first.totals.bytes }
+  registry = start(2 * first.totals.bytes)
+  await created(third)
+  const build = engine.build.bind(engine)
   const { pass, open, reached } = gate()
-  const build = vi.spyOn(engine, 'build').mockResolvedValue(large)
-  const analysis = { digest: () => Promise.resolve('digest') } as unknown as Analysis
-  const memoryBudgetBytes = 2 * first.totals.bytes
-  registry = new Registry({ engine, analysis, store, memoryBudgetBytes, logger })
-  await created(planOf(3))
-  build.mockImplementation(async () => {
+  vi.spyOn(engine, 'build').mockImplementation(async (request) => {
     await pass()
-    return large
+    return build(request)
   })
   const both = Promise.all([created(first), created(second)])
   await reached
   open()
   await both
-  expect(registry.find(planOf(3).id).state).toBe('unloaded')
+  expect(registry.find(third.id).state).toBe('unloaded')
 })
 
 test('weights that were staged are kept or discarded, whatever comes of it', async () => {
