@@ -2,7 +2,7 @@ import type { StoredModel } from './store.ts'
 
 export type ModelState = 'building' | 'ready' | 'unloaded' | 'failed'
 
-/** A model as the registry knows it. Only the registry changes it. */
+/** A model as everybody sees it. */
 export interface Model {
   readonly record: StoredModel
   readonly state: ModelState
@@ -12,4 +12,15 @@ export interface Model {
   /** Of the last build in this process. */
   readonly artifactBytes: number | null
   readonly buildMs: number | null
+}
+
+/** A model with what serving it needs: the registry and its residency change it, nobody else does. */
+export type Entry = { -readonly [K in keyof Model]: Model[K] } & {
+  /** What the engine holds of it; 0 where it holds nothing. */
+  residentBytes: number
+  /** Counts up with every use of any model. */
+  lastUsed: number
+  building: Promise<void> | undefined
+  /** The last write of this model to the store; the next one waits for it, so that none can overtake. */
+  written: Promise<void>
 }

@@ -1,11 +1,11 @@
 import type { Logger } from 'pino'
 import type { Analysis, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
-import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { Directory } from './directory.ts'
-import type { Model } from './model.ts'
+import type { Entry, Model } from './model.ts'
 import { assertName } from './names.ts'
+import { Residency } from './residency.ts'
 import type { StagedWeights, Store, StoredModel } from './store.ts'
 
 export interface RegistryOptions {
@@ -16,15 +16,6 @@ export interface RegistryOptions {
   readonly logger: Logger
 }
 
-type Entry = { -readonly [K in keyof Model]: Model[K] } & {
-  /** What the engine holds of it; 0 where it holds nothing. */
-  residentBytes: number
-  lastUsed: number
-  building: Promise<void> | undefined
-  /** The last write of this model to the store; the next one waits for it, so that none can overtake. */
-  written: Promise<void>
-}
-
 interface CreateOptions {
   readonly id?: string
   readonly name?: string | undefined
@@ -32,20 +23,29 @@ interface CreateOptions {
 }
 
 /**
- * The life of models: created, named, built when needed, evicted when memory is short, rebuilt after an engine died,
- * deleted. Every build's seal is compared with the first; a model whose weights diverged is never served.
+ * The life of models: created, named, made ready when needed, deleted. Records and digests are on disk; what the engine
+ * holds is the residency's.
  */
 export class Registry {
   readonly #options: RegistryOptions
   readonly #entries: Directory<Entry>
+  readonly #residency: Residency
   /** Models on their way out, by id: nobody finds them, and the same id begins anew when they are gone. */
   readonly #removals = new Map<string, Promise<void>>()
   readonly #background = new Set<Promise<void>>()
-  #uses = 0
 
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#entries = new Directory(options.store)
+    this.#residency = new Residency({
+      ...options,
+      entries: this.#entries,
+      weightsOf: (entry) => this.weightsOf(entry),
+      keepSeal: (entry, seal) => this.#keep(entry, { seal }),
+      built: (entry) => {
+        this.#digest(entry)
+      },
+    })
   }
 
   /** Takes over what the store holds; nothing is built yet. */
@@ -124,24 +124,12 @@ export class Registry {
 
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(model: Model): Promise<void> {
-    const entry = this.#entries.find(model.record.id)
-    entry.lastUsed = ++this.#uses
-    if (entry.state === 'ready') return
-    if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
-      throw new ServiceError('WEIGHTS_DIVERGED', entry.lastError.detail)
-    entry.building ??= this.#build(entry).finally(() => {
-      entry.building = undefined
-    })
-    await entry.building
+    await this.#residency.ensureReady(this.#entries.find(model.record.id))
   }
 
   /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
   engineLost(id?: string): void {
-    for (const entry of this.#entries.list()) {
-      if (id !== undefined && entry.record.id !== id) continue
-      if (entry.state === 'ready') entry.state = 'unloaded'
-      entry.residentBytes = 0
-    }
+    this.#residency.engineLost(id)
   }
 
   weightsOf({ record }: Model): WeightsSource {
@@ -167,7 +155,7 @@ export class Registry {
     const { id } = entry.record
     try {
       await entry.building?.catch(() => undefined)
-      await this.#unload(entry)
+      await this.#residency.unload(entry)
       await this.#entries.deleteNamesOf(id)
       await entry.written.catch(() => undefined)
       await this.#options.store.remove(id)
@@ -176,14 +164,6 @@ export class Registry {
       this.#entries.add(entry)
       throw error
     }
-  }
-
-  /** Takes a model from the engine; one that died holds nothing any more. */
-  async #unload(entry: Entry): Promise<void> {
-    if (entry.state === 'ready') entry.state = 'unloaded'
-    if (entry.residentBytes === 0) return
-    entry.residentBytes = 0
-    await this.#options.engine.unload(entry.record.id).catch(() => undefined)
   }
 
   #add(record: StoredModel, plan: Plan): Entry {
@@ -196,7 +176,7 @@ export class Registry {
       artifactBytes: null,
       buildMs: null,
       residentBytes: 0,
-      lastUsed: ++this.#uses,
+      lastUsed: 0,
       building: undefined,
       written: Promise.resolve(),
     }
@@ -204,42 +184,9 @@ export class Registry {
     return entry
   }
 
-  async #build(entry: Entry): Promise<void> {
-    const { engine, logger } = this.#options
-    const { id } = entry.record
-    const started = Date.now()
-    entry.state = 'building'
-    try {
-      await this.#makeRoom(entry)
-      const { seal, artifactBytes, variableBytes } = await engine.build({ id, ...this.weightsOf(entry) })
-      entry.residentBytes = variableBytes
-      const known = entry.record.seal
-      if (known !== null && known !== seal) {
-        const seals = `the variables of ${id} are sealed ${known}, this build gave ${seal}`
-        throw new ServiceError('WEIGHTS_DIVERGED', `${seals}; it is not served`)
-      }
-      entry.artifactBytes = artifactBytes
-      entry.buildMs = Date.now() - started
-      if (known === null) await this.#keep(entry, { seal })
-      if (entry.residentBytes === 0)
-        throw new ServiceError('ENGINE_CRASHED', 'the engine died while the model was built')
-      entry.lastError = null
-      entry.state = 'ready'
-      logger.info({ model: id, ms: entry.buildMs }, 'model ready')
-    } catch (error) {
-      await this.#unload(entry)
-      entry.state = 'failed'
-      const { code, message } =
-        error instanceof ServiceError ? error : new ServiceError('INTERNAL', 'the build failed')
-      entry.lastError = { code, detail: message }
-      logger.error({ model: id, err: error }, 'build failed')
-      throw error
-    }
-    if (entry.record.weights_sha256 === null && this.#entries.has(entry)) this.#digest(entry)
-  }
-
   /** The digest of the true parameters follows the build, in the analysis process. */
   #digest(entry: Entry): void {
+    if (entry.record.weights_sha256 !== null || !this.#entries.has(entry)) return
     const { analysis, logger } = this.#options
     const digest = analysis
       .digest(this.weightsOf(entry), { buffers: false })
@@ -262,24 +209,6 @@ export class Registry {
       .catch(() => undefined)
       .then(() => this.#options.store.save(entry.record, weights))
     return entry.written
-  }
-
-  /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
-  async #makeRoom(entry: Entry): Promise<void> {
-    const { memoryBudgetBytes, logger } = this.#options
-    const others = this.#entries.list().filter((other) => other !== entry)
-    // Those that are being built beside it will need their room too.
-    let resident = others.reduce(
-      (sum, { state, totals, residentBytes }) => sum + (state === 'building' ? totals.bytes : residentBytes),
-      entry.totals.bytes,
-    )
-    const ready = others.filter(({ state }) => state === 'ready')
-    for (const victim of ready.sort((a, b) => a.lastUsed - b.lastUsed)) {
-      if (resident <= memoryBudgetBytes) return
-      resident -= victim.residentBytes
-      logger.info({ model: victim.record.id }, 'model unloaded to make room')
-      await this.#unload(victim)
-    }
   }
 }
 

@@ -1,0 +1,113 @@
+import type { Logger } from 'pino'
+import type { WeightsSource } from '../analysis/analysis.ts'
+import type { Engine } from '../engine/engine.ts'
+import { ServiceError } from '../errors.ts'
+import type { Directory } from './directory.ts'
+import type { Entry } from './model.ts'
+
+export interface ResidencyOptions {
+  readonly engine: Engine
+  readonly entries: Directory<Entry>
+  readonly memoryBudgetBytes: number
+  readonly logger: Logger
+  readonly weightsOf: (entry: Entry) => WeightsSource
+  /** Keeps the seal of a first build; the model is served when that is done. */
+  readonly keepSeal: (entry: Entry, seal: string) => Promise<void>
+  /** Called after every build that succeeded. */
+  readonly built: (entry: Entry) => void
+}
+
+/**
+ * Which models the engine holds: built when they are needed, evicted when memory is short, built again after it died.
+ * Every build's seal is compared with the first; a model whose weights diverged is never served.
+ */
+export class Residency {
+  readonly #options: ResidencyOptions
+  #uses = 0
+
+  constructor(options: ResidencyOptions) {
+    this.#options = options
+  }
+
+  /** Resolves when the model can predict; concurrent callers share one build. */
+  async ensureReady(entry: Entry): Promise<void> {
+    entry.lastUsed = ++this.#uses
+    if (entry.state === 'ready') return
+    if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
+      throw new ServiceError('WEIGHTS_DIVERGED', entry.lastError.detail)
+    entry.building ??= this.#build(entry).finally(() => {
+      entry.building = undefined
+    })
+    await entry.building
+  }
+
+  /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
+  engineLost(id?: string): void {
+    for (const entry of this.#options.entries.list()) {
+      if (id !== undefined && entry.record.id !== id) continue
+      if (entry.state === 'ready') entry.state = 'unloaded'
+      entry.residentBytes = 0
+    }
+  }
+
+  /** Takes a model from the engine; one that died holds nothing any more. */
+  async unload(entry: Entry): Promise<void> {
+    if (entry.state === 'ready') entry.state = 'unloaded'
+    if (entry.residentBytes === 0) return
+    entry.residentBytes = 0
+    await this.#options.engine.unload(entry.record.id).catch(() => undefined)
+  }
+
+  async #build(entry: Entry): Promise<void> {
+    const { engine, logger, weightsOf, keepSeal } = this.#options
+    const { id, seal: known } = entry.record
+    const started = Date.now()
+    entry.state = 'building'
+    try {
+      await this.#makeRoom(entry)
+      const { seal, artifactBytes, variableBytes } = await engine.build({ id, ...weightsOf(entry) })
+      entry.residentBytes = variableBytes
+      if (known !== null && known !== seal) {
+        throw new ServiceError(
+          'WEIGHTS_DIVERGED',
+          `the variables of ${id} are sealed ${known}, this build gave ${seal}; it is not served`,
+        )
+      }
+      entry.artifactBytes = artifactBytes
+      entry.buildMs = Date.now() - started
+      if (known === null) await keepSeal(entry, seal)
+      if (entry.residentBytes === 0)
+        throw new ServiceError('ENGINE_CRASHED', 'the engine died while the model was built')
+      entry.lastError = null
+      entry.state = 'ready'
+      logger.info({ model: id, ms: entry.buildMs }, 'model ready')
+    } catch (error) {
+      await this.unload(entry)
+      entry.state = 'failed'
+      const { code, message } =
+        error instanceof ServiceError ? error : new ServiceError('INTERNAL', 'the build failed')
+      entry.lastError = { code, detail: message }
+      logger.error({ model: id, err: error }, 'build failed')
+      throw error
+    }
+    this.#options.built(entry)
+  }
+
+  /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
+  async #makeRoom(entry: Entry): Promise<void> {
+    const { entries, memoryBudgetBytes, logger } = this.#options
+    const others = entries.list().filter((other) => other !== entry)
+    // Those that are being built beside it will need their room too.
+    let resident = others.reduce(
+      (sum, { state, totals, residentBytes }) => sum + (state === 'building' ? totals.bytes : residentBytes),
+      entry.totals.bytes,
+    )
+    const ready = others.filter(({ state }) => state === 'ready')
+    for (const victim of ready.sort((a, b) => a.lastUsed - b.lastUsed)) {
+      if (resident <= memoryBudgetBytes) return
+      resident -= victim.residentBytes
+      logger.info({ model: victim.record.id }, 'model unloaded to make room')
+      await this.unload(victim)
+    }
+  }
+}
