@@ -1,5 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { cpus, tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { pino } from 'pino'
 import { machine } from './machine.mjs'
@@ -22,14 +25,72 @@ const BATCHES = new Map([
 const built = (/** @type {string} */ name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../src/engine/process.ts')} */
 const { startEngine } = await built('engine/process')
+/** @type {typeof import('../src/analysis/process.ts')} */
+const { startAnalysis } = await built('analysis/process')
+/** @type {typeof import('../src/formats/safetensors.ts')} */
+const { safetensorsHeader } = await built('formats/safetensors')
 /** @type {typeof import('../src/network/plan.ts')} */
 const { planRequest } = await built('network/plan')
 
+const request = { architecture: 'resnet50', initializers: { kernel: 'he_normal' } }
+const { specification, parameters } = planRequest(request, Number.MAX_SAFE_INTEGER)
+const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
+const weightsFile = join(folder, 'weights.safetensors')
+await writeWeights()
 const engine = startEngine(pino({ level: 'silent' }), () => undefined)
-const peer = spawn(process.env['RESINIT_PYTHON'] ?? 'python3', ['bench/onnxruntime_peer.py'], {
-  stdio: ['pipe', 'pipe', 'inherit'],
-})
+const peer = spawn(
+  process.env['RESINIT_PYTHON'] ?? 'python3',
+  ['bench/onnxruntime_peer.py', weightsFile, '--threads', String(cpus().length)],
+  { stdio: ['pipe', 'pipe', 'inherit'] },
+)
 const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
+
+/** The weights both will have, in the service's own names. */
+async function writeWeights() {
+  const analysis = startAnalysis(pino({ level: 'silent' }))
+  try {
+    await writeFile(weightsFile, safetensorsHeader(parameters, {}))
+    for (const { name, shape } of parameters) {
+      const size = shape.reduce((product, length) => product * length, 1)
+      const { buffer, byteOffset, byteLength } = await analysis.read({ specification }, name, 0, size)
+      await appendFile(weightsFile, Buffer.from(buffer, byteOffset, byteLength))
+    }
+  } finally {
+    await analysis.close()
+  }
+}
+
+/**
+ * @param {object} question
+ * @returns {Promise<unknown>}
+ */
+async function askPeer(question) {
+  peer.stdin.write(`${JSON.stringify(question)}\n`)
+  const { value, done } = await lines.next()
+  if (done) throw new Error('the peer ended; does RESINIT_PYTHON have test/golden/requirements.txt?')
+  /** @type {unknown} */
+  const answer = JSON.parse(value)
+  return answer
+}
+
+/** The largest difference of the two networks' logits for the same pixels, as a share of the largest logit. */
+async function difference() {
+  const file = join(folder, 'pixels')
+  const values = pixelsOf(8)
+  await writeFile(file, values)
+  const { logits: ours } = await engine.predict({ id: 'resnet50', count: 8, values, k: 1, features: false })
+  const { logits } = /** @type {{ logits: string }} */ (await askPeer({ op: 'logits', pixels_path: file }))
+  const theirs = new Float32Array(Uint8Array.from(Buffer.from(logits, 'base64')).buffer)
+  if (theirs.length !== ours.length) throw new Error('the peer answers another number of logits')
+  const largest = (/** @type {Float32Array} */ some) =>
+    some.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  return largest(ours.map((value, index) => value - (theirs[index] ?? NaN))) / largest(ours)
+}
+
+/** @param {number} batch */
+function pixelsOf(batch) {
+  return new Uint8Array(batch * PIXELS).map((_, index) => (index * 7919) % 251)
+}
 
 /**
  * @param {number} batch
@@ -37,11 +98,7 @@ const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
  * @returns {Promise<number[]>}
  */
 async function runPeer(batch, repeats) {
-  peer.stdin.write(`${JSON.stringify({ op: 'run', batch, repeats })}\n`)
-  const { value, done } = await lines.next()
-  if (done) throw new Error('the peer ended; does RESINIT_PYTHON have test/golden/requirements.txt?')
-  /** @type {{ ms: number[] }} */
-  const { ms } = JSON.parse(value)
+  const { ms } = /** @type {{ ms: number[] }} */ (await askPeer({ op: 'run', batch, repeats }))
   return ms
 }
 
@@ -51,7 +108,7 @@ async function runPeer(batch, repeats) {
  * @returns {Promise<number[]>}
  */
 async function runOurs(batch, repeats) {
-  const values = new Uint8Array(batch * PIXELS).map((_, index) => (index * 7919) % 251)
+  const values = pixelsOf(batch)
   const times = []
   for (let run = 0; run < repeats; run++) {
     const { computeMs } = await engine.predict({
@@ -67,9 +124,11 @@ async function runOurs(batch, repeats) {
 }
 
 try {
-  const { specification } = planRequest({ architecture: 'resnet50' }, Number.MAX_SAFE_INTEGER)
   await engine.build({ id: 'resnet50', specification })
+  const share = await difference()
+  if (!(share < 1e-4)) throw new Error(`these are not the same network: logits differ by ${String(share)}`)
   console.log(machine())
+  console.log(`the same network in both: logits differ by ${share.toExponential(1)} of the largest`)
   console.log('batch   resinit  onnxruntime   ratio   (ms per image, least of all rounds)')
   for (const [batch, repeats] of BATCHES) {
     // The first run of a shape prepares it.
@@ -89,4 +148,5 @@ try {
   await engine.close()
   peer.stdin.end()
   await once(peer, 'exit')
+  await rm(folder, { recursive: true })
 }

@@ -30,21 +30,7 @@ STD = np.array([0.229, 0.224, 0.225])
 SIZE = 224
 
 
-class RandomWeights:
-    """Speed does not depend on the values, as long as none becomes denormal or infinite."""
-
-    def __init__(self):
-        self.rng = np.random.default_rng(0)
-
-    def kernel(self, name, shape):
-        fan_in = np.prod(shape[:-1])
-        return self.rng.normal(0, np.sqrt(2 / fan_in), shape)
-
-    def vector(self, name, size, value):
-        return np.full(size, value, np.float64)
-
-
-class SafetensorsWeights:
+class Weights:
     """A weights file of the service, under its parameter names."""
 
     def __init__(self, path):
@@ -183,11 +169,10 @@ def answer(network, request):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--weights", help="a safetensors file with the service's parameter names")
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("weights", help="a safetensors file with the service's parameter names")
+    parser.add_argument("--threads", type=int, required=True)
     arguments = parser.parse_args()
-    weights = SafetensorsWeights(arguments.weights) if arguments.weights else RandomWeights()
-    network = session(weights, arguments.threads)
+    network = session(Weights(arguments.weights), arguments.threads)
     for line in sys.stdin:
         try:
             result = answer(network, json.loads(line))
