@@ -1,4 +1,4 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pino } from 'pino'
@@ -139,9 +139,11 @@ describe('a model that goes', () => {
 
   test('stays where the store cannot remove it', async () => {
     await created(first, 'name')
-    vi.spyOn(store, 'remove').mockRejectedValueOnce(new Error('the disk is gone'))
-    await expect(registry.delete(first.id)).rejects.toThrow('the disk is gone')
+    const [models, away] = [join(folder, 'models'), join(folder, 'away')]
+    await rename(models, away)
+    expect((await refusalOf(registry.delete(first.id))).code).toBe('STORAGE_FAILED')
     expect(registry.find(first.id).state).toBe('unloaded')
+    await rename(away, models)
     await registry.delete(first.id)
     expect(await stored()).toEqual([])
   })
