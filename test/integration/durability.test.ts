@@ -39,12 +39,11 @@ function after(all: readonly Step[], from: number, ...[what, path]: Step): numbe
   return index
 }
 
-/** A file that has come to a path by then: written and synced aside, renamed, its folder synced. */
-function expectDurable(all: readonly Step[], path: string, { streamed = false } = {}): void {
+/** A file that has come to a path by then: synced aside, renamed, its folder synced. */
+function expectDurable(all: readonly Step[], path: string): void {
   const renamed = all.findLastIndex(([what, , to]) => what === 'renamed' && to === path)
   const aside = all[renamed]?.[1] ?? `what became ${path}`
-  const written = streamed ? -1 : after(all, -1, 'writeFile done', aside)
-  const synced = after(all, after(all, written, 'sync', aside), 'sync done', aside)
+  const synced = after(all, after(all, -1, 'sync', aside), 'sync done', aside)
   expect(after(all, synced, 'rename', aside)).toBeLessThan(renamed)
   const folderSync = after(all, renamed, 'sync', dirname(path))
   expect(after(all, folderSync, 'sync done', dirname(path))).toBeGreaterThan(folderSync)
@@ -68,7 +67,7 @@ describe('what a client has been told is on disk, through a loss of power too:',
     const [weights, record] = ['weights.safetensors', 'model.json'].map((name) =>
       join(data, 'models', id, name),
     )
-    expectDurable(all, weights ?? '', { streamed: true })
+    expectDurable(all, weights ?? '')
     expectDurable(all, record ?? '')
     const arrival = (path?: string): number =>
       all.findIndex(([what, , to]) => what === 'renamed' && to === path)

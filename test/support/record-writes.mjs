@@ -1,5 +1,5 @@
-import { appendFileSync } from 'node:fs'
-import fs from 'node:fs/promises'
+import fs, { appendFileSync, readlinkSync } from 'node:fs'
+import promises from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import process from 'node:process'
 
@@ -13,43 +13,47 @@ const note = (...entry) => {
   appendFileSync(record, `${JSON.stringify(entry)}\n`)
 }
 
-const { mkdir, open, rename } = fs
-/** @type {WeakMap<fs.FileHandle, string>} */
-const paths = new WeakMap()
+/** @param {number} fd */
+const pathOf = (fd) => readlinkSync(`/proc/self/fd/${String(fd)}`)
 
-fs.open = async (path, ...rest) => {
-  const file = await open(path, ...rest)
-  paths.set(file, String(path))
-  return file
-}
-fs.rename = async (from, to) => {
+const { mkdir, open, rename } = promises
+promises.rename = async (from, to) => {
   note('rename', String(from), String(to))
   await rename(from, to)
   note('renamed', String(from), String(to))
 }
-fs.mkdir = /** @type {typeof mkdir} */ (
+promises.mkdir = /** @type {typeof mkdir} */ (
   async (/** @type {Parameters<typeof mkdir>} */ ...given) => {
     const made = await mkdir(...given)
     if (made !== undefined) note('made', String(given[0]))
     return made
   }
 )
+// What streams sync with.
+const { fsync } = fs
+fs.fsync = /** @type {typeof fsync} */ (
+  (fd, done) => {
+    const path = pathOf(fd)
+    note('sync', path)
+    fsync(fd, (error) => {
+      note('sync done', path)
+      done(error)
+    })
+  }
+)
 syncBuiltinESMExports()
 
+// What everything else syncs with, the file that a promised writeFile opens included.
 const file = await open(process.execPath)
 /** @type {unknown} */
 const found = Object.getPrototypeOf(file)
-const prototype =
-  /** @type {Record<'writeFile' | 'sync' | 'datasync', (this: fs.FileHandle, ...given: unknown[]) => Promise<void>>} */ (
-    found
-  )
+const prototype = /** @type {Record<'sync', (this: promises.FileHandle) => Promise<void>>} */ (found)
 await file.close()
-for (const method of /** @type {const} */ (['writeFile', 'sync', 'datasync'])) {
-  const original = prototype[method]
-  prototype[method] = async function (...given) {
-    const path = paths.get(this) ?? ''
-    note(method, path)
-    await original.apply(this, given)
-    note(`${method} done`, path)
-  }
+const { sync } = prototype
+/** @this {promises.FileHandle} */
+prototype.sync = async function () {
+  const path = pathOf(this.fd)
+  note('sync', path)
+  await sync.call(this)
+  note('sync done', path)
 }

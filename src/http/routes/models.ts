@@ -77,8 +77,7 @@ export function modelRoutes(app: App, services: Services): void {
         return create({ plan: planRequest(specification, config.MAX_MODEL_PARAMETERS), name }, request, reply)
       }
       const { name, loaded } = await readWeightsForm(request, services)
-      // What is kept of them has moved by then.
-      return create({ ...loaded, name }, request, reply).finally(() => loaded.weights.discard())
+      return create({ ...loaded, name }, request, reply)
     },
   )
 
