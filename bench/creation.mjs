@@ -58,6 +58,17 @@ async function call({ url }, path, request = {}) {
 }
 
 const image = await readFile('test/fixtures/flower.jpg')
+/**
+ * @param {Service} service
+ * @param {string} path
+ */
+function predict(service, path) {
+  return call(service, `${path}/predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'image/jpeg' },
+    body: image,
+  })
+}
 
 /**
  * From the request for a model to the answer to its first prediction. Returns once the analysis, too, is done with it.
@@ -72,23 +83,21 @@ async function create(service, specification) {
     body: JSON.stringify(specification),
   })
   const path = `/${model.id}`
-  await call(service, `${path}/predict`, {
-    method: 'POST',
-    headers: { 'content-type': 'image/jpeg' },
-    body: image,
-  })
+  await predict(service, path)
   const ms = performance.now() - started
   while ((await call(service, path)).weights_sha256 === null) await pause(SAMPLE_MS)
   return { path, bytes: model.artifact_bytes, ms }
 }
 
 /**
- * Memory that the service's processes hold now, in MB.
+ * Memory that the service's processes hold now, or the most that each has held, in MB.
  * @param {Service} service
+ * @param {'VmRSS' | 'VmHWM'} field
  */
-async function residentMegabytes({ pids }) {
+async function megabytes({ pids }, field) {
   const texts = await Promise.all(pids.map((pid) => readFile(`/proc/${String(pid)}/status`, 'utf8')))
-  return texts.reduce((sum, text) => sum + (1024 / 1e6) * Number(/^VmRSS:\s+(\d+)/m.exec(text)?.[1]), 0)
+  const kilobytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm')
+  return texts.reduce((sum, text) => sum + (1024 / 1e6) * Number(kilobytes.exec(text)?.[1]), 0)
 }
 
 /**
@@ -96,14 +105,14 @@ async function residentMegabytes({ pids }) {
  * @param {string} path
  */
 async function measureStatistics(service, path) {
-  const before = await residentMegabytes(service)
+  const before = await megabytes(service, 'VmRSS')
   const started = performance.now()
   const answer = call(service, `${path}/statistics`).then(() => performance.now() - started)
   let extra = 0
   let ms
   while (ms === undefined) {
     ms = await Promise.race([answer, pause(SAMPLE_MS, undefined)])
-    extra = Math.max(extra, (await residentMegabytes(service)) - before)
+    extra = Math.max(extra, (await megabytes(service, 'VmRSS')) - before)
   }
   return { ms, extra }
 }
@@ -111,12 +120,12 @@ async function measureStatistics(service, path) {
 /**
  * @param {string} what
  * @param {number[]} values
- * @param {number} bound
+ * @param {number} [bound]
  */
 function report(what, values, bound) {
   const sorted = values.toSorted((a, b) => a - b)
   const numbers = [sorted[0], sorted[Math.floor(sorted.length / 2)], bound]
-  const columns = numbers.map((value = NaN) => value.toFixed(0).padStart(9))
+  const columns = numbers.map((value) => (value?.toFixed(0) ?? '').padStart(9))
   console.log(`${what.padEnd(68)}${columns.join('')}`)
 }
 
@@ -147,15 +156,19 @@ try {
   report(`residual_network, xavier_initializer: ${creation}`, times(articles), 8000)
 
   const statistics = []
+  const peaks = []
   for (const { path } of articles) {
     // Started anew, the analysis holds nothing yet of what a digest has drawn before.
     await service.stop()
     service = await startService(folder)
     statistics.push(await measureStatistics(service, path))
+    await predict(service, path)
+    peaks.push(await megabytes(service, 'VmHWM'))
   }
   report('residual_network: statistics of all parameters, ms', times(statistics), 15_000)
   const extras = statistics.map(({ extra }) => extra)
   report('residual_network: most resident memory meanwhile, MB above before', extras, 1500)
+  report('residual_network: most memory of all processes, built and predicting, MB', peaks)
 } finally {
   await service.stop()
   await rm(folder, { recursive: true })
