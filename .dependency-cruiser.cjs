@@ -26,7 +26,7 @@ const rooms = {
   },
   serving: {
     path: 'serving/',
-    sees: ['engine', 'analysis', 'network', 'initializers', 'formats', 'validation', 'errors'],
+    sees: ['engine', 'analysis', 'network', 'initializers', 'formats', 'validation', 'turns', 'errors'],
     packages: ['pino'],
   },
   images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
@@ -41,7 +41,7 @@ const rooms = {
   engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
   analysisProcess: {
     path: 'analysis/process.ts',
-    sees: ['analysis', 'statistics', 'workers'],
+    sees: ['analysis', 'workers'],
     packages: ['pino'],
   },
   workers: { path: 'workers/', sees: ['errors'], packages: ['pino'] },
@@ -49,15 +49,12 @@ const rooms = {
   // What runs in the children.
   engineChild: {
     path: 'engine/(child|models).ts',
-    sees: [
-      ...['engine', 'engineProcess', 'tensorflow', 'workers'],
-      ...['network', 'initializers', 'formats', 'errors'],
-    ],
+    sees: [...['engine', 'tensorflow', 'workers'], ...['network', 'initializers', 'formats', 'errors']],
   },
   analysisChild: {
     path: 'analysis/(child|sampler|statistics|weights).ts',
     sees: [
-      ...['analysis', 'analysisProcess', 'tensorflow', 'workers'],
+      ...['analysis', 'tensorflow', 'workers', 'turns'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
   },
@@ -95,6 +92,7 @@ const rooms = {
   },
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
+  turns: { path: 'turns.ts', sees: [] },
   version: { path: 'version.ts', sees: [] },
 }
 

@@ -83,7 +83,7 @@ make_base() {
   debootstrap --variant=minbase bookworm "$root"
   rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/* "$root"/usr/share/{doc,man,locale}/*
   rm -f "$root"/etc/resolv.conf "$root"/etc/hostname
-  # The other major than this machine's: the package holds nodejs.org's binary.
+  # Perhaps another major than this machine's: the package holds nodejs.org's binary.
   npm install --prefix "$work/node" --no-save --no-audit --no-fund "node-linux-$(node -p process.arch)@$node_major"
   mkdir -p "$root"/usr/local/{bin,etc,lib/node_modules}
   cp "$work"/node/node_modules/node-linux-*/bin/node "$root/usr/local/bin/node"

@@ -40,7 +40,7 @@ async function startService(folder) {
   child.stdout.resume()
   const stop = async () => {
     child.kill()
-    if (child.exitCode === null) await once(child, 'exit')
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
   }
   return { url, pids, stop }
 }

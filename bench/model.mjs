@@ -43,6 +43,9 @@ const peer = spawn(
   ['bench/onnxruntime_peer.py', weightsFile, '--threads', String(cpus().length)],
   { stdio: ['pipe', 'pipe', 'inherit'] },
 )
+const exited = once(peer, 'exit')
+// Where it ended early, its own words and the sentence below say why.
+peer.stdin.on('error', () => undefined)
 const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
 
 /** The weights both will have, in the service's own names. */
@@ -68,8 +71,9 @@ async function askPeer(question) {
   peer.stdin.write(`${JSON.stringify(question)}\n`)
   const { value, done } = await lines.next()
   if (done) throw new Error('the peer ended; does RESINIT_PYTHON have test/golden/requirements.txt?')
-  /** @type {unknown} */
+  /** @type {{ error?: string }} */
   const answer = JSON.parse(value)
+  if (answer.error !== undefined) throw new Error(answer.error)
   return answer
 }
 
@@ -147,6 +151,6 @@ try {
 } finally {
   await engine.close()
   peer.stdin.end()
-  await once(peer, 'exit')
+  await exited
   await rm(folder, { recursive: true })
 }

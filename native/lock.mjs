@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
@@ -60,15 +60,16 @@ async function acquire() {
   }
 }
 
-/** @returns {string | undefined} Who holds the lock, if nobody does any more. */
+/** @returns {string | undefined} Who holds the lock, if nobody does any more; '' if he died before he could say. */
 function deadHolder() {
   try {
-    const holder = readFileSync(HOLDER, 'utf8')
-    if (Date.now() - statSync(LOCK).mtimeMs > STALE_MS) return holder
+    const silent = Date.now() - statSync(LOCK).mtimeMs > STALE_MS
+    const holder = existsSync(HOLDER) ? readFileSync(HOLDER, 'utf8') : ''
+    if (silent) return holder
     const [host, pid] = holder.split(' ')
     return host === hostname() && !isAlive(Number(pid)) ? holder : undefined
   } catch {
-    // Just released, or its holder is not written yet.
+    // Just released.
     return undefined
   }
 }
@@ -92,7 +93,8 @@ function discard(dead) {
   const grave = `${LOCK}-${String(process.pid)}`
   try {
     renameSync(LOCK, grave)
-    if (readFileSync(path.join(grave, 'holder'), 'utf8') !== dead) {
+    const holder = path.join(grave, 'holder')
+    if ((existsSync(holder) ? readFileSync(holder, 'utf8') : '') !== dead) {
       renameSync(grave, LOCK)
       return
     }

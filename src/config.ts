@@ -5,6 +5,10 @@ import { checker } from './validation.ts'
 const integer = (value: number, description: string, minimum = 1) =>
   Type.Integer({ minimum, default: value, description })
 
+/** Node's timers take no longer ones: they would fire at once. */
+const milliseconds = (value: number, description: string) =>
+  Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, default: value, description })
+
 /** Half of the memory this process may use: the container's limit, where there is one. */
 function halfOfMemory(): number {
   const limit = process.constrainedMemory()
@@ -22,7 +26,7 @@ const Settings = Type.Object({
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
-  REQUEST_TIMEOUT_MS: integer(60_000, 'Longest a prediction may take, in ms'),
+  REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take, in ms'),
   MAX_BODY_BYTES: integer(
     67_108_864,
     'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',
@@ -31,7 +35,7 @@ const Settings = Type.Object({
   MAX_IMAGE_PIXELS: integer(40_000_000, 'Largest upload in pixels'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
   MEMORY_BUDGET_BYTES: integer(halfOfMemory(), "Resident models' variables; default half of the memory"),
-  SHUTDOWN_TIMEOUT_MS: integer(30_000, 'Longest a stop may take, in ms'),
+  SHUTDOWN_TIMEOUT_MS: milliseconds(30_000, 'Longest a stop may take, in ms'),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: 'pino level',

@@ -25,7 +25,7 @@ export const errorTitles = {
   HEADERS_TOO_LARGE: 'The headers are too large',
   WEIGHTS_DIVERGED: 'The weights differ from those first built',
   ENGINE_CRASHED: 'The engine died while it computed this',
-  ENGINE_UNAVAILABLE: 'The engine is restarting',
+  ENGINE_UNAVAILABLE: 'The engine is not there',
   SHUTTING_DOWN: 'The service is shutting down',
   DEADLINE_EXCEEDED: 'The answer took too long',
   STORAGE_FAILED: 'The data folder could not be written',
@@ -65,6 +65,11 @@ export function bodyTooLarge(): ServiceError {
     'BODY_TOO_LARGE',
     'the body is larger than allowed; send less at once, or raise MAX_BODY_BYTES',
   )
+}
+
+/** A JSON pointer (RFC 6901) one step further down. */
+export function pointerTo(base: string, name: string): string {
+  return `${base}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
 /** A single wrong field, said both as the detail and as the field's own error. */

@@ -8,13 +8,12 @@ if (process.argv.includes('--help')) {
 }
 
 async function run(): Promise<void> {
-  let service: Service
-  let shutdownTimeout: number
+  let isStopping = (): boolean => false
   try {
     const config = readConfig(process.env)
-    shutdownTimeout = config.SHUTDOWN_TIMEOUT_MS
     const { HOST, PORT, DATA_DIR } = config
-    service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config))
+    const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config))
+    isStopping = stopOnSignal(service, config.SHUTDOWN_TIMEOUT_MS)
     const { app, logger, key } = service
     if (key !== undefined) {
       const why = 'no key is set and HOST is wider than loopback: this key is asked for until the next start'
@@ -26,10 +25,11 @@ async function run(): Promise<void> {
     await service.started()
     logger.info({ engine: await service.engine.info() }, 'ready')
   } catch (error) {
+    // A stop that comes during the start ends it.
+    if (isStopping()) return
     process.stderr.write(`resinit cannot start: ${sentence(error)}\n`)
     process.exit(1)
   }
-  stopOnSignal(service, shutdownTimeout)
 }
 
 /** What fails at a start fails for its settings: the sentence begins with them. */
@@ -45,8 +45,8 @@ function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** The first signal finishes what was begun, within a limit; a second one exits now. */
-function stopOnSignal(service: Service, timeoutMs: number): void {
+/** The first signal finishes what was begun, within a limit; a second one exits now. Says whether there was one. */
+function stopOnSignal(service: Service, timeoutMs: number): () => boolean {
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(1)
@@ -64,4 +64,5 @@ function stopOnSignal(service: Service, timeoutMs: number): void {
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)
+  return () => stopping
 }

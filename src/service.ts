@@ -47,7 +47,7 @@ export async function buildService(config: Config): Promise<Service> {
     engine,
     maxBatchSize: config.MAX_BATCH_SIZE,
     maxQueue: config.MAX_QUEUE,
-    ensureReady: (id) => registry.ensureReady(registry.find(id)),
+    ensureReady: (id) => registry.ensureReady(id),
     lost: (id) => {
       registry.engineLost(id)
     },
@@ -82,9 +82,12 @@ export async function buildService(config: Config): Promise<Service> {
       draining = true
     },
     close: async () => {
-      await app.close()
-      await registry.settled()
-      await Promise.all([engine.close(), analysis.close()])
+      try {
+        await app.close()
+        await registry.settled()
+      } finally {
+        await Promise.all([engine.close(), analysis.close()])
+      }
     },
   }
 }

@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
-import { fieldErrors, type FieldError } from './errors.ts'
+import { fieldErrors, pointerTo, type FieldError } from './errors.ts'
 
 /** Bodies: nothing is coerced, nothing removed, no default filled in. */
 const bodies = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true })
@@ -65,12 +65,12 @@ function describeOne(error: ErrorObject, base: string): FieldError {
       const name = String(params['additionalProperty'])
       const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {})
       return {
-        pointer: `${pointer}/${escape(name)}`,
+        pointer: pointerTo(pointer, name),
         detail: `is not a known field; ${didYouMean(name, known)}`,
       }
     }
     case 'required':
-      return { pointer: `${pointer}/${escape(String(params['missingProperty']))}`, detail: 'is required' }
+      return { pointer: pointerTo(pointer, String(params['missingProperty'])), detail: 'is required' }
     case 'enum': {
       const allowed = params['allowedValues'] as unknown[]
       const words = allowed.filter((value) => typeof value === 'string')
@@ -125,8 +125,4 @@ function shown(value: unknown): string {
   const text = JSON.stringify(value) as string | undefined
   if (text === undefined) return 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
-}
-
-function escape(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }

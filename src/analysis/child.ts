@@ -6,6 +6,7 @@ import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { measure } from '../statistics/record.ts'
+import { Turns } from '../turns.ts'
 import { answerCalls, type Handlers } from '../workers/child.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
 import { Sampler } from './sampler.ts'
@@ -16,15 +17,12 @@ import { withWeights } from './weights.ts'
 setPriority(constants.priority.PRIORITY_LOW)
 const sampler = await Sampler.open(await openBackend())
 
-/** One job at a time, in order of asking: memory stays that of one tensor. */
-let last: Promise<unknown> = Promise.resolve()
-function inTurn<A extends unknown[], R>(job: (...args: A) => Promise<R>): (...args: A) => Promise<R> {
-  return (...args) => {
-    const result = last.then(() => job(...args))
-    last = result.catch(() => undefined)
-    return result
-  }
-}
+/** Memory stays that of one tensor. */
+const turns = new Turns()
+const inTurn =
+  <A extends unknown[], R>(job: (...args: A) => Promise<R>) =>
+  (...args: A): Promise<R> =>
+    turns.run(() => job(...args))
 
 const handlers: Handlers<AnalysisMethods> = {
   digest: inTurn((weights, { buffers }) =>

@@ -14,7 +14,7 @@ export function startAnalysis(logger: Logger): Analysis {
   })
   return {
     ready: async () => {
-      await worker.info
+      await worker.info()
     },
     digest: (...args) => worker.call('digest', ...args),
     statistics: (...args) => worker.call('statistics', ...args),

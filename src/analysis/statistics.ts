@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { nameMatcher, VARIABLE_SCOPE } from '../network/parameters.ts'
+import { nameMatcher } from '../network/globs.ts'
+import { VARIABLE_SCOPE } from '../network/parameters.ts'
 import { measure, type RecordOptions } from '../statistics/record.ts'
 import { holm, pValues } from '../statistics/tests.ts'
 import type { ModelStatistics, ParameterStatistics } from './analysis.ts'

@@ -23,7 +23,7 @@ export function startEngine(logger: Logger, onLost: () => void): Engine {
     onLost,
   })
   return {
-    info: () => worker.info,
+    info: () => worker.info(),
     build: (...args) => worker.call('build', ...args),
     predict: (...args) => worker.call('predict', ...args),
     unload: (...args) => worker.call('unload', ...args),

@@ -1,6 +1,6 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { fieldError, type FieldError } from '../errors.ts'
+import { fieldError, type FieldError, pointerTo } from '../errors.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */
 interface TensorEntry {
@@ -102,7 +102,7 @@ export function compareTensors(
 ): FieldError[] {
   const names = new Set(wanted.map(({ name }) => name))
   const wrongAt = (name: string, detail: string): FieldError => ({
-    pointer: `#/weights/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`,
+    pointer: pointerTo('#/weights', name),
     detail,
   })
   const errors = wanted.flatMap(({ name, shape }) => {

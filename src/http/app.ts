@@ -14,7 +14,7 @@ import { fieldErrors, ServiceError } from '../errors.ts'
 import { checker } from '../validation.ts'
 import { VERSION } from '../version.ts'
 import { demandKey } from './access.ts'
-import { closeOrderly } from './closing.ts'
+import { closeOrderly, readRefusedAway } from './closing.ts'
 import { answerError, handleErrors } from './error-handler.ts'
 import { withSharedSchemas } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
@@ -56,9 +56,11 @@ export async function buildApp(services: Services): Promise<App> {
   })
 
   checkBySchema(app)
+  // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app)
   checkHead(app)
   closeOrderly(app)
+  readRefusedAway(app)
   if (services.key !== undefined) demandKey(app, services.key)
   handleErrors(app)
   // Images and arrays arrive under many types; their routes look at the bytes.
@@ -119,11 +121,6 @@ function demandJson(app: FastifyInstance): void {
 function announceRequests(app: FastifyInstance): void {
   app.addHook('onRequest', (request, reply, done) => {
     announce(request, reply)
-    done()
-  })
-  app.addHook('onResponse', ({ raw }, _reply, done) => {
-    // The rest of a refused form is read away, or the next request of its connection would never be.
-    raw.unpipe().resume()
     done()
   })
 }

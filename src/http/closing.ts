@@ -4,6 +4,14 @@ import { ServiceError } from '../errors.ts'
 /** What is on its way to a client gets this long to leave before its connection is cut. */
 const FLUSH_MS = 100
 
+/** The rest of a refused form is read away, or the next request of its connection would never be. */
+export function readRefusedAway(app: FastifyInstance): void {
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    raw.unpipe().resume()
+    done()
+  })
+}
+
 /**
  * Ends well: what was begun is answered, what comes later on a connection that is kept alive is refused, and when
  * nothing is left every connection is cut; one that never sent a request would keep the server open.

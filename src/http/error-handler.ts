@@ -102,7 +102,10 @@ function toServiceError(error: unknown): ServiceError {
   const { statusCode, message = 'unknown failure' } = error as Partial<FastifyError>
   if (statusCode === 413) return bodyTooLarge()
   if (statusCode === 415)
-    return new ServiceError('UNSUPPORTED_MEDIA_TYPE', 'the Content-Type is not one this route reads')
+    return new ServiceError(
+      'UNSUPPORTED_MEDIA_TYPE',
+      'the Content-Type cannot be read; send one that /openapi.json names for this route',
+    )
   // What reads forms throws plain errors.
   if (/multipart|part header/i.test(message))
     return new ServiceError('MALFORMED_REQUEST', `the form cannot be read: ${message}`, { cause: error })

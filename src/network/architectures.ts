@@ -8,12 +8,12 @@ export interface Preset {
   readonly summary: string
 }
 
-const PREACTIVATION_FREE = { version: 'v1.5', padding: 'symmetric' } as const
+const COMMON = { version: 'v1.5', padding: 'symmetric' } as const
 
 function imagenet(block: 'basic' | 'bottleneck', blocks: readonly number[], summary: string): Preset {
   return {
     architecture: {
-      ...PREACTIVATION_FREE,
+      ...COMMON,
       block,
       stem: {
         kernel_size: 7,
@@ -39,7 +39,7 @@ function cifar(depth: number): Preset {
   const blocks = (depth - 2) / 6
   return {
     architecture: {
-      ...PREACTIVATION_FREE,
+      ...COMMON,
       block: 'basic',
       stem: { kernel_size: 3, filters: 16, strides: 1, padding: 'symmetric', pool: null },
       stages: [16, 32, 64].map((filters, stage) => ({ blocks, filters, strides: stage === 0 ? 1 : 2 })),

@@ -1,9 +1,9 @@
 import { fieldError } from '../errors.ts'
-import { ARTICLE_PRESET } from './architectures.ts'
+import { ARTICLE_PRESET, presets } from './architectures.ts'
 import type { ArchitectureRequest, ShortcutRule } from './specification.ts'
 
 const ARTICLE_FIELDS = ['filters', 'strides', 'projection_shortcut'] as const
-const ARTICLE_STAGES = { filters: [64, 128, 256], strides: [1, 2, 2] }
+const { stages: ARTICLE_STAGES = [] } = presets[ARTICLE_PRESET]?.architecture ?? {}
 
 /**
  * The parameters of the article's `residual_network(filters, strides, projection_shortcut)` in the words of a full
@@ -27,7 +27,7 @@ export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
   if (projection !== undefined) {
     if (given.shortcut !== undefined)
       throw fieldError('#/architecture/shortcut', 'contradicts projection_shortcut; give one of them')
-    const stages = described.stages?.length ?? ARTICLE_STAGES.filters.length
+    const stages = described.stages?.length ?? ARTICLE_STAGES.length
     if (Array.isArray(projection) && projection.length !== stages) {
       throw fieldError(
         '#/architecture/projection_shortcut',
@@ -39,7 +39,10 @@ export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
   return described
 }
 
-function stagesOf(filters = ARTICLE_STAGES.filters, strides = ARTICLE_STAGES.strides) {
+function stagesOf(
+  filters = ARTICLE_STAGES.map((stage) => stage.filters),
+  strides = ARTICLE_STAGES.map((stage) => stage.strides ?? 1),
+) {
   if (filters.length !== strides.length) {
     throw fieldError(
       '#/architecture/strides',

@@ -3,6 +3,7 @@ import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
 import type { Law } from '../initializers/law.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
+import { nameMatcher } from './globs.ts'
 import type { Parameter } from './shapes.ts'
 import type { Specification } from './specification.ts'
 
@@ -21,23 +22,6 @@ export const INITIAL_MOMENTS = { moving_mean: 0, moving_variance: 1 } as const
 
 export function isBuffer({ role }: Parameter): boolean {
   return role === 'moving_mean' || role === 'moving_variance'
-}
-
-/** Of a glob: `**` and a slash at the start of a segment, other stars, and what stands for itself. Runs are one. */
-const GLOB_PARTS = /(?<![^/])(?:\*{2,}\/)+|\*+|[^*]+/g
-
-/**
- * A matcher for parameter names. An asterisk stays within a segment, two go across: a leading pair and its slash may
- * also stand for nothing. Every other character is itself.
- */
-export function nameMatcher(glob: string): (name: string) => boolean {
-  const source = glob.replaceAll(GLOB_PARTS, (part) => {
-    if (!part.startsWith('*')) return part.replaceAll(/[\\^$.+?()[\]{}|]/g, '\\$&')
-    if (part.endsWith('/')) return '(?:.*/)?'
-    return part.length > 1 ? '.*' : '[^/]*'
-  })
-  const pattern = new RegExp(`^${source}$`)
-  return (name) => pattern.test(name)
 }
 
 /**

@@ -47,10 +47,7 @@ export function residualNetwork<T extends Shape>(
   const features =
     head.pool === 'global_average'
       ? ops.globalAverage('head/pool', x)
-      : ops.flatten(
-          'head/flatten',
-          pool(ops, 'head/pool', x, { type: 'average', size: 7, strides: 1, padding: 'valid', ...head.pool }),
-        )
+      : ops.flatten('head/flatten', pool(ops, 'head/pool', x, head.pool))
   const logits = layers.dense('head/dense', features, head.units)
   return { logits, features }
 }

@@ -48,21 +48,16 @@ const norm = {
 
 export const DEFAULT_CLASSES = 1000
 const count = { minimum: 1, maximum: 1_000_000 }
-const head = {
-  pool: Type.Union(
-    [
-      Type.Enum(['global_average']),
-      partial({
-        type: Type.Enum(poolTypes, { default: 'average' }),
-        size: size(7, 'Window'),
-        strides: size(1, 'Step'),
-        padding: Type.Enum(poolPaddings, { default: 'valid' }),
-      }),
-    ],
-    { default: 'global_average' },
-  ),
-  units: Type.Integer({ ...count, default: DEFAULT_CLASSES, description: 'Filled by `classes`' }),
+const headPool = {
+  type: Type.Enum(poolTypes, { default: 'average' }),
+  size: size(7, 'Window'),
+  strides: size(1, 'Step'),
+  padding: Type.Enum(poolPaddings, { default: 'valid' }),
 }
+const headWith = <S extends TSchema>(pool: S) => ({
+  pool: Type.Union([Type.Enum(['global_average']), pool], { default: 'global_average' }),
+  units: Type.Integer({ ...count, default: DEFAULT_CLASSES, description: 'Filled by `classes`' }),
+})
 
 const architecture = {
   version: Type.Enum(['v1', 'v1.5', 'v2'], {
@@ -103,7 +98,7 @@ export const Architecture = named('Architecture', {
   stem: filled({ ...stem, pool: Type.Union([Type.Null(), Pool], { default: {} }) }),
   stages: Type.Array(closed({ ...stage, strides })),
   norm: filled(norm),
-  head: filled(head),
+  head: filled(headWith(closed(headPool))),
 })
 
 /** A preset with overrides, or a full description; with `residual_network` also the article's own parameters. */
@@ -114,7 +109,7 @@ const ArchitectureRequest = named('ArchitectureRequest', {
     stem: partial({ ...stem, pool: nullable(partial(Pool.properties)) }),
     stages: listOf(closed({ ...stage, strides: Type.Optional(strides) })),
     norm: Type.Union([Type.Enum(normTypes), partial(norm)]),
-    head: partial(head),
+    head: partial(headWith(partial(headPool))),
     filters: listOf(stage.filters, 'residual_network only'),
     strides: listOf(strides, 'residual_network only'),
     projection_shortcut: Type.Union([Type.Enum(['auto']), Type.Boolean(), listOf(Type.Boolean())], {

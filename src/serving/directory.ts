@@ -1,4 +1,5 @@
 import { ServiceError } from '../errors.ts'
+import { Turns } from '../turns.ts'
 import type { Model } from './model.ts'
 import { isId, isIdPrefix } from './names.ts'
 import type { Store } from './store.ts'
@@ -11,7 +12,7 @@ export class Directory<M extends Model> {
   readonly #store: Store
   readonly #models = new Map<string, M>()
   readonly #names = new Map<string, string>()
-  #last: Promise<unknown> = Promise.resolve()
+  readonly #turns = new Turns()
 
   constructor(store: Store) {
     this.#store = store
@@ -54,6 +55,10 @@ export class Directory<M extends Model> {
     throw new ServiceError('MODEL_NOT_FOUND', `the id prefix ${reference} fits ${fitting}; give more of it`)
   }
 
+  hasName(name: string): boolean {
+    return this.#names.has(name)
+  }
+
   namesOf(id: string): string[] {
     return [...this.#names].filter(([, target]) => target === id).map(([name]) => name)
   }
@@ -65,7 +70,7 @@ export class Directory<M extends Model> {
 
   /** Creates the name or moves it. */
   setName(name: string, id: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       await this.#store.saveName(name, id)
       this.#names.set(name, id)
     })
@@ -73,11 +78,11 @@ export class Directory<M extends Model> {
 
   /** Says whether there was such a name when its turn came. */
   deleteName(name: string): Promise<boolean> {
-    return this.#inTurn(() => this.#deleteName(name))
+    return this.#turns.run(() => this.#deleteName(name))
   }
 
   deleteNamesOf(id: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       for (const name of this.namesOf(id)) await this.#deleteName(name)
     })
   }
@@ -86,12 +91,6 @@ export class Directory<M extends Model> {
     if (!this.#names.has(name)) return false
     await this.#store.removeName(name)
     return this.#names.delete(name)
-  }
-
-  #inTurn<R>(change: () => Promise<R>): Promise<R> {
-    const result = this.#last.then(change)
-    this.#last = result.catch(() => undefined)
-    return result
   }
 }
 

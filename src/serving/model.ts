@@ -21,6 +21,9 @@ export type Entry = { -readonly [K in keyof Model]: Model[K] } & {
   /** Counts up with every use of any model. */
   lastUsed: number
   building: Promise<void> | undefined
-  /** The last write of this model to the store; the next one waits for it, so that none can overtake. */
+  digesting: Promise<void> | undefined
+  /** The first write of its record: until then it is not there for anybody. */
+  created: Promise<void>
+  /** Settles after the last write, well or not; the next one waits for it, so that none can overtake. */
   written: Promise<void>
 }

@@ -67,6 +67,10 @@ export class Registry {
     return this.#entries.list()
   }
 
+  hasName(name: string): boolean {
+    return this.#entries.hasName(name)
+  }
+
   namesOf(id: string): string[] {
     return this.#entries.namesOf(id)
   }
@@ -89,14 +93,14 @@ export class Registry {
       while (this.#removals.has(id)) await this.#removals.get(id)?.catch(() => undefined)
       const known = this.#entries.get(id)
       const entry = known ?? this.#add(recordOf(id, plan, weights), plan)
-      const written = known?.written ?? this.#write(entry, weights)
-      await written.catch((error: unknown) => {
-        if (!known) this.#entries.remove(entry)
+      if (!known) entry.created = this.#write(entry, {}, weights)
+      await entry.created.catch((error: unknown) => {
+        this.#entries.remove(entry)
         throw error
       })
       if (name !== undefined) await this.setName(name, id)
-      const ready = this.ensureReady(entry)
-      ready.catch(() => undefined)
+      const ready = this.#residency.ensureReady(entry)
+      this.#follow(ready)
       return { model: entry, created: known === undefined, ready }
     } finally {
       // Weights that were kept are no longer where they were staged.
@@ -123,8 +127,8 @@ export class Registry {
   }
 
   /** Resolves when the model can predict; concurrent callers share one build. */
-  async ensureReady(model: Model): Promise<void> {
-    await this.#residency.ensureReady(this.#entries.find(model.record.id))
+  async ensureReady(id: string): Promise<void> {
+    await this.#residency.ensureReady(this.#entries.find(id))
   }
 
   /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
@@ -141,12 +145,14 @@ export class Registry {
 
   /** The digest of a model's true parameters, computed now where it has not followed yet. */
   async digestOf(model: Model): Promise<string> {
-    await this.settled()
-    const { weights_sha256: known } = this.find(model.record.id).record
-    return known ?? this.#options.analysis.digest(this.weightsOf(model), { buffers: false })
+    const entry = this.#entries.find(model.record.id)
+    await entry.digesting
+    return (
+      entry.record.weights_sha256 ?? this.#options.analysis.digest(this.weightsOf(model), { buffers: false })
+    )
   }
 
-  /** Waits for what goes on beside the answers: digests on their way to the store. */
+  /** Waits for what goes on beside the answers: builds, and digests on their way to the store. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#background])
   }
@@ -157,7 +163,7 @@ export class Registry {
       await entry.building?.catch(() => undefined)
       await this.#residency.unload(entry)
       await this.#entries.deleteNamesOf(id)
-      await entry.written.catch(() => undefined)
+      await entry.written
       await this.#options.store.remove(id)
     } catch (error) {
       // What could not be removed is still there.
@@ -178,6 +184,8 @@ export class Registry {
       residentBytes: 0,
       lastUsed: 0,
       building: undefined,
+      digesting: undefined,
+      created: Promise.resolve(),
       written: Promise.resolve(),
     }
     this.#entries.add(entry)
@@ -188,27 +196,35 @@ export class Registry {
   #digest(entry: Entry): void {
     if (entry.record.weights_sha256 !== null || !this.#entries.has(entry)) return
     const { analysis, logger } = this.#options
-    const digest = analysis
+    entry.digesting = analysis
       .digest(this.weightsOf(entry), { buffers: false })
       .then((weights_sha256) => this.#keep(entry, { weights_sha256 }))
       .catch((error: unknown) => {
         if (this.#entries.has(entry)) logger.error({ model: entry.record.id, err: error }, 'digest failed')
       })
-      .finally(() => this.#background.delete(digest))
-    this.#background.add(digest)
+    this.#follow(entry.digesting)
+  }
+
+  /** What nobody waits for, until somebody does: its failure is told by what it was for. */
+  #follow(task: Promise<void>): void {
+    const followed = task.catch(() => undefined).finally(() => this.#background.delete(followed))
+    this.#background.add(followed)
   }
 
   async #keep(entry: Entry, change: Partial<Pick<StoredModel, 'seal' | 'weights_sha256'>>): Promise<void> {
-    entry.record = { ...entry.record, ...change }
     // A model deleted meanwhile must not come back.
-    if (this.#entries.has(entry)) await this.#write(entry)
+    if (this.#entries.has(entry)) await this.#write(entry, change)
   }
 
-  #write(entry: Entry, weights?: StagedWeights): Promise<void> {
-    entry.written = entry.written
-      .catch(() => undefined)
-      .then(() => this.#options.store.save(entry.record, weights))
-    return entry.written
+  /** One write after the other, and memory follows the disk. Who asked for a write hears of its failure, nobody else. */
+  #write(entry: Entry, change: Partial<StoredModel>, weights?: StagedWeights): Promise<void> {
+    const write = entry.written.then(async () => {
+      const record = { ...entry.record, ...change }
+      await this.#options.store.save(record, weights)
+      entry.record = record
+    })
+    entry.written = write.catch(() => undefined)
+    return write
   }
 }
 

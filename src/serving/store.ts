@@ -7,6 +7,7 @@ import { pipeline } from 'node:stream/promises'
 import type { Logger } from 'pino'
 import { ServiceError } from '../errors.ts'
 import type { Specification } from '../network/specification.ts'
+import { isId } from './names.ts'
 import { moveDurably, removeDurably, syncFolder, writeDurably } from './files.ts'
 
 /** What is kept of a model: all it takes to build it again and to know that it is the same. */
@@ -54,7 +55,7 @@ export class Store {
     return store
   }
 
-  /** All models and names. A record that cannot be read is reported and left alone. */
+  /** All models and names. What cannot be read is reported and left alone. */
   async load(logger: Logger): Promise<{ models: StoredModel[]; names: Map<string, string> }> {
     const models: StoredModel[] = []
     for (const id of await readdir(this.#models)) {
@@ -64,7 +65,8 @@ export class Store {
         if (record?.id !== id) throw new TypeError('it is not the record of this model')
         models.push(record)
       } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === 'ENOENT')
+        // Only what this service began and did not end; any other folder is not its own.
+        if (isId(id) && (error as NodeJS.ErrnoException).code === 'ENOENT')
           await rm(folder, { recursive: true, force: true })
         else logger.error({ folder, err: error }, 'a stored model cannot be read and is left out')
       }
@@ -76,8 +78,12 @@ export class Store {
         await rm(join(this.#names, name), { force: true })
         continue
       }
-      const id = (await readFile(join(this.#names, name), 'utf8')).trim()
-      if (known.has(id)) names.set(name, id)
+      try {
+        const id = (await readFile(join(this.#names, name), 'utf8')).trim()
+        if (known.has(id)) names.set(name, id)
+      } catch (error) {
+        logger.error({ name, err: error }, 'a stored name cannot be read and is left out')
+      }
     }
     return { models, names }
   }

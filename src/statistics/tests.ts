@@ -49,7 +49,7 @@ function kolmogorovTail(lambda: number): number {
   return Math.min(1, Math.max(0, 2 * sum))
 }
 
-/** The p-values of one parameter's tests, by name. */
+/** The p-values of one parameter's tests: of mean, variance and distribution. */
 export function pValues({ mean_z, variance_z, ks }: Tests): number[] {
   return [normalTail(mean_z), normalTail(variance_z), ks.p_value]
 }

@@ -16,41 +16,43 @@ export interface WorkerOptions {
 
 const STOP_GRACE_MS = 5000
 const RESTART_DELAY_MS = { first: 100, most: 10_000 }
-/** A child that lived this long was well; the next restart need not wait. */
-const HEALTHY_MS = 60_000
-/** After so many deaths in a row before it was ready, a first start is given up. */
+/** After so many deaths in a row before it was ready, nobody is kept waiting, and a first start is given up. */
 const START_ATTEMPTS = 3
 
-interface Pending {
-  readonly resolve: (result: unknown) => void
+interface Pending<R> {
+  readonly resolve: (result: R) => void
   readonly reject: (error: Error) => void
 }
 
 /**
  * The parent half of a child process: calls with answers, and a new child whenever one dies. Calls a dead child left
- * unanswered are rejected with ENGINE_CRASHED; calls made while none is ready wait for the next.
+ * unanswered are rejected with ENGINE_CRASHED. Calls made while none is ready wait for the next, or are rejected with
+ * ENGINE_UNAVAILABLE where none comes.
  */
 export class Worker<M extends Methods<M>, Info> {
   readonly #options: WorkerOptions
-  readonly #pending = new Map<number, Pending>()
+  readonly #pending = new Map<number, Pending<unknown>>()
+  /** Who waits for a child that answers. */
+  readonly #waiting = new Set<Pending<void>>()
   #child: ChildProcess | undefined
-  #ready: Promise<Info>
+  /** What the last child that was ready said of itself. */
+  #said: { readonly info: Info } | undefined
   #restarts = 0
   #failures = 0
   #calls = 0
   #answering = false
   #closing = false
   #restartTimer: NodeJS.Timeout | undefined
-  #giveUpRestart: ((reason: ServiceError) => void) | undefined
 
   constructor(options: WorkerOptions) {
     this.#options = options
-    this.#ready = this.#start()
+    this.#start()
   }
 
-  /** What the present child said of itself; rejects where none can be started. */
-  get info(): Promise<Info> {
-    return this.#ready
+  /** What a child said of itself; rejects where none can be started. */
+  async info(): Promise<Info> {
+    if (this.#said === undefined) await this.#whenReady()
+    return (this.#said as { readonly info: Info }).info
   }
 
   get restarts(): number {
@@ -71,18 +73,11 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   async #call(method: string, args: readonly unknown[]): Promise<unknown> {
-    await this.#ready
-    const child = this.#child
-    if (this.#closing || child === undefined) throw shuttingDown()
-    if (!child.connected) {
-      // The channel closes a moment before the exit is known, and with that the next child.
-      await once(child, 'exit')
-      return this.#call(method, args)
-    }
+    await this.#whenReady()
     const id = ++this.#calls
     return new Promise((resolve, reject) => {
       this.#pending.set(id, { resolve, reject })
-      child.send({ id, method, args } satisfies Call, (error) => {
+      this.#child?.send({ id, method, args } satisfies Call, (error) => {
         if (error && this.#pending.delete(id)) reject(this.#lost(error))
       })
     })
@@ -92,9 +87,11 @@ export class Worker<M extends Methods<M>, Info> {
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restartTimer)
-    this.#giveUpRestart?.(shuttingDown())
+    this.#settleWaiting(({ reject }) => {
+      reject(shuttingDown())
+    })
     const child = this.#child
-    if (child?.exitCode !== null || child.signalCode !== null) return
+    if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     const exited = once(child, 'exit')
     if (child.connected) child.disconnect()
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS)
@@ -102,8 +99,8 @@ export class Worker<M extends Methods<M>, Info> {
     clearTimeout(timer)
   }
 
-  #start(): Promise<Info> {
-    const { entry, env, name, logger, onLost } = this.#options
+  #start(): void {
+    const { entry, env, name, logger } = this.#options
     const started = Date.now()
     const child = fork(entry, [], {
       serialization: 'advanced',
@@ -111,56 +108,66 @@ export class Worker<M extends Methods<M>, Info> {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child = child
-    const ready = new Promise<Info>((resolve, reject) => {
-      child.on('message', (answer: Answer) => {
-        if (answer.kind !== 'ready') {
-          this.#settle(answer)
-          return
-        }
-        this.#failures = 0
-        this.#answering = true
-        logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
-        resolve(answer.info as Info)
-      })
-      child.once('error', reject)
-      child.once('exit', (exitCode, signal) => {
-        this.#answering = false
-        const pending = [...this.#pending.values()]
-        this.#pending.clear()
-        for (const call of pending) call.reject(this.#lost())
-        if (this.#closing) {
-          reject(shuttingDown())
-          return
-        }
-        logger.error({ worker: name, pid: child.pid, exitCode, signal }, 'worker died')
-        onLost?.()
-        if (Date.now() - started > HEALTHY_MS) this.#failures = 0
-        this.#restart(resolve, reject)
+    child.on('message', (answer: Answer) => {
+      if (answer.kind !== 'ready') {
+        this.#settle(answer)
+        return
+      }
+      this.#failures = 0
+      this.#answering = true
+      this.#said = { info: answer.info as Info }
+      logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
+      this.#settleWaiting(({ resolve }) => {
+        resolve()
       })
     })
-    // Callers see the rejection when they ask; nobody asking is no fault.
-    ready.catch(() => undefined)
-    return ready
+    child.on('error', (error) => {
+      // One that was never there does not exit.
+      if (child.pid === undefined) this.#died({ err: error })
+      else logger.error({ worker: name, pid: child.pid, err: error }, 'worker trouble')
+    })
+    child.once('exit', (exitCode, signal) => {
+      this.#died({ pid: child.pid, exitCode, signal })
+    })
   }
 
-  /** Starts the next child after a pause; whoever still waits for the dead one's readiness waits for the next's. */
-  #restart(resolve: (info: Info | Promise<Info>) => void, reject: (error: Error) => void): void {
+  /** The next child comes after a pause; whoever waits for one waits for that, unless several have died in a row. */
+  #died(how: object): void {
+    const { name, logger, onLost } = this.#options
+    this.#answering = false
+    const pending = [...this.#pending.values()]
+    this.#pending.clear()
+    for (const call of pending) call.reject(this.#lost())
+    if (this.#closing) return
+    logger.error({ worker: name, ...how }, 'worker died')
+    onLost?.()
     this.#failures += 1
     this.#restarts += 1
-    if (this.#failures > START_ATTEMPTS && this.#calls === 0) {
-      const sentence = `the ${this.#options.name} cannot be started; run "npm run doctor"`
-      reject(new ServiceError('ENGINE_UNAVAILABLE', sentence))
-      return
+    if (this.#failures >= START_ATTEMPTS) {
+      this.#settleWaiting(({ reject }) => {
+        reject(this.#unavailable())
+      })
+      if (this.#said === undefined) return
     }
     const delay = Math.min(RESTART_DELAY_MS.most, RESTART_DELAY_MS.first * 2 ** (this.#failures - 1))
-    this.#ready = new Promise<Info>((resolveNext, rejectNext) => {
-      this.#giveUpRestart = rejectNext
-      this.#restartTimer = setTimeout(() => {
-        this.#start().then(resolveNext, rejectNext)
-      }, delay)
+    this.#restartTimer = setTimeout(() => {
+      this.#start()
+    }, delay)
+  }
+
+  #whenReady(): Promise<void> {
+    if (this.#closing) return Promise.reject(shuttingDown())
+    if (this.ready) return Promise.resolve()
+    if (this.#failures >= START_ATTEMPTS) return Promise.reject(this.#unavailable())
+    return new Promise((resolve, reject) => {
+      this.#waiting.add({ resolve, reject })
     })
-    this.#ready.catch(() => undefined)
-    resolve(this.#ready)
+  }
+
+  #settleWaiting(settle: (one: Pending<void>) => void): void {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    waiting.forEach(settle)
   }
 
   #settle(answer: Exclude<Answer, { kind: 'ready' }>): void {
@@ -175,6 +182,11 @@ export class Worker<M extends Methods<M>, Info> {
     return new ServiceError('ENGINE_CRASHED', `the ${this.#options.name} died while it computed this`, {
       cause,
     })
+  }
+
+  #unavailable(): ServiceError {
+    const sentence = `the ${this.#options.name} cannot be started; run "npm run doctor"`
+    return new ServiceError('ENGINE_UNAVAILABLE', sentence, { retryAfterSeconds: 10 })
   }
 }
 

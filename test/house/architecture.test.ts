@@ -39,7 +39,7 @@ test('what points elsewhere is found', async () => {
   const plant = (file: string, line: string): void => {
     appendFileSync(path.join(copy, 'src', file), `\n${line}\n`)
   }
-  plant('serving/names.ts', "import '../http/paging.ts'")
+  plant('serving/names.ts', "import '../http/query.ts'")
   plant('network/shapes.ts', "import type {} from '../formats/npy.ts'")
   plant('network/geometry.ts', "import 'node:fs'")
   plant('statistics/normal.ts', "import 'pino'")
@@ -49,7 +49,7 @@ test('what points elsewhere is found', async () => {
   plant('formats/safetensors.ts', "import './npy.ts'")
   plant('config.ts', "import 'vitest'")
   plant('images/decode.ts', "import 'no-such-package'")
-  plant('http/paging.ts', "export { VERSION } from '../version.ts'")
+  plant('http/query.ts', "export { VERSION } from '../version.ts'")
   plant('http/access.ts', "import './schemas/index.ts'")
   writeFileSync(path.join(copy, 'src/http/schemas/index.ts'), 'export {}\n')
   writeFileSync(path.join(copy, 'src/util.ts'), 'export {}\n')
@@ -71,7 +71,7 @@ test('what points elsewhere is found', async () => {
   once('no-cycle', 'formats/npy.ts')
   once('no-dev-dependency', 'config.ts')
   once('resolvable', 'images/decode.ts')
-  once('no-re-export', 'http/paging.ts')
+  once('no-re-export', 'http/query.ts')
   once('no-barrel', 'http/access.ts')
   once('known-room', 'util.ts')
   once('no-orphan', 'util.ts')

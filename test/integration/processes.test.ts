@@ -36,3 +36,23 @@ it('frozen weights are assumed where sessions run, and nowhere else', async () =
   expect(await variablesOf(pidOf('analysis'))).not.toContain(assumed)
   expect(await variablesOf(running.pid)).not.toContain(assumed)
 })
+
+it('asked for the head of the weights, no process draws them', async () => {
+  const { id } = await running.client.create({ architecture: 'resnet18' })
+  await running.client.withDigest(id)
+  /** Processor time that the analysis spends, in ticks of 10 ms. */
+  const spent = async (method: 'head' | 'get'): Promise<number> => {
+    const ticks = async (): Promise<number> => {
+      const fields = (await readFile(`/proc/${String(pidOf('analysis'))}/stat`, 'utf8')).split(' ')
+      return Number(fields[13]) + Number(fields[14])
+    }
+    const before = await ticks()
+    const { headers } = await running.client.send(method, `/v1/models/${id}/weights`, {})
+    expect(Number(headers['content-length'])).toBeGreaterThan(4 * 11_000_000)
+    // What goes on behind the answer goes on in turns, one a tensor at the least.
+    for (let turn = 0; turn < 200; turn++)
+      await running.client.post('/v1/initializers/zeros/sample', { shape: [1] })
+    return (await ticks()) - before
+  }
+  expect(2 * (await spent('head'))).toBeLessThan(await spent('get'))
+})

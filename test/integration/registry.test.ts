@@ -1,4 +1,4 @@
-import { readdir, rename, rm } from 'node:fs/promises'
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { pino } from 'pino'
@@ -131,9 +131,7 @@ describe('a model that goes', () => {
     open()
     await Promise.all([deleted, ready])
     expect(unload).toHaveBeenCalledWith(first.id)
-    expect((await refusalOf(registry.ensureReady({ record: { id: first.id } } as never))).code).toBe(
-      'MODEL_NOT_FOUND',
-    )
+    expect((await refusalOf(registry.ensureReady(first.id))).code).toBe('MODEL_NOT_FOUND')
     expect(await stored()).toEqual([])
   })
 
@@ -147,6 +145,28 @@ describe('a model that goes', () => {
     await registry.delete(first.id)
     expect(await stored()).toEqual([])
   })
+})
+
+test('a digest that could not be written is not known, and the model can be created again', async () => {
+  const save = store.save.bind(store)
+  const [models, away] = [join(folder, 'models'), join(folder, 'away')]
+  vi.spyOn(store, 'save').mockImplementation(async (model, weights) => {
+    if (model.weights_sha256 === null) return save(model, weights)
+    await rename(models, away)
+    await writeFile(models, 'a file has taken the place of the folder')
+    try {
+      await save(model, weights)
+    } finally {
+      await rm(models)
+      await rename(away, models)
+    }
+  })
+  await created(first, 'name')
+  await registry.settled()
+  expect(registry.find(first.id).record.weights_sha256).toBeNull()
+  vi.restoreAllMocks()
+  await created(first, 'again')
+  expect(registry.namesOf(first.id)).toEqual(['name', 'again'])
 })
 
 test('an engine that dies while a seal is kept leaves no model ready', async () => {

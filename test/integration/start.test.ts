@@ -55,3 +55,17 @@ it('a key that was made is shown, whatever the log hides', async () => {
   expect(text.toString()).toMatch(/: [\w-]{32}\n/)
   child.kill('SIGKILL')
 })
+
+it('a stop that comes during the start ends it with 0', async () => {
+  const child = spawn(process.execPath, ['dist/main.js'], {
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  let log = ''
+  child.stdout.on('data', (chunk: Buffer) => {
+    log += chunk.toString()
+    if (log.includes('Server listening') && !child.killed) child.kill()
+  })
+  expect(await once(child, 'close')).toEqual([0, null])
+  expect(log).not.toContain('"msg":"ready"')
+})

@@ -33,7 +33,7 @@ export interface Part {
 }
 
 type Headers = Readonly<Record<string, string>>
-type Method = 'get' | 'post' | 'put' | 'delete' | 'patch' | 'options'
+type Method = 'head' | 'get' | 'post' | 'put' | 'delete' | 'patch' | 'options'
 
 /** Calls a running service. Every answer is held against the OpenAPI document before a test sees it. */
 export class Client {

@@ -31,6 +31,7 @@ describe('settings', () => {
       'LOG_LEVEL must be one of "fatal", "error", "warn", "info", "debug", "trace", "silent", got "loud"',
     ],
     ['MAX_BATCH_SIZE', '0', 'MAX_BATCH_SIZE must be >= 1, got 0'],
+    ['REQUEST_TIMEOUT_MS', '3000000000', 'REQUEST_TIMEOUT_MS must be <= 2147483647, got 3000000000'],
     ['MAX_BODY_BYTES', '10', 'MAX_BODY_BYTES must be >= 1024, got 10'],
   ])('%s=%s stops the start', (name, value, sentence) => {
     expect(() => readConfig({ [name]: value })).toThrow(new Error(sentence))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { nameMatcher } from '../../src/network/parameters.ts'
+import { nameMatcher } from '../../src/network/globs.ts'
 import { planned } from './support/requests.ts'
 
 const KERNEL = 'stage1/block1/conv1/kernel'

@@ -22,7 +22,7 @@ interface PendingConvolution {
   readonly window: Window
 }
 
-/** A variable as the session holds it: its read and, where values are fed, what feeds it. */
+/** A variable of the graph: the nodes that read and assign it, and what its value is computed from. */
 export interface Variable {
   readonly shape: readonly number[]
   readonly read: string

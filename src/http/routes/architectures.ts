@@ -1,7 +1,7 @@
 import { presets } from '../../network/architectures.ts'
 import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
-import { pageOf } from '../paging.ts'
+import { pageOf } from '../query.ts'
 import { Page } from '../schemas/common.ts'
 import { ArchitectureList, Plan } from '../schemas/models.ts'
 import { SpecificationRequest } from '../../network/specification.ts'

@@ -6,8 +6,8 @@ import { catalogueEntry, initializerNamed, lawOf } from '../../initializers/cata
 import { definitions } from '../../initializers/definitions.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { TensorDraw } from '../../analysis/analysis.ts'
-import { pageOf } from '../paging.ts'
-import { recordOptions } from '../record-options.ts'
+import { pageOf } from '../query.ts'
+import { recordOptions } from '../query.ts'
 import { Content, NPY, Page, SAFETENSORS, toJson } from '../schemas/common.ts'
 import {
   InitializerEntry,

@@ -6,7 +6,7 @@ import type { LoadedWeights } from '../../serving/loading.ts'
 import type { Model } from '../../serving/model.ts'
 import { parser } from '../../validation.ts'
 import { viewModel } from '../model-view.ts'
-import { pageOf } from '../paging.ts'
+import { pageOf } from '../query.ts'
 import { Bytes, Page } from '../schemas/common.ts'
 import {
   CreateRequest,
@@ -95,7 +95,7 @@ export function modelRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const { name } = request.params
       const { id, ...given } = request.body
-      const nameIsNew = !registry.list().some(({ record }) => registry.namesOf(record.id).includes(name))
+      const nameIsNew = !registry.hasName(name)
       if (id === undefined) {
         const plan = planRequest(parseCreate(given), config.MAX_MODEL_PARAMETERS)
         return create({ plan, name, nameIsNew }, request, reply)

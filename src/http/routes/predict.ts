@@ -6,7 +6,7 @@ import { decodeImage, type Fit } from '../../images/decode.ts'
 import type { JobResult } from '../../serving/batcher.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
-import { listOf } from '../paging.ts'
+import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
 import { PredictBody, PredictQuery, Predictions } from '../schemas/predictions.ts'
@@ -79,7 +79,7 @@ export function predictRoutes(app: App, { registry, batcher, config }: Services)
   )
 }
 
-/** Ends when the answer is late, or nobody waits for it any more; either way its timer ends with the connection's answer. */
+/** Aborts when the answer is late or its client has gone. The timer ends with the answer. */
 function patience({ raw }: FastifyReply, timeoutMs: number): AbortSignal {
   const controller = new AbortController()
   const timer = setTimeout(() => {

@@ -1,5 +1,5 @@
 import { fieldError } from '../../errors.ts'
-import { recordOptions } from '../record-options.ts'
+import { recordOptions } from '../query.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
 

@@ -1,6 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
-import { bodyTooLarge, fieldError, ServiceError } from '../../errors.ts'
+import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
 import { parser } from '../../validation.ts'
 import { NPY } from '../schemas/common.ts'
@@ -68,7 +68,7 @@ async function filesOf(
         fieldname in PredictQuery.properties
           ? 'belongs in the query'
           : 'is no file; send every image as a file part, with a filename'
-      throw fieldError(`#/${fieldname}`, cure)
+      throw fieldError(pointerTo('#', fieldname), cure)
     }
     const bytes = await part.toBuffer()
     total += bytes.length

@@ -1,7 +1,7 @@
 import type { Multipart } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
-import type { Static } from 'typebox'
-import { bodyTooLarge, fieldError, ServiceError } from '../../errors.ts'
+import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
+import type { SpecificationRequest } from '../../network/specification.ts'
 import { loadWeights, type LoadedWeights } from '../../serving/loading.ts'
 import { assertName } from '../../serving/names.ts'
 import { parser } from '../../validation.ts'
@@ -22,14 +22,15 @@ export async function readWeightsForm(
 ): Promise<{ name: string | undefined; loaded: LoadedWeights }> {
   const { MAX_MODEL_PARAMETERS: maxParameters, MAX_BODY_BYTES } = config
   const limits = { fileSize: 4 * maxParameters + MAX_BODY_BYTES, fieldSize: MAX_BODY_BYTES, parts: 4 }
-  let given: Static<typeof CreateRequest> | undefined
+  let name: string | undefined
+  let specification: SpecificationRequest | undefined
   let loaded: LoadedWeights | undefined
   try {
     for await (const part of request.parts({ limits })) {
       const { fieldname } = part
-      if (fieldname === 'spec' && !given && !loaded) {
-        given = parseCreate(await jsonPart(part, MAX_BODY_BYTES))
-        if (given.name !== undefined) assertName(given.name)
+      if (fieldname === 'spec' && !specification && !loaded) {
+        ;({ name, ...specification } = parseCreate(await jsonPart(part, MAX_BODY_BYTES)))
+        if (name !== undefined) assertName(name)
       } else if (fieldname === 'weights' && part.type === 'file' && !loaded) {
         const tooLarge = new ServiceError(
           'BODY_TOO_LARGE',
@@ -38,18 +39,17 @@ export async function readWeightsForm(
         // A small file has come in whole before anyone could listen.
         if (part.file.truncated) throw tooLarge
         part.file.once('limit', () => part.file.destroy(tooLarge))
-        const { name, ...specification } = given ?? { architecture: '' }
-        loaded = await loadWeights(part.file, given && specification, { store, analysis, maxParameters })
+        loaded = await loadWeights(part.file, specification, { store, analysis, maxParameters })
       } else {
         const known = fieldname === 'spec' || fieldname === 'weights'
         throw fieldError(
-          `#/${fieldname}`,
+          pointerTo('#', fieldname),
           `${known ? 'comes too late' : 'is not a part of this form'}; ${ORDER}`,
         )
       }
     }
     if (!loaded) throw fieldError('#/weights', `is required; ${ORDER}`)
-    return { name: given?.name, loaded }
+    return { name, loaded }
   } catch (error) {
     await loaded?.weights.discard()
     throw error

@@ -4,7 +4,7 @@ import { fieldError, ServiceError } from '../../errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
-import { nameMatcher } from '../../network/parameters.ts'
+import { nameMatcher } from '../../network/globs.ts'
 import { planSpecification } from '../../network/plan.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import { METADATA } from '../../serving/loading.ts'
@@ -12,6 +12,8 @@ import { Content, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
 
+/** Safetensors under either of its names, or one tensor as npy. */
+const OFFERED = [SAFETENSORS, 'application/octet-stream', NPY]
 /** Values asked of the analysis process at once: 16 MB. */
 const CHUNK = 2 ** 22
 const FLOAT32_BYTES = 4
@@ -27,8 +29,8 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
         params: ModelReference,
         querystring: WeightsQuery,
         response: {
-          200: Content('The weights', [SAFETENSORS, NPY]),
-          206: Content('A range of them', [SAFETENSORS, NPY]),
+          200: Content('The weights', OFFERED),
+          206: Content('A range of them', OFFERED),
           304: { description: 'The client has them' },
         },
       },
@@ -41,9 +43,9 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       const tensors = planSpecification(specification).parameters.filter(({ name }) => matches(name))
       if (tensors.length === 0)
         throw fieldError('#/parameters', `${JSON.stringify(glob)} matches no parameter`)
-      const type = request.accepts().type([SAFETENSORS, 'application/octet-stream', NPY])
+      const type = request.accepts().type(OFFERED)
       if (typeof type !== 'string')
-        throw new ServiceError('NOT_ACCEPTABLE', `offered are ${SAFETENSORS} and ${NPY}`)
+        throw new ServiceError('NOT_ACCEPTABLE', `offered are ${OFFERED.join(', ')}`)
       if (type === NPY && tensors.length > 1) {
         throw fieldError(
           '#/parameters',
@@ -62,6 +64,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       const etag = `"${createHash('sha256').update(id).update(header).digest('hex').slice(0, 32)}"`
       void reply.headers({
         etag,
+        vary: 'accept',
         'accept-ranges': 'bytes',
         'cache-control': 'private, max-age=0, must-revalidate',
       })
@@ -81,7 +84,9 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       const weights = registry.weightsOf(model)
       const read = (name: string, offset: number, count: number) =>
         analysis.read(weights, name, offset, count)
-      return reply.send(Readable.from(bytesOf(header, tensors, { start, end }, read), { objectMode: false }))
+      // The content of an answer to HEAD would be drawn only to be thrown away.
+      const content = request.method === 'HEAD' ? [] : bytesOf(header, tensors, { start, end }, read)
+      return reply.send(Readable.from(content, { objectMode: false }))
     },
   )
 }

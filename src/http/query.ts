@@ -1,4 +1,5 @@
 import { fieldError } from '../errors.ts'
+import type { RecordOptions } from '../statistics/record.ts'
 
 /** A page of a list: `cursor` is where the next one starts. */
 export function pageOf<T>(
@@ -25,4 +26,16 @@ export function listOf<W extends string>(
       throw fieldError(pointer, `knows ${known.join(', ')}; got ${JSON.stringify(word)}`)
   }
   return new Set(words as W[])
+}
+
+/** What a record is asked to hold beyond its moments. */
+export function recordOptions({
+  include,
+  bins = 64,
+}: {
+  readonly include?: string | readonly string[]
+  readonly bins?: number
+}): RecordOptions {
+  const words = listOf(include, ['histogram', 'quantiles'], '#/include')
+  return { histogram: words.has('histogram'), quantiles: words.has('quantiles'), bins }
 }

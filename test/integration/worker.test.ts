@@ -1,0 +1,69 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { pino } from 'pino'
+import { afterEach, beforeEach, expect, it, vi } from 'vitest'
+import { childEntry, Worker } from '../../src/workers/worker.ts'
+import { refusalOf } from '../unit/support/errors.ts'
+import { kill } from '../support/halt.ts'
+import { temporaryFolder } from '../support/service.ts'
+
+interface Methods {
+  echo(text: string): Promise<string>
+}
+
+let folder: string
+let broken: string
+let worker: Worker<Methods, string>
+beforeEach(async () => {
+  folder = await temporaryFolder()
+  broken = join(folder, 'broken')
+})
+afterEach(async () => {
+  await worker.close()
+  await rm(folder, { recursive: true })
+})
+
+/** A child that answers, unless there is a file that says it is broken. */
+async function start(): Promise<void> {
+  const entry = join(folder, 'child.mjs')
+  const source = `
+import { existsSync } from 'node:fs'
+import { answerCalls } from ${JSON.stringify(childEntry('workers/child.js').href)}
+if (existsSync(${JSON.stringify(broken)})) process.exit(1)
+answerCalls({ echo: (text) => text }, 'well')
+`
+  await writeFile(entry, source)
+  const logger = pino({ level: 'silent' })
+  worker = new Worker({ name: 'worker', entry: pathToFileURL(entry), env: {}, logger })
+}
+
+it('gives up a first start after three attempts', async () => {
+  await writeFile(broken, '')
+  await start()
+  expect((await refusalOf(worker.info())).code).toBe('ENGINE_UNAVAILABLE')
+  expect((await refusalOf(worker.call('echo', 'a'))).code).toBe('ENGINE_UNAVAILABLE')
+  expect(worker.restarts).toBe(3)
+})
+
+it('that was ready once is started again for as long as it takes, and keeps nobody waiting meanwhile', async () => {
+  await start()
+  expect(await worker.info()).toBe('well')
+  // Nothing has been asked of it yet.
+  await writeFile(broken, '')
+  kill(worker.pid)
+  await vi.waitUntil(() => worker.restarts > 0, { interval: 5, timeout: 20_000 })
+  expect((await refusalOf(worker.call('echo', 'a'))).code).toBe('ENGINE_UNAVAILABLE')
+  expect(await worker.info()).toBe('well')
+  await rm(broken)
+  await vi.waitUntil(() => worker.ready, { interval: 5, timeout: 30_000 })
+  expect(await worker.call('echo', 'b')).toBe('b')
+})
+
+it('tells those who wait that it closes', async () => {
+  await start()
+  const waiting = refusalOf(worker.call('echo', 'a'))
+  await worker.close()
+  expect((await waiting).code).toBe('SHUTTING_DOWN')
+  expect((await refusalOf(worker.call('echo', 'a'))).code).toBe('SHUTTING_DOWN')
+})
