@@ -67,6 +67,11 @@ export function bodyTooLarge(): ServiceError {
   )
 }
 
+/** Whether a child process died over a call; what is pure can be asked again. */
+export function isCrash(error: unknown): boolean {
+  return error instanceof ServiceError && error.code === 'ENGINE_CRASHED'
+}
+
 /** A JSON pointer (RFC 6901) one step further down. */
 export function pointerTo(base: string, name: string): string {
   return `${base}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`

@@ -10,6 +10,7 @@ export function startAnalysis(logger: Logger): Analysis {
     name: 'analysis',
     entry: childEntry('analysis/child.js'),
     env: ENVIRONMENT,
+    again: true,
     logger,
   })
   return {

@@ -37,6 +37,9 @@ export async function buildApp(services: Services): Promise<App> {
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.config.MAX_BODY_BYTES,
+    // Such fields are unknown ones like any other: schemas refuse them by name, and nothing merges a body.
+    onProtoPoisoning: 'ignore',
+    onConstructorPoisoning: 'ignore',
     // Longer than any name, so that a wrong one is told what is wrong with it.
     routerOptions: { maxParamLength: 1024 },
     // These answer in a form of their own otherwise, and not as a problem.
@@ -111,7 +114,7 @@ function demandJson(app: FastifyInstance): void {
     if (schema === undefined || readsBytes || readsForm) done()
     else if (request.isMultipart() || Buffer.isBuffer(request.body))
       done(new ServiceError('UNSUPPORTED_MEDIA_TYPE', `send the body as Content-Type: ${types.join(' or ')}`))
-    else if (request.body === undefined || request.body === null)
+    else if (request.body === undefined)
       done(new ServiceError('MALFORMED_REQUEST', `the body is empty; send ${types.join(' or ')}`))
     else done()
   })

@@ -42,7 +42,7 @@ export function resolvePreprocessing(
     if (length === channels) continue
     throw fieldError(
       named ? '#/preprocessing' : `#/preprocessing/${field}`,
-      `must have one number per channel (${String(channels)}), got ${String(length)}`,
+      `must have one number per channel (${String(channels)}), got ${String(length)}; "none" and "unit" take any`,
     )
   }
   assertFloat32('scale', scale)

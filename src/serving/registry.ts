@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Analysis, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
+import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { Directory } from './directory.ts'
 import type { Entry, Model } from './model.ts'
@@ -136,7 +137,9 @@ export class Registry {
     this.#residency.engineLost(id)
   }
 
-  weightsOf({ record }: Model): WeightsSource {
+  /** Where a model's weights come from; WEIGHTS_DIVERGED where they are not what they were: nothing of it is served. */
+  weightsOf({ record, lastError }: Model): WeightsSource {
+    if (lastError?.code === 'WEIGHTS_DIVERGED') throw new ServiceError('WEIGHTS_DIVERGED', lastError.detail)
     const { specification, weights, id } = record
     return weights === 'initialized'
       ? { specification }

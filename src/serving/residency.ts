@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
-import { ServiceError } from '../errors.ts'
+import { isCrash, ServiceError } from '../errors.ts'
 import type { Directory } from './directory.ts'
 import type { Entry } from './model.ts'
 
@@ -65,7 +65,12 @@ export class Residency {
     entry.state = 'building'
     try {
       await this.#makeRoom(entry)
-      const { seal, artifactBytes, variableBytes } = await engine.build({ id, ...weightsOf(entry) })
+      const build = () => engine.build({ id, ...weightsOf(entry) })
+      // As pure as a prediction, so asked once more when the engine died over it.
+      const { seal, artifactBytes, variableBytes } = await build().catch((error: unknown) => {
+        if (isCrash(error)) return build()
+        throw error
+      })
       entry.residentBytes = variableBytes
       if (known !== null && known !== seal) {
         throw new ServiceError(

@@ -1,7 +1,7 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
-import { ServiceError } from '../errors.ts'
+import { isCrash, ServiceError } from '../errors.ts'
 import { fromPlainError, type Answer, type Call, type Methods } from './messages.ts'
 
 export interface WorkerOptions {
@@ -10,6 +10,8 @@ export interface WorkerOptions {
   readonly entry: URL
   readonly env: Readonly<Record<string, string>>
   readonly logger: Logger
+  /** Calls are pure: one that its child died over is asked once more. */
+  readonly again?: boolean
   /** Called once for every child that died unasked, before the next one starts; what it held is gone. */
   readonly onLost?: () => void
 }
@@ -69,10 +71,14 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]> {
-    return this.#call(method, args) as ReturnType<M[K]>
+    const answer = this.#ask(method, args).catch((error: unknown) => {
+      if (this.#options.again === true && isCrash(error)) return this.#ask(method, args)
+      throw error
+    })
+    return answer as ReturnType<M[K]>
   }
 
-  async #call(method: string, args: readonly unknown[]): Promise<unknown> {
+  async #ask(method: string, args: readonly unknown[]): Promise<unknown> {
     await this.#whenReady()
     const id = ++this.#calls
     return new Promise((resolve, reject) => {

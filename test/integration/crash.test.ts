@@ -58,6 +58,20 @@ describe('an engine that dies', () => {
     expectProblem(await running.client.get('/readyz'), { status: 503, code: 'SHUTTING_DOWN' })
   })
 
+  it('while it builds a model builds it again', async () => {
+    const { client, service } = running
+    const build = service.engine.build.bind(service.engine)
+    const asked = vi.spyOn(service.engine, 'build').mockImplementationOnce((request) => {
+      halt(service.engine.pid)
+      return build(request)
+    })
+    const created = client.create({ ...slow, seed: 1 })
+    await until(() => asked.mock.calls.length === 1)
+    kill(service.engine.pid)
+    expect(await created).toMatchObject({ state: 'ready', last_error: null })
+    expect(asked).toHaveBeenCalledTimes(2)
+  })
+
   it('is missed by nobody who calls while it goes', async () => {
     const wanted = await running.client.logits('slow', shape, image)
     kill(running.service.engine.pid)

@@ -30,6 +30,14 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['post', '/v1/models', { 'content-type': json }],
     { status: 400, code: 'MALFORMED_REQUEST', says: /empty/ },
   ],
+  'a body of null': [
+    ['post', '/v1/plans', { 'content-type': json }, 'null'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#', says: /must be object, got null/ },
+  ],
+  'a field that means something to JavaScript': [
+    ['post', '/v1/plans', { 'content-type': json }, '{"__proto__": {"a": 1}, "architecture": "resnet20"}'],
+    { status: 422, code: 'INVALID_REQUEST', pointer: '#/__proto__', says: /not a known field/ },
+  ],
   'no body at all': [['post', '/v1/models'], { status: 400, code: 'MALFORMED_REQUEST', says: /empty/ }],
   'no body for a name': [['put', '/v1/models/a'], { status: 400, code: 'MALFORMED_REQUEST', says: /empty/ }],
   'a specification as text': [

@@ -53,7 +53,12 @@ const refused: Record<string, readonly [Buffer, string | undefined, string, Refu
     '?fit=exact',
     image(/must be 8x8 with fit=exact, got 1x1/),
   ],
-  'no bytes': [Buffer.alloc(0), 'image/png', '', query('#', /is empty/)],
+  'no bytes': [
+    Buffer.alloc(0),
+    'image/png',
+    '',
+    { status: 400, code: 'MALFORMED_REQUEST', says: /is empty/ },
+  ],
   'an array of another shape': [
     npy([1, 8, 9, 3], new Uint8Array(216)),
     'application/x-npy',

@@ -107,6 +107,11 @@ describe('a service that is stopped and started again', () => {
       last_error: { code: 'WEIGHTS_DIVERGED' },
       model_version_status: [{ state: 'END' }],
     })
+    for (const what of ['weights', 'statistics'])
+      expectProblem(await running.client.get(`/v1/models/net/${what}`), {
+        status: 500,
+        code: 'WEIGHTS_DIVERGED',
+      })
     const other = await running.client.logits('last', [1, 8, 8, 3], arithmeticImage([1, 8, 8, 3]))
     expect(other[0]).toHaveLength(5)
     expectProblem(await running.client.post('/v1/models', { architecture: 'resnet20', seed: 7 }), {

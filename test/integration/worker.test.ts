@@ -10,6 +10,8 @@ import { temporaryFolder } from '../support/service.ts'
 
 interface Methods {
   echo(text: string): Promise<string>
+  /** Dies over every call but those that follow a death by it. */
+  dieOnce(): Promise<string>
 }
 
 let folder: string
@@ -25,17 +27,22 @@ afterEach(async () => {
 })
 
 /** A child that answers, unless there is a file that says it is broken. */
-async function start(): Promise<void> {
+async function start(again = false): Promise<void> {
   const entry = join(folder, 'child.mjs')
   const source = `
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { answerCalls } from ${JSON.stringify(childEntry('workers/child.js').href)}
 if (existsSync(${JSON.stringify(broken)})) process.exit(1)
-answerCalls({ echo: (text) => text }, 'well')
+const dieOnce = () => {
+  if (existsSync(${JSON.stringify(join(folder, 'died'))})) return 'alive'
+  writeFileSync(${JSON.stringify(join(folder, 'died'))}, '')
+  process.exit(1)
+}
+answerCalls({ echo: (text) => text, dieOnce }, 'well')
 `
   await writeFile(entry, source)
   const logger = pino({ level: 'silent' })
-  worker = new Worker({ name: 'worker', entry: pathToFileURL(entry), env: {}, logger })
+  worker = new Worker({ name: 'worker', entry: pathToFileURL(entry), env: {}, logger, again })
 }
 
 it('gives up a first start after three attempts', async () => {
@@ -66,4 +73,15 @@ it('tells those who wait that it closes', async () => {
   await worker.close()
   expect((await waiting).code).toBe('SHUTTING_DOWN')
   expect((await refusalOf(worker.call('echo', 'a'))).code).toBe('SHUTTING_DOWN')
+})
+
+it('asks once more what its child died over, where calls are pure', async () => {
+  await start(true)
+  expect(await worker.call('dieOnce')).toBe('alive')
+  expect(worker.restarts).toBe(1)
+})
+
+it('does not where they need not be', async () => {
+  await start()
+  expect((await refusalOf(worker.call('dieOnce'))).code).toBe('ENGINE_CRASHED')
 })

@@ -30,9 +30,9 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   const { body } = request
   if (type === 'application/json') return instancesOf(body as PredictBody, config)
   if (!Buffer.isBuffer(body) || body.length === 0) {
-    throw fieldError(
-      '#',
-      `is empty; send an image, ${NPY}, multipart/form-data or {"instances": [{"b64": "..."}]}`,
+    throw new ServiceError(
+      'MALFORMED_REQUEST',
+      `the body is empty; send an image, ${NPY}, multipart/form-data or {"instances": [{"b64": "..."}]}`,
     )
   }
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
