@@ -67,13 +67,13 @@ const rooms = {
   // What everything above is about: no process, no file, no clock.
   network: {
     path: 'network/',
-    sees: ['initializers', 'schema', 'validation', 'errors'],
+    sees: ['initializers', 'canonical', 'schema', 'validation', 'errors'],
     packages: ['typebox'],
     builtins: PURE,
   },
   initializers: {
     path: 'initializers/',
-    sees: ['network', 'schema', 'validation', 'errors'],
+    sees: ['canonical', 'schema', 'validation', 'errors'],
     packages: ['typebox'],
     builtins: PURE,
   },
@@ -90,6 +90,7 @@ const rooms = {
     packages: ['ajv', 'fastest-levenshtein', 'typebox'],
     builtins: PURE,
   },
+  canonical: { path: 'canonical.ts', sees: [], packages: ['typebox'], builtins: PURE },
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
   turns: { path: 'turns.ts', sees: [] },

@@ -1,6 +1,6 @@
 import Type, { type TObject, type TProperties } from 'typebox'
 import { fieldError, fieldErrors, ServiceError } from '../errors.ts'
-import { withDefaults, withoutDefaults } from '../network/canonical.ts'
+import { withDefaults, withoutDefaults } from '../canonical.ts'
 import { closed } from '../schema.ts'
 import { checker, didYouMean, type Checker } from '../validation.ts'
 import { definitions } from './definitions.ts'

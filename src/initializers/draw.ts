@@ -1,6 +1,6 @@
-import type { DrawOps, DrawStream } from '../network/ops.ts'
 import { sizeOf } from './fans.ts'
 import { affineOf, isElementwise, type ElementwiseLaw, type Law } from './law.ts'
+import type { DrawOps, DrawStream } from './ops.ts'
 import { streamOf, type SeedVector } from './seeds.ts'
 
 /** A tensor of the given law and shape, from a seed vector: the bytes Keras 3 on TensorFlow draws for it. */

@@ -4,7 +4,7 @@ import type { InitializerReference } from '../initializers/initializer.ts'
 import { didYouMean } from '../validation.ts'
 import { presets, type Preset } from './architectures.ts'
 import { inFullWords } from './article.ts'
-import { withDefaults } from './canonical.ts'
+import { withDefaults } from '../canonical.ts'
 import { resolvePreprocessing } from './preprocessing.ts'
 import {
   Architecture,

@@ -1,5 +1,5 @@
 import type { ElementwiseLaw } from '../../initializers/law.ts'
-import type { DrawOps, DrawStream } from '../../network/ops.ts'
+import type { DrawOps, DrawStream } from '../../initializers/ops.ts'
 import { FLOAT, INT32, type Attribute, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
 
