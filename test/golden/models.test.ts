@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ModelBody } from '../support/client.ts'
 import { arithmeticImage } from '../support/images.ts'
 import { expectLogits, floatsOf } from '../support/numbers.ts'
@@ -32,6 +32,9 @@ const networks = [
   'resnet50',
   'residual_network',
 ]
+
+// The analysis goes last: beside a busy machine's other work its half gigabytes take minutes.
+vi.setConfig({ testTimeout: 300_000 })
 
 let running: RunningService
 beforeAll(async () => {
