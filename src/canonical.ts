@@ -1,6 +1,6 @@
 import type { TSchema } from 'typebox'
 
-type Json = Readonly<Record<string, unknown>>
+export type Json = Readonly<Record<string, unknown>>
 
 /** What matters here of a schema: TypeBox writes no more for records, lists and unions. */
 interface Keywords {
@@ -54,6 +54,6 @@ function within(
   return value === 0 ? 0 : value
 }
 
-function isRecord(value: unknown): value is Json {
+export function isRecord(value: unknown): value is Json {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

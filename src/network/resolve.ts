@@ -4,7 +4,7 @@ import type { InitializerReference } from '../initializers/initializer.ts'
 import { didYouMean } from '../validation.ts'
 import { presets, type Preset } from './architectures.ts'
 import { inFullWords } from './article.ts'
-import { withDefaults } from '../canonical.ts'
+import { isRecord, withDefaults, type Json } from '../canonical.ts'
 import { resolvePreprocessing } from './preprocessing.ts'
 import {
   Architecture,
@@ -83,10 +83,8 @@ function inLongForm({ norm, ...described }: ArchitectureRequest): Described {
 
 /** Overrides win field by field; lists are replaced whole. */
 function merge(base: Described, overrides: Described): Described {
-  const isRecord = (value: unknown): value is Record<string, unknown> =>
-    typeof value === 'object' && value !== null && !Array.isArray(value)
-  const join = (a: Record<string, unknown>, b: Record<string, unknown>): Record<string, unknown> => {
-    const joined = { ...a }
+  const join = (a: Json, b: Json): Json => {
+    const joined: Record<string, unknown> = { ...a }
     for (const [name, value] of Object.entries(b)) {
       const before = a[name]
       joined[name] = isRecord(before) && isRecord(value) ? join(before, value) : value

@@ -61,6 +61,16 @@ function gate() {
   return { open, reached, pass }
 }
 
+/** A call that waits at a gate and then goes on as it was made. */
+function late<A extends unknown[], R>(call: (...given: A) => Promise<R>) {
+  const { pass, ...gates } = gate()
+  const waits = async (...given: A): Promise<R> => {
+    await pass()
+    return call(...given)
+  }
+  return { waits, ...gates }
+}
+
 /** What a service that starts now would find. */
 async function stored(): Promise<[string, string[]][]> {
   const fresh = start()
@@ -77,12 +87,8 @@ async function created(plan = first, name?: string): Promise<void> {
 describe('a model that goes', () => {
   test('while it is created again stays, with its new name', async () => {
     await created(first, 'old')
-    const { pass, open, reached } = gate()
-    const remove = store.remove.bind(store)
-    vi.spyOn(store, 'remove').mockImplementationOnce(async (id) => {
-      await pass()
-      await remove(id)
-    })
+    const { waits, open, reached } = late(store.remove.bind(store))
+    vi.spyOn(store, 'remove').mockImplementationOnce(waits)
     const deleted = registry.delete(first.id)
     await reached
     const again = created(first, 'new')
@@ -97,12 +103,8 @@ describe('a model that goes', () => {
     await created(second)
     await created(first, 'moves')
     await registry.setName('moves-too', first.id)
-    const { pass, open, reached } = gate()
-    const removeName = store.removeName.bind(store)
-    vi.spyOn(store, 'removeName').mockImplementationOnce(async (name) => {
-      await pass()
-      await removeName(name)
-    })
+    const { waits, open, reached } = late(store.removeName.bind(store))
+    vi.spyOn(store, 'removeName').mockImplementationOnce(waits)
     const deleted = registry.delete(first.id)
     await reached
     const moved = Promise.all([
@@ -118,12 +120,8 @@ describe('a model that goes', () => {
   })
 
   test('while it is built is gone from the engine too', async () => {
-    const { pass, open, reached } = gate()
-    const build = engine.build.bind(engine)
-    vi.spyOn(engine, 'build').mockImplementationOnce(async (request) => {
-      await pass()
-      return build(request)
-    })
+    const { waits, open, reached } = late(engine.build.bind(engine))
+    vi.spyOn(engine, 'build').mockImplementationOnce(waits)
     const unload = vi.spyOn(engine, 'unload')
     const { ready } = await registry.create(first)
     await reached
@@ -190,12 +188,8 @@ test('an engine that dies while a seal is kept leaves no model ready', async () 
 test('models built at once share the memory there is', async () => {
   registry = start(2 * first.totals.bytes)
   await created(third)
-  const build = engine.build.bind(engine)
-  const { pass, open, reached } = gate()
-  vi.spyOn(engine, 'build').mockImplementation(async (request) => {
-    await pass()
-    return build(request)
-  })
+  const { waits, open, reached } = late(engine.build.bind(engine))
+  vi.spyOn(engine, 'build').mockImplementation(waits)
   const both = Promise.all([created(first), created(second)])
   await reached
   open()
