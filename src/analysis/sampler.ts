@@ -1,10 +1,17 @@
-import { Session } from '../engine/tensorflow/session.ts'
+import { Session, type Feed } from '../engine/tensorflow/session.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
 import { GraphDrawOps } from '../engine/tensorflow/draw-ops.ts'
-import { FLOAT, GraphWriter, type Attribute } from '../engine/tensorflow/graph.ts'
+import { GraphWriter, type Attribute } from '../engine/tensorflow/graph.ts'
 import { DataType } from '../engine/tensorflow/proto.ts'
 import { savedModelBytes } from '../engine/tensorflow/saved-model.ts'
-import { draw, drawElementwise } from '../initializers/draw.ts'
+import {
+  BOUNDED_NUMBERS,
+  boundedNumbers,
+  draw,
+  drawBounded,
+  drawElementwise,
+  type BoundedNumbers,
+} from '../initializers/draw.ts'
 import { affineOf, isElementwise, type ElementwiseLaw, type Law } from '../initializers/law.ts'
 import { advance } from '../initializers/philox.ts'
 import { streamOf, type SeedVector } from '../initializers/seeds.ts'
@@ -14,9 +21,11 @@ import { sizeOf } from '../initializers/fans.ts'
 export const SLICE = 2 ** 22
 
 const KINDS = ['uniform', 'normal', 'truncated_normal'] as const
-const PHILOX_GROUP = 4
-/** A truncated normal's group of four has this many counters to itself, for its redraws. */
-const TRUNCATED_STRIDE = 256
+/**
+ * Counters a value takes. One counter gives four values, or two of float64; a truncated normal's four have 256 to
+ * themselves, for their redraws.
+ */
+const COUNTERS = { uniform: 1 / 4, normal: 1 / 4, truncated_normal: 256 / 4, bounded_normal: 1 / 2 } as const
 
 /**
  * Draws tensors, whole or in slices, with the same nodes a recipe's init op uses. Independent entries come from one
@@ -38,7 +47,7 @@ export class Sampler {
   /** Slices of at most SLICE values, in order; a law that cannot be sliced comes whole. */
   async *slices(law: Law, shape: readonly number[], seed: SeedVector): AsyncGenerator<Float32Array> {
     const size = sizeOf(shape)
-    const step = isElementwise(law) || law.kind === 'constant' ? SLICE : size
+    const step = isElementwise(law) || law.kind === 'constant' || law.kind === 'values' ? SLICE : size
     for (let offset = 0; offset < size; offset += step) {
       yield await this.read(law, shape, seed, offset, Math.min(step, size - offset))
     }
@@ -52,6 +61,11 @@ export class Sampler {
     count: number,
   ): Promise<Float32Array> {
     if (law.kind === 'constant') return new Float32Array(count).fill(law.value)
+    if (law.kind === 'values') {
+      const values = new Float32Array(count).fill(law.values.at(-1) ?? 0)
+      values.set(law.values.slice(offset, offset + count))
+      return values
+    }
     if (isElementwise(law)) return this.#stream(law, seed, offset, count)
     const whole = await this.#whole(law, shape, seed)
     return whole.subarray(offset, offset + count)
@@ -59,17 +73,14 @@ export class Sampler {
 
   #stream(law: ElementwiseLaw, seed: SeedVector, offset: number, count: number): Float32Array {
     const { key, counter } = streamOf(seed)
-    const groups = Math.floor(offset / PHILOX_GROUP)
-    const start = advance(counter, law.kind === 'truncated_normal' ? groups * TRUNCATED_STRIDE : groups)
-    const { scale, offset: summand } = affineOf(law)
+    const start = advance(counter, offset * COUNTERS[law.kind])
     const words = (values: readonly number[]): Int32Array => Int32Array.from(Uint32Array.from(values))
     const [values] = this.#session.run(
       {
         'key:0': { values: words(key), shape: [1, 2] },
         'counter:0': { values: words(start), shape: [2, 2] },
         'count:0': { values: Int32Array.of(count), shape: [1] },
-        'scale:0': { values: Float32Array.of(scale), shape: [] },
-        'offset:0': { values: Float32Array.of(summand), shape: [] },
+        ...numbersOf(law),
       },
       [`${law.kind}:0`],
     )
@@ -90,25 +101,46 @@ export class Sampler {
   }
 }
 
+/** The numbers of a law as the graph takes them: float64 in two int32, since the binding carries none. */
+function numbersOf(law: ElementwiseLaw): Record<string, Feed> {
+  if (law.kind === 'bounded_normal') {
+    const numbers = boundedNumbers(law)
+    return Object.fromEntries(
+      BOUNDED_NUMBERS.map((name) => {
+        const values = new Int32Array(Float64Array.of(numbers[name]).buffer)
+        return [`double/${name}:0`, { values, shape: [2] }]
+      }),
+    )
+  }
+  const { scale, offset } = affineOf(law)
+  return {
+    'scale:0': { values: Float32Array.of(scale), shape: [] },
+    'offset:0': { values: Float32Array.of(offset), shape: [] },
+  }
+}
+
 function streamGraph(): Uint8Array {
   const graph = new GraphWriter()
   const ops = new GraphDrawOps(graph)
   const int32: Attribute = { type: DataType.int32 }
-  // Sessions are fed int32 pairs, since the binding carries no uint64.
-  const uint64 = (name: string, count: number): string =>
-    graph.node('Bitcast', [graph.placeholder(name, DataType.int32, [count, 2])], {
+  // Sessions are fed int32 pairs, since the binding carries neither uint64 nor float64.
+  const pairs = (name: string, shape: readonly number[], type: number): string =>
+    graph.node('Bitcast', [graph.placeholder(name, DataType.int32, [...shape, 2])], {
       T: int32,
-      type: { type: DataType.uint64 },
+      type: { type },
     })
   const stream = {
-    key: uint64('key', 1),
-    counter: uint64('counter', 2),
+    key: pairs('key', [1], DataType.uint64),
+    counter: pairs('counter', [2], DataType.uint64),
     count: graph.placeholder('count', DataType.int32, [1]),
   }
   const scale = graph.placeholder('scale', DataType.float, [])
   const offset = graph.placeholder('offset', DataType.float, [])
   for (const kind of KINDS) {
-    graph.node('Identity', [drawElementwise(ops, kind, stream, scale, offset)], { T: FLOAT }, { name: kind })
+    graph.floats('Identity', [drawElementwise(ops, kind, stream, scale, offset)], kind)
   }
+  const numbers = BOUNDED_NUMBERS.map((name) => [name, pairs(`double/${name}`, [], DataType.double)])
+  const bounded = drawBounded(ops, stream, Object.fromEntries(numbers) as BoundedNumbers<string>)
+  graph.floats('Identity', [bounded], 'bounded_normal' satisfies ElementwiseLaw['kind'])
   return savedModelBytes({ graph, signatures: {} })
 }

@@ -10,8 +10,8 @@ import {
   type InitializerDefinition,
   type InitializerReference,
 } from './initializer.ts'
-import { sizeOf } from './fans.ts'
-import { affineOf, isElementwise, type Law } from './law.ts'
+import { affineOf, type Law } from './law.ts'
+import { operationsOf } from './cost.ts'
 
 /** `tf.contrib.layers.xavier_initializer(uniform=True)`: words of the article's that stand for one of two classes. */
 const XAVIER = ['xavier_initializer', 'xavier_initializer_conv2d']
@@ -141,7 +141,8 @@ function completeConfig(
   const definition = definitionOf(initializer)
   const problem = definition.problem?.(initializer.config) ?? overflow(definition, initializer.config)
   if (problem !== undefined) throw fieldError(`${pointer}/${problem[0]}`, problem[1])
-  return initializer
+  const { class_name, config } = initializer
+  return { class_name, config: definition.settled?.(config) ?? config }
 }
 
 /** How far from 0 the raw draws of a law reach: TensorFlow's normals stay within 6. */
@@ -154,17 +155,33 @@ function overflow(
 ): [string, string] | undefined {
   const entries = extremes(law(config, [1, 1]))
   if (entries.every((entry) => Number.isFinite(Math.fround(entry)))) return undefined
-  const numbers = Object.entries(config).filter(
-    ([name, value]) => name !== 'seed' && typeof value === 'number',
-  )
-  const largest = numbers.sort(([, a], [, b]) => Math.abs(a as number) - Math.abs(b as number)).at(-1)
+  const numbers = Object.entries(config).flatMap(([name, value]): [string, number][] => {
+    if (typeof value === 'number' && name !== 'seed') return [[name, Math.abs(value)]]
+    return name === 'value' ? [[name, Infinity]] : []
+  })
+  const largest = numbers.sort(([, a], [, b]) => a - b).at(-1)
   return [largest?.[0] ?? '', 'gives values beyond float32']
 }
 
-function extremes(law: Law): number[] {
-  if (!isElementwise(law)) return [law.kind === 'constant' ? law.value : law.gain]
-  const { scale, offset } = affineOf(law)
-  return REACH[law.kind].map((raw) => Math.fround(raw * scale) + offset)
+function extremes(law: Law): readonly number[] {
+  switch (law.kind) {
+    case 'constant':
+      return [law.value]
+    case 'values':
+      return law.values
+    case 'dirac':
+      return [1]
+    case 'bounded_normal':
+      return [law.low, law.high]
+    case 'uniform':
+    case 'normal':
+    case 'truncated_normal': {
+      const { scale, offset } = affineOf(law)
+      return REACH[law.kind].map((raw) => Math.fround(raw * scale) + offset)
+    }
+    default:
+      return [law.gain]
+  }
 }
 
 /** Config fields that differ from the class's defaults: what the canonical form keeps. */
@@ -172,29 +189,41 @@ export function minimalConfig(initializer: Initializer): Initializer['config'] {
   return withoutDefaults(definitionOf(initializer).config, initializer.config) as Initializer['config']
 }
 
-/** The law for a shape; INVALID_REQUEST at `pointer` where the initializer does not take the shape's rank. */
-export function lawOf(initializer: Initializer, shape: readonly number[], pointer: string): Law {
-  const { name, ranks, law } = definitionOf(initializer)
-  if (shape.length < ranks.min || (ranks.max !== null && shape.length > ranks.max)) {
-    const wanted = ranks.max === ranks.min ? `rank ${String(ranks.min)}` : `rank ${String(ranks.min)} or more`
-    throw fieldError(pointer, `${name} needs a shape of ${wanted}, got [${shape.join(', ')}]`)
+/**
+ * The law for a shape; INVALID_REQUEST where the initializer does not take it, or its config asks too much of it, at
+ * `pointer` or below that of the `config`. `name` says whose shape it is, where several have one.
+ */
+export function lawOf(
+  initializer: Initializer,
+  shape: readonly number[],
+  pointer: string,
+  { config = `${pointer}/config`, name }: { readonly config?: string; readonly name?: string } = {},
+): Law {
+  const definition = definitionOf(initializer)
+  const refuse = (detail: string, field?: string): Error => {
+    const subject = `${name === undefined ? '' : `${name}: `}${definition.name} `
+    const cure = field === undefined ? '; take another shape, or another initializer for it' : ''
+    return fieldError(field === undefined ? pointer : `${config}/${field}`, subject + detail + cure)
   }
-  const found = law(initializer.config, shape)
-  if (found.kind === 'orthogonal') assertAffordable(shape, pointer)
-  return found
+  const { min, max } = definition.ranks
+  const text = `[${shape.join(', ')}]`
+  if (shape.length < min || shape.length > (max ?? Infinity))
+    throw refuse(`needs a shape of ${rankText(definition.ranks)}, got ${text}`)
+  const [field, misfit] = definition.misfit?.(initializer.config, shape) ?? []
+  if (misfit !== undefined) throw refuse(`${misfit}, got ${text}`, field)
+  const law = definition.law(initializer.config, shape)
+  const operations = operationsOf(law, shape)
+  if (operations > MAX_OPERATIONS) {
+    const cost = `${operations.toExponential(1)} operations, more than ${MAX_OPERATIONS.toExponential(1)}`
+    throw refuse(`costs ${cost} for the shape ${text}`)
+  }
+  return law
 }
 
-/** A QR decomposition costs about 4 rows columns^2 operations; beyond this it takes minutes. */
-const MAX_QR_OPERATIONS = 2e12
-
-function assertAffordable(shape: readonly number[], pointer: string): void {
-  const columns = shape.at(-1) ?? 1
-  const rows = sizeOf(shape) / columns
-  const operations = 4 * Math.max(rows, columns) * Math.min(rows, columns) ** 2
-  if (operations <= MAX_QR_OPERATIONS) return
-  const cost = `${operations.toExponential(1)} operations, more than ${MAX_QR_OPERATIONS.toExponential(1)}`
-  throw fieldError(
-    pointer,
-    `an orthogonal [${String(rows)}, ${String(columns)}] matrix costs ${cost}; use another initializer`,
-  )
+function rankText({ min, max }: InitializerDefinition['ranks']): string {
+  if (max === min) return `rank ${String(min)}`
+  return max === null ? `rank ${String(min)} or more` : `rank ${String(min)} to ${String(max)}`
 }
+
+/** Of matrix decompositions and products; beyond it they take minutes. */
+const MAX_OPERATIONS = 2e12

@@ -1,29 +1,66 @@
+import { quantilesOf, type BoundedNormal } from './bounded-normal.ts'
 import { sizeOf } from './fans.ts'
-import { affineOf, isElementwise, type ElementwiseLaw, type Law } from './law.ts'
+import { affineOf, isFixed, type FixedLaw, type Law, type RandomLaw } from './law.ts'
 import type { DrawOps, DrawStream } from './ops.ts'
+import { atTap, drawConvolutionOrthogonal, drawDeltaOrthogonal, drawOrthogonal } from './orthogonal.ts'
 import { streamOf, type SeedVector } from './seeds.ts'
 
-/** A tensor of the given law and shape, from a seed vector: the bytes Keras 3 on TensorFlow draws for it. */
+/**
+ * A tensor of the given law and shape, from a seed vector: the bytes Keras 3 on TensorFlow draws for it, where it has
+ * the law.
+ */
 export function draw<T>(ops: DrawOps<T>, law: Law, shape: readonly number[], seed: SeedVector): T {
-  if (isElementwise(law)) {
-    const { scale, offset } = affineOf(law)
-    const stream = seedStream(ops, seed, sizeOf(shape))
-    return ops.reshape(drawElementwise(ops, law.kind, stream, ops.scalar(scale), ops.scalar(offset)), shape)
+  if (isFixed(law)) return fixed(ops, law, shape)
+  const stream = (count: number): DrawStream<T> => {
+    const { key, counter } = streamOf(seed)
+    return ops.stream(key, counter, count)
   }
+  const normals = (count: number): T => ops.random('normal', stream(count))
+  switch (law.kind) {
+    case 'orthogonal':
+      return drawOrthogonal(ops, law.gain, shape, normals)
+    case 'delta_orthogonal':
+      return drawDeltaOrthogonal(ops, law.gain, shape, normals)
+    case 'convolution_orthogonal':
+      return drawConvolutionOrthogonal(ops, law.gain, shape, normals)
+    case 'bounded_normal': {
+      const numbers = boundedNumbers(law)
+      const each = BOUNDED_NUMBERS.map((name) => [name, ops.double(numbers[name])] as const)
+      const values = Object.fromEntries(each) as BoundedNumbers<T>
+      return ops.reshape(drawBounded(ops, stream(sizeOf(shape)), values), shape)
+    }
+    default: {
+      const { scale, offset } = affineOf(law)
+      const drawn = stream(sizeOf(shape))
+      const flat = drawElementwise(ops, law.kind, drawn, ops.scalar(scale), ops.scalar(offset))
+      return ops.reshape(flat, shape)
+    }
+  }
+}
+
+function fixed<T>(ops: DrawOps<T>, law: FixedLaw, shape: readonly number[]): T {
+  const [inputs = 1, outputs = 1] = shape.slice(-2)
   switch (law.kind) {
     case 'constant':
       return ops.fill(shape, law.value)
+    case 'values': {
+      const padding = sizeOf(shape) - law.values.length
+      const last = ops.scalar(law.values.at(-1) ?? 0)
+      return ops.reshape(ops.pad(ops.values(law.values), [[0, padding]], last), shape)
+    }
     case 'identity':
-      return ops.eye(shape[0] ?? 1, shape[1] ?? 1, law.gain)
-    case 'orthogonal':
-      return drawOrthogonal(ops, law.gain, shape, seed)
+      return ops.eye(inputs, outputs, law.gain)
+    case 'dirac': {
+      const group = ops.eye(inputs, outputs / law.groups, 1)
+      return atTap(ops, ops.tile(group, [1, law.groups]), shape, (size) => Math.floor(size / 2))
+    }
   }
 }
 
 /** Independent draws, flat: raw * scale + offset, two roundings as in TensorFlow. Any slice of a tensor's stream. */
 export function drawElementwise<T>(
   ops: DrawOps<T>,
-  kind: ElementwiseLaw['kind'],
+  kind: RandomLaw['kind'],
   stream: DrawStream<T>,
   scale: T,
   offset: T,
@@ -31,23 +68,30 @@ export function drawElementwise<T>(
   return ops.sum(ops.mul(ops.random(kind, stream), scale), offset)
 }
 
-/**
- * `init_ops.py: Orthogonal`: QR of a normal matrix, taller than wide, the columns' signs fixed by R's diagonal so that
- * the distribution is uniform over orthogonal matrices.
- */
-function drawOrthogonal<T>(ops: DrawOps<T>, gain: number, shape: readonly number[], seed: SeedVector): T {
-  const columns = shape.at(-1) ?? 1
-  const rows = sizeOf(shape) / columns
-  const tall: [number, number] = [Math.max(rows, columns), Math.min(rows, columns)]
-  const stream = seedStream(ops, seed, sizeOf(tall))
-  const normal = drawElementwise(ops, 'normal', stream, ops.scalar(1), ops.scalar(0))
-  const { q, r } = ops.qr(ops.reshape(normal, tall))
-  const signed = ops.mul(q, ops.sign(ops.diagonal(r)))
-  const matrix = rows < columns ? ops.transpose(signed) : signed
-  return ops.mul(ops.reshape(matrix, shape), ops.scalar(Math.fround(gain)))
+/** What a bounded normal is drawn with, all of it in float64. */
+export const BOUNDED_NUMBERS = ['lowest', 'mass', 'scale', 'offset', 'low', 'high'] as const
+export type BoundedNumbers<N> = Readonly<Record<(typeof BOUNDED_NUMBERS)[number], N>>
+
+export function boundedNumbers(law: BoundedNormal): BoundedNumbers<number> {
+  const { lowest, mass, mirrored } = quantilesOf(law)
+  return {
+    ...{ lowest, mass, scale: mirrored ? -law.std : law.std, offset: law.mean },
+    ...{ low: law.low, high: law.high },
+  }
 }
 
-function seedStream<T>(ops: DrawOps<T>, seed: SeedVector, count: number): DrawStream<T> {
-  const { key, counter } = streamOf(seed)
-  return ops.stream(key, counter, count)
+/**
+ * Independent draws of a normal between bounds, flat, by inverting its distribution function: one uniform makes one
+ * value, so any slice of a tensor's stream is that slice of the tensor, which redrawing would not give for bounds that
+ * are not known beforehand. In float64 throughout: 23 bits of a float32 uniform leave out the tails, and TensorFlow's
+ * float32 quantiles are good to 6e-7 only, its float64 ones to the last bits.
+ */
+export function drawBounded<T>(
+  ops: DrawOps<T>,
+  stream: DrawStream<T>,
+  { lowest, mass, scale, offset, low, high }: BoundedNumbers<T>,
+): T {
+  const probability = ops.sum(ops.mul(ops.fineUniform(stream), mass), lowest)
+  const value = ops.sum(ops.mul(ops.normalQuantile(probability), scale), offset)
+  return ops.narrow(ops.clip(value, low, high))
 }

@@ -44,7 +44,7 @@ export type InitializerReference = Static<typeof InitializerReference>
 
 /**
  * One initializer of the catalogue. Pure: shape and config in, law out; nothing is drawn here.
- * `law` may assume a config that satisfies `config` and `problem`, and a rank within `ranks`.
+ * `law` may assume a config that satisfies `config` and `problem`, and a shape within `ranks` that is no misfit.
  */
 export interface InitializerDefinition {
   readonly name: string
@@ -55,6 +55,13 @@ export interface InitializerDefinition {
   readonly written: Readonly<Record<string, unknown>>
   /** What no schema can say: a wrong combination of fields, as [field, detail]. */
   readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
+  /** The config in its one form, where several mean the same. */
+  readonly settled?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
+  /** What a shape of these ranks lacks, or what the config asks too much of it: [the field, if one is wrong, detail]. */
+  readonly misfit?: (
+    config: Readonly<Record<string, unknown>>,
+    shape: readonly number[],
+  ) => readonly [string | undefined, string] | undefined
   readonly law: (config: Readonly<Record<string, unknown>>, shape: readonly number[]) => Law
   readonly distribution: string
   readonly formula: string

@@ -1,5 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { nullable, Num } from '../schema.ts'
+import { boundedMoments, type BoundedNormal } from './bounded-normal.ts'
+import { sizeOf } from './fans.ts'
 
 /**
  * The law of an initialized tensor: what is drawn, with which numbers. Every initializer resolves to one, for a
@@ -11,14 +13,36 @@ export type Law =
   | { readonly kind: 'normal'; readonly mean: number; readonly std: number }
   /** `std` is that of the normal before it is cut at two standard deviations. */
   | { readonly kind: 'truncated_normal'; readonly mean: number; readonly std: number }
+  /** Its bounds are float32 numbers, so that no rounding leads beyond them. */
+  | ({ readonly kind: 'bounded_normal' } & BoundedNormal)
+  /** A matrix whose shorter side's vectors are orthogonal and of length gain, rows counted over shape[:-1]. */
   | { readonly kind: 'orthogonal'; readonly gain: number }
+  /** Orthogonal rows [in, out] at tap (size - 1) // 2 of the window, 0 elsewhere. */
+  | { readonly kind: 'delta_orthogonal'; readonly gain: number }
+  /** A kernel that as a convolution, circularly padded, keeps every norm but for the gain. */
+  | { readonly kind: 'convolution_orthogonal'; readonly gain: number }
+  /** Row-major values, the last of them repeated to the end. */
+  | { readonly kind: 'values'; readonly values: readonly number[] }
   | { readonly kind: 'identity'; readonly gain: number }
+  /** Ones that lead input d of each group to its output d, at tap size // 2 of the window. */
+  | { readonly kind: 'dirac'; readonly groups: number }
 
-/** The laws whose entries are independent draws, each `raw * scale + offset`. */
-export type ElementwiseLaw = Extract<Law, { kind: 'uniform' | 'normal' | 'truncated_normal' }>
+/** The laws whose entries are independent draws. */
+export type ElementwiseLaw = Extract<
+  Law,
+  { kind: 'uniform' | 'normal' | 'truncated_normal' | 'bounded_normal' }
+>
+/** Those of them that TensorFlow draws by an op of their own. */
+export type RandomLaw = Exclude<ElementwiseLaw, { kind: 'bounded_normal' }>
+/** The laws that leave nothing to chance. */
+export type FixedLaw = Extract<Law, { kind: 'constant' | 'values' | 'identity' | 'dirac' }>
 
 export function isElementwise(law: Law): law is ElementwiseLaw {
-  return law.kind === 'uniform' || law.kind === 'normal' || law.kind === 'truncated_normal'
+  return ['uniform', 'normal', 'truncated_normal', 'bounded_normal'].includes(law.kind)
+}
+
+export function isFixed(law: Law): law is FixedLaw {
+  return ['constant', 'values', 'identity', 'dirac'].includes(law.kind)
 }
 
 /** sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)): the standard deviation of N(0, 1) cut at two (`init_ops.py`). */
@@ -32,7 +56,7 @@ const TRUNCATED_KURTOSIS = -0.6344632828703505
  * The float32 factor and summand by which TensorFlow and Keras scale raw draws: `rnd * (max - min) + min` with both
  * bounds rounded first, `rnd * stddev + mean`.
  */
-export function affineOf(law: ElementwiseLaw): { scale: number; offset: number } {
+export function affineOf(law: RandomLaw): { scale: number; offset: number } {
   if (law.kind === 'uniform') {
     const low = Math.fround(law.low)
     return { scale: Math.fround(Math.fround(law.high) - low), offset: low }
@@ -72,6 +96,10 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
       const bounds = [law.mean - 2 * law.std, law.mean + 2 * law.std] as const
       return theory(law.kind, law.mean, (law.std * TRUNCATION_STD) ** 2, bounds, 0, TRUNCATED_KURTOSIS)
     }
+    case 'bounded_normal': {
+      const { mean, variance, skewness, kurtosis } = boundedMoments(law)
+      return theory(law.kind, mean, variance, [law.low, law.high], skewness, kurtosis)
+    }
     case 'orthogonal': {
       // Each of the shorter side's vectors has length gain, spread over the longer side.
       const columns = shape.at(-1) ?? 1
@@ -79,13 +107,48 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
       const bound = Math.abs(law.gain)
       return theory(law.kind, 0, law.gain ** 2 / Math.max(rows, columns), [-bound, bound], null, null)
     }
+    case 'delta_orthogonal':
+    case 'convolution_orthogonal': {
+      // The taps of each input have length gain together, spread over window and outputs.
+      const bound = Math.abs(law.gain)
+      const spread = sizeOf(shape) / (shape.at(-2) ?? 1)
+      return theory(law.kind, 0, law.gain ** 2 / spread, [-bound, bound], null, null)
+    }
+    case 'values':
+      return theoryOfValues(law.values, sizeOf(shape))
     case 'identity': {
       const [rows = 1, columns = 1] = shape
-      const share = Math.min(rows, columns) / (rows * columns)
-      const bounds = [Math.min(0, law.gain), Math.max(0, law.gain)] as const
-      return theory(law.kind, law.gain * share, law.gain ** 2 * share * (1 - share), bounds, null, null)
+      return theoryOfOnes(law.kind, law.gain, Math.min(rows, columns), rows * columns)
     }
+    case 'dirac':
+      return theoryOfOnes(law.kind, 1, diracOnes(law.groups, shape), sizeOf(shape))
   }
+}
+
+/** How many ones a Dirac kernel has. */
+function diracOnes(groups: number, shape: readonly number[]): number {
+  return groups * Math.min(shape.at(-2) ?? 1, (shape.at(-1) ?? 1) / groups)
+}
+
+/** `ones` entries of `gain`, all others 0. */
+function theoryOfOnes(kind: Law['kind'], gain: number, ones: number, size: number): Theory {
+  const share = ones / size
+  const bounds = [share < 1 ? Math.min(0, gain) : gain, share < 1 ? Math.max(0, gain) : gain] as const
+  return theory(kind, gain * share, gain ** 2 * share * (1 - share), bounds, null, null)
+}
+
+function theoryOfValues(values: readonly number[], size: number): Theory {
+  const padding = size - values.length
+  const last = values.at(-1) ?? 0
+  const average = (of: (value: number) => number): number =>
+    (values.reduce((sum, value) => sum + of(value), 0) + padding * of(last)) / size
+  const mean = average((value) => value)
+  const variance = average((value) => (value - mean) ** 2)
+  const bounds = values.reduce(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)] as const,
+    [last, last] as const,
+  )
+  return theory('values', mean, variance, bounds, null, null)
 }
 
 function theory(

@@ -1,4 +1,4 @@
-import type { ElementwiseLaw } from './law.ts'
+import type { RandomLaw } from './law.ts'
 
 /** Philox state as tensors: key uint64 [1] and counter uint64 [2], and how many values to draw. */
 export interface DrawStream<T> {
@@ -7,21 +7,48 @@ export interface DrawStream<T> {
   readonly count: T
 }
 
-/** The operations initializers draw with. All values are float32; draws are flat. */
+/**
+ * The operations initializers draw with. Draws are flat. Values are float32, but where `widen` or another word says
+ * float64; an operation takes values of one kind and gives that kind.
+ */
 export interface DrawOps<T> {
   scalar(value: number): T
+  /** A float64 scalar. */
+  double(value: number): T
   /** A constant tensor of one value. */
   fill(shape: readonly number[], value: number): T
+  /** A constant vector. */
+  values(values: readonly number[]): T
   /** U[0, 1), N(0, 1), or N(0, 1) redrawn beyond two. */
-  random(kind: ElementwiseLaw['kind'], stream: DrawStream<T>): T
+  random(kind: RandomLaw['kind'], stream: DrawStream<T>): T
+  /** U[0, 1) in float64, to 52 bits: two values for a counter instead of four. */
+  fineUniform(stream: DrawStream<T>): T
+  /** float32 to float64, and back. */
+  widen(x: T): T
+  narrow(x: T): T
   mul(a: T, b: T): T
   sum(a: T, b: T): T
+  difference(a: T, b: T): T
+  /** To the nearest integer. */
+  round(x: T): T
+  /** x where it is within the bounds, else the bound it is beyond. */
+  clip(x: T, low: T, high: T): T
+  /** The value below which a standard normal falls with this probability. */
+  normalQuantile(probability: T): T
   reshape(x: T, shape: readonly number[]): T
+  slice(x: T, begin: readonly number[], size: readonly number[]): T
+  /** Entries put before and after each axis: `value`, or 0. */
+  pad(x: T, widths: readonly (readonly [number, number])[], value?: T): T
+  /** x repeated along each axis. */
+  tile(x: T, times: readonly number[]): T
   transpose(x: T): T
+  matMul(a: T, b: T): T
   /** The reduced QR decomposition of a matrix with at least as many rows as columns. */
   qr(x: T): { q: T; r: T }
   diagonal(x: T): T
   sign(x: T): T
+  /** 1 where x > 0, else 0. */
+  positive(x: T): T
   /** A [rows, columns] matrix with `value` on the diagonal. */
   eye(rows: number, columns: number, value: number): T
   /** The stream of a seed vector, for `count` values. */

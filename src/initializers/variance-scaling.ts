@@ -1,7 +1,7 @@
 import { fansOf } from './fans.ts'
 import { TRUNCATION_STD, type Law } from './law.ts'
 
-type FanMode = 'fan_in' | 'fan_out' | 'fan_avg'
+type FanMode = 'fan_in' | 'fan_out' | 'fan_avg' | 'fan_geo_avg'
 type ScaledDistribution = 'truncated_normal' | 'untruncated_normal' | 'uniform'
 
 export interface VarianceScaling {
@@ -12,14 +12,19 @@ export interface VarianceScaling {
 
 /**
  * Entries of variance scale / max(1, fan), as TensorFlow's VarianceScaling (`init_ops.py`). The truncated normal is
- * widened by 1 / 0.8796 so that it has this variance after the cut (tensorflow#19081).
+ * widened by 1 / 0.8796 so that it has this variance after the cut (tensorflow#19081). fan_geo_avg is that of
+ * `jax.nn.initializers`.
  */
 export function varianceScaling(
   { scale, mode, distribution }: VarianceScaling,
   shape: readonly number[],
 ): Law {
   const { fanIn, fanOut } = fansOf(shape)
-  const fan = { fan_in: fanIn, fan_out: fanOut, fan_avg: (fanIn + fanOut) / 2 }[mode]
+  const fans = {
+    ...{ fan_in: fanIn, fan_out: fanOut },
+    ...{ fan_avg: (fanIn + fanOut) / 2, fan_geo_avg: Math.sqrt(fanIn * fanOut) },
+  }
+  const fan = fans[mode]
   const variance = scale / Math.max(1, fan)
   switch (distribution) {
     case 'uniform': {

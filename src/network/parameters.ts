@@ -1,7 +1,7 @@
 import { fieldError } from '../errors.ts'
 import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
-import type { Law } from '../initializers/law.ts'
+import { isFixed, type Law } from '../initializers/law.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
 import { nameMatcher } from './globs.ts'
 import type { Parameter } from './shapes.ts'
@@ -48,8 +48,9 @@ export function initializeParameters(
   return trainable.map((parameter) => {
     const { initializer, field } =
       overrides.findLast(({ matches }) => matches(parameter.name)) ?? placeDefault(parameter, initializers)
-    const law = lawOf(initializer, parameter.shape, `#/initializers/${field}`)
-    const draw = parameter.shape.length >= 2 ? kernel++ : law.kind === 'constant' ? 0 : afterKernels++
+    const { name, shape } = parameter
+    const law = lawOf(initializer, shape, `#/initializers/${field}`, { name })
+    const draw = shape.length >= 2 ? kernel++ : isFixed(law) ? 0 : afterKernels++
     return { ...parameter, initializer, law, seed: ownSeed(initializer) ?? [seed, draw] }
   })
 }

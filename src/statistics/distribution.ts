@@ -1,5 +1,6 @@
 import { TRUNCATION_MASS, type ElementwiseLaw } from '../initializers/law.ts'
-import { normalCdf } from './normal.ts'
+import { quantilesOf } from '../initializers/bounded-normal.ts'
+import { normalCdf } from '../initializers/normal.ts'
 
 /** The cumulative distribution function of a law's entries. */
 export function cdfOf(law: ElementwiseLaw): (x: number) => number {
@@ -11,6 +12,14 @@ export function cdfOf(law: ElementwiseLaw): (x: number) => number {
     case 'truncated_normal': {
       const below = (1 - TRUNCATION_MASS) / 2
       return (x) => clamp((normalCdf((x - law.mean) / law.std) - below) / TRUNCATION_MASS)
+    }
+    case 'bounded_normal': {
+      const { lowest, mass, mirrored } = quantilesOf(law)
+      const standard = (x: number): number => (x - law.mean) / law.std
+      return (x) =>
+        mirrored
+          ? 1 - clamp((normalCdf(-standard(x)) - lowest) / mass)
+          : clamp((normalCdf(standard(x)) - lowest) / mass)
     }
   }
 }

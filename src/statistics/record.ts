@@ -1,10 +1,18 @@
 import { createHash, type Hash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { fansOf, sizeOf } from '../initializers/fans.ts'
-import { isElementwise, theoryOf, Theory, type ElementwiseLaw, type Law } from '../initializers/law.ts'
+import {
+  isElementwise,
+  isFixed,
+  theoryOf,
+  Theory,
+  type ElementwiseLaw,
+  type Law,
+} from '../initializers/law.ts'
 import { streamOf } from '../initializers/seeds.ts'
 import { nullable, Num } from '../schema.ts'
 import { cdfOf } from './distribution.ts'
+import { Exactness } from './exactness.ts'
 import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
 import { MomentSums, SampleMoments } from './moments.ts'
 import { Subsample } from './subsample.ts'
@@ -36,7 +44,9 @@ export const Measurement = Type.Object({
   tests: nullable(Tests, {
     description: 'null where entries are no independent draws: not drawn so, or not all of them finite',
   }),
-  exact: nullable(Type.Boolean(), { description: 'Whether a constant or identity is met to the bit' }),
+  exact: nullable(Type.Boolean(), {
+    description: 'Whether every value is that of a law that leaves nothing to chance; null of others',
+  }),
   histogram: Type.Optional(Histogram),
   quantiles: Type.Optional(
     Type.Record(Type.String(), Num, { description: 'Of finite values; NaN where there is none' }),
@@ -67,16 +77,18 @@ export async function measure(
   const drawn = law && theory ? drawnLaw(law, theory) : undefined
   const cdf = drawn && cdfOf(drawn)
   const moments = new MomentSums(theory?.mean ?? 0, theory?.std ?? 1)
+  const exact = law && isFixed(law) ? new Exactness(law, shape) : undefined
   const hash = createHash('sha256')
   const ks = drawn ? new Subsample(size, KS_SAMPLE, streamOf([SUBSAMPLE_SEED, 0])) : undefined
   const quantiles = options.quantiles
     ? new Subsample(size, QUANTILE_SAMPLE, streamOf([SUBSAMPLE_SEED, 1]))
     : undefined
-  const range = theory && rangeOf(theory)
+  const range = theory && rangeOf(theory, drawn)
   let histogram = options.histogram && range ? new HistogramCounts(...range, options.bins) : undefined
 
   for await (const values of source.slices()) {
     moments.add(values)
+    exact?.add(values)
     hash.update(values)
     alsoHash?.update(values)
     ks?.add(values)
@@ -104,7 +116,7 @@ export async function measure(
       theory && ks && cdf && sample.non_finite === 0
         ? { ...momentTests(sample, theory, size), ks: kolmogorovSmirnov(ks.sorted(), cdf) }
         : null,
-    exact: law ? exactness(law, shape, sample) : null,
+    exact: exact?.result() ?? null,
     ...(histogram ? { histogram: histogram.result(size, cdf) } : {}),
     ...(sorted ? { quantiles: quantilesOf(sorted), quantiles_sample_size: sorted.length } : {}),
   }
@@ -115,19 +127,12 @@ function drawnLaw(law: Law, { variance }: Theory): ElementwiseLaw | undefined {
   return isElementwise(law) && variance > 0 && variance < Infinity ? law : undefined
 }
 
-/** A histogram's edges by theory, where float32 reaches them. */
-function rangeOf({ min, max, mean, std }: Theory): [number, number] | undefined {
-  const range = [min ?? mean - NORMAL_REACH * std, max ?? mean + NORMAL_REACH * std] as [number, number]
+/** A histogram's edges by theory, where float32 reaches them; of draws no further than they do. */
+function rangeOf({ min, max, mean, std }: Theory, drawn?: ElementwiseLaw): [number, number] | undefined {
+  const reach = drawn ? NORMAL_REACH * std : Infinity
+  const range: [number, number] = [
+    Math.max(min ?? -Infinity, mean - reach),
+    Math.min(max ?? Infinity, mean + reach),
+  ]
   return range.every((edge) => Number.isFinite(Math.fround(edge))) ? range : undefined
-}
-
-function exactness(law: Law, shape: readonly number[], sample: SampleMoments): boolean | null {
-  const within = (low: number, high: number): boolean =>
-    sample.min === low && sample.max === high && sample.non_finite === 0
-  if (law.kind === 'constant') return within(law.value, law.value)
-  if (law.kind !== 'identity') return null
-  const gain = Math.fround(law.gain)
-  const off = sizeOf(shape) - Math.min(shape[0] ?? 1, shape[1] ?? 1)
-  if (off === 0) return within(gain, gain)
-  return within(Math.min(0, gain), Math.max(0, gain)) && sample.zeros === (gain === 0 ? sizeOf(shape) : off)
 }

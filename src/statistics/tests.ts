@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import type { Theory } from '../initializers/law.ts'
+import { normalTail } from '../initializers/normal.ts'
 import type { SampleMoments } from './moments.ts'
-import { normalTail } from './normal.ts'
 
 /** How far a sample is from its theory: z of the mean and of the variance, and the largest distance of the CDFs. */
 export const Tests = Type.Object({

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { cdfOf } from '../../src/statistics/distribution.ts'
-import { normalCdf, normalTail } from '../../src/statistics/normal.ts'
+import { normalCdf, normalTail } from '../../src/initializers/normal.ts'
 
 const RELATIVE = 1e-13
 

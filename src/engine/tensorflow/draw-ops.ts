@@ -1,6 +1,6 @@
-import type { ElementwiseLaw } from '../../initializers/law.ts'
+import type { RandomLaw } from '../../initializers/law.ts'
 import type { DrawOps, DrawStream } from '../../initializers/ops.ts'
-import { FLOAT, INT32, type Attribute, type GraphWriter } from './graph.ts'
+import { DOUBLE, FLOAT, INT32, type Attribute, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
 
 const PHILOX = 1
@@ -22,6 +22,8 @@ const RANDOM_OPS = {
  */
 export class GraphDrawOps implements DrawOps<string> {
   readonly #graph: GraphWriter
+  /** The nodes of float64 values; all others are float32. */
+  readonly #doubles = new Set<string>()
   #philox: string | undefined
 
   constructor(graph: GraphWriter) {
@@ -32,8 +34,16 @@ export class GraphDrawOps implements DrawOps<string> {
     return this.#graph.number(value)
   }
 
+  double(value: number): string {
+    return this.#double(this.#graph.constant(Float64Array.of(value), [], DataType.double))
+  }
+
   fill(shape: readonly number[], value: number): string {
-    return this.#node('Fill', [this.#graph.integers(shape), this.scalar(value)])
+    return this.#node('Fill', [this.#graph.integers(shape), this.scalar(value)], { T: FLOAT })
+  }
+
+  values(values: readonly number[]): string {
+    return this.#graph.constant(Float32Array.from(values), [values.length], DataType.float)
   }
 
   stream(key: readonly number[], counter: readonly number[], count: number): DrawStream<string> {
@@ -44,52 +54,107 @@ export class GraphDrawOps implements DrawOps<string> {
     }
   }
 
-  random(kind: ElementwiseLaw['kind'], { count, key, counter }: DrawStream<string>): string {
+  random(kind: RandomLaw['kind'], { count, key, counter }: DrawStream<string>): string {
     return this.#node(RANDOM_OPS[kind], [count, key, counter, this.#algorithm()], { dtype: FLOAT })
   }
 
+  fineUniform({ count, key, counter }: DrawStream<string>): string {
+    const inputs = [count, key, counter, this.#algorithm()]
+    return this.#double(this.#node(RANDOM_OPS.uniform, inputs, { dtype: DOUBLE }))
+  }
+
+  widen(x: string): string {
+    return this.#double(this.#node('Cast', [x], { SrcT: FLOAT, DstT: DOUBLE }))
+  }
+
+  narrow(x: string): string {
+    return this.#node('Cast', [x], { SrcT: DOUBLE, DstT: FLOAT })
+  }
+
   mul(a: string, b: string): string {
-    return this.#node('Mul', [a, b])
+    return this.#floats('Mul', [a, b])
   }
 
   sum(a: string, b: string): string {
-    return this.#node('AddV2', [a, b])
+    return this.#floats('AddV2', [a, b])
+  }
+
+  difference(a: string, b: string): string {
+    return this.#floats('Sub', [a, b])
+  }
+
+  round(x: string): string {
+    return this.#floats('Round', [x])
+  }
+
+  clip(x: string, low: string, high: string): string {
+    return this.#floats('Maximum', [this.#floats('Minimum', [x, high]), low])
+  }
+
+  normalQuantile(probability: string): string {
+    return this.#floats('Ndtri', [probability])
   }
 
   /** 1 / sqrt(x). */
   rsqrt(x: string): string {
-    return this.#node('Rsqrt', [x])
+    return this.#floats('Rsqrt', [x])
   }
 
   negative(x: string): string {
-    return this.#node('Neg', [x])
+    return this.#floats('Neg', [x])
   }
 
   reshape(x: string, shape: readonly number[]): string {
-    return this.#node('Reshape', [x, this.#graph.integers(shape)])
+    return this.#floats('Reshape', [x, this.#graph.integers(shape)])
+  }
+
+  slice(x: string, begin: readonly number[], size: readonly number[]): string {
+    return this.#floats('Slice', [x, this.#graph.integers(begin), this.#graph.integers(size)], {
+      Index: INT32,
+    })
+  }
+
+  pad(x: string, widths: readonly (readonly [number, number])[], value?: string): string {
+    const paddings = this.#graph.integers(widths.flat(), [widths.length, 2])
+    return value === undefined
+      ? this.#floats('Pad', [x, paddings])
+      : this.#floats('PadV2', [x, paddings, value])
+  }
+
+  tile(x: string, times: readonly number[]): string {
+    return this.#floats('Tile', [x, this.#graph.integers(times)])
   }
 
   transpose(x: string): string {
-    return this.#node('Transpose', [x, this.#graph.integers([1, 0])])
+    return this.#floats('Transpose', [x, this.#graph.integers([1, 0])])
+  }
+
+  matMul(a: string, b: string): string {
+    return this.#floats('MatMul', [a, b])
   }
 
   qr(x: string): { q: string; r: string } {
-    const node = this.#node('Qr', [x])
-    return { q: node, r: `${node}:1` }
+    const q = this.#floats('Qr', [x])
+    const r = `${q}:1`
+    return { q, r: this.#doubles.has(q) ? this.#double(r) : r }
   }
 
   diagonal(x: string): string {
-    return this.#node('MatrixDiagPart', [x])
+    return this.#floats('MatrixDiagPart', [x])
   }
 
   sign(x: string): string {
-    return this.#node('Sign', [x])
+    return this.#floats('Sign', [x])
+  }
+
+  positive(x: string): string {
+    return this.#floats('Relu', [this.sign(x)])
   }
 
   eye(rows: number, columns: number, value: number): string {
     const zeros = this.fill([rows, columns], 0)
     const diagonal = this.fill([Math.min(rows, columns)], value)
-    return this.#node('MatrixSetDiag', [zeros, diagonal])
+    return this.#floats('MatrixSetDiag', [zeros, diagonal])
   }
 
   /**
@@ -112,11 +177,22 @@ export class GraphDrawOps implements DrawOps<string> {
     return this.#philox
   }
 
-  #node(
+  /** A node over values of one kind, its first input's. */
+  #floats(
     op: string,
     inputs: readonly string[],
-    attributes: Readonly<Record<string, Attribute>> = { T: FLOAT },
+    attributes: Readonly<Record<string, Attribute>> = {},
   ): string {
+    if (!this.#doubles.has(inputs[0] ?? '')) return this.#node(op, inputs, { T: FLOAT, ...attributes })
+    return this.#double(this.#node(op, inputs, { T: DOUBLE, ...attributes }))
+  }
+
+  #double(node: string): string {
+    this.#doubles.add(node)
+    return node
+  }
+
+  #node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>>): string {
     return this.#graph.node(op, inputs, attributes, { device: DRAW_DEVICE })
   }
 }

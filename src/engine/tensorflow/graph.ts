@@ -21,6 +21,7 @@ export interface NodeOptions {
 
 const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
+export const DOUBLE = { type: DataType.double } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
@@ -49,7 +50,11 @@ export class GraphWriter {
   }
 
   /** A constant tensor. Equal constants are one node. */
-  constant(values: Float32Array | Int32Array | Uint32Array, shape: readonly number[], type: number): string {
+  constant(
+    values: Float32Array | Float64Array | Int32Array | Uint32Array,
+    shape: readonly number[],
+    type: number,
+  ): string {
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
     const key = `${String(type)}:${shape.join()}:${Buffer.from(bytes).toString('hex')}`
     const known = this.#constants.get(key)

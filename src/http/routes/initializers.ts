@@ -40,7 +40,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
         `has ${size.toLocaleString('en')} values, more than the ${maxValues.toLocaleString('en')} allowed here${cure}`,
       )
     }
-    lawOf(initializer, shape, '#/shape')
+    lawOf(initializer, shape, '#/shape', { config: '#/config' })
     return { initializer, shape, seed: typeof seed === 'number' ? [seed, 0] : [seed[0] ?? 0, seed[1] ?? 0] }
   }
 

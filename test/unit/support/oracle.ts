@@ -1,4 +1,5 @@
 import { isElementwise, affineOf, type Law } from '../../../src/initializers/law.ts'
+import { normalCdf } from '../../../src/initializers/normal.ts'
 import { advance, philox, unitFloat, type Words } from '../../../src/initializers/philox.ts'
 import { streamOf, type SeedVector, type Stream } from '../../../src/initializers/seeds.ts'
 
@@ -27,8 +28,33 @@ export function rawDraws(kind: Kind, { key, counter }: Stream, count: number): F
 /** A tensor's values: raw * scale + offset, each operation rounded to float32. */
 export function drawLaw(law: Law, size: number, seed: SeedVector): Float32Array {
   if (!isElementwise(law)) throw new TypeError(`${law.kind} is not drawn entry by entry`)
+  if (law.kind === 'bounded_normal') return boundedDraws(law, streamOf(seed), size)
   const { scale, offset } = affineOf(law)
   return rawDraws(law.kind, streamOf(seed), size).map((raw) => Math.fround(raw * scale) + offset)
+}
+
+/** A normal between bounds: uniforms of 52 bits, and the value each leaves below it, found by halving. */
+function boundedDraws(
+  { mean, std, low, high }: Extract<Law, { kind: 'bounded_normal' }>,
+  { key, counter }: Stream,
+  count: number,
+): Float32Array {
+  // Above the mean a draw stands for what lies above it.
+  const above = low > mean
+  const tail = (x: number): number => normalCdf(above ? (mean - x) / std : (x - mean) / std)
+  const [from, to] = above ? [tail(high), tail(low)] : [tail(low), tail(high)]
+  return Float32Array.from({ length: count }, (_, index) => {
+    const words = philox(key, advance(counter, Math.floor(index / 2)))
+    const [lower = 0, upper = 0] = words.slice(2 * (index % 2))
+    const wanted = from + (to - from) * ((upper % 2 ** 20) / 2 ** 20 + lower / 2 ** 52)
+    let [left, right] = [low, high]
+    for (let step = 0; step < 80; step++) {
+      const middle = (left + right) / 2
+      if (tail(middle) < wanted !== above) left = middle
+      else right = middle
+    }
+    return left
+  })
 }
 
 /** The hexadecimal big-endian words of float32 values, as in the golden vectors. */

@@ -1,0 +1,53 @@
+import { sizeOf } from '../initializers/fans.ts'
+import type { FixedLaw } from '../initializers/law.ts'
+
+/** Holds the values of a tensor, as they go by in slices, against a law that says each of them. */
+export class Exactness {
+  readonly #size: number
+  readonly #entry: (index: number) => number
+  #passed = 0
+  #exact = true
+
+  constructor(law: FixedLaw, shape: readonly number[]) {
+    this.#size = sizeOf(shape)
+    this.#entry = entryOf(law, shape)
+  }
+
+  add(values: Float32Array): void {
+    const entry = this.#entry
+    const passed = this.#passed
+    this.#exact &&= values.every((value, index) => value === entry(passed + index))
+    this.#passed += values.length
+  }
+
+  result(): boolean {
+    return this.#exact && this.#passed === this.#size
+  }
+}
+
+/** The float32 value at a row-major place. */
+function entryOf(law: FixedLaw, shape: readonly number[]): (index: number) => number {
+  switch (law.kind) {
+    case 'constant':
+      return () => law.value
+    case 'values': {
+      const { values } = law
+      const last = values.at(-1) ?? 0
+      return (index) => values[index] ?? last
+    }
+    case 'identity': {
+      const columns = shape.at(-1) ?? 1
+      const gain = Math.fround(law.gain)
+      return (index) => (Math.floor(index / columns) === index % columns ? gain : 0)
+    }
+    case 'dirac': {
+      const [inputs = 1, outputs = 1] = shape.slice(-2)
+      const tap = shape.slice(0, -2).reduce((place, size) => place * size + Math.floor(size / 2), 0)
+      const group = outputs / law.groups
+      return (index) => {
+        const input = Math.floor(index / outputs) - tap * inputs
+        return input >= 0 && input < inputs && input === (index % outputs) % group ? 1 : 0
+      }
+    }
+  }
+}
