@@ -144,9 +144,9 @@ function theoryOfValues(values: readonly number[], size: number): Theory {
     (values.reduce((sum, value) => sum + of(value), 0) + padding * of(last)) / size
   const mean = average((value) => value)
   const variance = average((value) => (value - mean) ** 2)
-  const bounds = values.reduce(
-    ([low, high], value) => [Math.min(low, value), Math.max(high, value)] as const,
-    [last, last] as const,
+  const bounds = values.reduce<readonly [number, number]>(
+    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
+    [last, last],
   )
   return theory('values', mean, variance, bounds, null, null)
 }

@@ -52,6 +52,12 @@ describe('initializers', () => {
     ['kaiming_normal', {}, 'HeNormal'],
     ['constant_initializer', { value: 2 }, 'Constant'],
     ['random_normal_initializer', {}, 'RandomNormal'],
+    ['convolutional_orthogonal_2d', { gain: 2 }, 'ConvolutionOrthogonal2D'],
+    ['delta_orthogonal', {}, 'ConvolutionDeltaOrthogonal'],
+    ['kaiming_uniform_', { a: 2.23606797749979 }, 'TorchKaimingUniform'],
+    ['trunc_normal_', { std: 0.5 }, 'TorchTruncNormal'],
+    ['dirac_', { groups: 2 }, 'Dirac'],
+    ['constant_initializer', { value: [1, [2, 3]] }, 'Constant'],
   ])('%s %j is %s', async (word, config, name) => {
     const shape = [3, 3, 4, 8]
     const { json } = await running.client.post(`/v1/initializers/${word}/statistics`, {
@@ -110,6 +116,14 @@ describe('a tensor', () => {
 
   it.each([
     ['Identity', { shape: [2, 2, 2] }, '#/shape', /needs a shape of rank 2/],
+    ['delta_orthogonal', { shape: [3, 3, 4, 2] }, '#/shape', /needs shape\[-2\] <= shape\[-1\]/],
+    ['ConvolutionOrthogonal2D', { shape: [3, 3, 2] }, '#/shape', /needs a shape of rank 4/],
+    ['ConvolutionOrthogonal2D', { shape: [3, 2, 2, 2] }, '#/shape', /a window of equal sides/],
+    ['ConvolutionOrthogonal2D', { shape: [9, 9, 999, 999] }, '#/shape', /JSON; send/],
+    ['Dirac', { shape: [3, 2, 4], config: { groups: 3 } }, '#/config/groups', /give a divisor of 4/],
+    ['Constant', { shape: [2], config: { value: [1, 2, 3] } }, '#/config/value', /3 values for 2 entries/],
+    ['Constant', { shape: [2], config: { value: ['1'] } }, '#/config/value', /numbers only/],
+    ['trunc_normal_', { shape: [2], config: { a: 3 } }, '#/config/b', /must be above a/],
     ['Orthogonal', { shape: [5] }, '#/shape', /rank 2 or more/],
     ['zeros', { shape: [2, 0] }, '#/shape/1', /must be >= 1, got 0/],
     ['zeros', { shape: ['2'] }, '#/shape/0', /must be integer, got "2"/],

@@ -7,6 +7,8 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
+
+and the operations of init_ops.py.
 """
 
 import base64
@@ -23,6 +25,7 @@ os.dup2(2, 1)
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 
+import init_ops
 import keras
 import numpy as np
 import twin
@@ -124,7 +127,7 @@ def safetensors(request):
 OPERATIONS = {
     operation.__name__: operation
     for operation in (initializer, model, trained, application, safetensors)
-}
+} | init_ops.OPERATIONS
 
 
 def answer(line):

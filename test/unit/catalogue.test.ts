@@ -20,7 +20,7 @@ const words: Record<string, string[]> = {
   Ones: ['ones', 'ones_initializer', 'one'],
   Constant: ['constant', 'constant_initializer'],
   RandomUniform: ['random_uniform', 'random_uniform_initializer', 'uniform'],
-  RandomNormal: ['random_normal', 'random_normal_initializer', 'normal'],
+  RandomNormal: ['random_normal', 'random_normal_initializer', 'normal', 'untruncated_normal'],
   TruncatedNormal: ['truncated_normal', 'truncated_normal_initializer'],
   VarianceScaling: ['variance_scaling', 'variance_scaling_initializer'],
   GlorotUniform: [
@@ -41,7 +41,23 @@ const words: Record<string, string[]> = {
   HeNormal: ['he_normal', 'he_normal_initializer', 'kaiming_normal'],
   LecunUniform: ['lecun_uniform', 'lecun_uniform_initializer'],
   LecunNormal: ['lecun_normal', 'lecun_normal_initializer'],
-  Orthogonal: ['orthogonal', 'orthogonal_initializer', 'OrthogonalInitializer'],
+  UniformUnitScaling: ['uniform_unit_scaling', 'uniform_unit_scaling_initializer'],
+  Orthogonal: ['orthogonal', 'orthogonal_initializer', 'OrthogonalInitializer', 'orthogonal_'],
+  ConvolutionDeltaOrthogonal: [
+    'convolution_delta_orthogonal',
+    'convolution_delta_orthogonal_initializer',
+    'convolutional_delta_orthogonal',
+    'delta_orthogonal',
+  ],
+  ConvolutionOrthogonal1D: ['convolution_orthogonal_1d', 'convolutional_orthogonal_1d'],
+  ConvolutionOrthogonal2D: ['convolution_orthogonal_2d', 'convolutional_orthogonal_2d'],
+  ConvolutionOrthogonal3D: ['convolution_orthogonal_3d', 'convolutional_orthogonal_3d'],
+  TorchKaimingUniform: ['torch_kaiming_uniform', 'kaiming_uniform_'],
+  TorchKaimingNormal: ['torch_kaiming_normal', 'kaiming_normal_'],
+  TorchXavierUniform: ['torch_xavier_uniform', 'xavier_uniform_'],
+  TorchXavierNormal: ['torch_xavier_normal', 'xavier_normal_'],
+  TorchTruncNormal: ['torch_trunc_normal', 'trunc_normal_'],
+  Dirac: ['dirac', 'dirac_'],
   Identity: ['identity', 'identity_initializer', 'IdentityInitializer'],
 }
 
@@ -90,6 +106,18 @@ describe('names', () => {
     ['variance_scaling_initializer', { scale: 1, mode: 'fan_in', distribution: 'truncated_normal' }],
   ])('%s brings its own defaults', (name, config) => {
     expect(completeInitializer(name, AT).config).toMatchObject(config)
+  })
+
+  test("torch's words with an underscore are its laws, those without TensorFlow's", () => {
+    const classOf = (word: string) => completeInitializer(word, AT).class_name
+    expect(['kaiming_normal', 'kaiming_uniform', 'xavier_normal', 'xavier_uniform'].map(classOf)).toEqual([
+      ...['HeNormal', 'HeUniform', 'GlorotNormal', 'GlorotUniform'],
+    ])
+    expect(catalogueEntry('Dirac').aliases).not.toContain('dirac_initializer')
+  })
+
+  test.each(definitions)('the notes on $name speak of TensorFlow, Keras, JAX and torch', ({ notes }) => {
+    for (const library of ['TensorFlow', 'Keras', 'JAX', 'torch']) expect(notes).toContain(library)
   })
 
   test.each([
@@ -180,6 +208,11 @@ describe('configs', () => {
     ['VarianceScaling', { scale: 1e308, distribution: 'uniform' }, 'scale'],
     ['Orthogonal', { gain: 1e39, seed: 1 }, 'gain'],
     ['Identity', { gain: -1e39 }, 'gain'],
+    ['Constant', { value: [0, [1, -1e39]] }, 'value'],
+    ['UniformUnitScaling', { factor: 1e39 }, 'factor'],
+    ['ConvolutionDeltaOrthogonal', { gain: 1e39 }, 'gain'],
+    ['TorchTruncNormal', { a: -1e39 }, 'a'],
+    ['TorchXavierNormal', { gain: 1e39 }, 'gain'],
   ])('%s %j is beyond float32', (name, config, field) => {
     const error = refusal(() => initializerNamed(name, config))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', `#/config/${field}`])
@@ -195,6 +228,23 @@ describe('configs', () => {
     ] as const) {
       expect(initializerNamed(name, config).config).toMatchObject(config)
     }
+  })
+
+  test('equal constants have one config: a list is flat, and one value is that value', () => {
+    const configOf = (value: unknown) => initializerNamed('Constant', { value }).config
+    expect(configOf([[1, 2], [3]])).toEqual({ value: [1, 2, 3] })
+    expect(configOf([[[4]]])).toEqual({ value: 4 })
+    expect(Object.is((configOf([-0, 1]) as { value: number[] }).value[0], 0)).toBe(true)
+    expect(minimalConfig(initializerNamed('Constant', { value: [0] }))).toEqual({})
+    // What a verified shape or a partition would decide here is decided already.
+    const written = { value: [1, 2], verify_shape: false, support_partition: false }
+    expect(initializerNamed('constant_initializer', written).config).toEqual({ value: [1, 2] })
+  })
+
+  test('a slope that no nonlinearity has is left out', () => {
+    const configOf = (config: object) => minimalConfig(initializerNamed('kaiming_normal_', { ...config }))
+    expect(configOf({ a: 3, nonlinearity: 'relu' })).toEqual({ nonlinearity: 'relu' })
+    expect(configOf({ a: 3 })).toEqual({ a: 3 })
   })
 
   test('an integer seed n is the seed vector [n, 0]; null takes that of the place', () => {
@@ -222,6 +272,19 @@ describe('refusals', () => {
     ['Zeros', { value: 1 }, `${AT}/config/value`, 'is not a known field'],
     ['Zeros', { input_axes: null }, `${AT}/config/input_axes`, 'is not a known field'],
     ['HeNormal', { input_axes: [0] }, `${AT}/config/input_axes`, 'is not supported; give null'],
+    ['Constant', { value: ['1'] }, `${AT}/config/value`, 'must hold numbers only'],
+    ['Constant', { value: [1, []] }, `${AT}/config/value`, 'must hold numbers only'],
+    ['Constant', { value: [[[[[[[[[1]]]]]]]]] }, `${AT}/config/value`, 'in lists at most 8 deep'],
+    ['Constant', { value: [] }, `${AT}/config/value`, 'fewer than 1'],
+    ['Constant', { value: '1' }, `${AT}/config/value`, 'must be a number or an array'],
+    ['Constant', { verify_shape: true }, `${AT}/config/verify_shape`, 'is not supported; give false'],
+    ['UniformUnitScaling', { factor: 0 }, `${AT}/config/factor`, 'must be > 0, got 0'],
+    ['kaiming_normal_', { nonlinearity: 'gelu' }, `${AT}/config/nonlinearity`, '"leaky_relu"'],
+    ['kaiming_normal_', { mode: 'fan_avg' }, `${AT}/config/mode`, '"fan_in", "fan_out"'],
+    ['trunc_normal_', { a: 2 }, `${AT}/config/b`, 'must be above a (2)'],
+    ['trunc_normal_', { mean: 40 }, `${AT}/config/mean`, 'move it, or the bounds'],
+    ['trunc_normal_', { std: 0 }, `${AT}/config/std`, 'must be > 0, got 0'],
+    ['Dirac', { groups: 0 }, `${AT}/config/groups`, 'must be >= 1, got 0'],
     ['VarianceScaling', { output_axes: 1 }, `${AT}/config/output_axes`, 'is not supported; give null'],
   ])('%s %j', (name, config, pointer, words) => {
     const error = refusal(() => completeInitializer({ class_name: name, config }, AT))
@@ -249,9 +312,33 @@ describe('refusals', () => {
     ['Orthogonal', [9], 'rank 2 or more'],
     ['Identity', [3, 3, 4, 4], 'rank 2,'],
     ['Identity', [3], 'rank 2,'],
+    ['kaiming_uniform_', [3], 'rank 2 or more'],
+    ['Dirac', [3, 3], 'rank 3 to 5'],
+    ['delta_orthogonal', [3, 3], 'rank 3 to 5'],
+    ['delta_orthogonal', [3, 3, 8, 4], 'it needs shape[-2] <= shape[-1], got [3, 3, 8, 4]; take another'],
+    ['ConvolutionOrthogonal1D', [3, 3, 4, 4], 'rank 3,'],
+    ['ConvolutionOrthogonal2D', [3, 2, 4, 4], 'equal sides'],
+    ['ConvolutionOrthogonal2D', [3, 3, 5, 4], '5 inputs into 4 outputs'],
+    ['ConvolutionOrthogonal3D', [3, 3, 2, 4, 4], 'equal sides'],
+    ['ConvolutionOrthogonal1D', [65, 1, 1], 'at most 64'],
+    ['ConvolutionOrthogonal2D', [3, 3, 4096, 4096], 'operations, more than 2.0e+12'],
+    ['delta_orthogonal', [1, 1, 1, 9000], 'operations, more than 2.0e+12'],
+    ['Orthogonal', [9000, 9000], 'operations, more than 2.0e+12'],
   ])('%s does not take the shape %j', (name, shape, words) => {
     const error = refusal(() => lawOf(completeInitializer(name, AT), shape, AT))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', AT])
+    expect(error.message).toContain(words)
+  })
+
+  test.each([
+    ['Constant', { value: [1, 2, 3] }, [2], 'value', 'has 3 values for 2 entries, got [2]'],
+    ['Dirac', { groups: 3 }, [3, 3, 4, 8], 'groups', 'give a divisor of 8'],
+  ])('%s %j does not fit the shape %j', (name, config, shape, field, words) => {
+    const call = (place?: object) => () => lawOf(initializerNamed(name, config), shape, AT, place)
+    expect(codeAndPointers(refusal(call()))).toEqual(['INVALID_REQUEST', `${AT}/config/${field}`])
+    const error = refusal(call({ config: '#/config', name: 'stem/conv/kernel' }))
+    expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', `#/config/${field}`])
+    expect(error.message).toContain(`stem/conv/kernel: ${name} `)
     expect(error.message).toContain(words)
   })
 })

@@ -56,6 +56,53 @@ describe('exactness', () => {
   })
 })
 
+describe('exactness of other fixed values', () => {
+  test('of a list, the last of it to the end', async () => {
+    const law: Law = { kind: 'values', values: [1, 2, 0.5] }
+    const values = Float32Array.of(1, 2, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
+    const record = await recordOf([2, 4], law, values)
+    expect(record).toMatchObject({ exact: true, tests: null, theory: { distribution: 'values', max: 2 } })
+    expect(record.sample.mean).toBeCloseTo(record.theory?.mean ?? NaN, 12)
+    expect(record.sample.variance).toBeCloseTo(record.theory?.variance ?? NaN, 12)
+    // The same values in another order are others.
+    expect((await recordOf([2, 4], law, values.slice().reverse())).exact).toBe(false)
+  })
+
+  test('of a Dirac kernel: each one in its place', async () => {
+    const law: Law = { kind: 'dirac', groups: 2 }
+    const values = new Float32Array(3 * 2 * 4)
+    for (const [input, output] of [
+      [0, 0],
+      [1, 1],
+      [0, 2],
+      [1, 3],
+    ] as const)
+      values[8 + input * 4 + output] = 1
+    const record = await recordOf([3, 2, 4], law, values)
+    expect(record).toMatchObject({ exact: true, tests: null, sample: { zeros: 20, max: 1 } })
+    expect(record.sample.variance).toBeCloseTo(record.theory?.variance ?? NaN, 12)
+    const moved = values.slice()
+    moved.set([0, 1], 8)
+    expect((await recordOf([3, 2, 4], law, moved)).exact).toBe(false)
+  })
+
+  test('is nothing to ask of draws', async () => {
+    const law: Law = { kind: 'convolution_orthogonal', gain: 1 }
+    expect(await recordOf([1, 1, 1, 6], law, new Float32Array(6).fill(0.4))).toMatchObject({
+      ...{ exact: null, tests: null },
+    })
+  })
+})
+
+test('a normal between bounds it never reaches is counted where it is', async () => {
+  const law: Law = { kind: 'bounded_normal', mean: 0, std: 0.02, low: -2, high: 2 }
+  const { histogram, tests, theory } = await recordOf([1000], law, drawLaw(law, 1000, [1, 0]))
+  expect([theory?.min, theory?.max]).toEqual([-2, 2])
+  expect(histogram?.edges[0]).toBeCloseTo(-0.1, 6)
+  expect(histogram?.expected?.reduce((sum, count) => sum + count)).toBeCloseTo(1000, 6)
+  expect(tests?.ks.p_value).toBeGreaterThan(1e-4)
+})
+
 describe('values that are not finite', () => {
   test('are counted, and all else is said of the finite ones', async () => {
     const record = await recordOf([9], null, Float32Array.of(NaN, 4, Infinity, 1, -Infinity, 2, 3, NaN, 0))

@@ -16,15 +16,17 @@ function constant(name: string, word: string, value: number): InitializerDefinit
   })
 }
 
-type Nested = number | readonly Nested[]
+/** No shape here has more dimensions, so no list has a reason to. */
+const DEEPEST = 8
 
 /** Row-major; -0 is 0, as JSON keeps it. */
 function flat(value: unknown): number[] {
   return Array.isArray(value) ? value.flatMap(flat) : [value === 0 ? 0 : (value as number)]
 }
 
-function onlyNumbers(value: unknown): value is Nested {
-  return typeof value === 'number' || (Array.isArray(value) && value.length > 0 && value.every(onlyNumbers))
+function onlyNumbers(value: unknown, depth = DEEPEST): boolean {
+  if (!Array.isArray(value)) return typeof value === 'number'
+  return depth > 0 && value.length > 0 && value.every((part) => onlyNumbers(part, depth - 1))
 }
 
 const counted = (count: number, thing: string): string =>
@@ -44,7 +46,10 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
     }),
     // A verified shape changes no value, and a value of the wrong size is refused here or padded.
     written: { verify_shape: false, support_partition: false },
-    problem: ({ value }) => (onlyNumbers(value) ? undefined : ['value', 'must hold numbers only, and some']),
+    problem: ({ value }) =>
+      onlyNumbers(value)
+        ? undefined
+        : ['value', `must hold numbers only, and some, in lists at most ${String(DEEPEST)} deep`],
     settled: ({ value }) => {
       const [first, ...others] = flat(value)
       return { value: others.length === 0 ? first : [first, ...others] }
