@@ -21,6 +21,22 @@ export function isElementwise(law: Law): law is ElementwiseLaw {
   return law.kind === 'uniform' || law.kind === 'normal' || law.kind === 'truncated_normal'
 }
 
+/** The law of a tensor whose entries are multiplied by a positive factor, before anything is rounded. */
+export function scaled(law: Law, factor: number): Law {
+  switch (law.kind) {
+    case 'constant':
+      return { ...law, value: law.value * factor }
+    case 'uniform':
+      return { ...law, low: law.low * factor, high: law.high * factor }
+    case 'normal':
+    case 'truncated_normal':
+      return { ...law, mean: law.mean * factor, std: law.std * factor }
+    case 'orthogonal':
+    case 'identity':
+      return { ...law, gain: law.gain * factor }
+  }
+}
+
 /** sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)): the standard deviation of N(0, 1) cut at two (`init_ops.py`). */
 export const TRUNCATION_STD = 0.87962566103423978
 /** P(|z| < 2), the share of a normal that the cut keeps. */

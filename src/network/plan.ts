@@ -23,20 +23,26 @@ export interface Plan {
 export function planRequest(request: SpecificationRequest, maxParameters: number): Plan {
   const { architecture } = request
   const articles = typeof architecture === 'object' && architecture.projection_shortcut !== undefined
-  return planSpecification(
-    resolveSpecification(request),
+  return planSpecification(resolveSpecification(request), {
     maxParameters,
-    articles ? 'projection_shortcut' : 'shortcut',
-  )
+    shortcutField: articles ? 'projection_shortcut' : 'shortcut',
+  })
+}
+
+interface PlanOptions {
+  readonly maxParameters?: number
+  /** The word the client used for shortcuts. */
+  readonly shortcutField?: string
+  /** Of kernels, by name, as they were measured. */
+  readonly factors?: Readonly<Record<string, number>>
 }
 
 export function planSpecification(
   specification: Specification,
-  maxParameters = Number.MAX_SAFE_INTEGER,
-  shortcutField = 'shortcut',
+  { maxParameters = Number.MAX_SAFE_INTEGER, shortcutField = 'shortcut', factors = {} }: PlanOptions = {},
 ): Plan {
   const shapes = new ShapesExecutor(shortcutField)
-  residualNetwork(shapes, specification.architecture, { shape: specification.architecture.input_shape })
+  residualNetwork(shapes, specification, { shape: specification.architecture.input_shape })
   const parameters = shapes.parameters
   const trainable = parameters.filter((parameter) => !isBuffer(parameter))
   const count = total(trainable.map(({ shape }) => sizeOf(shape)))
@@ -57,7 +63,7 @@ export function planSpecification(
     specification,
     layers: shapes.layers,
     parameters,
-    initialized: initializeParameters(parameters, specification),
+    initialized: initializeParameters(parameters, specification, factors),
     totals,
     advice: adviceOn(trainable, totals.parameters),
   }

@@ -3,7 +3,8 @@
 One request a line on stdin, one answer a line on stdout, in order; `id`, where given, is returned.
 
     {"op": "initializer", "class_name", "config", "shape", "seed"}  seed: n or [n, k]
-    {"op": "model", "spec", "image_seed"}
+    {"op": "model", "spec", "image_seed", "factors"}  factors: of kernels by name, where measured
+    {"op": "variances", "spec", "factors", "images", "seed"}  of every kernel's output, for N(0, 1) images
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
@@ -58,7 +59,7 @@ def initializer(request):
 
 def model(request):
     free_models()
-    network = twin.ResidualNetwork(request["spec"])
+    network = twin.ResidualNetwork(request["spec"], request.get("factors"))
     shape = network.spec["architecture"]["input_shape"]
     pixels = twin.image(shape, request.get("image_seed", 0))
     return {
@@ -67,6 +68,14 @@ def model(request):
         "parameters": network.parameter_digests(),
         "logits": base64_floats(network.logits(pixels[np.newaxis])[0]),
     }
+
+
+def variances(request):
+    free_models()
+    network = twin.ResidualNetwork(request["spec"], request["factors"])
+    shape = [request["images"], *network.spec["architecture"]["input_shape"]]
+    images = np.random.default_rng(request["seed"]).standard_normal(shape, np.float32)
+    return {"variances": network.output_variances(images)}
 
 
 def trained(request):
@@ -79,6 +88,8 @@ def trained(request):
         "beta": lambda shape: generator.normal(0, 0.5, shape),
         "moving_mean": lambda shape: generator.normal(0, 0.5, shape),
         "moving_variance": lambda shape: generator.uniform(0.3, 3, shape),
+        "multiplier": lambda shape: generator.normal(0, 0.5, shape),
+        "offset": lambda shape: generator.normal(0, 0.3, shape),
     }
     variables = {**network.parameters, **network.buffers}
     for name, variable in variables.items():
@@ -123,7 +134,7 @@ def safetensors(request):
 
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, trained, application, safetensors)
+    for operation in (initializer, model, variances, trained, application, safetensors)
 }
 
 
