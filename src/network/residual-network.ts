@@ -90,15 +90,16 @@ function residualBlock<T extends Shape>(
 
   if (version === 'v2') {
     const start = ops.relu(`${name}/relu1`, layers.norm(`${name}/norm1`, x))
-    const end = branch.reduce((y, convolution, index) => {
+    const convolved = branch.reduce((y, convolution, index) => {
       const n = String(index + 1)
       const active = index === 0 ? y : ops.relu(`${name}/relu${n}`, layers.norm(`${name}/norm${n}`, y))
       return layers.convolution(name, `conv${n}`, active, convolution)
     }, start)
+    const end = layers.scale(`${name}/scale`, convolved)
     const side = project
       ? layers.convolution(`${name}/shortcut`, 'conv', start, window(1, strides, width))
       : x
-    return ops.add(`${name}/add`, layers.scale(`${name}/scale`, end), side)
+    return ops.add(`${name}/add`, end, side)
   }
 
   const start = layers.shift(`${name}/shift1a`, x)

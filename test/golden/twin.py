@@ -302,11 +302,14 @@ class ResidualNetwork:
                 generator.next()
 
     def output_variances(self, images):
-        """What every convolution and dense layer gives for preprocessed images: its population variance."""
+        """Population variances of what every kernel gives, before biases, for preprocessed images."""
         model = keras.Model(self.model.inputs, list(self.outputs.values()))
-        outputs = model(images, training=False)
-        variances = [float(np.var(output.numpy().astype(np.float64))) for output in outputs]
-        return dict(zip(self.outputs, variances, strict=True))
+        variances = {}
+        for name, output in zip(self.outputs, model(images, training=False), strict=True):
+            bias = self.parameters.get(name.replace("/kernel", "/bias"))
+            values = output.numpy().astype(np.float64)
+            variances[name] = float(np.var(values if bias is None else values - bias.numpy()))
+        return variances
 
     def parameter_count(self):
         return sum(int(np.prod(variable.shape)) for variable in self.parameters.values())
