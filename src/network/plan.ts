@@ -1,5 +1,6 @@
 import { fieldError } from '../errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
+import { adviceOn } from './advice.ts'
 import { identify } from './identity.ts'
 import { initializeParameters, isBuffer, type InitializedParameter } from './parameters.ts'
 import { residualNetwork } from './residual-network.ts'
@@ -58,30 +59,16 @@ export function planSpecification(
     multiplyAdds: total(shapes.layers.map(({ multiplyAdds }) => multiplyAdds)),
     bytes: 4 * total(parameters.map(({ shape }) => sizeOf(shape))),
   }
+  const initialized = initializeParameters(parameters, specification, factors)
   return {
     id: identify(specification),
     specification,
     layers: shapes.layers,
     parameters,
-    initialized: initializeParameters(parameters, specification, factors),
+    initialized,
     totals,
-    advice: adviceOn(trainable, totals.parameters),
+    advice: adviceOn(specification, initialized),
   }
-}
-
-/** Half of all parameters in the dense layer is worth saying: a global pool would save them. */
-function adviceOn(parameters: readonly Parameter[], count: number): string[] {
-  const dense = parameters.find(({ name }) => name === 'head/dense/kernel')
-  const size = sizeOf(dense?.shape ?? [0])
-  if (dense === undefined || size < count / 2 || size < 10_000_000) return []
-  const [features = 0, units = 0] = dense.shape
-  return [
-    `The dense layer holds ${millions(size)} of the ${millions(count)} million parameters, because ${features.toLocaleString('en')} features reach it; "head": {"pool": "global_average"} would leave ${String(units)} weights per channel.`,
-  ]
-}
-
-function millions(value: number): string {
-  return (value / 1e6).toFixed(1)
 }
 
 function total(values: readonly number[]): number {
