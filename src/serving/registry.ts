@@ -152,7 +152,7 @@ export class Registry {
       if (isMeasured(specification))
         throw new ServiceError(
           'MODEL_NOT_READY',
-          `${id} has no weights before it is built; ask when it is ready`,
+          `${id} has no weights before they are measured (lsuv); ask when it is ready`,
         )
       return { specification }
     }
