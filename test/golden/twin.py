@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from architectures import PREPROCESSING, resolve
 
@@ -117,6 +118,7 @@ class ResidualNetwork:
         self.scheme = self.spec["residual_scheme"]
         self.factors = factors or {}
         self.outputs = {}
+        self.sums = {}
         self.parameters = {}
         self.buffers = {}
         inputs = keras.Input(self.architecture["input_shape"])
@@ -244,7 +246,7 @@ class ResidualNetwork:
         # Keras would broadcast a shape it should refuse.
         if trunk.shape != branch.shape:
             raise ValueError(f"{name}: {trunk.shape} and {branch.shape} cannot be added")
-        x = keras.layers.Add()([trunk, branch])
+        x = self.sums[name] = keras.layers.Add()([trunk, branch])
         return x if pre_activation or self.scheme == "rezero" else self._activation(x)
 
     def _head(self, x):
@@ -310,6 +312,22 @@ class ResidualNetwork:
             values = output.numpy().astype(np.float64)
             variances[name] = float(np.var(values if bias is None else values - bias.numpy()))
         return variances
+
+    def sum_mean_squares(self, images):
+        """Of every block's sum, in order, for preprocessed images."""
+        model = keras.Model(self.model.inputs, list(self.sums.values()))
+        return [float(np.mean(np.square(keras.ops.convert_to_numpy(x)))) for x in model(images)]
+
+    def silent_kernels(self, images, labels):
+        """Names of kernels whose gradient is 0 in every entry, at the cross-entropy of these labels."""
+        kernels = {name: v for name, v in self.parameters.items() if name.endswith("/kernel")}
+        with tf.GradientTape() as tape:
+            logits = self.model(images, training=True)
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        gradients = tape.gradient(loss, [variable.value for variable in kernels.values()])
+        return [
+            name for name, gradient in zip(kernels, gradients, strict=True) if not np.any(gradient)
+        ]
 
     def parameter_count(self):
         return sum(int(np.prod(variable.shape)) for variable in self.parameters.values())

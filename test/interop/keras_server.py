@@ -5,6 +5,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "initializer", "class_name", "config", "shape", "seed"}  seed: n or [n, k]
     {"op": "model", "spec", "image_seed", "factors"}  factors: of kernels by name, where measured
     {"op": "variances", "spec", "factors", "images", "seed"}  of every kernel's output, for N(0, 1) images
+    {"op": "start", "spec", "images", "seed"}  mean squares and gradients for N(0, 1) images
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
@@ -78,6 +79,19 @@ def variances(request):
     return {"variances": network.output_variances(images)}
 
 
+def start(request):
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    generator = np.random.default_rng(request["seed"])
+    shape = [request["images"], *network.spec["architecture"]["input_shape"]]
+    images = generator.standard_normal(shape, np.float32)
+    labels = generator.integers(0, network.model.output_shape[-1], request["images"])
+    return {
+        "mean_squares": network.sum_mean_squares(images),
+        "silent": network.silent_kernels(images, labels),
+    }
+
+
 def trained(request):
     """What training moves besides kernels: every norm has statistics, scales and shifts of its own."""
     free_models()
@@ -134,7 +148,7 @@ def safetensors(request):
 
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, variances, trained, application, safetensors)
+    for operation in (initializer, model, variances, start, trained, application, safetensors)
 }
 
 

@@ -1,10 +1,15 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { sizeOf } from '../../src/initializers/fans.ts'
+import { blockMeanSquares } from '../../src/network/mean-field.ts'
+import { planRequest } from '../../src/network/plan.ts'
+import type { SpecificationRequest } from '../../src/network/specification.ts'
 import type { ModelBody } from '../support/client.ts'
 import { arithmeticImage } from '../support/images.ts'
 import { Keras } from '../support/keras.ts'
 import { expectLogits, floatsOf } from '../support/numbers.ts'
+import { startProcess } from '../support/process.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
 
 const IMAGE_SEED = 3
@@ -149,4 +154,83 @@ describe('a residual scheme', () => {
       }
     },
   )
+})
+
+const planned = (spec: object) => planRequest(spec as SpecificationRequest, Number.MAX_SAFE_INTEGER)
+
+describe('advice', () => {
+  interface Start {
+    readonly mean_squares: readonly number[]
+    readonly silent: readonly string[]
+  }
+
+  it.each([
+    ['v1.5', 'he_normal', 'projection'],
+    ['v1.5', 'glorot_uniform', 'projection'],
+    ['v1.5', 'glorot_uniform', 'always'],
+    ['v2', 'he_normal', 'projection'],
+  ])(
+    '%s, %s, %s: has the mean squares of mean-field theory, as far as widths of 48 go',
+    async (version, kernel, shortcut) => {
+      const stages = [{ blocks: 6, filters: 48, strides: 1 }]
+      const stem = { kernel_size: 3, filters: 48, strides: 1, pool: null }
+      const architecture = { version, stem, stages, shortcut, norm: 'none', input_shape: [64, 64, 3] }
+      const spec = { architecture, classes: 10, initializers: { kernel } }
+      const { specification, initialized } = planned(spec)
+      const wanted = blockMeanSquares(specification, initialized) ?? []
+      const starts: Start[] = []
+      for (const seed of [1, 2, 3])
+        starts.push((await keras.ask({ op: 'start', spec: { ...spec, seed }, images: 2, seed })) as Start)
+      expect(wanted).toHaveLength(6)
+      for (const [block, value] of wanted.entries()) {
+        const mean = starts.reduce(
+          (sum, { mean_squares }) => sum + (mean_squares[block] ?? NaN) / starts.length,
+          0,
+        )
+        expect(mean / value, `block ${String(block + 1)}`).toBeGreaterThan(1 / 2.5)
+        expect(mean / value, `block ${String(block + 1)}`).toBeLessThan(2.5)
+      }
+    },
+  )
+
+  it.each(
+    named([
+      { architecture: basic, residual_scheme: 'zero_gamma' },
+      { architecture: none(bottleneck), residual_scheme: 'fixup' },
+      {
+        architecture: none(bottleneck),
+        residual_scheme: 'fixup',
+        initializers: { dense_kernel: 'he_normal' },
+      },
+      { architecture: none(v2), residual_scheme: 'skipinit' },
+      { architecture: none(basic), residual_scheme: 'rezero' },
+    ]),
+  )('%s: names the share of weights whose gradients are exactly 0', async (_, fields) => {
+    const spec = { classes: 7, initializers: { kernel: 'he_normal' }, ...fields }
+    const { initialized, advice } = planned(spec)
+    const { silent } = (await keras.ask({ op: 'start', spec, images: 4, seed: 0 })) as Start
+    const kernels = initialized.filter(({ role }) => role === 'kernel')
+    const total = (names: readonly string[]) =>
+      kernels.filter(({ name }) => names.includes(name)).reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+    const share = (100 * total(silent)) / total(kernels.map(({ name }) => name))
+    expect(share).toBeGreaterThan(0)
+    expect(advice.join()).toContain(`At the first step ${share.toFixed(1)} % of the kernels' weights`)
+  })
+})
+
+describe('factors of lsuv', () => {
+  it('are the same from other convolutions', async () => {
+    const spec = { architecture: { preset: 'resnet20', norm: 'none' }, residual_scheme: 'lsuv' }
+    const measured: (readonly [string | null, unknown])[] = []
+    for (const environment of [{}, { TF_ENABLE_ONEDNN_OPTS: '0' }]) {
+      const process = await startProcess({
+        DATA_DIR: join(files, `lsuv${String(measured.length)}`),
+        ...environment,
+      })
+      const { seal, scheme } = await process.client.create(spec)
+      measured.push([seal, scheme?.measured?.map(({ kernel, factor }) => [kernel, factor])])
+      await process.stop()
+    }
+    expect(measured[1]).toEqual(measured[0])
+  })
 })
