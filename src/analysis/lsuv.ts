@@ -17,7 +17,7 @@ import type { LayerScale } from './analysis.ts'
 
 /** Gaussian images to measure with, and as many others to check with; fewer where they are larger than usual. */
 const IMAGES = 8
-const USUAL_PIXELS = 224 * 224
+const USUAL_SIZE = 224 * 224 * 3
 /** Keras counts a generator's draws from 0, so no parameter draws from this one. */
 const IMAGE_DRAW = -1
 
@@ -37,9 +37,9 @@ export async function unitVariance(
   pixels?: Uint8Array,
 ): Promise<LayerScale[]> {
   const shape = specification.architecture.input_shape
-  const [height = 1, width = 1] = shape
-  const given = pixels === undefined ? 0 : pixels.length / sizeOf(shape)
-  const drawn = Math.max(1, Math.min(IMAGES, Math.floor((IMAGES * USUAL_PIXELS) / (height * width))))
+  const size = sizeOf(shape)
+  const given = pixels === undefined ? 0 : pixels.length / size
+  const drawn = Math.max(1, Math.min(IMAGES, Math.floor((IMAGES * USUAL_SIZE) / size)))
   const [first, count] = given > 0 ? [given, given] : [drawn, 2 * drawn]
 
   const graph = new GraphWriter()

@@ -1,6 +1,6 @@
 /*
- * Residual schemes: how a network without help of its norms, or with them, is made to start near the identity. What
- * each is, in one table: checks, errors, the catalogue and the document's words are made from it.
+ * Residual schemes: how the branches of a network are made to start, so that depth neither explodes nor silences it. What
+ * each is, in one table: checks, errors, the catalogue and what networks and initializers do are made from it.
  */
 
 export const schemeNames = ['none', 'zero_gamma', 'fixup', 'skipinit', 'rezero', 'lsuv'] as const
@@ -11,7 +11,7 @@ export interface ResidualScheme {
   /** The norm it goes with, and why with no other. */
   readonly norm: 'batch' | 'none'
   readonly because: string
-  /** Where it is defined for blocks that end in their sum's ReLU only, why. */
+  /** Why it goes with blocks that end in a ReLU only (v1, v1.5), where it does. */
   readonly postActivation?: string
   readonly effect: string
   /** What shows that it worked, before any training. */
