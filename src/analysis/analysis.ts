@@ -9,7 +9,19 @@ import { Measurement, type RecordOptions } from '../statistics/record.ts'
 export interface WeightsSource {
   readonly specification: Specification
   readonly weightsFile?: string
+  /** What kernels are multiplied by, by name, as it was measured of them. */
+  readonly factors?: Readonly<Record<string, number>>
 }
+
+export const LayerScale = Type.Object({
+  kernel: Type.String(),
+  factor: Type.Number({ description: "What the kernel's initializer is multiplied by" }),
+  variance: {
+    ...Num,
+    description: 'Of what it then gives, on other Gaussian images; on the given ones, where images were',
+  },
+})
+export type LayerScale = Static<typeof LayerScale>
 
 export const TensorStatistics = Type.Object({
   initializer: nullable(CompleteInitializer),
@@ -20,6 +32,9 @@ export type TensorStatistics = Static<typeof TensorStatistics>
 export const ParameterStatistics = Type.Object({
   name: Type.String(),
   tensor_name: Type.String(),
+  factor: Type.Optional(
+    Type.Number({ description: 'What the residual scheme multiplies the initializer by; theory has it in' }),
+  ),
   ...TensorStatistics.properties,
 })
 export type ParameterStatistics = Static<typeof ParameterStatistics>
@@ -60,6 +75,8 @@ export interface Analysis {
   ): Promise<ModelStatistics>
   /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
   read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
+  /** LSUV's factors, in the order of the layers, on Gaussian images or on uint8 images of the input's size, joined. */
+  unitVariance(specification: Specification, pixels?: Uint8Array): Promise<LayerScale[]>
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>
   /** The values of one tensor. The caller limits its size. */
   sample(draw: TensorDraw): Promise<Float32Array>

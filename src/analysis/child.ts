@@ -9,13 +9,15 @@ import { measure } from '../statistics/record.ts'
 import { Turns } from '../turns.ts'
 import { answerCalls, type Handlers } from '../workers/child.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
+import { unitVariance } from './lsuv.ts'
 import { Sampler } from './sampler.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
 
 // Whoever predicts goes first.
 setPriority(constants.priority.PRIORITY_LOW)
-const sampler = await Sampler.open(await openBackend())
+const backend = await openBackend()
+const sampler = await Sampler.open(backend)
 
 /** Memory stays that of one tensor. */
 const turns = new Turns()
@@ -45,6 +47,7 @@ const handlers: Handlers<AnalysisMethods> = {
       return tensor.read(offset, count)
     }),
   ),
+  unitVariance: inTurn((specification, pixels) => unitVariance(backend, specification, pixels)),
   tensorStatistics: inTurn(async (draw, options) => {
     const { shape, initializer } = draw
     const { law, seed } = resolved(draw)

@@ -23,6 +23,7 @@ export async function measureWeights(
       name: tensor.name,
       tensor_name: `${VARIABLE_SCOPE}/${tensor.name}:0`,
       initializer: tensor.initializer,
+      ...(tensor.factor === undefined ? {} : { factor: tensor.factor }),
       ...(await measure(tensor, options, all)),
     })
   }

@@ -19,16 +19,18 @@ export interface WeightTensor extends TensorSource {
   /** Null for what no initializer gave. */
   readonly initializer: Initializer | null
   readonly trainable: boolean
+  /** What the residual scheme multiplies the initializer by. */
+  readonly factor?: number | undefined
   read(offset: number, count: number): Promise<Float32Array>
 }
 
 /** A network's stored tensors in creation order, for as long as `use` runs. */
 export async function withWeights<R>(
   sampler: Sampler,
-  { specification, weightsFile }: WeightsSource,
+  { specification, weightsFile, factors = {} }: WeightsSource,
   use: (tensors: readonly WeightTensor[]) => Promise<R>,
 ): Promise<R> {
-  const plan = planSpecification(specification)
+  const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) {
     const initialized = new Map(plan.initialized.map((parameter) => [parameter.name, parameter]))
     return use(
@@ -55,6 +57,7 @@ function drawnTensor(
     ...aboutOf(parameter),
     law,
     initializer: initialized ? recordedInitializer(initialized) : null,
+    factor: initialized?.factor,
     slices: () => sampler.slices(law, shape, seed),
     read: (offset, count) => sampler.read(law, shape, seed, offset, count),
   }

@@ -12,6 +12,8 @@ export interface BuildRequest {
   readonly specification: Specification
   /** A safetensors file of checked weights to load; without it they are drawn. */
   readonly weightsFile?: string
+  /** What kernels are multiplied by, by name, as it was measured of them. */
+  readonly factors?: Readonly<Record<string, number>>
 }
 
 export interface BuildResult {

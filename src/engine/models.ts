@@ -27,8 +27,8 @@ export class Models {
     this.#backend = backend
   }
 
-  async build({ id, specification, weightsFile }: BuildRequest): Promise<BuildResult> {
-    const plan = planSpecification(specification)
+  async build({ id, specification, weightsFile, factors = {} }: BuildRequest): Promise<BuildResult> {
+    const plan = planSpecification(specification, { factors })
     const { bytes, variables } =
       weightsFile === undefined ? drawnRecipe(specification, plan.initialized) : fedRecipe(specification)
     const session = await Session.open(this.#backend, bytes)

@@ -1,5 +1,6 @@
 import type { Static } from 'typebox'
 import type { EngineInfo } from '../engine/engine.ts'
+import { residualSchemes } from '../network/schemes.ts'
 import type { Model, ModelState } from '../serving/model.ts'
 import type { Model as ModelSchema } from './schemas/models.ts'
 
@@ -21,6 +22,7 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
     last_error: lastError,
     spec: record.specification,
     weights: record.weights,
+    scheme: schemeOf(record),
     seal: record.seal,
     weights_sha256: record.weights_sha256,
     parameter_count: totals.parameters,
@@ -39,4 +41,11 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
     ],
     advice: [...advice],
   }
+}
+
+function schemeOf({ specification, measured }: Model['record']): Static<typeof ModelSchema>['scheme'] {
+  const name = specification.residual_scheme
+  if (name === 'none') return null
+  const { paper, statistic } = residualSchemes[name]
+  return { name, paper, statistic, measured: measured ? [...measured] : null }
 }

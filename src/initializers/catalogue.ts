@@ -169,8 +169,6 @@ function extremes(law: Law): readonly number[] {
       return [law.value]
     case 'values':
       return law.values
-    case 'dirac':
-      return [1]
     case 'bounded_normal':
       return [law.low, law.high]
     case 'uniform':

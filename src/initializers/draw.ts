@@ -51,7 +51,7 @@ function fixed<T>(ops: DrawOps<T>, law: FixedLaw, shape: readonly number[]): T {
     case 'identity':
       return ops.eye(inputs, outputs, law.gain)
     case 'dirac': {
-      const group = ops.eye(inputs, outputs / law.groups, 1)
+      const group = ops.eye(inputs, outputs / law.groups, law.gain)
       return atTap(ops, ops.tile(group, [1, law.groups]), shape, (size) => Math.floor(size / 2))
     }
   }

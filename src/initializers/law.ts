@@ -24,8 +24,8 @@ export type Law =
   /** Row-major values, the last of them repeated to the end. */
   | { readonly kind: 'values'; readonly values: readonly number[] }
   | { readonly kind: 'identity'; readonly gain: number }
-  /** Ones that lead input d of each group to its output d, at tap size // 2 of the window. */
-  | { readonly kind: 'dirac'; readonly groups: number }
+  /** `gain` leads input d of each group to its output d, at tap size // 2 of the window. */
+  | { readonly kind: 'dirac'; readonly groups: number; readonly gain: number }
 
 /** The laws whose entries are independent draws. */
 export type ElementwiseLaw = Extract<
@@ -43,6 +43,31 @@ export function isElementwise(law: Law): law is ElementwiseLaw {
 
 export function isFixed(law: Law): law is FixedLaw {
   return ['constant', 'values', 'identity', 'dirac'].includes(law.kind)
+}
+
+/** The law of a tensor whose entries are multiplied by a positive factor: numbers that are drawn, before any rounding. */
+export function scaled(law: Law, factor: number): Law {
+  switch (law.kind) {
+    case 'constant':
+      return { ...law, value: Math.fround(law.value * factor) }
+    case 'values':
+      return { ...law, values: law.values.map((value) => Math.fround(value * factor)) }
+    case 'uniform':
+      return { ...law, low: law.low * factor, high: law.high * factor }
+    case 'normal':
+    case 'truncated_normal':
+      return { ...law, mean: law.mean * factor, std: law.std * factor }
+    case 'bounded_normal': {
+      const [low, high] = [Math.fround(law.low * factor), Math.fround(law.high * factor)]
+      return { ...law, mean: law.mean * factor, std: law.std * factor, low, high }
+    }
+    case 'orthogonal':
+    case 'delta_orthogonal':
+    case 'convolution_orthogonal':
+    case 'identity':
+    case 'dirac':
+      return { ...law, gain: law.gain * factor }
+  }
 }
 
 /** sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)): the standard deviation of N(0, 1) cut at two (`init_ops.py`). */
@@ -121,7 +146,7 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
       return theoryOfOnes(law.kind, law.gain, Math.min(rows, columns), rows * columns)
     }
     case 'dirac':
-      return theoryOfOnes(law.kind, 1, diracOnes(law.groups, shape), sizeOf(shape))
+      return theoryOfOnes(law.kind, law.gain, diracOnes(law.groups, shape), sizeOf(shape))
   }
 }
 

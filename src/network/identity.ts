@@ -18,8 +18,15 @@ export function canonicalForm(specification: Specification): object {
   return withoutDefaults(Specification, { ...specification, initializers }) as object
 }
 
-/** SHA-256 of the canonical JSON (RFC 8785); the digest of loaded weights is part of what they identify. */
-export function identify(specification: Specification, weightsDigest?: string): string {
-  const text = canonicalJson({ ...canonicalForm(specification), weights: weightsDigest })
+/**
+ * SHA-256 of the canonical JSON (RFC 8785). What comes from outside of the specification is part of what is identified:
+ * loaded weights, and the factors that were measured with a client's own images.
+ */
+export function identify(
+  specification: Specification,
+  weightsDigest?: string,
+  factors?: Readonly<Record<string, number>>,
+): string {
+  const text = canonicalJson({ ...canonicalForm(specification), weights: weightsDigest, factors })
   return createHash('sha256').update(text).digest('hex')
 }

@@ -7,7 +7,10 @@
  */
 
 /** The roles a parameter can have. The moving moments are buffers: kept with the weights, but not trained. */
-export type Role = 'kernel' | 'bias' | 'gamma' | 'beta' | 'moving_mean' | 'moving_variance'
+export type Role =
+  | ('kernel' | 'bias' | 'gamma' | 'beta' | 'moving_mean' | 'moving_variance')
+  /** The scalars of residual schemes. */
+  | ('multiplier' | 'offset')
 
 /** TensorFlow's 'same' and 'valid', or explicit zeros on each side as torch and Keras applications pad. */
 export type Padding = 'same' | 'valid' | { readonly symmetric: number }
@@ -42,6 +45,10 @@ export interface NetworkOps<T extends Shape> {
   biasAdd(name: string, x: T, bias: T): T
   /** gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel. */
   batchNorm(name: string, x: T, moments: Moments<T>, epsilon: number): T
+  /** x times a scalar parameter, [1]. */
+  scale(name: string, x: T, factor: T): T
+  /** x plus a scalar parameter, [1]. */
+  shift(name: string, x: T, offset: T): T
   relu(name: string, x: T): T
   /** The residual sum. Throws SHAPE_MISMATCH where the branch and the shortcut differ. */
   add(name: string, branch: T, shortcut: T): T

@@ -1,9 +1,10 @@
 import { fieldError } from '../errors.ts'
-import { lawOf } from '../initializers/catalogue.ts'
+import { completeInitializer, lawOf } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
-import { isFixed, type Law } from '../initializers/law.ts'
+import { isFixed, scaled, type Law } from '../initializers/law.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
 import { nameMatcher } from './globs.ts'
+import { schemeRule } from './schemes.ts'
 import type { Parameter } from './shapes.ts'
 import type { Specification } from './specification.ts'
 
@@ -13,6 +14,8 @@ export const VARIABLE_SCOPE = 'residual_network'
 /** A trainable parameter and where its values come from. */
 export interface InitializedParameter extends Parameter {
   readonly initializer: Initializer
+  /** What the residual scheme multiplies the initializer's values by; the law has it in. */
+  readonly factor?: number
   readonly law: Law
   readonly seed: SeedVector
 }
@@ -27,10 +30,13 @@ export function isBuffer({ role }: Parameter): boolean {
 /**
  * Gives every trainable parameter its initializer, law and seed vector, in creation order. Kernels are numbered from 0,
  * drawn or not; other parameters that draw take the numbers after the last kernel, so an override moves no other seed.
+ * The residual scheme's rules win over the general initializers, overrides over both. `factors` are those that were
+ * measured of kernels, by name.
  */
 export function initializeParameters(
   parameters: readonly Parameter[],
-  { initializers, seed }: Specification,
+  { initializers, seed, residual_scheme, architecture }: Specification,
+  factors: Readonly<Record<string, number>> = {},
 ): InitializedParameter[] {
   const overrides = initializers.overrides.map(({ match, initializer }, index) => {
     const matches = nameMatcher(match)
@@ -46,12 +52,22 @@ export function initializeParameters(
   let kernel = 0
   let afterKernels = trainable.filter(({ shape }) => shape.length >= 2).length
   return trainable.map((parameter) => {
+    const override = overrides.findLast(({ matches }) => matches(parameter.name))
+    const rule = override ? {} : schemeRule(residual_scheme, architecture, parameter)
     const { initializer, field } =
-      overrides.findLast(({ matches }) => matches(parameter.name)) ?? placeDefault(parameter, initializers)
+      override ??
+      (rule.initializer === undefined
+        ? placeDefault(parameter, initializers)
+        : { initializer: completeInitializer(rule.initializer, '#/residual_scheme'), field: parameter.role })
     const { name, shape } = parameter
-    const law = lawOf(initializer, shape, `#/initializers/${field}`, { name })
+    const plain = lawOf(initializer, shape, `#/initializers/${field}`, { name })
+    const factor = factors[name] ?? rule.factor
+    const law = factor === undefined ? plain : scaled(plain, factor)
     const draw = shape.length >= 2 ? kernel++ : isFixed(law) ? 0 : afterKernels++
-    return { ...parameter, initializer, law, seed: ownSeed(initializer) ?? [seed, draw] }
+    return {
+      ...{ ...parameter, initializer, law, seed: ownSeed(initializer) ?? [seed, draw] },
+      ...(factor === undefined ? {} : { factor }),
+    }
   })
 }
 

@@ -1,5 +1,6 @@
 import { fieldError } from '../errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
+import { adviceOn } from './advice.ts'
 import { identify } from './identity.ts'
 import { initializeParameters, isBuffer, type InitializedParameter } from './parameters.ts'
 import { residualNetwork } from './residual-network.ts'
@@ -23,20 +24,26 @@ export interface Plan {
 export function planRequest(request: SpecificationRequest, maxParameters: number): Plan {
   const { architecture } = request
   const articles = typeof architecture === 'object' && architecture.projection_shortcut !== undefined
-  return planSpecification(
-    resolveSpecification(request),
+  return planSpecification(resolveSpecification(request), {
     maxParameters,
-    articles ? 'projection_shortcut' : 'shortcut',
-  )
+    shortcutField: articles ? 'projection_shortcut' : 'shortcut',
+  })
+}
+
+interface PlanOptions {
+  readonly maxParameters?: number
+  /** The word the client used for shortcuts. */
+  readonly shortcutField?: string
+  /** Of kernels, by name, as they were measured. */
+  readonly factors?: Readonly<Record<string, number>>
 }
 
 export function planSpecification(
   specification: Specification,
-  maxParameters = Number.MAX_SAFE_INTEGER,
-  shortcutField = 'shortcut',
+  { maxParameters = Number.MAX_SAFE_INTEGER, shortcutField = 'shortcut', factors = {} }: PlanOptions = {},
 ): Plan {
   const shapes = new ShapesExecutor(shortcutField)
-  residualNetwork(shapes, specification.architecture, { shape: specification.architecture.input_shape })
+  residualNetwork(shapes, specification, { shape: specification.architecture.input_shape })
   const parameters = shapes.parameters
   const trainable = parameters.filter((parameter) => !isBuffer(parameter))
   const count = total(trainable.map(({ shape }) => sizeOf(shape)))
@@ -52,30 +59,16 @@ export function planSpecification(
     multiplyAdds: total(shapes.layers.map(({ multiplyAdds }) => multiplyAdds)),
     bytes: 4 * total(parameters.map(({ shape }) => sizeOf(shape))),
   }
+  const initialized = initializeParameters(parameters, specification, factors)
   return {
     id: identify(specification),
     specification,
     layers: shapes.layers,
     parameters,
-    initialized: initializeParameters(parameters, specification),
+    initialized,
     totals,
-    advice: adviceOn(trainable, totals.parameters),
+    advice: adviceOn(specification, initialized),
   }
-}
-
-/** Half of all parameters in the dense layer is worth saying: a global pool would save them. */
-function adviceOn(parameters: readonly Parameter[], count: number): string[] {
-  const dense = parameters.find(({ name }) => name === 'head/dense/kernel')
-  const size = sizeOf(dense?.shape ?? [0])
-  if (dense === undefined || size < count / 2 || size < 10_000_000) return []
-  const [features = 0, units = 0] = dense.shape
-  return [
-    `The dense layer holds ${millions(size)} of the ${millions(count)} million parameters, because ${features.toLocaleString('en')} features reach it; "head": {"pool": "global_average"} would leave ${String(units)} weights per channel.`,
-  ]
-}
-
-function millions(value: number): string {
-  return (value / 1e6).toFixed(1)
 }
 
 function total(values: readonly number[]): number {

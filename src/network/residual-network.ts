@@ -1,5 +1,6 @@
 import type { Moments, NetworkOps, Padding, Shape, Window } from './ops.ts'
-import type { Architecture, PoolWindow, ShortcutRule } from './specification.ts'
+import { schemeNamed, type ResidualScheme } from './schemes.ts'
+import type { Architecture, PoolWindow, ShortcutRule, Specification } from './specification.ts'
 
 export interface Forward<T> {
   readonly logits: T
@@ -9,15 +10,17 @@ export interface Forward<T> {
 
 /**
  * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027), in reading order: stem,
- * stages, head. `images` are preprocessed, [height, width, channels].
+ * stages, head. `images` are preprocessed, [height, width, channels]. A residual scheme may put scalars into it, and
+ * its branches' last ReLU elsewhere (`schemes.ts`).
  */
 export function residualNetwork<T extends Shape>(
   ops: NetworkOps<T>,
-  architecture: Architecture,
+  { architecture, residual_scheme }: Pick<Specification, 'architecture' | 'residual_scheme'>,
   images: T,
 ): Forward<T> {
   const { stem, stages, head } = architecture
-  const layers = new Layers(ops, architecture)
+  const scheme = schemeNamed(residual_scheme)
+  const layers = new Layers(ops, architecture, scheme)
   const preActivation = architecture.version === 'v2'
 
   let x = layers.convolution('stem', 'conv', images, {
@@ -28,7 +31,7 @@ export function residualNetwork<T extends Shape>(
   })
   // Without a norm of its own the first block's norm and its shortcut both read the stem.
   if (preActivation) x = ops.shared(x)
-  else x = ops.relu('stem/relu', layers.norm('stem/norm', x))
+  else x = ops.relu('stem/relu', layers.shift('stem/shift', layers.norm('stem/norm', x)))
   if (stem.pool !== null) x = pool(ops, 'stem/pool', x, stem.pool)
 
   stages.forEach((stage, s) => {
@@ -39,7 +42,7 @@ export function residualNetwork<T extends Shape>(
         strides: b === 0 ? stage.strides : 1,
         shortcut: shortcutRule(architecture.shortcut, s),
       })
-      x = preActivation ? sum : ops.relu(`${name}/relu`, sum)
+      x = preActivation || scheme.reluInBranch ? sum : ops.relu(`${name}/relu`, sum)
     }
   })
 
@@ -48,7 +51,7 @@ export function residualNetwork<T extends Shape>(
     head.pool === 'global_average'
       ? ops.globalAverage('head/pool', x)
       : ops.flatten('head/flatten', pool(ops, 'head/pool', x, head.pool))
-  const logits = layers.dense('head/dense', features, head.units)
+  const logits = layers.dense('head/dense', layers.shift('head/shift', features), head.units)
   return { logits, features }
 }
 
@@ -65,7 +68,7 @@ function residualBlock<T extends Shape>(
   x: T,
   { filters, strides, shortcut }: BlockOptions,
 ): T {
-  const { ops, architecture } = layers
+  const { ops, architecture, scheme } = layers
   const { version, block, kernel_size: kernel, padding } = architecture
   const bottleneck = block === 'bottleneck'
   const width = bottleneck ? filters * architecture.expansion : filters
@@ -87,26 +90,33 @@ function residualBlock<T extends Shape>(
 
   if (version === 'v2') {
     const start = ops.relu(`${name}/relu1`, layers.norm(`${name}/norm1`, x))
-    const end = branch.reduce((y, convolution, index) => {
+    const convolved = branch.reduce((y, convolution, index) => {
       const n = String(index + 1)
       const active = index === 0 ? y : ops.relu(`${name}/relu${n}`, layers.norm(`${name}/norm${n}`, y))
       return layers.convolution(name, `conv${n}`, active, convolution)
     }, start)
+    const end = layers.scale(`${name}/scale`, convolved)
     const side = project
       ? layers.convolution(`${name}/shortcut`, 'conv', start, window(1, strides, width))
       : x
     return ops.add(`${name}/add`, end, side)
   }
 
-  const end = branch.reduce((y, convolution, index) => {
+  const start = layers.shift(`${name}/shift1a`, x)
+  const convolved = branch.reduce((y, convolution, index) => {
     const n = String(index + 1)
-    const normed = layers.norm(`${name}/norm${n}`, layers.convolution(name, `conv${n}`, y, convolution))
-    return index < branch.length - 1 ? ops.relu(`${name}/relu${n}`, normed) : normed
-  }, x)
+    const shifted = index === 0 ? y : layers.shift(`${name}/shift${n}a`, y)
+    const normed = layers.norm(`${name}/norm${n}`, layers.convolution(name, `conv${n}`, shifted, convolution))
+    if (index < branch.length - 1)
+      return ops.relu(`${name}/relu${n}`, layers.shift(`${name}/shift${n}b`, normed))
+    return scheme.reluInBranch ? ops.relu(`${name}/relu${n}`, normed) : normed
+  }, start)
+  const scaled = layers.scale(`${name}/scale`, convolved)
+  const end = layers.shift(`${name}/shift${String(branch.length)}b`, scaled)
   const side = project
     ? layers.norm(
         `${name}/shortcut/norm`,
-        layers.convolution(`${name}/shortcut`, 'conv', x, window(1, strides, width)),
+        layers.convolution(`${name}/shortcut`, 'conv', start, window(1, strides, width)),
       )
     : x
   return ops.add(`${name}/add`, end, side)
@@ -116,14 +126,19 @@ interface Convolution extends Window {
   readonly filters: number
 }
 
-/** Layers with parameters: what a convolution, a norm and a dense layer are made of, in creation order. */
+/**
+ * Layers with parameters: what a convolution, a norm and a dense layer are made of, in creation order. Those of a
+ * scheme give what they are given where it is another's.
+ */
 class Layers<T extends Shape> {
   readonly ops: NetworkOps<T>
   readonly architecture: Architecture
+  readonly scheme: Partial<ResidualScheme>
 
-  constructor(ops: NetworkOps<T>, architecture: Architecture) {
+  constructor(ops: NetworkOps<T>, architecture: Architecture, scheme: Partial<ResidualScheme>) {
     this.ops = ops
     this.architecture = architecture
+    this.scheme = scheme
   }
 
   convolution(scope: string, layer: string, x: T, { filters, ...window }: Convolution): T {
@@ -150,6 +165,18 @@ class Layers<T extends Shape> {
       variance: this.ops.parameter(`${name}/moving_variance`, shape, 'moving_variance'),
     }
     return this.ops.batchNorm(name, x, moments, norm.epsilon)
+  }
+
+  /** The scalar at the end of a branch. */
+  scale(name: string, x: T): T {
+    if (this.scheme.multiplier === undefined) return x
+    return this.ops.scale(name, x, this.ops.parameter(`${name}/multiplier`, [1], 'multiplier'))
+  }
+
+  /** Fixup's scalar before convolutions (a), activations (b) and the dense layer. */
+  shift(name: string, x: T): T {
+    if (!this.scheme.shifts) return x
+    return this.ops.shift(name, x, this.ops.parameter(`${name}/offset`, [1], 'offset'))
   }
 
   dense(name: string, x: T, units: number): T {

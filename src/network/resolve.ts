@@ -6,6 +6,7 @@ import { presets, type Preset } from './architectures.ts'
 import { inFullWords } from './article.ts'
 import { isRecord, withDefaults, type Json } from '../canonical.ts'
 import { resolvePreprocessing } from './preprocessing.ts'
+import { schemeNamed, schemeProblem, type SchemeName } from './schemes.ts'
 import {
   Architecture,
   DEFAULT_CLASSES,
@@ -31,17 +32,18 @@ export function resolveSpecification(request: SpecificationRequest): Specificati
       `contradicts head.units (${String(units)}); give one of them, or both the same`,
     )
   }
-  const architecture = fillArchitecture(described, classes)
+  const architecture = fillArchitecture(described, classes, request.residual_scheme)
   const specification = withDefaults(Specification, {
     ...request,
     architecture,
     classes,
-    initializers: resolveInitializers(request.initializers),
+    initializers: resolveInitializers(request.initializers, request.residual_scheme),
     preprocessing: resolvePreprocessing(
       request.preprocessing ?? preset?.preprocessing ?? 'torch',
       architecture.input_shape[2] ?? 0,
     ),
   }) as Specification
+  checkScheme(specification)
   checkLabels(specification)
   return specification
 }
@@ -95,7 +97,7 @@ function merge(base: Described, overrides: Described): Described {
 }
 
 /** What has no meaning takes its default, so that it tells no two equal networks apart. */
-function fillArchitecture(described: Described, classes: number): Architecture {
+function fillArchitecture(described: Described, classes: number, scheme: SchemeName = 'none'): Architecture {
   const { block, expansion, norm, head, shortcut, stages = [] } = described
   if (Array.isArray(shortcut) && shortcut.length !== stages.length) {
     throw fieldError(
@@ -104,7 +106,8 @@ function fillArchitecture(described: Described, classes: number): Architecture {
     )
   }
   return withDefaults(Architecture, {
-    use_bias: norm?.type === 'none',
+    // Where scalars are summed before and after every convolution, they are its biases.
+    use_bias: norm?.type === 'none' && !schemeNamed(scheme).shifts,
     ...described,
     expansion: block === 'bottleneck' ? expansion : undefined,
     norm: norm?.type === 'none' ? { type: 'none' } : norm,
@@ -120,8 +123,9 @@ function shortestRule(shortcut: Described['shortcut']): Described['shortcut'] {
   return first !== undefined && shortcut.every((rule) => rule === first) ? first : shortcut
 }
 
-function resolveInitializers(given: InitializersRequest = {}): Initializers {
-  const named = { ...(withDefaults(Initializers, {}) as InitializersRequest), ...given }
+function resolveInitializers(given: InitializersRequest = {}, scheme: SchemeName = 'none'): Initializers {
+  const brought = schemeNamed(scheme).initializers as InitializersRequest | undefined
+  const named = { ...(withDefaults(Initializers, {}) as InitializersRequest), ...brought, ...given }
   const complete = (reference: InitializerReference, field: string) =>
     completeInitializer(reference, `#/initializers/${field}`)
   const fields = initializerFields.flatMap((field) => {
@@ -135,6 +139,11 @@ function resolveInitializers(given: InitializersRequest = {}): Initializers {
       initializer: complete(initializer, `overrides/${String(index)}/initializer`),
     })),
   }
+}
+
+function checkScheme({ residual_scheme, architecture }: Specification): void {
+  const problem = schemeProblem(residual_scheme, architecture)
+  if (problem !== undefined) throw fieldError('#/residual_scheme', problem)
 }
 
 function checkLabels({ labels, classes }: Specification): void {

@@ -2,6 +2,7 @@ import Type, { type Static, type TProperties, type TSchema } from 'typebox'
 import { CompleteInitializer, InitializerReference, SafeInteger } from '../initializers/initializer.ts'
 import { closed, named, nullable } from '../schema.ts'
 import { Preprocessing, PreprocessingRequest, preprocessings } from './preprocessing.ts'
+import { schemeNames } from './schemes.ts'
 
 /*
  * Defaults are said here and nowhere else: they fill a request's gaps, and the canonical form leaves them out.
@@ -82,7 +83,7 @@ const architecture = {
   }),
   use_bias: Type.Boolean({
     default: false,
-    description: 'Biases on convolutions; default true when norm is none',
+    description: 'Biases on convolutions; default true when norm is none, but for fixup',
   }),
   activation: Type.Enum(['relu'], { default: 'relu' }),
   input_shape: Type.Array(Type.Integer({ minimum: 1, maximum: 8192 }), {
@@ -154,7 +155,10 @@ const common = {
     default: 'per_layer',
     description: 'Kernel k draws from the seed vector [seed, k]',
   }),
-  residual_scheme: Type.Enum(['none'], { default: 'none' }),
+  residual_scheme: Type.Enum([...schemeNames], {
+    default: 'none',
+    description: 'How branches start: GET /v1/residual-schemes says what each is and which norm it needs',
+  }),
   precision: Type.Enum(['float32'], { default: 'float32' }),
   labels: Type.Union(
     [Type.Enum(['none', 'imagenet']), Type.Array(Type.String({ maxLength: 256 }), { minItems: 1 })],

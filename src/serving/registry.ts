@@ -1,10 +1,12 @@
 import type { Logger } from 'pino'
-import type { Analysis, WeightsSource } from '../analysis/analysis.ts'
+import type { Analysis, LayerScale, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
+import { schemeNamed } from '../network/schemes.ts'
+import type { Specification } from '../network/specification.ts'
 import { Directory } from './directory.ts'
-import type { Entry, Model } from './model.ts'
+import { factorsOf, type Entry, type Model } from './model.ts'
 import { assertName } from './names.ts'
 import { Residency } from './residency.ts'
 import type { StagedWeights, Store, StoredModel } from './store.ts'
@@ -21,6 +23,8 @@ interface CreateOptions {
   readonly id?: string
   readonly name?: string | undefined
   readonly weights?: StagedWeights
+  /** What was measured with the client's own images. */
+  readonly measured?: readonly LayerScale[]
 }
 
 /**
@@ -42,6 +46,7 @@ export class Registry {
       ...options,
       entries: this.#entries,
       weightsOf: (entry) => this.weightsOf(entry),
+      prepare: (entry) => this.#measure(entry),
       keepSeal: (entry, seal) => this.#keep(entry, { seal }),
       built: (entry) => {
         this.#digest(entry)
@@ -87,13 +92,14 @@ export class Registry {
    */
   async create(
     plan: Plan,
-    { id = plan.id, name, weights }: CreateOptions = {},
+    { id = plan.id, name, weights, measured }: CreateOptions = {},
   ): Promise<{ model: Model; created: boolean; ready: Promise<void> }> {
     try {
       if (name !== undefined) assertName(name)
       while (this.#removals.has(id)) await this.#removals.get(id)?.catch(() => undefined)
       const known = this.#entries.get(id)
-      const entry = known ?? this.#add(recordOf(id, plan, weights), plan)
+      const entry =
+        known ?? this.#add({ ...recordOf(id, plan, weights), ...(measured && { measured }) }, plan)
       if (!known) entry.created = this.#write(entry, {}, weights)
       await entry.created.catch((error: unknown) => {
         this.#entries.remove(entry)
@@ -140,10 +146,17 @@ export class Registry {
   /** Where a model's weights come from; WEIGHTS_DIVERGED where they are not what they were: nothing of it is served. */
   weightsOf({ record, lastError }: Model): WeightsSource {
     if (lastError?.code === 'WEIGHTS_DIVERGED') throw new ServiceError('WEIGHTS_DIVERGED', lastError.detail)
-    const { specification, weights, id } = record
-    return weights === 'initialized'
-      ? { specification }
-      : { specification, weightsFile: this.#options.store.weightsFile(id) }
+    const { specification, weights, id, measured } = record
+    if (weights === 'loaded') return { specification, weightsFile: this.#options.store.weightsFile(id) }
+    if (measured === undefined) {
+      if (isMeasured(specification))
+        throw new ServiceError(
+          'MODEL_NOT_READY',
+          `${id} has no weights before they are measured (lsuv); ask when it is ready`,
+        )
+      return { specification }
+    }
+    return { specification, factors: factorsOf(measured) }
   }
 
   /** The digest of a model's true parameters, computed now where it has not followed yet. */
@@ -195,6 +208,13 @@ export class Registry {
     return entry
   }
 
+  /** Factors are measured once, and again where they were lost before they were kept: the seal tells if they differ. */
+  async #measure(entry: Entry): Promise<void> {
+    const { specification, weights, measured } = entry.record
+    if (weights === 'loaded' || measured !== undefined || !isMeasured(specification)) return
+    await this.#keep(entry, { measured: await this.#options.analysis.unitVariance(specification) })
+  }
+
   /** The digest of the true parameters follows the build, in the analysis process. */
   #digest(entry: Entry): void {
     if (entry.record.weights_sha256 !== null || !this.#entries.has(entry)) return
@@ -214,7 +234,10 @@ export class Registry {
     this.#background.add(followed)
   }
 
-  async #keep(entry: Entry, change: Partial<Pick<StoredModel, 'seal' | 'weights_sha256'>>): Promise<void> {
+  async #keep(
+    entry: Entry,
+    change: Partial<Pick<StoredModel, 'seal' | 'weights_sha256' | 'measured'>>,
+  ): Promise<void> {
     // A model deleted meanwhile must not come back.
     if (this.#entries.has(entry)) await this.#write(entry, change)
   }
@@ -229,6 +252,10 @@ export class Registry {
     entry.written = write.catch(() => undefined)
     return write
   }
+}
+
+function isMeasured({ residual_scheme }: Specification): boolean {
+  return schemeNamed(residual_scheme).measured === true
 }
 
 function recordOf(id: string, { specification }: Plan, weights: StagedWeights | undefined): StoredModel {

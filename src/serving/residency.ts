@@ -11,6 +11,8 @@ export interface ResidencyOptions {
   readonly memoryBudgetBytes: number
   readonly logger: Logger
   readonly weightsOf: (entry: Entry) => WeightsSource
+  /** What must be known of a model before it is built the first time, and is kept then. */
+  readonly prepare: (entry: Entry) => Promise<void>
   /** Keeps the seal of a first build; the model is served when that is done. */
   readonly keepSeal: (entry: Entry, seal: string) => Promise<void>
   /** Called after every build that succeeded. */
@@ -59,11 +61,12 @@ export class Residency {
   }
 
   async #build(entry: Entry): Promise<void> {
-    const { engine, logger, weightsOf, keepSeal } = this.#options
+    const { engine, logger, weightsOf, prepare, keepSeal } = this.#options
     const { id, seal: known } = entry.record
     const started = Date.now()
     entry.state = 'building'
     try {
+      await prepare(entry)
       await this.#makeRoom(entry)
       const build = () => engine.build({ id, ...weightsOf(entry) })
       // As pure as a prediction, so asked once more when the engine died over it.

@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { Logger } from 'pino'
 import { ServiceError } from '../errors.ts'
+import type { LayerScale } from '../analysis/analysis.ts'
 import type { Specification } from '../network/specification.ts'
 import { isId } from './names.ts'
 import { moveDurably, removeDurably, syncFolder, writeDurably } from './files.ts'
@@ -18,6 +19,8 @@ export interface StoredModel {
   readonly created_at: string
   readonly seal: string | null
   readonly weights_sha256: string | null
+  /** What LSUV measured, once: every build multiplies by the same factors. */
+  readonly measured?: readonly LayerScale[]
 }
 
 /** Weights on their way in; whoever stages them keeps or discards them. */

@@ -44,9 +44,10 @@ function entryOf(law: FixedLaw, shape: readonly number[]): (index: number) => nu
       const [inputs = 1, outputs = 1] = shape.slice(-2)
       const tap = shape.slice(0, -2).reduce((place, size) => place * size + Math.floor(size / 2), 0)
       const group = outputs / law.groups
+      const gain = Math.fround(law.gain)
       return (index) => {
         const input = Math.floor(index / outputs) - tap * inputs
-        return input >= 0 && input < inputs && input === (index % outputs) % group ? 1 : 0
+        return input >= 0 && input < inputs && input === (index % outputs) % group ? gain : 0
       }
     }
   }

@@ -106,6 +106,18 @@ PRESETS = {
     "resnet110": cifar(18),
 }
 
+# What a residual scheme puts in place of the defaults.
+SCHEME_INITIALIZERS = {
+    "fixup": {
+        "kernel": {
+            "class_name": "VarianceScaling",
+            "config": {"scale": 2.0, "mode": "fan_out", "distribution": "untruncated_normal"},
+        },
+        "dense_kernel": "zeros",
+    },
+    "lsuv": {"kernel": "Orthogonal"},
+}
+
 PROJECTION_SHORTCUT = {"auto": "projection", True: "always", False: "never"}
 
 
@@ -138,7 +150,7 @@ def merge(base, fields):
     return result
 
 
-def resolve_architecture(architecture, classes):
+def resolve_architecture(architecture, classes, scheme):
     if isinstance(architecture, str):
         architecture = {"preset": architecture}
     fields = dict(architecture)
@@ -148,7 +160,7 @@ def resolve_architecture(architecture, classes):
     if isinstance(fields.get("norm"), str):
         fields["norm"] = {"type": fields["norm"]}
     resolved = merge(merge(DEFAULT_ARCHITECTURE, PRESETS[preset] if preset else {}), fields)
-    resolved.setdefault("use_bias", resolved["norm"]["type"] == "none")
+    resolved.setdefault("use_bias", resolved["norm"]["type"] == "none" and scheme != "fixup")
     default_classes = 10 if preset and resolved["input_shape"][:2] == [32, 32] else 1000
     units = resolved["head"].get("units", classes)
     if classes is not None and units != classes:
@@ -159,18 +171,19 @@ def resolve_architecture(architecture, classes):
 
 def resolve(body):
     """The specification that a request body stands for."""
-    preset, architecture = resolve_architecture(body["architecture"], body.get("classes"))
-    if body.get("residual_scheme", "none") != "none":
-        raise ValueError("the twin draws without a residual scheme")
+    scheme = body.get("residual_scheme", "none")
+    preset, architecture = resolve_architecture(body["architecture"], body.get("classes"), scheme)
     if body.get("seeding", "per_layer") != "per_layer":
         raise ValueError("the twin seeds per layer")
     return {
         "architecture": architecture,
+        "residual_scheme": scheme,
         "initializers": {
             "kernel": "glorot_uniform",
             "bias": "zeros",
             "gamma": "ones",
             "beta": "zeros",
+            **SCHEME_INITIALIZERS.get(scheme, {}),
             **body.get("initializers", {}),
         },
         "seed": body.get("seed", 0),

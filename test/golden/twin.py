@@ -13,6 +13,7 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from architectures import PREPROCESSING, resolve
 
@@ -22,6 +23,15 @@ ALIASES = {
     "xavier_normal": "GlorotNormal",
     "xavier_uniform": "GlorotUniform",
 }
+
+
+def scale_by(initializer, factor):
+    """Makes a Keras initializer draw the same numbers times a factor."""
+    if hasattr(initializer, "scale"):
+        initializer.scale *= factor**2
+    for field in ("gain", "value", "stddev", "mean", "minval", "maxval"):
+        if hasattr(initializer, field):
+            setattr(initializer, field, getattr(initializer, field) * factor)
 
 
 def initializer(identifier, seed=None):
@@ -83,13 +93,32 @@ def glob_expression(glob):
     return re.compile(expression)
 
 
+class Scalar(keras.layers.Layer):
+    """x times, or plus, one trained number."""
+
+    def __init__(self, operation):
+        super().__init__()
+        self.operation = operation
+
+    def build(self, _):
+        self.value = self.add_weight(shape=(1,), initializer="zeros")
+
+    def call(self, x):
+        return self.operation(x, self.value)
+
+
 class ResidualNetwork:
     """`model` maps preprocessed images to logits; `parameters` are its trainable variables by our
     names, `buffers` the others."""
 
-    def __init__(self, body):
+    def __init__(self, body, factors=None):
+        """`factors` are those that were measured of kernels, by name."""
         self.spec = resolve(body)
         self.architecture = self.spec["architecture"]
+        self.scheme = self.spec["residual_scheme"]
+        self.factors = factors or {}
+        self.outputs = {}
+        self.sums = {}
         self.parameters = {}
         self.buffers = {}
         inputs = keras.Input(self.architecture["input_shape"])
@@ -111,6 +140,21 @@ class ResidualNetwork:
         self.parameters[f"{name}/kernel"] = layer.kernel
         if use_bias:
             self.parameters[f"{name}/bias"] = layer.bias
+        self.outputs[f"{name}/kernel"] = x
+        return x
+
+    def _scale(self, x, name):
+        return self._scalar(x, f"{name}/multiplier", keras.ops.multiply)
+
+    def _shift(self, x, name):
+        if self.scheme != "fixup":
+            return x
+        return self._scalar(x, f"{name}/offset", keras.ops.add)
+
+    def _scalar(self, x, name, operation):
+        layer = Scalar(operation)
+        x = layer(x)
+        self.parameters[name] = layer.value
         return x
 
     def _norm(self, x, name):
@@ -142,7 +186,7 @@ class ResidualNetwork:
             x, "stem/conv", stem["filters"], stem["kernel_size"], stem["strides"], stem["padding"]
         )
         if self.architecture["version"] != "v2":
-            x = self._activation(self._norm(x, "stem/norm"))
+            x = self._activation(self._shift(self._norm(x, "stem/norm"), "stem/shift"))
         return self._pool(x, stem["pool"]) if stem["pool"] else x
 
     def _stages(self, x):
@@ -176,17 +220,25 @@ class ResidualNetwork:
         changes = strides != 1 or x.shape[-1] != outputs
         projected = shortcut == "always" or (shortcut == "projection" and changes)
 
-        trunk = branch = x
+        trunk = branch = x if pre_activation else self._shift(x, f"{name}/shift1a")
         for number, (width, size, step) in enumerate(layers, start=1):
             if pre_activation:
                 branch = self._activation(self._norm(branch, f"{name}/norm{number}"))
                 if number == 1 and projected:
                     trunk = branch
+            elif number > 1:
+                branch = self._shift(branch, f"{name}/shift{number}a")
             branch = self._convolution(branch, f"{name}/conv{number}", width, size, step, padding)
             if not pre_activation:
                 branch = self._norm(branch, f"{name}/norm{number}")
                 if number < len(layers):
-                    branch = self._activation(branch)
+                    branch = self._activation(self._shift(branch, f"{name}/shift{number}b"))
+        if self.scheme == "rezero" and not pre_activation:
+            branch = self._activation(branch)
+        if self.scheme in ("fixup", "skipinit", "rezero"):
+            branch = self._shift(self._scale(branch, f"{name}/scale"), f"{name}/shift{len(layers)}b")
+        if not projected:
+            trunk = x
         if projected:
             trunk = self._convolution(trunk, f"{name}/shortcut/conv", outputs, 1, strides, padding)
             if not pre_activation:
@@ -194,8 +246,8 @@ class ResidualNetwork:
         # Keras would broadcast a shape it should refuse.
         if trunk.shape != branch.shape:
             raise ValueError(f"{name}: {trunk.shape} and {branch.shape} cannot be added")
-        x = keras.layers.Add()([trunk, branch])
-        return x if pre_activation else self._activation(x)
+        x = self.sums[name] = keras.layers.Add()([trunk, branch])
+        return x if pre_activation or self.scheme == "rezero" else self._activation(x)
 
     def _head(self, x):
         head = self.architecture["head"]
@@ -206,7 +258,8 @@ class ResidualNetwork:
         else:
             x = keras.layers.Flatten()(self._pool(x, head["pool"]))
         layer = keras.layers.Dense(head["units"], kernel_initializer="zeros")
-        x = layer(x)
+        x = layer(self._shift(x, "head/shift"))
+        self.outputs["head/dense/kernel"] = x
         self.parameters["head/dense/kernel"] = layer.kernel
         self.parameters["head/dense/bias"] = layer.bias
         return x
@@ -214,15 +267,25 @@ class ResidualNetwork:
     def _identifier(self, name):
         initializers = self.spec["initializers"]
         layer, role = name.rsplit("/", 1)
-        identifier = initializers[role]
+        scalars = {"multiplier": "ones" if self.scheme == "fixup" else "zeros", "offset": "zeros"}
+        identifier = initializers.get(role) or scalars[role]
         place = {"stem/conv": "stem", "head/dense": "dense"}.get(layer)
         if layer.endswith("shortcut/conv"):
             place = "shortcut"
         identifier = initializers.get(f"{place}_{role}", identifier)
+        length = 3 if self.architecture["block"] == "bottleneck" else 2
+        position = re.fullmatch(r"stage\d+/block\d+/(?:conv|norm)(\d)", layer)
+        factor = self.factors.get(name, 1)
+        if position and role == {"zero_gamma": "gamma", "fixup": "kernel"}.get(self.scheme):
+            if int(position[1]) == length:
+                identifier = "zeros"
+            elif self.scheme == "fixup":
+                blocks = sum(stage["blocks"] for stage in self.architecture["stages"])
+                factor = blocks ** (-0.5 if length == 2 else -0.25)
         for override in initializers.get("overrides", []):
             if glob_expression(override["match"]).fullmatch(name):
-                identifier = override["initializer"]
-        return identifier
+                identifier, factor = override["initializer"], self.factors.get(name, 1)
+        return identifier, factor
 
     def _initialize(self):
         """One shared generator: kernels first, in order, then whatever else draws."""
@@ -232,10 +295,39 @@ class ResidualNetwork:
         for name in kernels + others:
             before = int(generator.state[1])
             variable = self.parameters[name]
-            variable.assign(initializer(self._identifier(name), generator)(variable.shape))
+            identifier, factor = self._identifier(name)
+            made = initializer(identifier, generator)
+            scale_by(made, factor)
+            variable.assign(made(variable.shape))
             # A kernel that draws nothing keeps its number, so that no other kernel's seed moves.
             if name in kernels and int(generator.state[1]) == before:
                 generator.next()
+
+    def output_variances(self, images):
+        """Population variances of what every kernel gives, before biases, for preprocessed images."""
+        model = keras.Model(self.model.inputs, list(self.outputs.values()))
+        variances = {}
+        for name, output in zip(self.outputs, model(images, training=False), strict=True):
+            bias = self.parameters.get(name.replace("/kernel", "/bias"))
+            values = output.numpy().astype(np.float64)
+            variances[name] = float(np.var(values if bias is None else values - bias.numpy()))
+        return variances
+
+    def sum_mean_squares(self, images):
+        """Of every block's sum, in order, for preprocessed images."""
+        model = keras.Model(self.model.inputs, list(self.sums.values()))
+        return [float(np.mean(np.square(keras.ops.convert_to_numpy(x)))) for x in model(images)]
+
+    def silent_kernels(self, images, labels):
+        """Names of kernels whose gradient is 0 in every entry, at the cross-entropy of these labels."""
+        kernels = {name: v for name, v in self.parameters.items() if name.endswith("/kernel")}
+        with tf.GradientTape() as tape:
+            logits = self.model(images, training=True)
+            loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        gradients = tape.gradient(loss, [variable.value for variable in kernels.values()])
+        return [
+            name for name, gradient in zip(kernels, gradients, strict=True) if not np.any(gradient)
+        ]
 
     def parameter_count(self):
         return sum(int(np.prod(variable.shape)) for variable in self.parameters.values())

@@ -3,7 +3,9 @@
 One request a line on stdin, one answer a line on stdout, in order; `id`, where given, is returned.
 
     {"op": "initializer", "class_name", "config", "shape", "seed"}  seed: n or [n, k]
-    {"op": "model", "spec", "image_seed"}
+    {"op": "model", "spec", "image_seed", "factors"}  factors: of kernels by name, where measured
+    {"op": "variances", "spec", "factors", "images", "seed"}  of every kernel's output, for N(0, 1) images
+    {"op": "start", "spec", "images", "seed"}  mean squares and gradients for N(0, 1) images
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
@@ -61,7 +63,7 @@ def initializer(request):
 
 def model(request):
     free_models()
-    network = twin.ResidualNetwork(request["spec"])
+    network = twin.ResidualNetwork(request["spec"], request.get("factors"))
     shape = network.spec["architecture"]["input_shape"]
     pixels = twin.image(shape, request.get("image_seed", 0))
     return {
@@ -69,6 +71,27 @@ def model(request):
         "parameter_count": network.parameter_count(),
         "parameters": network.parameter_digests(),
         "logits": base64_floats(network.logits(pixels[np.newaxis])[0]),
+    }
+
+
+def variances(request):
+    free_models()
+    network = twin.ResidualNetwork(request["spec"], request["factors"])
+    shape = [request["images"], *network.spec["architecture"]["input_shape"]]
+    images = np.random.default_rng(request["seed"]).standard_normal(shape, np.float32)
+    return {"variances": network.output_variances(images)}
+
+
+def start(request):
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    generator = np.random.default_rng(request["seed"])
+    shape = [request["images"], *network.spec["architecture"]["input_shape"]]
+    images = generator.standard_normal(shape, np.float32)
+    labels = generator.integers(0, network.model.output_shape[-1], request["images"])
+    return {
+        "mean_squares": network.sum_mean_squares(images),
+        "silent": network.silent_kernels(images, labels),
     }
 
 
@@ -82,6 +105,8 @@ def trained(request):
         "beta": lambda shape: generator.normal(0, 0.5, shape),
         "moving_mean": lambda shape: generator.normal(0, 0.5, shape),
         "moving_variance": lambda shape: generator.uniform(0.3, 3, shape),
+        "multiplier": lambda shape: generator.normal(0, 0.5, shape),
+        "offset": lambda shape: generator.normal(0, 0.3, shape),
     }
     variables = {**network.parameters, **network.buffers}
     for name, variable in variables.items():
@@ -126,7 +151,7 @@ def safetensors(request):
 
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, trained, application, safetensors)
+    for operation in (initializer, model, variances, start, trained, application, safetensors)
 } | init_ops.OPERATIONS
 
 

@@ -200,7 +200,7 @@ test.each([
   [2, [3, 3, 4, 6], 6],
   [3, [1, 1, 1, 2, 6], 6],
 ])('a Dirac kernel of %d groups and shape %j has %d ones', (groups, shape, ones) => {
-  const theory = theoryOf({ kind: 'dirac', groups }, shape)
+  const theory = theoryOf({ kind: 'dirac', groups, gain: 1 }, shape)
   const size = shape.reduce((product, side) => product * side, 1)
   expect(theory.mean).toBeCloseTo(ones / size, 14)
   expect(theory.variance).toBeCloseTo((ones / size) * (1 - ones / size), 14)

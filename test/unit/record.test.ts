@@ -69,7 +69,7 @@ describe('exactness of other fixed values', () => {
   })
 
   test('of a Dirac kernel: each one in its place', async () => {
-    const law: Law = { kind: 'dirac', groups: 2 }
+    const law: Law = { kind: 'dirac', groups: 2, gain: 1 }
     const values = new Float32Array(3 * 2 * 4)
     for (const [input, output] of [
       [0, 0],

@@ -74,7 +74,7 @@ function writeRecipe(specification: Specification, drawn: boolean, sourceOf: Sou
   const prepared = preprocess(graph, pixels, preprocessing)
   const float = { dtype: FLOAT, shape: { shape: batch } }
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
-  const forward = residualNetwork(ops, architecture, { kind: 'tensor', node: images, shape })
+  const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape })
   graph.floats('Identity', [ops.node(forward.features)], 'features')
   const logits = graph.floats('Identity', [ops.node(forward.logits)], 'logits')
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
@@ -97,7 +97,7 @@ function writeRecipe(specification: Specification, drawn: boolean, sourceOf: Sou
 }
 
 /** (x * scale - mean) / std as one multiplication and one sum per channel. */
-function preprocess(
+export function preprocess(
   graph: GraphWriter,
   pixels: string,
   { scale, mean, std, channel_order }: Preprocessing,

@@ -1,13 +1,14 @@
 import { presets } from '../../network/architectures.ts'
 import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
+import { residualSchemes, schemeNames } from '../../network/schemes.ts'
 import { pageOf } from '../query.ts'
 import { Page } from '../schemas/common.ts'
-import { ArchitectureList, Plan } from '../schemas/models.ts'
+import { ArchitectureList, Plan, ResidualSchemeList } from '../schemas/models.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
 import type { App, Services } from '../services.ts'
 
-/** What can be known of networks without building them: presets, and the plan of any specification. */
+/** What can be known of networks without building them: presets, residual schemes, the plan of any specification. */
 export function architectureRoutes(app: App, { config }: Services): void {
   app.get(
     '/v1/architectures',
@@ -31,6 +32,31 @@ export function architectureRoutes(app: App, { config }: Services): void {
     },
   )
 
+  app.get(
+    '/v1/residual-schemes',
+    {
+      schema: {
+        tags: ['catalogue'],
+        summary: 'All residual schemes: what each does, which norm it needs, what shows that it worked',
+        querystring: Page,
+        response: { 200: ResidualSchemeList },
+      },
+    },
+    ({ query }) => {
+      const names = schemeNames.filter((name) => name !== 'none')
+      const { items, next_cursor } = pageOf(names, query)
+      const residual_schemes = items.map((name) => {
+        const { paper, statistic, norm, postActivation, effect, multiplier } = residualSchemes[name]
+        return {
+          ...{ name, paper, statistic, norm, effect },
+          versions: postActivation === undefined ? ['v1', 'v1.5', 'v2'] : ['v1', 'v1.5'],
+          multiplier: multiplier === undefined ? null : multiplier === 'ones' ? 1 : 0,
+        }
+      })
+      return { residual_schemes, next_cursor }
+    },
+  )
+
   app.post(
     '/v1/plans',
     {
@@ -46,9 +72,13 @@ export function architectureRoutes(app: App, { config }: Services): void {
         body,
         config.MAX_MODEL_PARAMETERS,
       )
-      const initializers = new Map(
-        initialized.map((parameter) => [parameter.name, recordedInitializer(parameter)]),
-      )
+      const known = new Map(initialized.map((parameter) => [parameter.name, parameter]))
+      const valuesOf = (name: string) => {
+        const parameter = known.get(name)
+        if (parameter === undefined) return { initializer: null }
+        const { factor } = parameter
+        return { initializer: recordedInitializer(parameter), ...(factor === undefined ? {} : { factor }) }
+      }
       return {
         id,
         spec: specification,
@@ -59,7 +89,7 @@ export function architectureRoutes(app: App, { config }: Services): void {
           parameters: own.map((parameter) => ({
             name: parameter.name,
             shape: [...parameter.shape],
-            initializer: initializers.get(parameter.name) ?? null,
+            ...valuesOf(parameter.name),
           })),
           multiply_adds: multiplyAdds,
         })),

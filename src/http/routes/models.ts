@@ -2,7 +2,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Static } from 'typebox'
 import { fieldError } from '../../errors.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
-import type { LoadedWeights } from '../../serving/loading.ts'
 import type { Model } from '../../serving/model.ts'
 import { parser } from '../../validation.ts'
 import { viewModel } from '../model-view.ts'
@@ -17,7 +16,7 @@ import {
   NameRequest,
 } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
-import { readWeightsForm } from './weights-form.ts'
+import { readModelForm, type FormModel } from './model-form.ts'
 
 const tags = ['models']
 const parseCreate = parser(CreateRequest)
@@ -25,7 +24,7 @@ const prefersAsync = ({ headers }: FastifyRequest): boolean =>
   /\brespond-async\b/.test(String(headers['prefer']))
 const creation = { 200: ModelSchema, 201: ModelSchema, 202: ModelSchema }
 
-interface Creation extends Partial<LoadedWeights> {
+interface Creation extends Partial<FormModel> {
   readonly plan: Plan
   readonly name: string | undefined
   /** Of a call that is about a name; otherwise the model's own newness counts. */
@@ -59,12 +58,14 @@ export function modelRoutes(app: App, services: Services): void {
     {
       schema: {
         tags,
-        summary: 'Creates a model from a specification, or from weights; answers when it is ready and warm',
+        summary: 'Creates a model from a specification, weights or images; answers when it is ready and warm',
         body: {
           content: {
             'application/json': { schema: CreateRequest },
             'multipart/form-data': {
-              schema: Bytes('Part `spec` (JSON) first, then `weights` (safetensors)'),
+              schema: Bytes(
+                'Part `spec` (JSON) first, then `weights` (safetensors), or any number of `images` where residual_scheme is lsuv',
+              ),
             },
           },
         },
@@ -76,8 +77,8 @@ export function modelRoutes(app: App, services: Services): void {
         const { name, ...specification } = request.body as Static<typeof CreateRequest>
         return create({ plan: planRequest(specification, config.MAX_MODEL_PARAMETERS), name }, request, reply)
       }
-      const { name, loaded } = await readWeightsForm(request, services)
-      return create({ ...loaded, name }, request, reply)
+      const { name, given } = await readModelForm(request, services)
+      return create({ ...given, name }, request, reply)
     },
   )
 

@@ -1,6 +1,7 @@
 import Type from 'typebox'
-import { ModelStatistics as Measured } from '../../analysis/analysis.ts'
+import { LayerScale, ModelStatistics as Measured } from '../../analysis/analysis.ts'
 import { CompleteInitializer } from '../../initializers/initializer.ts'
+import { schemeNames } from '../../network/schemes.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
 import { answer, closed, named, nullable } from '../../schema.ts'
 import { NextCursor, optional } from './common.ts'
@@ -20,15 +21,32 @@ export const NameRequest = named('NameRequest', {
   id: optional(Type.String()),
 })
 
+const SchemeName = Type.Enum(schemeNames.filter((name) => name !== 'none'))
+const SchemeWords = {
+  name: SchemeName,
+  paper: Type.String(),
+  statistic: Type.String({ description: 'What shows that it worked, before any training' }),
+}
+
 export const Model = answer('Model', {
   id: Type.String({
-    description: 'SHA-256 of the canonical specification (and the digest of loaded weights)',
+    description:
+      'SHA-256 of the canonical specification (and the digest of loaded weights, or the factors measured with images)',
   }),
   names: Type.Array(Type.String()),
   state: Type.Enum(['building', 'ready', 'unloaded', 'failed']),
   last_error: nullable(Type.Object({ code: Type.String(), detail: Type.String() })),
   spec: Specification,
   weights: Type.Enum(['initialized', 'loaded']),
+  scheme: nullable(
+    Type.Object({
+      ...SchemeWords,
+      measured: nullable(Type.Array(LayerScale), {
+        description: 'What lsuv measured; null before, and elsewhere',
+      }),
+    }),
+    { description: 'The residual scheme; null where there is none' },
+  ),
   seal: nullable(Type.String()),
   weights_sha256: nullable(Type.String()),
   parameter_count: Type.Integer(),
@@ -62,6 +80,7 @@ export const Plan = answer('Plan', {
           name: Type.String(),
           shape: Type.Array(Type.Integer()),
           initializer: nullable(CompleteInitializer),
+          factor: optional(Type.Number({ description: 'What the residual scheme multiplies it by' })),
         }),
       ),
       multiply_adds: Type.Integer(),
@@ -69,6 +88,19 @@ export const Plan = answer('Plan', {
   ),
   totals: Type.Object({ parameters: Type.Integer(), multiply_adds: Type.Integer(), bytes: Type.Integer() }),
   advice: Type.Array(Type.String()),
+})
+
+export const ResidualSchemeList = Type.Object({
+  residual_schemes: Type.Array(
+    Type.Object({
+      ...SchemeWords,
+      norm: Type.Enum(['batch', 'none'], { description: 'The norm it goes with' }),
+      versions: Type.Array(Type.String()),
+      effect: Type.String(),
+      multiplier: nullable(Type.Number(), { description: 'First value of the scalar each branch ends in' }),
+    }),
+  ),
+  next_cursor: NextCursor,
 })
 
 export const ArchitectureList = Type.Object({

@@ -90,7 +90,7 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
       (shape.at(-1) ?? 1) % (groups as number) === 0
         ? undefined
         : ['groups', `must divide the outputs; give a divisor of ${String(shape.at(-1))}`],
-    law: ({ groups }) => ({ kind: 'dirac', groups: groups as number }),
+    law: ({ groups }) => ({ kind: 'dirac', groups: groups as number, gain: 1 }),
     distribution: 'dirac',
     formula: '1 from input d of a group to its output d at tap size // 2 of each side, 0 elsewhere',
     reference: TORCH,

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { schemeNames } from '../../../src/network/schemes.ts'
 
 const size = (max: number) => fc.integer({ min: 1, max })
 const fields = <T extends object>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
@@ -91,6 +92,7 @@ export const specificationRequests = fc.record(
       overrides: fc.array(fc.record({ match, initializer }), { maxLength: 3 }),
     }),
     seed: fc.maxSafeInteger(),
+    residual_scheme: fc.constantFrom('none', 'none', ...schemeNames),
     labels: mostly(fc.constant('none'), fc.constant('imagenet')),
     preprocessing: fc.oneof(
       fc.constantFrom('torch', 'none', 'tf'),

@@ -1,0 +1,167 @@
+import { sizeOf } from '../initializers/fans.ts'
+import { isFixed } from '../initializers/law.ts'
+import { blockMeanSquares, gainOf } from './mean-field.ts'
+import type { InitializedParameter } from './parameters.ts'
+import { branchLength, branchPosition, schemeNamed } from './schemes.ts'
+import type { Specification } from './specification.ts'
+
+type Parameters = readonly InitializedParameter[]
+
+/** What is worth saying of a network before it is built: one or two sentences each, with the plan's own numbers. */
+export function adviceOn(specification: Specification, parameters: Parameters): string[] {
+  return [
+    denseShare(parameters),
+    signal(specification, parameters),
+    loudKernels(specification, parameters),
+    equalFilters(specification, parameters),
+    zeroGradients(specification, parameters),
+    ...sharedSeeds(parameters),
+  ].filter((item) => item !== undefined)
+}
+
+/** Half of all parameters in the dense layer is worth saying: a global pool would save them. */
+function denseShare(parameters: Parameters): string | undefined {
+  const dense = parameters.find(({ name }) => name === DENSE)
+  const size = sizeOf(dense?.shape ?? [0])
+  const count = totalSize(parameters)
+  if (dense === undefined || size < count / 2 || size < 10_000_000) return undefined
+  const [features = 0, units = 0] = dense.shape
+  return `The dense layer holds ${millions(size)} of the ${millions(count)} million parameters, because ${features.toLocaleString('en')} features reach it; "head": {"pool": "global_average"} would leave ${String(units)} weights per channel.`
+}
+
+/** Where signals count as exploded, and 1 over it as vanished: the limits of the signals' verdicts. */
+const LIMIT = 30
+
+/** Without norms the scale of kernels is that of the signal. */
+function signal(specification: Specification, parameters: Parameters): string | undefined {
+  const { architecture, residual_scheme } = specification
+  if (architecture.norm.type !== 'none' || schemeNamed(residual_scheme).measured) return undefined
+  const sums = blockMeanSquares(specification, parameters)
+  const last = sums?.at(-1)
+  const [first] = sums ?? []
+  if (sums === undefined || last === undefined || first === undefined) return undefined
+  if (last <= LIMIT && last >= 1 / LIMIT) return undefined
+  const blocks = count(sums.length, 'block')
+  const rate = (last / first) ** (1 / Math.max(1, sums.length - 1))
+  const each = sums.length > 1 ? `, ${brief(rate)}-fold a block` : ''
+  if (last > LIMIT) {
+    return `Without norms the signal explodes: mean-field theory gives ${brief(last)} times the input's mean square after ${blocks}${each}. Norms keep it, or "residual_scheme": "fixup" or "skipinit", or "lsuv", which measures.`
+  }
+  const quietest = kernelsOf(parameters)
+    .filter((parameter) => parameter.name !== DENSE && gainOf(parameter) > 0)
+    .sort((a, b) => gainOf(a) - gainOf(b))[0]
+  const why = quietest
+    ? ` ${quietest.name} (${quietest.initializer.class_name}) and a ReLU pass on ${brief(gainOf(quietest) / 2)} of a mean square; he_normal passes on 1.`
+    : ''
+  return `Without norms the signal vanishes: mean-field theory leaves ${brief(last)} of the input's mean square after ${blocks}${each}.${why}`
+}
+
+/** Beyond this a kernel is no variance scaling with another gain, but has no scaling at all. */
+const LOUD = 100
+
+function loudKernels(
+  { architecture, residual_scheme }: Specification,
+  parameters: Parameters,
+): string | undefined {
+  if (schemeNamed(residual_scheme).measured) return undefined
+  const loud = kernelsOf(parameters).filter((parameter) => gainOf(parameter) > LOUD)
+  const loudest = loud.sort((a, b) => gainOf(b) - gainOf(a))[0]
+  if (loudest === undefined) return undefined
+  const gain = gainOf(loudest)
+  const hidden =
+    architecture.norm.type === 'batch' && loudest.name !== DENSE
+      ? ` Its norm hides that, but its gradient is ${brief(Math.sqrt(gain / 2))} times smaller than with he_normal.`
+      : ''
+  return `${loudest.name} (${loudest.initializer.class_name}) gives ${brief(gain)} times the mean square it gets, where he_normal gives 2${others(loud.length - 1, `above ${String(LOUD)} times`)}.${hidden}`
+}
+
+/** What is the same for all filters: only what reads them can part them, and behind a ReLU of zeros nothing does. */
+function equalFilters({ architecture }: Specification, parameters: Parameters): string | undefined {
+  const length = branchLength(architecture)
+  const equal = kernelsOf(parameters).filter(
+    ({ name, law, shape }) =>
+      law.kind === 'constant' && shape.at(-1) !== 1 && name !== DENSE && branchPosition(name) !== length,
+  )
+  const [first] = equal
+  if (first?.law.kind !== 'constant') return undefined
+  const dead =
+    first.law.value === 0 && !first.name.includes('/shortcut/')
+      ? ' Zeros before a ReLU get no gradient, so they stay.'
+      : ''
+  return `All filters of ${first.name} start equal (${first.initializer.class_name})${others(equal.length - 1, 'like it')}; a random initializer lets them differ.${dead}`
+}
+
+/** Branches that end in zeros have no gradient at the first step, which is what most schemes want. */
+function zeroGradients({ architecture }: Specification, parameters: Parameters): string | undefined {
+  const kernels = kernelsOf(parameters)
+  const zeros = new Set(
+    parameters.filter(({ law }) => law.kind === 'constant' && law.value === 0).map(({ name }) => name),
+  )
+  const length = branchLength(architecture)
+  const last = String(length)
+  const silent = kernels.filter(({ name }) => {
+    if (name === DENSE) return false
+    if (zeros.has(DENSE)) return true
+    const position = branchPosition(name)
+    if (position === undefined) return false
+    const block = name.split('/').slice(0, 2).join('/')
+    const multiplied = zeros.has(`${block}/scale/multiplier`)
+    // In v2 a norm's gamma does not end its branch.
+    const normed = architecture.version !== 'v2' && zeros.has(`${block}/norm${last}/gamma`)
+    return multiplied || normed || (position < length && zeros.has(`${block}/conv${last}/kernel`))
+  })
+  if (silent.length === 0) return undefined
+  const share = (100 * totalSize(silent)) / totalSize(kernels)
+  const why = zeros.has(DENSE) ? 'the dense kernel is 0' : 'their branches end in zeros'
+  return `At the first step ${share.toFixed(1)} % of the kernels' weights have a gradient of exactly 0, because ${why}; what is 0 moves first.`
+}
+
+/** Equal seed vectors and one raw distribution are equal numbers, up to scale. */
+function sharedSeeds(parameters: Parameters): string[] {
+  const groups = new Map<string, InitializedParameter[]>()
+  for (const parameter of parameters) {
+    const { law, seed } = parameter
+    if (isFixed(law)) continue
+    const key = `${law.kind}:${seed.join()}`
+    groups.set(key, [...(groups.get(key) ?? []), parameter])
+  }
+  return [...groups.values()].flatMap((group) => {
+    const [first] = group
+    if (first === undefined || group.length < 2) return []
+    const names = group.slice(0, MOST_NAMES).map(({ name }) => name)
+    const rest = group.length > MOST_NAMES ? ` and ${String(group.length - MOST_NAMES)} more` : ''
+    const same = new Set(group.map(({ shape }) => shape.join())).size === 1
+    const effect = same
+      ? 'the same numbers'
+      : 'the same numbers where shapes agree, correlated ones elsewhere'
+    return `${names.join(', ')}${rest} draw from one seed, [${first.seed.join(', ')}], and so get ${effect}, up to scale; leave "seed" out, and each has its own.`
+  })
+}
+
+const DENSE = 'head/dense/kernel'
+const MOST_NAMES = 4
+
+function kernelsOf(parameters: Parameters): InitializedParameter[] {
+  return parameters.filter(({ role }) => role === 'kernel')
+}
+
+function totalSize(parameters: Parameters): number {
+  return parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+}
+
+function others(number: number, what: string): string {
+  return number > 0 ? ` (${count(number, 'other kernel')} ${what})` : ''
+}
+
+function count(number: number, noun: string): string {
+  return `${String(number)} ${noun}${number === 1 ? '' : 's'}`
+}
+
+function millions(value: number): string {
+  return (value / 1e6).toFixed(1)
+}
+
+/** Two digits. */
+function brief(value: number): string {
+  return value >= 1000 || value < 0.01 ? value.toExponential(1) : String(Number(value.toPrecision(2)))
+}

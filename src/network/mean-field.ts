@@ -1,0 +1,70 @@
+import { fansOf } from '../initializers/fans.ts'
+import { theoryOf } from '../initializers/law.ts'
+import type { InitializedParameter } from './parameters.ts'
+import { branchLength, schemeNamed } from './schemes.ts'
+import type { Specification } from './specification.ts'
+
+/**
+ * What a kernel makes of a mean square: fan_in E[w^2], exact in expectation over kernels whose entries are independent
+ * with mean 0. A ReLU behind it halves that, so He (a gain of 2) keeps it: chi = gain / 2 (Poole et al. 2016,
+ * arXiv:1606.05340; He et al. 2015, arXiv:1502.01852).
+ */
+export function gainOf({ law, shape }: InitializedParameter): number {
+  const { mean, variance } = theoryOf(law, shape)
+  return fansOf(shape).fanIn * (variance + mean ** 2)
+}
+
+/**
+ * E[relu(relu(u) + b)^2] for independent normal u and b of mean 0: half of all u are lost in the first ReLU and leave b
+ * alone; the others meet it in a sector of the plane, where the integral is an elementary one (Cho and Saul 2009).
+ */
+export function reluOfSum(uSquare: number, bSquare: number): number {
+  const from = -Math.atan2(Math.sqrt(uSquare), Math.sqrt(bSquare))
+  const width = Math.PI / 2 - from
+  const bend = -Math.sin(2 * from) / 4
+  const u = uSquare * (width / 2 + bend)
+  const b = bSquare * (width / 2 - bend)
+  const both = Math.sqrt(uSquare * bSquare) * Math.cos(from) ** 2
+  return (u + b + both) / Math.PI + bSquare / 4
+}
+
+/**
+ * The expected mean square of each block's sum, for input of mean square 1, in a network without norms; pools and
+ * borders aside, and with every ReLU's input taken for normal. Undefined where some kernel's mean is not 0, since then
+ * the means of what ReLUs give add up.
+ */
+export function blockMeanSquares(
+  { architecture, residual_scheme }: Specification,
+  initialized: readonly InitializedParameter[],
+): number[] | undefined {
+  const known = new Map(initialized.map((parameter) => [parameter.name, parameter]))
+  const kernels = initialized.filter(({ role }) => role === 'kernel')
+  if (kernels.some(({ law, shape }) => theoryOf(law, shape).mean !== 0)) return undefined
+  const gain = (name: string): number | undefined => {
+    const parameter = known.get(name)
+    return parameter && gainOf(parameter)
+  }
+  const { reluInBranch } = schemeNamed(residual_scheme)
+  const preActivation = architecture.version === 'v2'
+  const length = branchLength(architecture)
+  const sums: number[] = []
+  let square = (gain('stem/conv/kernel') ?? 0) / (preActivation ? 1 : 2)
+  architecture.stages.forEach(({ blocks }, stage) => {
+    for (let block = 1; block <= blocks; block++) {
+      const name = `stage${String(stage + 1)}/block${String(block)}`
+      // What the branch and a projection read.
+      const read = preActivation ? square / 2 : square
+      const gains = Array.from({ length }, (_, index) => gain(`${name}/conv${String(index + 1)}/kernel`) ?? 0)
+      const convolved = gains.reduce((product, factor) => (product * factor) / 2, 2 * read)
+      const multiplier = known.get(`${name}/scale/multiplier`)
+      const scale = multiplier ? gainOf(multiplier) : 1
+      const branch = scale * (reluInBranch && !preActivation ? convolved / 2 : convolved)
+      const projection = gain(`${name}/shortcut/conv/kernel`)
+      const sum = branch + (projection === undefined ? square : projection * read)
+      sums.push(sum)
+      if (preActivation || reluInBranch) square = sum
+      else square = projection === undefined ? reluOfSum(2 * square, branch) : sum / 2
+    }
+  })
+  return sums
+}

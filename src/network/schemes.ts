@@ -1,0 +1,154 @@
+/*
+ * Residual schemes: how the branches of a network are made to start, so that depth neither explodes nor silences it. What
+ * each is, in one table: checks, errors, the catalogue and what networks and initializers do are made from it.
+ */
+
+export const schemeNames = ['none', 'zero_gamma', 'fixup', 'skipinit', 'rezero', 'lsuv'] as const
+export type SchemeName = (typeof schemeNames)[number]
+
+export interface ResidualScheme {
+  readonly paper: string
+  /** The norm it goes with, and why with no other. */
+  readonly norm: 'batch' | 'none'
+  readonly because: string
+  /** Why it goes with blocks that end in a ReLU only (v1, v1.5), where it does. */
+  readonly postActivation?: string
+  readonly effect: string
+  /** What shows that it worked, before any training. */
+  readonly statistic: string
+  /** Initializers it brings in place of the defaults; those a client names win. */
+  readonly initializers?: Readonly<Record<string, string | { class_name: string; config: object }>>
+  /** What it makes zero at the end of each branch. */
+  readonly zeros?: 'gamma' | 'kernel'
+  /** The branches' kernels are multiplied by L^(-1/(2m-2)), L the blocks and m the convolutions of a branch. */
+  readonly shrinks?: true
+  /** A scalar that each branch ends in, and its first value. */
+  readonly multiplier?: 'zeros' | 'ones'
+  /** A scalar summand before each convolution, activation and dense layer. */
+  readonly shifts?: true
+  /** The ReLU after the sum moves to the end of the branch, so that a block of multiplier 0 is the identity. */
+  readonly reluInBranch?: true
+  /** Each kernel is divided by the deviation that is measured of its output. */
+  readonly measured?: true
+}
+
+const SCALARS_STAND_IN = 'its scalars stand in for norms, which would undo what it does to the scale'
+const ZERO_MULTIPLIER = { norm: 'none', multiplier: 'zeros' } as const
+
+export const residualSchemes: Readonly<Record<Exclude<SchemeName, 'none'>, ResidualScheme>> = {
+  zero_gamma: {
+    paper: 'Goyal et al. 2017, arXiv:1706.02677',
+    norm: 'batch',
+    because: "it is the gamma of each branch's last norm that it makes zero",
+    postActivation:
+      'a branch of v2 ends in a convolution, and a gamma of 0 before its ReLU would keep every gradient out of the branch for ever; an override with zeros for the last convolution of each branch does there what is meant',
+    effect:
+      "The gamma of each branch's last norm is 0, so that a block starts as its shortcut. The paper also draws the dense kernel from N(0, 0.01): say so in dense_kernel.",
+    statistic: 'The variance of every branch is 0, and so is the gradient of its kernels at the first step.',
+    zeros: 'gamma',
+  },
+  fixup: {
+    paper: 'Zhang et al. 2019, arXiv:1901.09321',
+    norm: 'none',
+    because: SCALARS_STAND_IN,
+    postActivation: 'its authors give it for blocks that end in a ReLU',
+    effect:
+      'The kernels of each branch are multiplied by L^(-1/(2m-2)) (L blocks, m convolutions a branch), its last one and the dense kernel are 0; a scalar summand (0) stands before each convolution, activation and dense layer, a scalar multiplier (1) at the end of each branch. Unless kernels are named, they are He normal by fan_out.',
+    statistic: 'The variance of every branch is 0, and the logits are 0.',
+    initializers: {
+      kernel: {
+        class_name: 'VarianceScaling',
+        config: { scale: 2, mode: 'fan_out', distribution: 'untruncated_normal' },
+      },
+      dense_kernel: 'zeros',
+    },
+    zeros: 'kernel',
+    shrinks: true,
+    multiplier: 'ones',
+    shifts: true,
+  },
+  skipinit: {
+    ...ZERO_MULTIPLIER,
+    paper: 'De and Smith 2020, arXiv:2002.10444',
+    because: SCALARS_STAND_IN,
+    effect: 'Each branch ends in a scalar multiplier of 0: relu(x + alpha f(x)), in v2 x + alpha f(x).',
+    statistic: 'The variance of every branch is 0.',
+  },
+  rezero: {
+    ...ZERO_MULTIPLIER,
+    paper: 'Bachlechner et al. 2020, arXiv:2003.04887',
+    because: SCALARS_STAND_IN,
+    effect:
+      'Each branch ends in a ReLU and a scalar multiplier of 0, and no ReLU follows the sum: x + alpha relu(f(x)), so that a block starts as its shortcut itself. A block of v2 has no ReLU after its sum, and there rezero is what skipinit is.',
+    statistic: 'The singular values of the Jacobian of every block without a projection are 1.',
+    reluInBranch: true,
+  },
+  lsuv: {
+    paper: 'Mishkin and Matas 2015, arXiv:1511.06422',
+    norm: 'none',
+    because: 'after a norm the scale of a kernel changes nothing',
+    effect:
+      "Kernels are orthogonal unless named; then each is divided, layer by layer, by the standard deviation of its output, over Gaussian images or over the client's own. An output is linear in its kernel, so one division does what the paper iterates for; biases come after.",
+    statistic: 'The variance of what every kernel gives is 1, on other images nearly so.',
+    initializers: { kernel: 'orthogonal' },
+    measured: true,
+  },
+}
+
+/** A scheme by its name; nothing is done by none. */
+export function schemeNamed(name: SchemeName): Partial<ResidualScheme> {
+  return name === 'none' ? {} : residualSchemes[name]
+}
+
+/** What is wrong with a scheme in a network, with the cure; undefined where they go together. */
+export function schemeProblem(
+  name: SchemeName,
+  { norm, version }: { readonly norm: { readonly type: 'batch' | 'none' }; readonly version: string },
+): string | undefined {
+  if (name === 'none') return undefined
+  const { norm: demanded, because, postActivation, paper } = residualSchemes[name]
+  const cited = `${name} (${paper})`
+  if (norm.type !== demanded)
+    return `${cited} needs "norm": "${demanded}" in the architecture, because ${because}`
+  if (version === 'v2' && postActivation !== undefined)
+    return `${cited} needs "version": "v1" or "v1.5", because ${postActivation}`
+  return undefined
+}
+
+/** A convolution or norm of a branch, with its number in it. */
+const BRANCH_LAYER = /^stage\d+\/block\d+\/(?:conv|norm)(\d)\/(?:kernel|gamma)$/
+
+/** What of a block's or network's structure a scheme's rules need. */
+interface Structure {
+  readonly block: 'basic' | 'bottleneck'
+  readonly stages: readonly { readonly blocks: number }[]
+}
+
+/** How many convolutions a branch has. */
+export function branchLength({ block }: Pick<Structure, 'block'>): number {
+  return block === 'bottleneck' ? 3 : 2
+}
+
+/** Where a kernel or gamma stands in its branch, counted from 1; undefined outside of branches. */
+export function branchPosition(parameter: string): number | undefined {
+  const digits = BRANCH_LAYER.exec(parameter)?.[1]
+  return digits === undefined ? undefined : Number(digits)
+}
+
+/** What a scheme says of one parameter: an initializer in place of the general one, or a factor of its law. */
+export function schemeRule(
+  scheme: SchemeName,
+  structure: Structure,
+  { name, role }: { readonly name: string; readonly role: string },
+): { readonly initializer?: string; readonly factor?: number } {
+  const { zeros, shrinks, multiplier } = schemeNamed(scheme)
+  if (role === 'multiplier') return { initializer: multiplier ?? 'ones' }
+  if (role === 'offset') return { initializer: 'zeros' }
+  const position = branchPosition(name)
+  if (position === undefined) return {}
+  const length = branchLength(structure)
+  if (position === length && role === zeros) return { initializer: 'zeros' }
+  if (shrinks !== true || role !== 'kernel') return {}
+  const blocks = structure.stages.reduce((sum, stage) => sum + stage.blocks, 0)
+  return { factor: blocks ** (-1 / (2 * length - 2)) }
+}
