@@ -3,6 +3,7 @@ import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
 import type { Law } from '../initializers/law.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
+import { constructionSeeds } from './construction.ts'
 import { nameMatcher } from './globs.ts'
 import type { Parameter } from './shapes.ts'
 import type { Specification } from './specification.ts'
@@ -10,10 +11,13 @@ import type { Specification } from './specification.ts'
 /** The variable scope every parameter lies under in a SavedModel. */
 export const VARIABLE_SCOPE = 'residual_network'
 
-/** A trainable parameter and where its values come from. */
-export interface InitializedParameter extends Parameter {
+interface Placed extends Parameter {
   readonly initializer: Initializer
   readonly law: Law
+}
+
+/** A trainable parameter and where its values come from. */
+export interface InitializedParameter extends Placed {
   readonly seed: SeedVector
 }
 
@@ -24,13 +28,10 @@ export function isBuffer({ role }: Parameter): boolean {
   return role === 'moving_mean' || role === 'moving_variance'
 }
 
-/**
- * Gives every trainable parameter its initializer, law and seed vector, in creation order. Kernels are numbered from 0,
- * drawn or not; other parameters that draw take the numbers after the last kernel, so an override moves no other seed.
- */
+/** Gives every trainable parameter its initializer, law and seed vector, in creation order. */
 export function initializeParameters(
   parameters: readonly Parameter[],
-  { initializers, seed }: Specification,
+  { initializers, seed, seeding }: Specification,
 ): InitializedParameter[] {
   const overrides = initializers.overrides.map(({ match, initializer }, index) => {
     const matches = nameMatcher(match)
@@ -42,16 +43,30 @@ export function initializeParameters(
     }
     return { matches, initializer, field: `overrides/${String(index)}/initializer` }
   })
-  const trainable = parameters.filter((parameter) => !isBuffer(parameter))
-  let kernel = 0
-  let afterKernels = trainable.filter(({ shape }) => shape.length >= 2).length
-  return trainable.map((parameter) => {
+  const placed = parameters.flatMap((parameter) => {
+    if (isBuffer(parameter)) return []
     const { initializer, field } =
       overrides.findLast(({ matches }) => matches(parameter.name)) ?? placeDefault(parameter, initializers)
-    const law = lawOf(initializer, parameter.shape, `#/initializers/${field}`)
-    const draw = parameter.shape.length >= 2 ? kernel++ : law.kind === 'constant' ? 0 : afterKernels++
-    return { ...parameter, initializer, law, seed: ownSeed(initializer) ?? [seed, draw] }
+    return { ...parameter, initializer, law: lawOf(initializer, parameter.shape, `#/initializers/${field}`) }
   })
+  const seeds = seeding === 'keras' ? constructionSeeds(placed, seed) : layerSeeds(placed, seed)
+  return placed.map((parameter, index) => ({
+    ...parameter,
+    seed: ownSeed(parameter.initializer) ?? seeds[index] ?? [0, 0],
+  }))
+}
+
+/**
+ * Kernels are numbered from 0, drawn or not; other parameters that draw take the numbers after the last kernel, so an
+ * override moves no other seed.
+ */
+function layerSeeds(parameters: readonly Placed[], seed: number): SeedVector[] {
+  let kernel = 0
+  let afterKernels = parameters.filter(({ shape }) => shape.length >= 2).length
+  return parameters.map(({ shape, law }) => [
+    seed,
+    shape.length >= 2 ? kernel++ : law.kind === 'constant' ? 0 : afterKernels++,
+  ])
 }
 
 function placeDefault(
