@@ -23,15 +23,20 @@ export function kerasHdf5Header(
   tensors: readonly Dataset[],
   texts: Readonly<Record<string, string>>,
 ): Buffer {
-  const groups = [...new Set(tensors.map(({ name }) => groupOf(name)))]
+  const groups = new Map<string, string[]>()
+  for (const { name } of tensors) {
+    const members = groups.get(groupOf(name))
+    if (members) members.push(name)
+    else groups.set(groupOf(name), [name])
+  }
+  const names = [...groups.keys()]
   const attributes = Object.entries(texts).map(([name, text]) => attribute(name, [text], []))
   const headers = (at: (name: string) => number): Map<string, Buffer> =>
     new Map([
-      ['', objectHeader([...listOf('layer_names', groups), ...attributes, ...linksTo(groups, at)])],
-      ...groups.map((group) => {
-        const names = tensors.map(({ name }) => name).filter((name) => groupOf(name) === group)
-        const list = listOf('weight_names', names.map(ownName))
-        return [group, objectHeader([...list, ...linksTo(names, at)])] as const
+      ['', objectHeader([...listOf('layer_names', names), ...attributes, ...linksTo(names, at)])],
+      ...[...groups].map(([group, members]) => {
+        const list = listOf('weight_names', members.map(ownName))
+        return [group, objectHeader([...list, ...linksTo(members, at)])] as const
       }),
       ...tensors.map(({ name, shape }) => {
         const layout = bytes(uint8(3, 1), uint64(at(valuesOf(name)), sizeIn(shape)))

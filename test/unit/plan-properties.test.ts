@@ -29,7 +29,7 @@ describe('any request of the schema', () => {
         seen.refusals.add(outcome.code)
         expect(outcome.errors.length).toBeGreaterThan(0)
         for (const { pointer } of outcome.errors)
-          expect(pointer).toMatch(/^#\/(architecture|classes|initializers|labels|preprocessing)/)
+          expect(pointer).toMatch(/^#\/(architecture|classes|initializers|seed|labels|preprocessing)/)
       }),
       { numRuns: 1000, seed: 20 },
     )
