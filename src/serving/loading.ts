@@ -88,7 +88,7 @@ async function* inOwnLayout(
     const tensor = holding.get(parameter)
     return tensor ? [{ source: tensor.name, shape: tensor.shape, axes: inverse(tensor.axes) }] : []
   })
-  yield* tensorStream(streamed, file.read)
+  yield* tensorStream(streamed, (...part) => file.read(...part))
 }
 
 function requestOf(metadata: Readonly<Record<string, string>>): SpecificationRequest {

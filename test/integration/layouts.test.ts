@@ -33,7 +33,10 @@ const load = (file: Buffer, spec: object = specification): Promise<Answer> =>
     { name: 'spec', value: JSON.stringify(spec) },
     { name: 'weights', value: file, filename: 'weights.safetensors' },
   ])
-type Tensor = { readonly shape: readonly number[]; readonly bytes: Buffer }
+interface Tensor {
+  readonly shape: readonly number[]
+  readonly bytes: Buffer
+}
 const tensorOf = (names: string, tensor: string): Tensor =>
   parseSafetensors(fileOf(names)).tensors.get(tensor) ?? { shape: [], bytes: Buffer.alloc(0) }
 const floats = ({ bytes }: Tensor): Float32Array => new Float32Array(Uint8Array.from(bytes).buffer)
