@@ -3,7 +3,7 @@ interface Named {
 }
 
 /** The layer a parameter belongs to: its name without the role. */
-export function layerOf({ name }: Named): string {
+function layerOf({ name }: Named): string {
   return name.slice(0, name.lastIndexOf('/'))
 }
 
