@@ -22,6 +22,7 @@ export interface SafetensorsFile {
 /** The format's own limit, so that a forged length cannot ask for memory. */
 const MAX_HEADER_BYTES = 100_000_000
 const FLOAT32_BYTES = 4
+const ELEMENT_BYTES = { F32: FLOAT32_BYTES, I64: 8 } as const
 
 if (endianness() !== 'LE')
   throw new Error('resinit reads and writes little-endian float32 and needs such a machine')
@@ -95,17 +96,28 @@ function parseEntry(name: string, entry: unknown): TensorEntry {
   return { name, dtype, shape, start, end }
 }
 
-/** Everything in which a file's tensors differ from those wanted: missing, extra, of another shape or dtype. */
+/** A tensor of a file: float32, unless it says otherwise. */
+interface Described {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly dtype?: keyof typeof ELEMENT_BYTES
+}
+
+/**
+ * Everything in which a file's tensors differ from those wanted: missing, extra, of another shape or dtype. Of those
+ * that are no float32 nothing is read, so they may be missing and be anything.
+ */
 export function compareTensors(
   { tensors }: Pick<SafetensorsFile, 'tensors'>,
-  wanted: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  wanted: readonly Described[],
 ): FieldError[] {
   const names = new Set(wanted.map(({ name }) => name))
   const wrongAt = (name: string, detail: string): FieldError => ({
     pointer: pointerTo('#/weights', name),
     detail,
   })
-  const errors = wanted.flatMap(({ name, shape }) => {
+  const errors = wanted.flatMap(({ name, shape, dtype = 'F32' }) => {
+    if (dtype !== 'F32') return []
     const entry = tensors.get(name)
     if (entry === undefined) return [wrongAt(name, `is missing; [${shape.join(', ')}] float32 is expected`)]
     if (entry.shape.join() !== shape.join())
@@ -116,16 +128,16 @@ export function compareTensors(
   return [...errors, ...extra.map((name) => wrongAt(name, 'is not a parameter of this network'))]
 }
 
-/** The header of a file of float32 tensors, which follow it in this order. Padded with spaces to 8 bytes. */
+/** The header of a file whose tensors follow it in this order. Padded with spaces to 8 bytes. */
 export function safetensorsHeader(
-  tensors: readonly { readonly name: string; readonly shape: readonly number[] }[],
+  tensors: readonly Described[],
   metadata: Readonly<Record<string, string>>,
 ): Buffer {
   let offset = 0
-  const entries = tensors.map(({ name, shape }) => {
+  const entries = tensors.map(({ name, shape, dtype = 'F32' }) => {
     const start = offset
-    offset += shape.reduce((product, length) => product * length, FLOAT32_BYTES)
-    return [name, { dtype: 'F32', shape, data_offsets: [start, offset] }] as const
+    offset += shape.reduce((product, length) => product * length, ELEMENT_BYTES[dtype])
+    return [name, { dtype, shape, data_offsets: [start, offset] }] as const
   })
   const json = Buffer.from(JSON.stringify(Object.fromEntries([['__metadata__', metadata], ...entries])))
   const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ')

@@ -1,27 +1,29 @@
+import type { preprocessings } from './preprocessing.ts'
 import type { ArchitectureRequest } from './specification.ts'
 
 /** A preset: an architecture as a client would describe it, and the defaults it brings to a specification. */
 export interface Preset {
   readonly architecture: ArchitectureRequest
   readonly classes: number
-  readonly preprocessing: 'torch' | 'none'
+  readonly preprocessing: keyof typeof preprocessings
   readonly summary: string
 }
 
 const COMMON = { version: 'v1.5', padding: 'symmetric' } as const
+const STEM = {
+  kernel_size: 7,
+  filters: 64,
+  strides: 2,
+  padding: 'symmetric',
+  pool: { type: 'max', size: 3, strides: 2, padding: 'symmetric' },
+} as const
 
 function imagenet(block: 'basic' | 'bottleneck', blocks: readonly number[], summary: string): Preset {
   return {
     architecture: {
       ...COMMON,
       block,
-      stem: {
-        kernel_size: 7,
-        filters: 64,
-        strides: 2,
-        padding: 'symmetric',
-        pool: { type: 'max', size: 3, strides: 2, padding: 'symmetric' },
-      },
+      stem: STEM,
       stages: blocks.map((count, stage) => ({
         blocks: count,
         filters: 64 * 2 ** stage,
@@ -48,6 +50,32 @@ function cifar(depth: number): Preset {
     classes: 10,
     preprocessing: 'torch',
     summary: `ResNet-${String(depth)} for 32x32 images, ${String(blocks)} blocks a stage`,
+  }
+}
+
+/** `keras.applications`, to the bit where "seeding" is "keras" (`keras/src/applications/resnet.py`). */
+function application(version: 'v1' | 'v2', depth: number, blocks: readonly number[]): Preset {
+  const preActivation = version === 'v2'
+  const strides = preActivation ? [2, 2, 2, 1] : [1, 2, 2, 2]
+  return {
+    architecture: {
+      version,
+      block: 'bottleneck',
+      stem: STEM,
+      stages: blocks.map((count, stage) => ({
+        blocks: count,
+        filters: 64 * 2 ** stage,
+        strides: strides[stage] ?? 1,
+      })),
+      strides_in: preActivation ? 'last' : 'first',
+      padding: 'symmetric',
+      shortcut: preActivation ? 'pool' : 'projection',
+      use_bias: preActivation ? 'unnormed' : true,
+      norm: { type: 'batch', epsilon: 1.001e-5, momentum: 0.99 },
+    },
+    classes: 1000,
+    preprocessing: preActivation ? 'tf' : 'caffe',
+    summary: `Keras's ResNet${String(depth)}${preActivation ? 'V2' : ''}, of keras.applications`,
   }
 }
 
@@ -80,6 +108,12 @@ export const presets: Readonly<Record<string, Preset>> = {
   resnet50: imagenet('bottleneck', [3, 4, 6, 3], torchvision(50)),
   resnet101: imagenet('bottleneck', [3, 4, 23, 3], torchvision(101)),
   resnet152: imagenet('bottleneck', [3, 8, 36, 3], torchvision(152)),
+  resnet50_v1: application('v1', 50, [3, 4, 6, 3]),
+  resnet101_v1: application('v1', 101, [3, 4, 23, 3]),
+  resnet152_v1: application('v1', 152, [3, 8, 36, 3]),
+  resnet50_v2: application('v2', 50, [3, 4, 6, 3]),
+  resnet101_v2: application('v2', 101, [3, 4, 23, 3]),
+  resnet152_v2: application('v2', 152, [3, 8, 36, 3]),
   resnet20: cifar(20),
   resnet32: cifar(32),
   resnet44: cifar(44),

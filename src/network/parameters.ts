@@ -3,6 +3,7 @@ import { completeInitializer, lawOf } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
 import { isFixed, scaled, type Law } from '../initializers/law.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
+import { constructionSeeds } from './construction.ts'
 import { nameMatcher } from './globs.ts'
 import { schemeRule } from './schemes.ts'
 import type { Parameter } from './shapes.ts'
@@ -11,12 +12,15 @@ import type { Specification } from './specification.ts'
 /** The variable scope every parameter lies under in a SavedModel. */
 export const VARIABLE_SCOPE = 'residual_network'
 
-/** A trainable parameter and where its values come from. */
-export interface InitializedParameter extends Parameter {
+interface Placed extends Parameter {
   readonly initializer: Initializer
   /** What the residual scheme multiplies the initializer's values by; the law has it in. */
   readonly factor?: number
   readonly law: Law
+}
+
+/** A trainable parameter and where its values come from. */
+export interface InitializedParameter extends Placed {
   readonly seed: SeedVector
 }
 
@@ -28,14 +32,12 @@ export function isBuffer({ role }: Parameter): boolean {
 }
 
 /**
- * Gives every trainable parameter its initializer, law and seed vector, in creation order. Kernels are numbered from 0,
- * drawn or not; other parameters that draw take the numbers after the last kernel, so an override moves no other seed.
- * The residual scheme's rules win over the general initializers, overrides over both. `factors` are those that were
- * measured of kernels, by name.
+ * Gives every trainable parameter its initializer, law and seed vector, in creation order. The residual scheme's rules
+ * win over the general initializers, overrides over both. `factors` are those that were measured of kernels, by name.
  */
 export function initializeParameters(
   parameters: readonly Parameter[],
-  { initializers, seed, residual_scheme, architecture }: Specification,
+  { initializers, seed, seeding, residual_scheme, architecture }: Specification,
   factors: Readonly<Record<string, number>> = {},
 ): InitializedParameter[] {
   const overrides = initializers.overrides.map(({ match, initializer }, index) => {
@@ -48,27 +50,40 @@ export function initializeParameters(
     }
     return { matches, initializer, field: `overrides/${String(index)}/initializer` }
   })
-  const trainable = parameters.filter((parameter) => !isBuffer(parameter))
-  let kernel = 0
-  let afterKernels = trainable.filter(({ shape }) => shape.length >= 2).length
-  return trainable.map((parameter) => {
-    const override = overrides.findLast(({ matches }) => matches(parameter.name))
+  const placed = parameters.flatMap((parameter) => {
+    if (isBuffer(parameter)) return []
+    const { name, shape, role } = parameter
+    const override = overrides.findLast(({ matches }) => matches(name))
     const rule = override ? {} : schemeRule(residual_scheme, architecture, parameter)
     const { initializer, field } =
       override ??
       (rule.initializer === undefined
         ? placeDefault(parameter, initializers)
-        : { initializer: completeInitializer(rule.initializer, '#/residual_scheme'), field: parameter.role })
-    const { name, shape } = parameter
-    const plain = lawOf(initializer, shape, `#/initializers/${field}`, { name })
+        : { initializer: completeInitializer(rule.initializer, '#/residual_scheme'), field: role })
+    const law = lawOf(initializer, shape, `#/initializers/${field}`, { name })
     const factor = factors[name] ?? rule.factor
-    const law = factor === undefined ? plain : scaled(plain, factor)
-    const draw = shape.length >= 2 ? kernel++ : isFixed(law) ? 0 : afterKernels++
-    return {
-      ...{ ...parameter, initializer, law, seed: ownSeed(initializer) ?? [seed, draw] },
-      ...(factor === undefined ? {} : { factor }),
-    }
+    return factor === undefined
+      ? { ...parameter, initializer, law }
+      : { ...parameter, initializer, law: scaled(law, factor), factor }
   })
+  const seeds = seeding === 'keras' ? constructionSeeds(placed, seed) : layerSeeds(placed, seed)
+  return placed.map((parameter, index) => ({
+    ...parameter,
+    seed: ownSeed(parameter.initializer) ?? seeds[index] ?? [0, 0],
+  }))
+}
+
+/**
+ * Kernels are numbered from 0, drawn or not; other parameters that draw take the numbers after the last kernel, so an
+ * override moves no other seed.
+ */
+function layerSeeds(parameters: readonly Placed[], seed: number): SeedVector[] {
+  let kernel = 0
+  let afterKernels = parameters.filter(({ shape }) => shape.length >= 2).length
+  return parameters.map(({ shape, law }) => [
+    seed,
+    shape.length >= 2 ? kernel++ : isFixed(law) ? 0 : afterKernels++,
+  ])
 }
 
 function placeDefault(

@@ -35,11 +35,12 @@ export function residualNetwork<T extends Shape>(
   if (stem.pool !== null) x = pool(ops, 'stem/pool', x, stem.pool)
 
   stages.forEach((stage, s) => {
+    const stepping = architecture.strides_in === 'first' ? 0 : stage.blocks - 1
     for (let b = 0; b < stage.blocks; b++) {
       const name = `stage${String(s + 1)}/block${String(b + 1)}`
       const sum = residualBlock(layers, name, x, {
         filters: stage.filters,
-        strides: b === 0 ? stage.strides : 1,
+        strides: b === stepping ? stage.strides : 1,
         shortcut: shortcutRule(architecture.shortcut, s),
       })
       x = preActivation || scheme.reluInBranch ? sum : ops.relu(`${name}/relu`, sum)
@@ -85,20 +86,28 @@ function residualBlock<T extends Shape>(
         window(1, 1, width),
       ]
     : [window(kernel, strides, filters), window(kernel, 1, width)]
+  const resized = strides !== 1
   const project =
-    shortcut === 'always' || (shortcut === 'projection' && (strides !== 1 || x.shape.at(-1) !== width))
+    shortcut === 'always' ||
+    (shortcut !== 'never' && x.shape.at(-1) !== width) ||
+    (shortcut === 'projection' && resized)
+  const identity = (): T =>
+    shortcut === 'pool' && resized
+      ? ops.maxPool(`${name}/shortcut/pool`, x, { size: 1, strides, padding: 'valid' })
+      : x
 
   if (version === 'v2') {
     const start = ops.relu(`${name}/relu1`, layers.norm(`${name}/norm1`, x))
     const convolved = branch.reduce((y, convolution, index) => {
       const n = String(index + 1)
       const active = index === 0 ? y : ops.relu(`${name}/relu${n}`, layers.norm(`${name}/norm${n}`, y))
-      return layers.convolution(name, `conv${n}`, active, convolution)
+      const normed = index < branch.length - 1
+      return layers.convolution(name, `conv${n}`, active, { ...convolution, normed })
     }, start)
     const end = layers.scale(`${name}/scale`, convolved)
     const side = project
       ? layers.convolution(`${name}/shortcut`, 'conv', start, window(1, strides, width))
-      : x
+      : identity()
     return ops.add(`${name}/add`, end, side)
   }
 
@@ -118,12 +127,14 @@ function residualBlock<T extends Shape>(
         `${name}/shortcut/norm`,
         layers.convolution(`${name}/shortcut`, 'conv', start, window(1, strides, width)),
       )
-    : x
+    : identity()
   return ops.add(`${name}/add`, end, side)
 }
 
 interface Convolution extends Window {
   readonly filters: number
+  /** Whether nothing but a norm reads it. Where norms follow convolutions, all of them are. */
+  readonly normed?: boolean
 }
 
 /**
@@ -141,7 +152,7 @@ class Layers<T extends Shape> {
     this.scheme = scheme
   }
 
-  convolution(scope: string, layer: string, x: T, { filters, ...window }: Convolution): T {
+  convolution(scope: string, layer: string, x: T, { filters, normed = false, ...window }: Convolution): T {
     const name = `${scope}/${layer}`
     const channels = x.shape.at(-1) ?? 1
     const kernel = this.ops.parameter(
@@ -150,7 +161,8 @@ class Layers<T extends Shape> {
       'kernel',
     )
     const y = this.ops.conv2d(name, x, kernel, window)
-    if (!this.architecture.use_bias) return y
+    const { use_bias: biases } = this.architecture
+    if (biases === false || (biases === 'unnormed' && normed)) return y
     return this.ops.biasAdd(name, y, this.ops.parameter(`${name}/bias`, [filters], 'bias'))
   }
 

@@ -45,6 +45,7 @@ export function resolveSpecification(request: SpecificationRequest): Specificati
   }) as Specification
   checkScheme(specification)
   checkLabels(specification)
+  checkSeed(specification)
   return specification
 }
 
@@ -98,19 +99,24 @@ function merge(base: Described, overrides: Described): Described {
 
 /** What has no meaning takes its default, so that it tells no two equal networks apart. */
 function fillArchitecture(described: Described, classes: number, scheme: SchemeName = 'none'): Architecture {
-  const { block, expansion, norm, head, shortcut, stages = [] } = described
+  const { version, block, expansion, norm, head, shortcut, stages = [] } = described
   if (Array.isArray(shortcut) && shortcut.length !== stages.length) {
     throw fieldError(
       '#/architecture/shortcut',
       `must have one rule per stage (${String(stages.length)}), got ${String(shortcut.length)}`,
     )
   }
+  const normless = norm?.type === 'none'
+  // Where scalars are summed before and after every convolution, they are its biases.
+  const { use_bias: biases = normless && !schemeNamed(scheme).shifts } = described
+  const stepsLate = stages.some(({ blocks, strides = 1 }) => blocks > 1 && strides > 1)
   return withDefaults(Architecture, {
-    // Where scalars are summed before and after every convolution, they are its biases.
-    use_bias: norm?.type === 'none' && !schemeNamed(scheme).shifts,
     ...described,
+    // Without norms every convolution is unnormed; where they follow convolutions, none is.
+    use_bias: biases === 'unnormed' && (normless || version !== 'v2') ? normless : biases,
+    strides_in: stepsLate ? described.strides_in : undefined,
     expansion: block === 'bottleneck' ? expansion : undefined,
-    norm: norm?.type === 'none' ? { type: 'none' } : norm,
+    norm: normless ? { type: 'none' } : norm,
     head: { ...head, units: classes },
     shortcut: shortestRule(shortcut),
   }) as Architecture
@@ -144,6 +150,15 @@ function resolveInitializers(given: InitializersRequest = {}, scheme: SchemeName
 function checkScheme({ residual_scheme, architecture }: Specification): void {
   const problem = schemeProblem(residual_scheme, architecture)
   if (problem !== undefined) throw fieldError('#/residual_scheme', problem)
+}
+
+/** The limits are numpy's: `keras.utils.set_random_seed` seeds it too. */
+function checkSeed({ seeding, seed }: Specification): void {
+  if (seeding !== 'keras' || (seed >= 0 && seed < 2 ** 32)) return
+  throw fieldError(
+    '#/seed',
+    `must be 0 to ${String(2 ** 32 - 1)} with "seeding": "keras", since keras.utils.set_random_seed takes no other; got ${String(seed)}`,
+  )
 }
 
 function checkLabels({ labels, classes }: Specification): void {

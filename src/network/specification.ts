@@ -36,9 +36,9 @@ const stage = {
   blocks: Type.Integer({ minimum: 1, maximum: 256 }),
   filters: Type.Integer({ minimum: 1, maximum: 65536 }),
 }
-const strides = size(1, "Step of the stage's first block")
+const strides = size(1, 'Step of the block that `strides_in` names')
 
-const ShortcutRule = Type.Enum(['projection', 'always', 'never'])
+const ShortcutRule = Type.Enum(['projection', 'pool', 'always', 'never'])
 
 const normTypes = ['batch', 'none'] as const
 const norm = {
@@ -72,6 +72,10 @@ const architecture = {
     default: 4,
     description: "Bottleneck only: outer width over a stage's filters",
   }),
+  strides_in: Type.Enum(['first', 'last'], {
+    default: 'first',
+    description: "Which block of a stage takes its strides; last in Keras's v2 applications",
+  }),
   kernel_size: size(3, "Window of the blocks' convolutions"),
   padding: Type.Enum(['same', 'symmetric'], {
     default: 'same',
@@ -79,11 +83,13 @@ const architecture = {
   }),
   shortcut: Type.Union([ShortcutRule, listOf(ShortcutRule)], {
     default: 'projection',
-    description: 'A 1x1 convolution where shapes change, always or never; or one rule per stage',
+    description:
+      'A 1x1 convolution where shapes change (pool: where channels do; a 1x1 pool where only the size does), always or never; or one rule per stage',
   }),
-  use_bias: Type.Boolean({
+  use_bias: Type.Union([Type.Boolean(), Type.Enum(['unnormed'])], {
     default: false,
-    description: 'Biases on convolutions; default true when norm is none, but for fixup',
+    description:
+      'Biases on convolutions; unnormed: on those no norm follows alone. Default true when norm is none, but for fixup',
   }),
   activation: Type.Enum(['relu'], { default: 'relu' }),
   input_shape: Type.Array(Type.Integer({ minimum: 1, maximum: 8192 }), {
@@ -151,9 +157,10 @@ export const Initializers = named('Initializers', {
 
 const common = {
   seed: Type.Integer({ ...SafeInteger, default: 0 }),
-  seeding: Type.Enum(['per_layer'], {
+  seeding: Type.Enum(['per_layer', 'keras'], {
     default: 'per_layer',
-    description: 'Kernel k draws from the seed vector [seed, k]',
+    description:
+      'per_layer: kernel k draws from the seed vector [seed, k]; keras: as after keras.utils.set_random_seed(seed)',
   }),
   residual_scheme: Type.Enum([...schemeNames], {
     default: 'none',

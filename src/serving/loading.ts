@@ -1,12 +1,20 @@
-import type { Readable } from 'node:stream'
+import { Readable } from 'node:stream'
 import type { Analysis } from '../analysis/analysis.ts'
 import { fieldError, fieldErrors } from '../errors.ts'
-import { compareTensors, openSafetensors } from '../formats/safetensors.ts'
+import {
+  compareTensors,
+  openSafetensors,
+  safetensorsHeader,
+  type SafetensorsFile,
+} from '../formats/safetensors.ts'
+import { inverse } from '../formats/transpose.ts'
 import { identify } from '../network/identity.ts'
+import { layoutOf, layoutProblem, tensorsIn, type FileTensor } from '../network/layouts.ts'
 import { planRequest, type Plan } from '../network/plan.ts'
 import { SpecificationRequest } from '../network/specification.ts'
 import { parser } from '../validation.ts'
 import type { StagedWeights, Store } from './store.ts'
+import { tensorStream } from './weights-stream.ts'
 
 /** Keys of a weights file's `__metadata__`. */
 export const METADATA = {
@@ -25,8 +33,9 @@ export interface LoadedWeights {
 const parseSpecification = parser(SpecificationRequest)
 
 /**
- * Takes in an uploaded safetensors file: staged on disk, checked against the network tensor by tensor, identified.
- * Without a request the file's own metadata says what network it is. Whoever called keeps or discards the weights.
+ * Takes in an uploaded safetensors file under anybody's names: staged on disk, checked against the network tensor by
+ * tensor, put into this service's own layout, identified. Without a request the file's own metadata says what network
+ * it is. Whoever called keeps or discards the weights.
  */
 export async function loadWeights(
   source: Readable,
@@ -37,14 +46,23 @@ export async function loadWeights(
     maxParameters,
   }: { readonly store: Store; readonly analysis: Analysis; readonly maxParameters: number },
 ): Promise<LoadedWeights> {
-  const weights = await store.stage(source)
+  let weights = await store.stage(source)
   try {
     const file = await openSafetensors(weights.path)
     try {
       const plan = planRequest(request ?? requestOf(file.metadata), maxParameters)
-      const errors = compareTensors(file, plan.parameters)
-      if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
       const { specification } = plan
+      const layout = layoutOf([...file.tensors.keys()])
+      const problem = layoutProblem(layout, plan)
+      if (problem !== undefined) throw fieldError('#/weights', problem, 'INVALID_WEIGHTS')
+      const tensors = tensorsIn(layout, plan)
+      const errors = compareTensors(file, tensors)
+      if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
+      if (layout !== 'resinit') {
+        const foreign = weights
+        weights = await store.stage(Readable.from(inOwnLayout(file, plan, tensors), { objectMode: false }))
+        await foreign.discard()
+      }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
       return { plan, id: identify(specification, digest), weights }
     } finally {
@@ -54,6 +72,23 @@ export async function loadWeights(
     await weights.discard()
     throw error
   }
+}
+
+/** The same weights under this service's names and axes, in its order. */
+async function* inOwnLayout(
+  file: SafetensorsFile,
+  { parameters }: Plan,
+  tensors: readonly FileTensor[],
+): AsyncGenerator<Buffer> {
+  const holding = new Map(
+    tensors.flatMap((tensor) => (tensor.dtype === 'F32' ? [[tensor.parameter, tensor]] : [])),
+  )
+  yield safetensorsHeader(parameters, {})
+  const streamed = parameters.flatMap((parameter) => {
+    const tensor = holding.get(parameter)
+    return tensor ? [{ source: tensor.name, shape: tensor.shape, axes: inverse(tensor.axes) }] : []
+  })
+  yield* tensorStream(streamed, (...part) => file.read(...part))
 }
 
 function requestOf(metadata: Readonly<Record<string, string>>): SpecificationRequest {

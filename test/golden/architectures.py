@@ -21,6 +21,7 @@ DEFAULT_ARCHITECTURE = {
         "padding": "same",
         "pool": {"type": "max", "size": 3, "strides": 2, "padding": "same"},
     },
+    "strides_in": "first",
     "kernel_size": 3,
     "padding": "same",
     "shortcut": "projection",
@@ -173,8 +174,6 @@ def resolve(body):
     """The specification that a request body stands for."""
     scheme = body.get("residual_scheme", "none")
     preset, architecture = resolve_architecture(body["architecture"], body.get("classes"), scheme)
-    if body.get("seeding", "per_layer") != "per_layer":
-        raise ValueError("the twin seeds per layer")
     return {
         "architecture": architecture,
         "residual_scheme": scheme,
@@ -187,6 +186,7 @@ def resolve(body):
             **body.get("initializers", {}),
         },
         "seed": body.get("seed", 0),
+        "seeding": body.get("seeding", "per_layer"),
         "preprocessing": body.get(
             "preprocessing", "none" if preset == "residual_network" else "torch"
         ),

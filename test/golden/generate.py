@@ -208,6 +208,17 @@ def network_vector(body):
     }
 
 
+def seed_vector():
+    """The seeds Keras gives the kernels of its applications, in the order of the layers."""
+    seeds = {}
+    for name in ("ResNet50", "ResNet50V2"):
+        twin.keras.utils.set_random_seed(7)
+        layers = getattr(twin.keras.applications, name)(weights=None).layers
+        drawing = [layer for layer in layers if hasattr(layer, "kernel_initializer")]
+        seeds[name] = {layer.name: layer.kernel_initializer.seed for layer in drawing}
+    return {"seed": 7, **seeds}
+
+
 def lines(records):
     return "[\n" + ",\n".join(json.dumps(entry) for entry in records) + "\n]"
 
@@ -228,12 +239,14 @@ def write(name, text):
 
 def main(names):
     VECTORS.mkdir(exist_ok=True)
-    for name in names or ["initializers", *NETWORKS]:
+    for name in names or ["initializers", "keras_seeds", *NETWORKS]:
         started = time.monotonic()
         if name == "initializers":
             records = list(initializer_records())
             write(name, lines(records))
             print(f"  {len(records)} records", end="")
+        elif name == "keras_seeds":
+            write(name, fields(seed_vector()))
         else:
             vector = network_vector(NETWORKS[name])
             write(name, fields(vector))

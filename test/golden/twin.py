@@ -121,18 +121,27 @@ class ResidualNetwork:
         self.sums = {}
         self.parameters = {}
         self.buffers = {}
+        self.layers_made = {}
         inputs = keras.Input(self.architecture["input_shape"])
         self.model = keras.Model(inputs, self._head(self._stages(self._stem(inputs))))
-        self._initialize()
+        if self.spec["seeding"] == "keras":
+            self._initialize_as_keras()
+        else:
+            self._initialize()
 
     # Parameters are registered where layers are made, so their order is that of the layers.
 
-    def _convolution(self, x, name, filters, size, strides, padding):
+    def _convolution(self, x, name, filters, size, strides, padding, normed=False):
         if padding == "symmetric":
             padding = "valid"
             if size > 1:
                 x = keras.layers.ZeroPadding2D((size - 1) // 2)(x)
         use_bias = self.architecture["use_bias"]
+        if use_bias == "unnormed":
+            has_norms = self.architecture["norm"]["type"] != "none"
+            follows = self.architecture["version"] != "v2" or normed
+            use_bias = not (has_norms and follows)
+        self.layers_made[name] = keras.layers.Conv2D, {"filters": filters, "kernel_size": size}
         layer = keras.layers.Conv2D(
             filters, size, strides, padding, use_bias=use_bias, kernel_initializer="zeros"
         )
@@ -161,6 +170,7 @@ class ResidualNetwork:
         norm = self.architecture["norm"]
         if norm["type"] == "none":
             return x
+        self.layers_made[name] = keras.layers.BatchNormalization, {}
         layer = keras.layers.BatchNormalization(epsilon=norm["epsilon"])
         x = layer(x)
         self.parameters[f"{name}/gamma"] = layer.gamma
@@ -194,7 +204,8 @@ class ResidualNetwork:
         for number, stage in enumerate(self.architecture["stages"], start=1):
             shortcut = shortcuts[number - 1] if isinstance(shortcuts, list) else shortcuts
             for block in range(1, stage["blocks"] + 1):
-                strides = stage["strides"] if block == 1 else 1
+                at = 1 if self.architecture["strides_in"] == "first" else stage["blocks"]
+                strides = stage["strides"] if block == at else 1
                 x = self._block(
                     x, f"stage{number}/block{block}", stage["filters"], strides, shortcut
                 )
@@ -217,18 +228,26 @@ class ResidualNetwork:
         padding = self.architecture["padding"]
         layers = self._branch_layers(filters, strides)
         outputs = layers[-1][0]
-        changes = strides != 1 or x.shape[-1] != outputs
-        projected = shortcut == "always" or (shortcut == "projection" and changes)
+        widens = x.shape[-1] != outputs
+        projected = {
+            "always": True,
+            "never": False,
+            "projection": widens or strides != 1,
+            "pool": widens,
+        }[shortcut]
 
         trunk = branch = x if pre_activation else self._shift(x, f"{name}/shift1a")
         for number, (width, size, step) in enumerate(layers, start=1):
             if pre_activation:
                 branch = self._activation(self._norm(branch, f"{name}/norm{number}"))
-                if number == 1 and projected:
-                    trunk = branch
             elif number > 1:
                 branch = self._shift(branch, f"{name}/shift{number}a")
-            branch = self._convolution(branch, f"{name}/conv{number}", width, size, step, padding)
+            if number == 1:
+                # Before the first convolution, as Keras applications make it.
+                trunk = self._shortcut(name, branch if projected else x, outputs, strides, projected, shortcut)
+            branch = self._convolution(
+                branch, f"{name}/conv{number}", width, size, step, padding, number < len(layers)
+            )
             if not pre_activation:
                 branch = self._norm(branch, f"{name}/norm{number}")
                 if number < len(layers):
@@ -237,17 +256,24 @@ class ResidualNetwork:
             branch = self._activation(branch)
         if self.scheme in ("fixup", "skipinit", "rezero"):
             branch = self._shift(self._scale(branch, f"{name}/scale"), f"{name}/shift{len(layers)}b")
-        if not projected:
-            trunk = x
-        if projected:
-            trunk = self._convolution(trunk, f"{name}/shortcut/conv", outputs, 1, strides, padding)
-            if not pre_activation:
-                trunk = self._norm(trunk, f"{name}/shortcut/norm")
+        for group in (self.parameters, self.buffers):
+            for key in [key for key in group if key.startswith(f"{name}/shortcut/")]:
+                group[key] = group.pop(key)
         # Keras would broadcast a shape it should refuse.
         if trunk.shape != branch.shape:
             raise ValueError(f"{name}: {trunk.shape} and {branch.shape} cannot be added")
         x = self.sums[name] = keras.layers.Add()([trunk, branch])
         return x if pre_activation or self.scheme == "rezero" else self._activation(x)
+
+    def _shortcut(self, name, x, outputs, strides, projected, rule):
+        if projected:
+            padding = self.architecture["padding"]
+            x = self._convolution(x, f"{name}/shortcut/conv", outputs, 1, strides, padding)
+            if self.architecture["version"] != "v2":
+                x = self._norm(x, f"{name}/shortcut/norm")
+        elif rule == "pool" and strides != 1:
+            x = keras.layers.MaxPooling2D(1, strides)(x)
+        return x
 
     def _head(self, x):
         head = self.architecture["head"]
@@ -257,6 +283,7 @@ class ResidualNetwork:
             x = keras.layers.GlobalAveragePooling2D()(x)
         else:
             x = keras.layers.Flatten()(self._pool(x, head["pool"]))
+        self.layers_made["head/dense"] = keras.layers.Dense, {"units": head["units"]}
         layer = keras.layers.Dense(head["units"], kernel_initializer="zeros")
         x = layer(self._shift(x, "head/shift"))
         self.outputs["head/dense/kernel"] = x
@@ -328,6 +355,25 @@ class ResidualNetwork:
         return [
             name for name, gradient in zip(kernels, gradients, strict=True) if not np.any(gradient)
         ]
+
+    def _initialize_as_keras(self):
+        """Every layer made anew, in order, with initializers that Keras seeds itself."""
+        written = {
+            name: keras.initializers.serialize(initializer(self._identifier(name)))
+            for name in self.parameters
+        }
+        keras.utils.set_random_seed(self.spec["seed"])
+        for layer, (cls, arguments) in self.layers_made.items():
+            names = {
+                name.rsplit("/", 1)[1]: name
+                for name in self.parameters
+                if name.rsplit("/", 1)[0] == layer
+            }
+            given = {f"{role}_initializer": written[name] for role, name in names.items()}
+            made = cls(**arguments, **given)
+            for role, name in names.items():
+                variable = self.parameters[name]
+                variable.assign(getattr(made, f"{role}_initializer")(variable.shape))
 
     def parameter_count(self):
         return sum(int(np.prod(variable.shape)) for variable in self.parameters.values())

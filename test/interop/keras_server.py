@@ -7,8 +7,10 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "variances", "spec", "factors", "images", "seed"}  of every kernel's output, for N(0, 1) images
     {"op": "start", "spec", "images", "seed"}  mean squares and gradients for N(0, 1) images
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
-    {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
+    {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications;
+        with "load" its weights are read from that file, with "save" they are as after training, saved there
     {"op": "safetensors", "path", "digests"}
+    {"op": "hdf5", "path"}
 
 and the operations of init_ops.py.
 """
@@ -27,10 +29,12 @@ os.dup2(2, 1)
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 
+import h5py
 import init_ops
 import keras
 import numpy as np
 import twin
+from keras.src.legacy.saving import legacy_h5_format
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -95,11 +99,8 @@ def start(request):
     }
 
 
-def trained(request):
-    """What training moves besides kernels: every norm has statistics, scales and shifts of its own."""
-    free_models()
-    network = twin.ResidualNetwork(request["spec"])
-    generator = np.random.default_rng(request["seed"])
+def move_norms(variables, seed):
+    generator = np.random.default_rng(seed)
     draws = {
         "gamma": lambda shape: generator.uniform(0.5, 1.5, shape),
         "beta": lambda shape: generator.normal(0, 0.5, shape),
@@ -108,13 +109,23 @@ def trained(request):
         "multiplier": lambda shape: generator.normal(0, 0.5, shape),
         "offset": lambda shape: generator.normal(0, 0.3, shape),
     }
-    variables = {**network.parameters, **network.buffers}
     for name, variable in variables.items():
         draw = draws.get(name.rsplit("/", 1)[1])
         if draw:
             variable.assign(draw(variable.shape))
-    values = {name: variable.numpy() for name, variable in variables.items()}
-    save_file(values, request["path"])
+
+
+def save(variables, path):
+    save_file({name: variable.numpy() for name, variable in variables.items()}, path)
+
+
+def trained(request):
+    """What training moves besides kernels: every norm has statistics, scales and shifts of its own."""
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    variables = {**network.parameters, **network.buffers}
+    move_norms(variables, request["seed"])
+    save(variables, request["path"])
     pixels = twin.image(network.spec["architecture"]["input_shape"], request["image_seed"])
     return {"logits": base64_floats(network.logits(pixels[np.newaxis])[0])}
 
@@ -124,6 +135,12 @@ def application(request):
     keras.utils.set_random_seed(request.get("seed", 0))
     build = getattr(keras.applications, request["name"])
     network = build(weights=None, classifier_activation=None)
+    if request.get("load"):
+        network.load_weights(request["load"])
+    if request.get("save"):
+        variables = {v.path: v for v in network.weights}
+        move_norms(variables, request["seed"])
+        save(variables, request["save"])
     pixels = twin.image(network.input_shape[1:], request.get("image_seed", 0))
     inputs = twin.preprocess(pixels[np.newaxis], request.get("preprocessing", "none"))
     logits = network(inputs, training=False)
@@ -131,7 +148,7 @@ def application(request):
         "parameter_count": sum(int(np.prod(v.shape)) for v in network.trainable_variables),
         "parameters": [
             {"name": v.path, "shape": list(v.shape), "sha256": sha256(v.numpy())}
-            for v in network.trainable_variables
+            for v in network.weights
         ],
         "logits": base64_floats(logits.numpy()[0]),
     }
@@ -149,9 +166,21 @@ def safetensors(request):
         return {"tensors": tensors, "metadata": file.metadata()}
 
 
+def hdf5(request):
+    """As Keras itself reads such files."""
+    read_list = legacy_h5_format.load_attributes_from_hdf5_group
+    with h5py.File(request["path"]) as file:
+        weights = [
+            {"name": f"{layer}/{weight}", "values": file[layer][weight][()].tolist()}
+            for layer in read_list(file, "layer_names")
+            for weight in read_list(file[layer], "weight_names")
+        ]
+        return {"weights": weights, "groups": len(file), "keras_version": file.attrs["keras_version"].decode()}
+
+
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, variances, start, trained, application, safetensors)
+    for operation in (initializer, model, variances, start, trained, application, safetensors, hdf5)
 } | init_ops.OPERATIONS
 
 

@@ -48,7 +48,9 @@ const random = () => ({
     })),
     kernel_size: choices.of(3, 5),
     padding: choices.of('same', 'symmetric'),
-    shortcut: choices.of('projection', 'always'),
+    shortcut: choices.of('projection', 'pool', 'always'),
+    strides_in: choices.of('first', 'last'),
+    use_bias: choices.of<boolean | 'unnormed'>(true, false, 'unnormed'),
     norm: choices.of('batch', 'none'),
     input_shape: [choices.integer(24, 64), choices.integer(24, 64), 3],
   },
@@ -64,7 +66,12 @@ const random = () => ({
   preprocessing: choices.of('torch', 'caffe', 'tf', 'unit'),
 })
 
-const specifications = Array.from({ length: MODELS }, random)
+/** Every other one as Keras seeds. */
+const specifications = Array.from({ length: MODELS }, (_, index) => {
+  const specification = random()
+  if (index % 2 === 0) return specification
+  return { ...specification, seeding: 'keras', seed: choices.integer(0, 2 ** 32 - 1) }
+})
 /** With norms in every place they have, and biases before them or none. */
 const normed = (['v1', 'v1.5', 'v2'] as const).map((version, index) => {
   const specification = random()

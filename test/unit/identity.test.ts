@@ -116,6 +116,17 @@ describe('an id', () => {
       { architecture: small({ shortcut: ['always'] }) },
       { architecture: small({ shortcut: 'always' }) },
     ],
+    ['the block to step in where there is one', BASE, { architecture: small({ strides_in: 'last' }) }],
+    [
+      'biases where no norm follows, where one always does',
+      BASE,
+      { architecture: small({ use_bias: 'unnormed' }) },
+    ],
+    [
+      'biases where no norm follows, where none does',
+      { architecture: small({ norm: 'none', use_bias: 'unnormed' }) },
+      { architecture: small({ norm: 'none' }) },
+    ],
     ['a preset by itself', { architecture: { preset: 'resnet18' } }, { architecture: 'resnet18' }],
   ])('is the same in other words: %s', (_, first, second) => {
     expect(idOf(first)).toBe(idOf(second))
@@ -141,6 +152,12 @@ describe('an id', () => {
     ['a shape', { architecture: small({ input_shape: [32, 33, 3] }) }],
     ['the epsilon', { architecture: small({ norm: { epsilon: 2e-5 } }) }],
     ['the padding', { architecture: small({ padding: 'symmetric' }) }],
+    ['the seeding', { ...BASE, seeding: 'keras' }],
+    ['the shortcut', { architecture: small({ shortcut: 'pool' }) }],
+    [
+      'the block that steps',
+      { architecture: small({ stages: [{ blocks: 2, filters: 8, strides: 2 }], strides_in: 'last' }) },
+    ],
   ])('tells networks apart by %s', (_, other) => {
     expect(idOf(other)).not.toBe(idOf(BASE))
     expect(idOf(reversed(other))).toBe(idOf(other))

@@ -30,7 +30,7 @@ describe('any request of the schema', () => {
         expect(outcome.errors.length).toBeGreaterThan(0)
         for (const { pointer } of outcome.errors)
           expect(pointer).toMatch(
-            /^#\/(architecture|classes|initializers|labels|preprocessing|residual_scheme)/,
+            /^#\/(architecture|classes|initializers|seed|labels|preprocessing|residual_scheme)/,
           )
       }),
       { numRuns: 1000, seed: 20 },

@@ -4,7 +4,7 @@ import { isBuffer } from '../../src/network/parameters.ts'
 import { codeAndPointers, refusal } from './support/errors.ts'
 import { planned } from './support/requests.ts'
 
-/** torchvision's counts; the 32x32 networks are He et al.'s with projections, by hand; the article's by hand. */
+/** torchvision's counts; keras.applications' of trainable weights; the 32x32 networks are He et al.'s with projections, by hand; the article's by hand. */
 const parameters: Record<string, number> = {
   residual_network: 125_139_048,
   resnet18: 11_689_512,
@@ -12,6 +12,12 @@ const parameters: Record<string, number> = {
   resnet50: 25_557_032,
   resnet101: 44_549_160,
   resnet152: 60_192_808,
+  resnet50_v1: 25_583_592,
+  resnet101_v1: 44_601_832,
+  resnet152_v1: 60_268_520,
+  resnet50_v2: 25_568_360,
+  resnet101_v2: 44_577_896,
+  resnet152_v2: 60_236_904,
   resnet20: 272_474,
   resnet32: 466_906,
   resnet44: 661_338,
@@ -26,6 +32,18 @@ describe('presets', () => {
 
   test.each(Object.entries(parameters))('%s has %d parameters', (architecture, count) => {
     expect(planned({ architecture }).totals.parameters).toBe(count)
+  })
+
+  // `count_params()` of keras.applications.
+  test.each([
+    ['resnet50_v1', 25_636_712],
+    ['resnet101_v1', 44_707_176],
+    ['resnet152_v1', 60_419_944],
+    ['resnet50_v2', 25_613_800],
+    ['resnet101_v2', 44_675_560],
+    ['resnet152_v2', 60_380_648],
+  ])('%s has %d with its buffers', (architecture, count) => {
+    expect(planned({ architecture }).totals.bytes).toBe(4 * count)
   })
 
   // fvcore's FlopCountAnalysis of torchvision's networks counts a fused multiply and add as one.

@@ -47,6 +47,39 @@ describe('shapes', () => {
     expect(shapes['stage1/block2/conv1']).toEqual([16, 16, 8])
   })
 
+  test('a stage may step in its last block', () => {
+    const shapes = shapesOf({ ...BOTTLENECK, strides_in: 'last' })
+    expect(shapes['stage1/block1/add']).toEqual([32, 32, 32])
+    expect(shapes['stage1/block2/conv1']).toEqual([32, 32, 8])
+    expect(shapes['stage1/block2/add']).toEqual([16, 16, 32])
+  })
+
+  test('a pool projects where channels change, and pools where only the size does', () => {
+    const { layers } = planned({
+      architecture: small({ ...BOTTLENECK, strides_in: 'last', shortcut: 'pool' }),
+    })
+    const shortcuts = layers.filter(({ name }) => name.includes('/shortcut/'))
+    expect(shortcuts.map(({ name, op, outputShape }) => [name, op, outputShape])).toEqual([
+      ['stage1/block1/shortcut/conv', 'conv2d', [32, 32, 32]],
+      ['stage1/block1/shortcut/norm', 'batch_norm', [32, 32, 32]],
+      ['stage1/block2/shortcut/pool', 'max_pool', [16, 16, 32]],
+    ])
+    const both = shapesOf({ stages: [{ blocks: 1, filters: 9, strides: 2 }], shortcut: 'pool' })
+    expect(both['stage1/block1/shortcut/conv']).toEqual([16, 16, 9])
+  })
+
+  test('unnormed biases stand where no norm follows alone', () => {
+    const biases = (architecture: object) =>
+      names({ use_bias: 'unnormed', ...architecture }).filter((name) => /conv\d?\/bias$/.test(name))
+    expect(biases({ version: 'v2', block: 'bottleneck' })).toEqual([
+      ...['stem/conv/bias', 'stage1/block1/conv3/bias', 'stage1/block1/shortcut/conv/bias'],
+    ])
+    expect(biases({})).toEqual([])
+    expect(biases({ norm: 'none' })).toEqual(
+      names({ norm: 'none' }).filter((name) => /conv\d?\/bias$/.test(name)),
+    )
+  })
+
   test('v2 norms before it convolves and once more before the head', () => {
     const order = names({ ...BOTTLENECK, version: 'v2' }).filter((name) => /kernel|gamma/.test(name))
     expect(order.slice(0, 8)).toEqual([

@@ -1,31 +1,31 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { fieldError, ServiceError } from '../../errors.ts'
+import { kerasHdf5Header } from '../../formats/hdf5.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
-import { sizeOf } from '../../initializers/fans.ts'
 import { nameMatcher } from '../../network/globs.ts'
+import { layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts.ts'
 import { planSpecification } from '../../network/plan.ts'
-import type { Parameter } from '../../network/shapes.ts'
 import { METADATA } from '../../serving/loading.ts'
-import { Content, NPY, SAFETENSORS } from '../schemas/common.ts'
+import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/weights-stream.ts'
+import { knows, rangeOf } from '../ranges.ts'
+import { Content, HDF5, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
 
-/** Safetensors under either of its names, or one tensor as npy. */
-const OFFERED = [SAFETENSORS, 'application/octet-stream', NPY]
-/** Values asked of the analysis process at once: 16 MB. */
-const CHUNK = 2 ** 22
-const FLOAT32_BYTES = 4
+/** Safetensors under either of its names, one tensor as npy, or what Keras's load_weights takes. */
+const OFFERED = [SAFETENSORS, 'application/octet-stream', NPY, HDF5]
 
-/** A model's true weights as a file, streamed: never more than a chunk in memory. */
+/** A model's true weights as a file, streamed: never more than a tensor in memory. */
 export function weightsRoutes(app: App, { registry, analysis }: Services): void {
   app.get(
     '/v1/models/:model/weights',
     {
       schema: {
         tags: ['models'],
-        summary: 'All weights as safetensors, or one tensor as npy; with ETag and ranges',
+        summary:
+          "All weights as safetensors under one's own or another framework's names, as Keras's HDF5, or one tensor as npy; with ETag and ranges",
         params: ModelReference,
         querystring: WeightsQuery,
         response: {
@@ -40,27 +40,21 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       const glob = request.query.parameters
       const matches = glob === undefined ? () => true : nameMatcher(glob)
       const { id, specification } = model.record
-      const tensors = planSpecification(specification).parameters.filter(({ name }) => matches(name))
+      const plan = planSpecification(specification)
+      const { names = 'resinit' } = request.query
+      const problem = layoutProblem(names, plan)
+      if (problem !== undefined) throw fieldError('#/names', problem)
+      const tensors = tensorsIn(names, plan).filter(({ parameter }) => matches(parameter.name))
       if (tensors.length === 0)
         throw fieldError('#/parameters', `${JSON.stringify(glob)} matches no parameter`)
       const type = request.accepts().type(OFFERED)
       if (typeof type !== 'string')
         throw new ServiceError('NOT_ACCEPTABLE', `offered are ${OFFERED.join(', ')}`)
-      if (type === NPY && tensors.length > 1) {
-        throw fieldError(
-          '#/parameters',
-          `must match one tensor for ${NPY}; it matches ${String(tensors.length)}`,
-        )
-      }
-      const metadata = {
-        format: 'pt',
-        [METADATA.specification]: JSON.stringify(specification),
-        [METADATA.id]: id,
-        [METADATA.weights]: await registry.digestOf(model),
-      }
-      const header = type === NPY ? npyHeader(tensors[0]?.shape ?? []) : safetensorsHeader(tensors, metadata)
-      const length =
-        header.length + tensors.reduce((sum, { shape }) => sum + FLOAT32_BYTES * sizeOf(shape), 0)
+      if (type === HDF5 && names !== 'keras')
+        throw fieldError('#/names', `must be keras for ${HDF5}, which is for Keras's load_weights`)
+      const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.digestOf(model) }
+      const { header, content } = fileOf(type, tensors, origin, JSON.stringify(specification))
+      const length = content.reduce((sum, tensor) => sum + streamedBytes(tensor), header.length)
       const etag = `"${createHash('sha256').update(id).update(header).digest('hex').slice(0, 32)}"`
       void reply.headers({
         etag,
@@ -82,64 +76,39 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
           .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
       void reply.header('content-length', String(end - start)).type(type)
       const weights = registry.weightsOf(model)
-      const read = (name: string, offset: number, count: number) =>
-        analysis.read(weights, name, offset, count)
+      async function* bytes(): AsyncGenerator<Buffer> {
+        if (start < header.length) yield header.subarray(start, end)
+        yield* tensorStream(content, (...part) => analysis.read(weights, ...part), {
+          start: start - header.length,
+          end: end - header.length,
+        })
+      }
       // The content of an answer to HEAD would be drawn only to be thrown away.
-      const content = request.method === 'HEAD' ? [] : bytesOf(header, tensors, { start, end }, read)
-      return reply.send(Readable.from(content, { objectMode: false }))
+      return reply.send(Readable.from(request.method === 'HEAD' ? [] : bytes(), { objectMode: false }))
     },
   )
 }
 
-/** Whether If-None-Match names this tag (RFC 9110, 13.1.2): it compares weakly, and a star is any. */
-function knows(header: string | undefined, etag: string): boolean {
-  const tags = header?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? []
-  return tags.includes(etag) || tags.includes('*')
-}
-
-interface Range {
-  readonly start: number
-  /** One past the last byte. */
-  readonly end: number
-}
-
-/** The file's bytes from start to end: header, then tensors chunk by chunk, drawn or read as they are wanted. */
-async function* bytesOf(
-  header: Buffer,
-  tensors: readonly Parameter[],
-  { start, end }: Range,
-  read: (name: string, offset: number, count: number) => Promise<Float32Array>,
-): AsyncGenerator<Buffer> {
-  if (start < header.length) yield header.subarray(start, end)
-  let position = header.length
-  for (const { name, shape } of tensors) {
-    const size = sizeOf(shape)
-    for (let offset = 0; offset < size; offset += CHUNK) {
-      const count = Math.min(CHUNK, size - offset)
-      const chunkEnd = position + count * FLOAT32_BYTES
-      if (chunkEnd > start && position < end) {
-        const values = await read(name, offset, count)
-        const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
-        yield bytes.subarray(Math.max(0, start - position), Math.min(bytes.length, end - position))
-      }
-      position = chunkEnd
+/** A file's beginning, and the tensors that follow it. */
+function fileOf(
+  type: string,
+  tensors: readonly FileTensor[],
+  origin: Readonly<Record<string, string>>,
+  specification: string,
+): { header: Buffer; content: StreamedTensor[] } {
+  const streamed = ({ dtype, parameter: { name, shape }, axes }: FileTensor): StreamedTensor =>
+    dtype === 'F32' ? { source: name, shape, axes } : { shape: [], axes }
+  if (type === NPY) {
+    const [tensor, ...more] = tensors.filter(({ dtype }) => dtype === 'F32')
+    if (tensor === undefined || more.length > 0) {
+      const count = String(more.length + 1)
+      throw fieldError('#/parameters', `must match one tensor for ${NPY}; it matches ${count}`)
     }
+    return { header: npyHeader(tensor.shape), content: [streamed(tensor)] }
   }
-}
-
-/** One byte range (RFC 9110, 14); anything else asks for the whole. */
-function rangeOf(
-  header: string | undefined,
-  ifRange: string | string[] | undefined,
-  etag: string,
-  length: number,
-): Range | 'outside' | undefined {
-  const match = /^bytes=(\d*)-(\d*)$/.exec(header ?? '')
-  if (!match || (ifRange !== undefined && ifRange !== etag)) return undefined
-  const [, first = '', last = ''] = match
-  if (first === '' && last === '') return undefined
-  if (first !== '' && last !== '' && Number(last) < Number(first)) return undefined
-  const start = first === '' ? Math.max(0, length - Number(last)) : Number(first)
-  const end = first === '' || last === '' ? length : Math.min(length, Number(last) + 1)
-  return start >= length || start >= end ? 'outside' : { start, end }
+  const header =
+    type === HDF5
+      ? kerasHdf5Header(tensors, { backend: 'tensorflow', keras_version: '3', ...origin })
+      : safetensorsHeader(tensors, { format: 'pt', [METADATA.specification]: specification, ...origin })
+  return { header, content: tensors.map(streamed) }
 }

@@ -5,6 +5,7 @@ export const optional = Type.Optional
 
 export const NPY = 'application/x-npy'
 export const SAFETENSORS = 'application/vnd.safetensors'
+export const HDF5 = 'application/x-hdf5'
 
 const Problem = named('Problem', {
   type: Type.String({ description: 'urn:resinit:problem:<code>' }),

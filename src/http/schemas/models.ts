@@ -2,6 +2,7 @@ import Type from 'typebox'
 import { LayerScale, ModelStatistics as Measured } from '../../analysis/analysis.ts'
 import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { schemeNames } from '../../network/schemes.ts'
+import { layouts } from '../../network/layouts.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
 import { answer, closed, named, nullable } from '../../schema.ts'
 import { NextCursor, optional } from './common.ts'
@@ -134,5 +135,5 @@ export const ModelStatistics = answer('ModelStatistics', {
 
 export const WeightsQuery = closed({
   parameters: Glob,
-  names: optional(Type.Enum(['resinit'], { default: 'resinit', description: 'Whose names and layouts' })),
+  names: optional(Type.Enum(layouts, { default: 'resinit', description: 'Whose names and axes' })),
 })

@@ -14,7 +14,7 @@ const pool = fields({
 const mostly = <T, U>(usual: fc.Arbitrary<T>, rare: fc.Arbitrary<U>) =>
   fc.oneof({ weight: 15, arbitrary: usual }, { weight: 1, arbitrary: rare })
 
-const rule = mostly(fc.constantFrom('projection', 'always'), fc.constant('never'))
+const rule = mostly(fc.constantFrom('projection', 'pool', 'always'), fc.constant('never'))
 const stage = fc.record(
   { blocks: size(3), filters: size(12), strides: size(3) },
   { requiredKeys: ['blocks', 'filters'] },
@@ -62,7 +62,8 @@ const architecture = fc.record(
     kernel_size: size(5),
     padding,
     shortcut: mostly(rule, fc.array(rule, { minLength: 1, maxLength: 4 })),
-    use_bias: fc.boolean(),
+    use_bias: fc.constantFrom(true, false, 'unnormed'),
+    strides_in: fc.constantFrom('first', 'last'),
     norm: fc.oneof(
       fc.constantFrom('batch', 'none'),
       fields({ type: fc.constantFrom('batch', 'none'), epsilon: fc.constant(0.01) }),
@@ -91,7 +92,8 @@ export const specificationRequests = fc.record(
       },
       overrides: fc.array(fc.record({ match, initializer }), { maxLength: 3 }),
     }),
-    seed: fc.maxSafeInteger(),
+    seed: mostly(fc.nat(), fc.maxSafeInteger()),
+    seeding: fc.constantFrom('per_layer', 'keras'),
     residual_scheme: fc.constantFrom('none', 'none', ...schemeNames),
     labels: mostly(fc.constant('none'), fc.constant('imagenet')),
     preprocessing: fc.oneof(

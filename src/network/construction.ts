@@ -1,0 +1,32 @@
+import type { Initializer } from '../initializers/initializer.ts'
+import { PythonRandom } from '../initializers/mersenne-twister.ts'
+import type { SeedVector } from '../initializers/seeds.ts'
+import { layersWithShortcutsBefore } from './layer-names.ts'
+import type { Role } from './ops.ts'
+
+/** Keras gives every initializer without a seed one up to this when it is made (`random_initializers.py`). */
+const LARGEST_SEED = 10 ** 9
+/** The order in which a layer makes its initializers (`base_conv.py`, `dense.py`, `batch_normalization.py`). */
+const ROLES: readonly Role[] = ['kernel', 'bias', 'beta', 'gamma']
+
+interface Made {
+  readonly name: string
+  readonly role: Role
+  readonly initializer: Initializer
+}
+
+/**
+ * The seeds that `keras.utils.set_random_seed(seed)` leads to, parameter by parameter: one drawn integer for each
+ * initializer that draws and has no seed of its own, in the order in which Keras makes the layers. A block's shortcut
+ * comes before its first convolution (`keras/src/applications/resnet.py`).
+ */
+export function constructionSeeds(parameters: readonly Made[], seed: number): SeedVector[] {
+  const random = new PythonRandom(seed)
+  const seeds = new Map<Made, number>()
+  const rank = ({ role }: Made): number => ROLES.indexOf(role)
+  for (const layer of layersWithShortcutsBefore(parameters, () => 'conv1')) {
+    for (const made of layer.sort((a, b) => rank(a) - rank(b)))
+      if (made.initializer.config['seed'] === null) seeds.set(made, random.integer(1, LARGEST_SEED))
+  }
+  return parameters.map((parameter) => [seeds.get(parameter) ?? 0, 0])
+}

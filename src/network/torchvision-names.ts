@@ -1,0 +1,44 @@
+import { placeOf } from './layer-names.ts'
+import type { Role } from './ops.ts'
+import type { Parameter } from './shapes.ts'
+import type { Architecture } from './specification.ts'
+
+const LAYERS: Readonly<Record<string, string>> = {
+  'stem/conv': 'conv1',
+  'stem/norm': 'bn1',
+  'shortcut/conv': 'downsample.0',
+  'shortcut/norm': 'downsample.1',
+  'head/dense': 'fc',
+}
+
+const ROLES: Readonly<Partial<Record<Role, string>>> = {
+  kernel: 'weight',
+  bias: 'bias',
+  gamma: 'weight',
+  beta: 'bias',
+  moving_mean: 'running_mean',
+  moving_variance: 'running_var',
+}
+
+/** Why torchvision's ResNet (`torchvision/models/resnet.py`) has no such layers, if it has not. */
+export function torchvisionProblem({ version, norm, use_bias, head }: Architecture): string | undefined {
+  if (version === 'v2') return 'its blocks are v1 and v1.5, and these are v2'
+  if (norm.type === 'none') return 'its convolutions have norms, and these have none'
+  if (use_bias !== false) return 'its convolutions have no biases, and these have'
+  if (head.pool !== 'global_average') return 'its head is a global average, and this one flattens a map'
+  return undefined
+}
+
+/** As in a state_dict of torchvision's ResNet, or of timm's: `layer1.0.downsample.0.weight`. */
+export function torchvisionName(parameter: Parameter, role = ROLES[parameter.role]): string | undefined {
+  const { layer, block } = placeOf(parameter)
+  const name = block && /^(conv|norm)\d$/.test(layer) ? layer.replace('norm', 'bn') : LAYERS[layer]
+  if (name === undefined || role === undefined) return undefined
+  return `${block ? `layer${String(block.stage)}.${String(block.number - 1)}.` : ''}${name}.${role}`
+}
+
+/** OIHW of HWIO, [out, in] of [in, out]. */
+export function torchvisionAxes({ shape }: Parameter): number[] {
+  if (shape.length === 4) return [3, 2, 0, 1]
+  return shape.length === 2 ? [1, 0] : [0]
+}
