@@ -46,7 +46,8 @@ export class MomentSums {
     let [sum1, sum2, sum3, sum4, squares, zeros, nonFinite] = [0, 0, 0, 0, 0, 0, 0]
     let min = this.#min
     let max = this.#max
-    for (const value of values) {
+    for (let index = 0; index < values.length; index++) {
+      const value = values[index] as number
       if (value - value !== 0) {
         nonFinite++
         continue

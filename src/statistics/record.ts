@@ -91,7 +91,7 @@ export async function measure(
   }
 
   const { fanIn, fanOut } = fansOf(shape)
-  const sorted = quantiles?.sorted()
+  const ranked = quantiles?.finite()
   return {
     shape: [...shape],
     size,
@@ -106,7 +106,7 @@ export async function measure(
         : null,
     exact: law ? exactness(law, shape, sample) : null,
     ...(histogram ? { histogram: histogram.result(size, cdf) } : {}),
-    ...(sorted ? { quantiles: quantilesOf(sorted), quantiles_sample_size: sorted.length } : {}),
+    ...(ranked ? { quantiles: quantilesOf(ranked), quantiles_sample_size: ranked.length } : {}),
   }
 }
 
