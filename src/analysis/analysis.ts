@@ -4,6 +4,7 @@ import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
 import { nullable, Num } from '../schema.ts'
 import { Measurement, type RecordOptions } from '../statistics/record.ts'
+import { Relative } from '../statistics/relative.ts'
 
 /** A network's weights: drawn from the specification, or in a safetensors file. */
 export interface WeightsSource {
@@ -21,6 +22,7 @@ export const ParameterStatistics = Type.Object({
   name: Type.String(),
   tensor_name: Type.String(),
   ...TensorStatistics.properties,
+  relative: Type.Optional(Relative),
 })
 export type ParameterStatistics = Static<typeof ParameterStatistics>
 
@@ -33,7 +35,11 @@ export const ModelStatistics = Type.Object({
     zeros: Type.Integer(),
     sha256: Type.String({ description: 'Over the bytes of all measured parameters in order' }),
     smallest_p_holm: nullable(Type.Number()),
-    flagged: Type.Array(Type.String()),
+    duplicates: Type.Array(Type.Array(Type.String()), {
+      description: 'Parameters with the same bytes that are no constants, as a seed used twice gives them',
+    }),
+    flagged: Type.Array(Type.String(), { description: 'Below 0.001 after correction, or among duplicates' }),
+    relative: Type.Optional(Relative),
   }),
 })
 export type ModelStatistics = Static<typeof ModelStatistics>
@@ -42,6 +48,11 @@ export interface TensorDraw {
   readonly initializer: Initializer
   readonly shape: readonly number[]
   readonly seed: SeedVector
+}
+
+export interface StatisticsOptions extends RecordOptions {
+  readonly match?: string
+  readonly relativeTo?: WeightsSource
 }
 
 /**
@@ -53,11 +64,12 @@ export interface Analysis {
   ready(): Promise<void>
   /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
   digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
-  /** Statistics of the trainable parameters whose names match the glob; all of them without one. */
-  statistics(
-    weights: WeightsSource,
-    options: RecordOptions & { readonly match?: string },
-  ): Promise<ModelStatistics>
+  /**
+   * Statistics of the trainable parameters whose names match the glob; all of them without one. With `relativeTo`, how
+   * far they are from those of other weights, which must have the same names and shapes: INVALID_REQUEST otherwise, as
+   * for spectra that cost too much.
+   */
+  statistics(weights: WeightsSource, options: StatisticsOptions): Promise<ModelStatistics>
   /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
   read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>

@@ -5,17 +5,20 @@ import { ServiceError } from '../errors.ts'
 import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
-import { measure } from '../statistics/record.ts'
 import { Turns } from '../turns.ts'
 import { answerCalls, type Handlers } from '../workers/child.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
+import { assertAffordable, recordOf } from './record.ts'
 import { Sampler } from './sampler.ts'
+import { Spectra } from './spectra.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
 
 // Whoever predicts goes first.
 setPriority(constants.priority.PRIORITY_LOW)
-const sampler = await Sampler.open(await openBackend())
+const backend = await openBackend()
+const sampler = await Sampler.open(backend)
+const spectra = await Spectra.open(backend)
 
 /** Memory stays that of one tensor. */
 const turns = new Turns()
@@ -35,8 +38,12 @@ const handlers: Handlers<AnalysisMethods> = {
       return hash.digest('hex')
     }),
   ),
-  statistics: inTurn((weights, options) =>
-    withWeights(sampler, weights, (tensors) => measureWeights(tensors, options)),
+  statistics: inTurn((weights, { relativeTo, ...options }) =>
+    withWeights(sampler, weights, (tensors) =>
+      relativeTo === undefined
+        ? measureWeights(tensors, options, spectra)
+        : withWeights(sampler, relativeTo, (others) => measureWeights(tensors, options, spectra, others)),
+    ),
   ),
   read: inTurn((weights, name, offset, count) =>
     withWeights(sampler, weights, (tensors) => {
@@ -50,7 +57,8 @@ const handlers: Handlers<AnalysisMethods> = {
     const { law, seed } = resolved(draw)
     const source = { shape, law, slices: () => sampler.slices(law, shape, seed) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
-    return { initializer: { ...initializer, config }, ...(await measure(source, options)) }
+    assertAffordable([source], options)
+    return { initializer: { ...initializer, config }, ...(await recordOf(source, options, spectra)) }
   }),
   sample: inTurn(async (draw) => {
     const { law, seed } = resolved(draw)

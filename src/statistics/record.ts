@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { fansOf, sizeOf } from '../initializers/fans.ts'
 import { isElementwise, theoryOf, Theory, type ElementwiseLaw, type Law } from '../initializers/law.ts'
@@ -7,6 +7,8 @@ import { nullable, Num } from '../schema.ts'
 import { cdfOf } from './distribution.ts'
 import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
 import { MomentSums, SampleMoments } from './moments.ts'
+import { OperatorSpectrum } from './operator-spectrum.ts'
+import { Spectrum } from './spectrum.ts'
 import { Subsample } from './subsample.ts'
 import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
@@ -21,6 +23,8 @@ export interface TensorSource {
 export interface RecordOptions {
   readonly histogram: boolean
   readonly quantiles: boolean
+  readonly spectrum: boolean
+  readonly operatorSpectrum: boolean
   readonly bins: number
 }
 
@@ -37,11 +41,16 @@ export const Measurement = Type.Object({
     description: 'null where entries are no independent draws: not drawn so, or not all of them finite',
   }),
   exact: nullable(Type.Boolean(), { description: 'Whether a constant or identity is met to the bit' }),
+  orthogonality_error: Type.Optional(
+    nullable(Type.Number(), { description: 'Of orthogonal laws; null for a gain of 0' }),
+  ),
   histogram: Type.Optional(Histogram),
   quantiles: Type.Optional(
     Type.Record(Type.String(), Num, { description: 'Of finite values; NaN where there is none' }),
   ),
   quantiles_sample_size: Type.Optional(Type.Integer()),
+  spectrum: Type.Optional(Spectrum),
+  operator_spectrum: Type.Optional(OperatorSpectrum),
 })
 export type Measurement = Static<typeof Measurement>
 
@@ -54,12 +63,12 @@ const NORMAL_REACH = 5
 
 /**
  * Measures a tensor against its law. One pass over the values; two where a histogram has no theory to set its edges.
- * `alsoHash` takes the bytes in once, in order.
+ * `look` is shown every slice once, in order. Spectra are not measured here: they take more than a pass.
  */
 export async function measure(
   source: TensorSource,
   options: RecordOptions,
-  alsoHash?: Hash,
+  look?: (values: Float32Array) => Promise<void>,
 ): Promise<Measurement> {
   const { shape, law } = source
   const size = sizeOf(shape)
@@ -78,10 +87,10 @@ export async function measure(
   for await (const values of source.slices()) {
     moments.add(values)
     hash.update(values)
-    alsoHash?.update(values)
     ks?.add(values)
     quantiles?.add(values)
     histogram?.add(values)
+    await look?.(values)
   }
   const sample = moments.result()
   if (options.histogram && !histogram) {

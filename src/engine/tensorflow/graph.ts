@@ -4,6 +4,7 @@ import { DataType, messageOf, messagesOf, shapeMessage, type Message } from './p
 export type Attribute =
   | { readonly type: number }
   | { readonly text: string }
+  | { readonly flag: boolean }
   | { readonly integers: readonly number[] }
   | { readonly shape: readonly number[] }
   | {
@@ -21,6 +22,7 @@ export interface NodeOptions {
 
 const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
+export const DOUBLE = { type: DataType.double } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
@@ -85,6 +87,7 @@ function attributeMessage(value: Attribute): Message {
   if ('type' in value) return messageOf('AttrValue', { Type: value.type })
   if ('text' in value) return messageOf('AttrValue', { S: Buffer.from(value.text) })
   if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
+  if ('flag' in value) return messageOf('AttrValue', { B: value.flag })
   if ('integers' in value) {
     return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', { IList: value.integers }) })
   }

@@ -89,13 +89,19 @@ const Glob = optional(Type.String({ minLength: 1, maxLength: 256, description: '
 
 export const StatisticsQuery = closed({
   parameters: Glob,
-  include: optional(Type.String({ description: 'histogram, quantiles; separated by commas' })),
+  include: optional(
+    Type.String({ description: 'histogram, quantiles, spectrum, operator_spectrum; separated by commas' }),
+  ),
+  relative_to: optional(
+    Type.String({ description: 'A model with the same parameters, which these are compared with' }),
+  ),
   bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
 })
 
 export const ModelStatistics = answer('ModelStatistics', {
   model: Type.String(),
   weights: Type.Enum(['initialized', 'loaded']),
+  relative_to: optional(Type.String({ description: 'The id of the model compared with' })),
   ...Measured.properties,
   parameters: Type.Array(ParameterRecord),
 })
