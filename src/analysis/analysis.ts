@@ -3,6 +3,8 @@ import { CompleteInitializer, type Initializer } from '../initializers/initializ
 import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
 import { nullable, Num } from '../schema.ts'
+import type { Layout } from '../statistics/candidates.ts'
+import { Fit, VERDICTS } from '../statistics/fit.ts'
 import { Measurement, type RecordOptions } from '../statistics/record.ts'
 import { Relative } from '../statistics/relative.ts'
 
@@ -44,6 +46,31 @@ export const ModelStatistics = Type.Object({
 })
 export type ModelStatistics = Static<typeof ModelStatistics>
 
+export const FittedTensor = Type.Object({
+  name: Type.String(),
+  shape: Type.Array(Type.Integer()),
+  dtype: Type.String(),
+  sample: nullable(Measurement.properties.sample, {
+    description: 'Of the values as float32; null for a dtype that is not read',
+  }),
+  verdict: Type.Enum([...VERDICTS], {
+    description:
+      'fresh: some initializer explains the tensor; trained: none of the candidates does; constant: all values are ' +
+      'equal; undecided: too small to tell, or not of numbers',
+  }),
+  note: Type.Optional(Type.String({ description: 'Why it is undecided' })),
+  candidates: Type.Array(Fit, { description: 'The best first' }),
+})
+export type FittedTensor = Static<typeof FittedTensor>
+
+export const FittedWeights = Type.Object({
+  layout: Type.Enum(['keras', 'torch'], {
+    description: 'By which fans are counted: kernels [...window, in, out], or torch [out, in, ...window]',
+  }),
+  parameters: Type.Array(FittedTensor),
+})
+export type FittedWeights = Static<typeof FittedWeights>
+
 export interface TensorDraw {
   readonly initializer: Initializer
   readonly shape: readonly number[]
@@ -70,6 +97,11 @@ export interface Analysis {
    * for spectra that cost too much.
    */
   statistics(weights: WeightsSource, options: StatisticsOptions): Promise<ModelStatistics>
+  /**
+   * Which initializers the tensors of a safetensors file of any network may come from. Without a layout it is found by
+   * the tensors' names. INVALID_WEIGHTS where the file is none, or holds no tensor.
+   */
+  fit(weightsFile: string, options: { readonly layout?: Layout }): Promise<FittedWeights>
   /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
   read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>

@@ -8,6 +8,7 @@ import { sizeOf } from '../initializers/fans.ts'
 import { Turns } from '../turns.ts'
 import { answerCalls, type Handlers } from '../workers/child.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
+import { fitWeights } from './fits.ts'
 import { assertAffordable, recordOf } from './record.ts'
 import { Sampler } from './sampler.ts'
 import { Spectra } from './spectra.ts'
@@ -45,6 +46,7 @@ const handlers: Handlers<AnalysisMethods> = {
         : withWeights(sampler, relativeTo, (others) => measureWeights(tensors, options, spectra, others)),
     ),
   ),
+  fit: inTurn((path, { layout }) => fitWeights(path, spectra, layout)),
   read: inTurn((weights, name, offset, count) =>
     withWeights(sampler, weights, (tensors) => {
       const tensor = tensors.find((candidate) => candidate.name === name)

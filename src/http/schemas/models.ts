@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { ModelStatistics as Measured } from '../../analysis/analysis.ts'
+import { FittedWeights as Fitted, ModelStatistics as Measured } from '../../analysis/analysis.ts'
 import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
 import { answer, closed, named, nullable } from '../../schema.ts'
@@ -105,6 +105,15 @@ export const ModelStatistics = answer('ModelStatistics', {
   ...Measured.properties,
   parameters: Type.Array(ParameterRecord),
 })
+
+export const FitQuery = closed({
+  layout: optional(
+    Type.Enum(['keras', 'torch'], {
+      description: 'How kernels lie in memory; without it, as the names of the tensors suggest',
+    }),
+  ),
+})
+export const FittedWeights = answer('FittedWeights', Fitted.properties)
 
 export const WeightsQuery = closed({
   parameters: Glob,
