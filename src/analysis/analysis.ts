@@ -77,7 +77,7 @@ export interface TensorDraw {
   readonly seed: SeedVector
 }
 
-export interface StatisticsOptions extends RecordOptions {
+interface StatisticsOptions extends RecordOptions {
   readonly match?: string
   readonly relativeTo?: WeightsSource
 }

@@ -26,10 +26,10 @@ import type { Spectra } from './spectra.ts'
 type Tensor = SafetensorsFile['tensors'] extends ReadonlyMap<string, infer T> ? T : never
 
 /**
- * Networks are trained as a whole, and a step of training that changes a tenth of so few values changes no statistic of
- * theirs that would show: where others are trained, smaller tensors are not called fresh.
+ * Networks are trained as a whole, and training that moves so few values by a tenth of their length moves no statistic
+ * of theirs that would show: where others are trained, smaller tensors are not called fresh.
  */
-const TELLING_ALONE = 4096
+const TELLING_ALONE = 2 ** 15
 
 /** Candidates told of every tensor. */
 const TOLD = 5

@@ -79,7 +79,7 @@ function scaledCandidates(shape: readonly number[], layout: Layout): Candidate[]
   // torch draws its normals uncut.
   const habit = ({ initializer: { class_name, config }, law }: Candidate): number => {
     if (layout === 'torch') return law.kind === 'truncated_normal' ? 1 : 0
-    return ['GlorotUniform', 'HeNormal'].indexOf(class_name) >= 0 ? 0 : 'scale' in config ? 2 : 1
+    return ['GlorotUniform', 'HeNormal'].includes(class_name) ? 0 : 'scale' in config ? 2 : 1
   }
   return candidates.sort((a, b) => habit(a) - habit(b))
 }

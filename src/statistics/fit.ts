@@ -32,7 +32,7 @@ export type Verdict = (typeof VERDICTS)[number]
 /** Below this a candidate is rejected: a tensor as it was drawn is called trained once in a hundred thousand times. */
 export const REJECT_BELOW = 1e-5
 /** Fewer values fit many a law. */
-export const TELLING = 256
+const TELLING = 256
 /** Nats within which two laws explain a tensor alike. */
 const ALIKE = 3
 

@@ -31,12 +31,11 @@ export class HistogramCounts {
     const last = this.#counts.length - 1
     const scale = this.#counts.length / (this.#high - low)
     const counts = this.#counts
-    for (let index = 0; index < values.length; index++) {
-      const value = values[index] as number
+    for (const value of values) {
       if (value - value !== 0) continue
       const place = (value - low) * scale
       const bin = place < 1 ? 0 : place >= last ? last : place | 0
-      counts[bin] = (counts[bin] as number) + 1
+      counts[bin] = (counts[bin] ?? 0) + 1
     }
   }
 

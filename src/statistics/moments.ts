@@ -46,8 +46,7 @@ export class MomentSums {
     let [sum1, sum2, sum3, sum4, squares, zeros, nonFinite] = [0, 0, 0, 0, 0, 0, 0]
     let min = this.#min
     let max = this.#max
-    for (let index = 0; index < values.length; index++) {
-      const value = values[index] as number
+    for (const value of values) {
       if (value - value !== 0) {
         nonFinite++
         continue

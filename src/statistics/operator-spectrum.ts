@@ -74,10 +74,7 @@ export function operatorSpectrumOf(
   const values = Float32Array.from(
     perWave.flatMap(({ weight, values }) => Array.from({ length: weight }, () => [...values]).flat()),
   )
-  const [min = Number.NaN, max = Number.NaN] = [
-    values.reduce((a, b) => Math.min(a, b)),
-    values.reduce((a, b) => Math.max(a, b)),
-  ]
+  const [min, max] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]
   return { grid: [...grid], min, max, quantiles: quantilesOf(values) }
 }
 

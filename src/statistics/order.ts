@@ -16,20 +16,21 @@ export function sortFloats(values: Float32Array): Float32Array {
     const shift = digit * DIGIT_BITS
     const places = countDigits(from, shift)
     for (let index = 0, sum = 0; index < places.length; index++) {
-      const count = places[index] as number
+      const count = places[index] ?? 0
       places[index] = sum
       sum += count
     }
-    for (let index = 0; index < from.length; index++) {
-      const key = from[index] as number
+    for (const key of from) {
       const bucket = (key >>> shift) & (2 ** DIGIT_BITS - 1)
-      to[(places[bucket] as number)++] = key
+      const place = places[bucket] ?? 0
+      to[place] = key
+      places[bucket] = place + 1
     }
     ;[from, to] = [to, from]
   }
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
   for (let index = 0; index < bits.length; index++) {
-    const key = from[index] as number
+    const key = from[index] ?? 0
     bits[index] = key >>> 31 ? key ^ 0x80000000 : ~key
   }
   return values
@@ -37,7 +38,7 @@ export function sortFloats(values: Float32Array): Float32Array {
 
 function keysOf(values: Float32Array): Uint32Array {
   const keys = new Uint32Array(values.buffer, values.byteOffset, values.length).slice()
-  for (let index = 0; index < keys.length; index++) keys[index] = keyOf(keys[index] as number)
+  for (let index = 0; index < keys.length; index++) keys[index] = keyOf(keys[index] ?? 0)
   return keys
 }
 
@@ -47,9 +48,9 @@ function keyOf(bits: number): number {
 
 function countDigits(keys: Uint32Array, shift: number): Uint32Array {
   const counts = new Uint32Array(2 ** DIGIT_BITS)
-  for (let index = 0; index < keys.length; index++) {
-    const bucket = ((keys[index] as number) >>> shift) & (2 ** DIGIT_BITS - 1)
-    counts[bucket] = (counts[bucket] as number) + 1
+  for (const key of keys) {
+    const bucket = (key >>> shift) & (2 ** DIGIT_BITS - 1)
+    counts[bucket] = (counts[bucket] ?? 0) + 1
   }
   return counts
 }
@@ -61,9 +62,9 @@ function countDigits(keys: Uint32Array, shift: number): Uint32Array {
 export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): Map<number, number> {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
   const counts = new Uint32Array(2 ** 16)
-  for (let index = 0; index < bits.length; index++) {
-    const bucket = keyOf(bits[index] as number) >>> 16
-    counts[bucket] = (counts[bucket] as number) + 1
+  for (const word of bits) {
+    const bucket = keyOf(word) >>> 16
+    counts[bucket] = (counts[bucket] ?? 0) + 1
   }
   let bucket = 0
   let before = 0
@@ -79,7 +80,7 @@ export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): M
   const isWanted = new Uint8Array(2 ** 16)
   for (const bucket of parts.keys()) isWanted[bucket] = 1
   for (let index = 0; index < bits.length; index++) {
-    const bucket = keyOf(bits[index] as number) >>> 16
+    const bucket = keyOf(bits[index] ?? 0) >>> 16
     const part = isWanted[bucket] === 1 ? parts.get(bucket) : undefined
     if (part) part.values[part.taken++] = values[index] ?? 0
   }

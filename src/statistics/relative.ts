@@ -19,8 +19,8 @@ export class RelativeSums {
   add(values: Float32Array, reference: Float32Array): void {
     let [differences, own, squares, products] = [0, 0, 0, 0]
     for (let index = 0; index < values.length; index++) {
-      const a = values[index] as number
-      const b = reference[index] as number
+      const a = values[index] ?? 0
+      const b = reference[index] ?? 0
       differences += (a - b) * (a - b)
       own += a * a
       squares += b * b

@@ -44,7 +44,7 @@ export class Subsample {
     const values = this.#values
     let kept = 0
     for (let index = 0; index < this.#taken; index++) {
-      const value = values[index] as number
+      const value = values[index] ?? 0
       if (value - value === 0) values[kept++] = value
     }
     this.#taken = kept

@@ -7,6 +7,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
+    {"op": "keras_application", "name", "seed", "path"}  and the others of weights.py
 """
 
 import base64
@@ -26,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 import keras
 import numpy as np
 import twin
+import weights
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -123,7 +125,10 @@ def safetensors(request):
 
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, trained, application, safetensors)
+    for operation in (
+        *(initializer, model, trained, application, safetensors),
+        *(weights.keras_application, weights.torch_resnet18, weights.digits, weights.spectra),
+    )
 }
 
 
