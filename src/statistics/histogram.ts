@@ -31,7 +31,9 @@ export class HistogramCounts {
     const last = this.#counts.length - 1
     const scale = this.#counts.length / (this.#high - low)
     const counts = this.#counts
-    for (const value of values) {
+    const { length } = values
+    for (let index = 0; index < length; index++) {
+      const value = values[index] ?? 0
       if (value - value !== 0) continue
       const place = (value - low) * scale
       const bin = place < 1 ? 0 : place >= last ? last : place | 0

@@ -20,7 +20,9 @@ export function sortFloats(values: Float32Array): Float32Array {
       places[index] = sum
       sum += count
     }
-    for (const key of from) {
+    const { length } = from
+    for (let index = 0; index < length; index++) {
+      const key = from[index] ?? 0
       const bucket = (key >>> shift) & (2 ** DIGIT_BITS - 1)
       const place = places[bucket] ?? 0
       to[place] = key
@@ -48,8 +50,9 @@ function keyOf(bits: number): number {
 
 function countDigits(keys: Uint32Array, shift: number): Uint32Array {
   const counts = new Uint32Array(2 ** DIGIT_BITS)
-  for (const key of keys) {
-    const bucket = (key >>> shift) & (2 ** DIGIT_BITS - 1)
+  const { length } = keys
+  for (let index = 0; index < length; index++) {
+    const bucket = ((keys[index] ?? 0) >>> shift) & (2 ** DIGIT_BITS - 1)
     counts[bucket] = (counts[bucket] ?? 0) + 1
   }
   return counts
@@ -62,8 +65,9 @@ function countDigits(keys: Uint32Array, shift: number): Uint32Array {
 export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): Map<number, number> {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
   const counts = new Uint32Array(2 ** 16)
-  for (const word of bits) {
-    const bucket = keyOf(word) >>> 16
+  const { length } = bits
+  for (let index = 0; index < length; index++) {
+    const bucket = keyOf(bits[index] ?? 0) >>> 16
     counts[bucket] = (counts[bucket] ?? 0) + 1
   }
   let bucket = 0
@@ -79,7 +83,7 @@ export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): M
   )
   const isWanted = new Uint8Array(2 ** 16)
   for (const bucket of parts.keys()) isWanted[bucket] = 1
-  for (let index = 0; index < bits.length; index++) {
+  for (let index = 0; index < length; index++) {
     const bucket = keyOf(bits[index] ?? 0) >>> 16
     const part = isWanted[bucket] === 1 ? parts.get(bucket) : undefined
     if (part) part.values[part.taken++] = values[index] ?? 0
