@@ -77,6 +77,7 @@ async function compare() {
   console.log(machine())
   console.log(`${'54 kernels of ResNet-50, ms'.padEnd(52)}   drawn  from file   numpy  ratio, drawn`)
   for (const op of /** @type {(keyof typeof WORKS)[]} */ (Object.keys(WORKS))) {
+    /** @type {number[][]} */
     const rounds = []
     // The first of each is cold, and counts as it is where it is the least.
     for (let round = 0; round < ROUNDS; round++) {
