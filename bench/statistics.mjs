@@ -62,7 +62,9 @@ async function compare() {
     peer.stdin.write(`${JSON.stringify({ op })}\n`)
     const { value, done } = await lines.next()
     if (done) throw new Error('the peer ended; does RESINIT_PYTHON have test/golden/requirements.txt?')
-    return /** @type {{ ms: number }} */ (JSON.parse(value)).ms
+    /** @type {{ ms: number }} */
+    const { ms } = JSON.parse(value)
+    return ms
   }
   /**
    * @param {keyof typeof WORKS} op
