@@ -52,7 +52,7 @@ const rooms = {
     sees: [...['engine', 'tensorflow', 'workers'], ...['network', 'initializers', 'formats', 'errors']],
   },
   analysisChild: {
-    path: 'analysis/(child|lsuv|sampler|statistics|weights).ts',
+    path: 'analysis/(child|fits|lsuv|record|sampler|spectra|statistics|weights).ts',
     sees: [
       ...['analysis', 'tensorflow', 'workers', 'turns'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],

@@ -3,7 +3,10 @@ import { CompleteInitializer, type Initializer } from '../initializers/initializ
 import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
 import { nullable, Num } from '../schema.ts'
+import type { Layout } from '../statistics/candidates.ts'
+import { Fit, VERDICTS } from '../statistics/fit.ts'
 import { Measurement, type RecordOptions } from '../statistics/record.ts'
+import { Relative } from '../statistics/relative.ts'
 
 /** A network's weights: drawn from the specification, or in a safetensors file. */
 export interface WeightsSource {
@@ -36,6 +39,7 @@ export const ParameterStatistics = Type.Object({
     Type.Number({ description: 'What the residual scheme multiplies the initializer by; theory has it in' }),
   ),
   ...TensorStatistics.properties,
+  relative: Type.Optional(Relative),
 })
 export type ParameterStatistics = Static<typeof ParameterStatistics>
 
@@ -48,15 +52,49 @@ export const ModelStatistics = Type.Object({
     zeros: Type.Integer(),
     sha256: Type.String({ description: 'Over the bytes of all measured parameters in order' }),
     smallest_p_holm: nullable(Type.Number()),
-    flagged: Type.Array(Type.String()),
+    duplicates: Type.Array(Type.Array(Type.String()), {
+      description: 'Parameters with the same bytes that are no constants, as a seed used twice gives them',
+    }),
+    flagged: Type.Array(Type.String(), { description: 'Below 0.001 after correction, or among duplicates' }),
+    relative: Type.Optional(Relative),
   }),
 })
 export type ModelStatistics = Static<typeof ModelStatistics>
+
+export const FittedTensor = Type.Object({
+  name: Type.String(),
+  shape: Type.Array(Type.Integer()),
+  dtype: Type.String(),
+  sample: nullable(Measurement.properties.sample, {
+    description: 'Of the values as float32; null for a dtype that is not read',
+  }),
+  verdict: Type.Enum([...VERDICTS], {
+    description:
+      'fresh: some initializer explains the tensor; trained: none of the candidates does; constant: all values are ' +
+      'equal; undecided: too small to tell, or not of numbers',
+  }),
+  note: Type.Optional(Type.String({ description: 'Why it is undecided' })),
+  candidates: Type.Array(Fit, { description: 'The best first' }),
+})
+export type FittedTensor = Static<typeof FittedTensor>
+
+export const FittedWeights = Type.Object({
+  layout: Type.Enum(['keras', 'torch'], {
+    description: 'By which fans are counted: kernels [...window, in, out], or torch [out, in, ...window]',
+  }),
+  parameters: Type.Array(FittedTensor),
+})
+export type FittedWeights = Static<typeof FittedWeights>
 
 export interface TensorDraw {
   readonly initializer: Initializer
   readonly shape: readonly number[]
   readonly seed: SeedVector
+}
+
+interface StatisticsOptions extends RecordOptions {
+  readonly match?: string
+  readonly relativeTo?: WeightsSource
 }
 
 /**
@@ -68,11 +106,17 @@ export interface Analysis {
   ready(): Promise<void>
   /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
   digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
-  /** Statistics of the trainable parameters whose names match the glob; all of them without one. */
-  statistics(
-    weights: WeightsSource,
-    options: RecordOptions & { readonly match?: string },
-  ): Promise<ModelStatistics>
+  /**
+   * Statistics of the trainable parameters whose names match the glob; all of them without one. With `relativeTo`, how
+   * far they are from those of other weights, which must have the same names and shapes: INVALID_REQUEST otherwise, as
+   * for spectra that cost too much.
+   */
+  statistics(weights: WeightsSource, options: StatisticsOptions): Promise<ModelStatistics>
+  /**
+   * Which initializers the tensors of a safetensors file of any network may come from. Without a layout it is found by
+   * the tensors' names. INVALID_WEIGHTS where the file is none, or holds no tensor.
+   */
+  fit(weightsFile: string, options: { readonly layout?: Layout }): Promise<FittedWeights>
   /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
   read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
   /** LSUV's factors, in the order of the layers, on Gaussian images or on uint8 images of the input's size, joined. */

@@ -5,12 +5,14 @@ import { ServiceError } from '../errors.ts'
 import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
-import { measure } from '../statistics/record.ts'
 import { Turns } from '../turns.ts'
 import { answerCalls, type Handlers } from '../workers/child.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
+import { fitWeights } from './fits.ts'
 import { unitVariance } from './lsuv.ts'
+import { assertAffordable, recordOf } from './record.ts'
 import { Sampler } from './sampler.ts'
+import { Spectra } from './spectra.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
 
@@ -18,6 +20,7 @@ import { withWeights } from './weights.ts'
 setPriority(constants.priority.PRIORITY_LOW)
 const backend = await openBackend()
 const sampler = await Sampler.open(backend)
+const spectra = await Spectra.open(backend)
 
 /** Memory stays that of one tensor. */
 const turns = new Turns()
@@ -37,9 +40,14 @@ const handlers: Handlers<AnalysisMethods> = {
       return hash.digest('hex')
     }),
   ),
-  statistics: inTurn((weights, options) =>
-    withWeights(sampler, weights, (tensors) => measureWeights(tensors, options)),
+  statistics: inTurn((weights, { relativeTo, ...options }) =>
+    withWeights(sampler, weights, (tensors) =>
+      relativeTo === undefined
+        ? measureWeights(tensors, options, spectra)
+        : withWeights(sampler, relativeTo, (others) => measureWeights(tensors, options, spectra, others)),
+    ),
   ),
+  fit: inTurn((path, { layout }) => fitWeights(path, spectra, layout)),
   read: inTurn((weights, name, offset, count) =>
     withWeights(sampler, weights, (tensors) => {
       const tensor = tensors.find((candidate) => candidate.name === name)
@@ -53,7 +61,8 @@ const handlers: Handlers<AnalysisMethods> = {
     const { law, seed } = resolved(draw)
     const source = { shape, law, slices: () => sampler.slices(law, shape, seed) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
-    return { initializer: { ...initializer, config }, ...(await measure(source, options)) }
+    assertAffordable([source], options)
+    return { initializer: { ...initializer, config }, ...(await recordOf(source, options, spectra)) }
   }),
   sample: inTurn(async (draw) => {
     const { law, seed } = resolved(draw)

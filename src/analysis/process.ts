@@ -19,6 +19,7 @@ export function startAnalysis(logger: Logger): Analysis {
     },
     digest: (...args) => worker.call('digest', ...args),
     statistics: (...args) => worker.call('statistics', ...args),
+    fit: (...args) => worker.call('fit', ...args),
     read: (...args) => worker.call('read', ...args),
     unitVariance: (...args) => worker.call('unitVariance', ...args),
     tensorStatistics: (...args) => worker.call('tensorStatistics', ...args),

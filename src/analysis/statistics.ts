@@ -1,41 +1,85 @@
 import { createHash } from 'node:crypto'
+import { fieldError } from '../errors.ts'
 import { nameMatcher } from '../network/globs.ts'
 import { VARIABLE_SCOPE } from '../network/parameters.ts'
-import { measure, type RecordOptions } from '../statistics/record.ts'
+import { duplicatesOf } from '../statistics/duplicates.ts'
+import type { RecordOptions } from '../statistics/record.ts'
+import { RelativeSums } from '../statistics/relative.ts'
 import { holm, pValues } from '../statistics/tests.ts'
 import type { ModelStatistics, ParameterStatistics } from './analysis.ts'
+import { assertAffordable, recordOf } from './record.ts'
+import type { Spectra } from './spectra.ts'
 import type { WeightTensor } from './weights.ts'
 
 /** Below this corrected p a parameter is flagged; by chance one model in a thousand has such a one. */
 const FLAG_BELOW = 0.001
 
+/** What statistics are compared with: the same network's tensors, of other weights. */
+type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'read'>[]
+
 /** Records of the trainable tensors that match, and their totals. */
 export async function measureWeights(
   tensors: readonly WeightTensor[],
   { match, ...options }: RecordOptions & { readonly match?: string },
+  spectra: Spectra,
+  reference?: Reference,
 ): Promise<ModelStatistics> {
   const matches = match === undefined ? () => true : nameMatcher(match)
+  const wanted = (tensor: { name: string; trainable: boolean }) => tensor.trainable && matches(tensor.name)
+  const measured = tensors.filter(wanted)
+  const others = reference && counterparts(measured, reference.filter(wanted))
+  assertAffordable(measured, options)
   const all = createHash('sha256')
+  const allRelative = new RelativeSums()
   const parameters: ParameterStatistics[] = []
-  for (const tensor of tensors) {
-    if (!tensor.trainable || !matches(tensor.name)) continue
+  for (const [index, tensor] of measured.entries()) {
+    const relative = new RelativeSums()
+    const other = others?.[index]
+    const record = await recordOf(tensor, options, spectra, {
+      hash: all,
+      look: async (values, offset) => {
+        if (other) relative.add(values, await other.read(offset, values.length))
+      },
+    })
+    allRelative.join(relative)
     parameters.push({
       name: tensor.name,
       tensor_name: `${VARIABLE_SCOPE}/${tensor.name}:0`,
       initializer: tensor.initializer,
       ...(tensor.factor === undefined ? {} : { factor: tensor.factor }),
-      ...(await measure(tensor, options, all)),
+      ...record,
+      ...(other ? { relative: relative.result() } : {}),
     })
   }
-  return { parameters, totals: { ...totalsOf(parameters), sha256: all.digest('hex') } }
+  const totals = { ...totalsOf(parameters), sha256: all.digest('hex') }
+  return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }
 }
 
-function totalsOf(parameters: readonly ParameterStatistics[]): Omit<ModelStatistics['totals'], 'sha256'> {
+/** The reference's tensors in the order of these; INVALID_REQUEST names the first that differs. */
+function counterparts(tensors: Reference, reference: Reference): Reference {
+  const names = new Set(tensors.map(({ name }) => name))
+  const extra = reference.find(({ name }) => !names.has(name))
+  const others = tensors.map(({ name, shape }) => {
+    const other = reference.find((candidate) => candidate.name === name)
+    const here = `${name} is [${shape.join(', ')}] here`
+    if (other === undefined) throw fieldError('#/relative_to', `has other parameters: ${here}, not there`)
+    if (other.shape.join() === shape.join()) return other
+    throw fieldError('#/relative_to', `has other parameters: ${here}, [${other.shape.join(', ')}] there`)
+  })
+  if (extra === undefined) return others
+  const there = `${extra.name} is [${extra.shape.join(', ')}] there, not here`
+  throw fieldError('#/relative_to', `has other parameters: ${there}`)
+}
+
+function totalsOf(
+  parameters: readonly ParameterStatistics[],
+): Omit<ModelStatistics['totals'], 'sha256' | 'relative'> {
   const tested = parameters.flatMap(({ name, tests }) =>
     tests ? pValues(tests).map((p) => ({ name, p })) : [],
   )
   const adjusted = holm(tested.map(({ p }) => p))
   const flagged = tested.filter((_, index) => (adjusted[index] ?? 1) < FLAG_BELOW).map(({ name }) => name)
+  const duplicates = duplicatesOf(parameters)
   const sum = (of: (record: ParameterStatistics) => number): number =>
     parameters.reduce((total, record) => total + of(record), 0)
   return {
@@ -44,6 +88,7 @@ function totalsOf(parameters: readonly ParameterStatistics[]): Omit<ModelStatist
     l2_norm: Math.sqrt(sum(({ sample }) => sample.l2_norm ** 2)),
     zeros: sum(({ sample }) => sample.zeros),
     smallest_p_holm: adjusted.length > 0 ? Math.min(...adjusted) : null,
-    flagged: [...new Set(flagged)],
+    duplicates,
+    flagged: [...new Set([...flagged, ...duplicates.flat()])],
   }
 }

@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { fieldError, type FieldError, pointerTo } from '../errors.ts'
+import { dtypeNamed, floatsOf } from './dtypes.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */
 interface TensorEntry {
@@ -14,7 +15,7 @@ interface TensorEntry {
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   readonly metadata: Readonly<Record<string, string>>
-  /** `count` float32 values of a tensor from `offset` on; all of them where not given. */
+  /** `count` values of a tensor from `offset` on, as float32; all of them where not given. Of dtypes that are known. */
   read(name: string, offset?: number, count?: number): Promise<Float32Array>
   close(): Promise<void>
 }
@@ -46,10 +47,10 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       read: async (name, offset = 0, count) => {
         const entry = header.tensors.get(name)
         if (entry === undefined) throw new RangeError(`no tensor ${name}`)
-        const start = entry.start + offset * FLOAT32_BYTES
-        const length = count === undefined ? entry.end - start : count * FLOAT32_BYTES
-        const bytes = await bytesOf(file, dataStart + start, length)
-        return new Float32Array(bytes.buffer, bytes.byteOffset, length / FLOAT32_BYTES)
+        const width = dtypeNamed(entry.dtype)?.bytes ?? FLOAT32_BYTES
+        const start = entry.start + offset * width
+        const length = count === undefined ? entry.end - start : count * width
+        return floatsOf(entry.dtype, await bytesOf(file, dataStart + start, length))
       },
       close: () => file.close(),
     }
@@ -89,8 +90,9 @@ function parseEntry(name: string, entry: unknown): TensorEntry {
   const [start, end, ...more] = Array.isArray(offsets) ? (offsets as unknown[]) : []
   if (!isCount(start) || !isCount(end) || start > end || more.length > 0)
     throw wrong(name, 'has no valid data_offsets')
-  const size = shape.reduce((product, length) => product * length, FLOAT32_BYTES)
-  if (dtype === 'F32' && end - start !== size) {
+  const width = dtypeNamed(dtype)?.bytes
+  const size = shape.reduce((product, length) => product * length, width ?? 0)
+  if (width !== undefined && end - start !== size) {
     throw wrong(name, `has ${String(end - start)} bytes, its shape needs ${String(size)}`)
   }
   return { name, dtype, shape, start, end }

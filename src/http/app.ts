@@ -19,6 +19,7 @@ import { answerError, handleErrors } from './error-handler.ts'
 import { withSharedSchemas } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
+import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
 import { modelRoutes } from './routes/models.ts'
@@ -83,6 +84,10 @@ export async function buildApp(services: Services): Promise<App> {
   weightsRoutes(app, services)
   predictRoutes(app, services)
   statisticsRoutes(app, services)
+  await app.register((scope: App, _options, done) => {
+    fitRoutes(scope, services)
+    done()
+  })
   return app
 }
 

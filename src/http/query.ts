@@ -28,6 +28,8 @@ export function listOf<W extends string>(
   return new Set(words as W[])
 }
 
+const INCLUDES = ['histogram', 'quantiles', 'spectrum', 'operator_spectrum'] as const
+
 /** What a record is asked to hold beyond its moments. */
 export function recordOptions({
   include,
@@ -36,6 +38,12 @@ export function recordOptions({
   readonly include?: string | readonly string[]
   readonly bins?: number
 }): RecordOptions {
-  const words = listOf(include, ['histogram', 'quantiles'], '#/include')
-  return { histogram: words.has('histogram'), quantiles: words.has('quantiles'), bins }
+  const words = listOf(include, INCLUDES, '#/include')
+  return {
+    histogram: words.has('histogram'),
+    quantiles: words.has('quantiles'),
+    spectrum: words.has('spectrum'),
+    operatorSpectrum: words.has('operator_spectrum'),
+    bins,
+  }
 }

@@ -39,9 +39,10 @@ function multiplyHigh(x: number, y: number): number {
   const xh = x >>> 16
   const yl = y & 0xffff
   const yh = y >>> 16
-  const middle = xh * yl + ((xl * yl) >>> 16)
-  const cross = xl * yh + (middle & 0xffff)
-  return (xh * yh + Math.floor(middle / 0x10000) + Math.floor(cross / 0x10000)) >>> 0
+  // No sum reaches 2^32, so that integers do.
+  const middle = (Math.imul(xh, yl) + (Math.imul(xl, yl) >>> 16)) >>> 0
+  const cross = (Math.imul(xl, yh) + (middle & 0xffff)) >>> 0
+  return (Math.imul(xh, yh) + (middle >>> 16) + (cross >>> 16)) >>> 0
 }
 
 /** The counter `steps` blocks further on, as a 128-bit addition. */

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { nullable } from '../schema.ts'
+import { valuesAtRanks } from './order.ts'
 
 export const Histogram = Type.Object({
   edges: Type.Array(Type.Number()),
@@ -30,11 +31,13 @@ export class HistogramCounts {
     const last = this.#counts.length - 1
     const scale = this.#counts.length / (this.#high - low)
     const counts = this.#counts
-    for (const value of values) {
+    const { length } = values
+    for (let index = 0; index < length; index++) {
+      const value = values[index] ?? 0
       if (value - value !== 0) continue
-      const bin = Math.floor((value - low) * scale)
-      const index = bin < 0 ? 0 : bin > last ? last : bin
-      counts[index] = (counts[index] ?? 0) + 1
+      const place = (value - low) * scale
+      const bin = place < 1 ? 0 : place >= last ? last : place | 0
+      counts[bin] = (counts[bin] ?? 0) + 1
     }
   }
 
@@ -55,15 +58,23 @@ export class HistogramCounts {
 
 const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const
 
-/** Quantiles of sorted values, linear between neighbours as numpy's default. */
-export function quantilesOf(sorted: Float32Array): Record<string, number> {
-  const at = (index: number): number => sorted[index] ?? Number.NaN
+/** Quantiles of finite values in any order, linear between neighbours as numpy's default; NaN where there is none. */
+export function quantilesOf(values: Float32Array): Record<string, number> {
+  const last = values.length - 1
+  if (last < 0) return Object.fromEntries(QUANTILES.map((quantile) => [String(quantile), Number.NaN]))
+  const neighbours = QUANTILES.map((quantile) => {
+    const lower = Math.floor(quantile * last)
+    return { quantile, lower, upper: Math.min(lower + 1, last), share: quantile * last - lower }
+  })
+  const found = valuesAtRanks(
+    values,
+    neighbours.flatMap(({ lower, upper }) => [lower, upper]),
+  )
+  const at = (rank: number): number => found.get(rank) ?? Number.NaN
   return Object.fromEntries(
-    QUANTILES.map((quantile) => {
-      const place = quantile * (sorted.length - 1)
-      const lower = Math.floor(place)
-      const upper = Math.min(lower + 1, sorted.length - 1)
-      return [String(quantile), at(lower) + (at(upper) - at(lower)) * (place - lower)]
-    }),
+    neighbours.map(({ quantile, lower, upper, share }) => [
+      String(quantile),
+      at(lower) + (at(upper) - at(lower)) * share,
+    ]),
   )
 }

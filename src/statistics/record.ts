@@ -1,4 +1,4 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { fansOf, sizeOf } from '../initializers/fans.ts'
 import {
@@ -15,6 +15,8 @@ import { cdfOf } from './distribution.ts'
 import { Exactness } from './exactness.ts'
 import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
 import { MomentSums, SampleMoments } from './moments.ts'
+import { OperatorSpectrum } from './operator-spectrum.ts'
+import { Spectrum } from './spectrum.ts'
 import { Subsample } from './subsample.ts'
 import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
@@ -29,6 +31,8 @@ export interface TensorSource {
 export interface RecordOptions {
   readonly histogram: boolean
   readonly quantiles: boolean
+  readonly spectrum: boolean
+  readonly operatorSpectrum: boolean
   readonly bins: number
 }
 
@@ -47,11 +51,16 @@ export const Measurement = Type.Object({
   exact: nullable(Type.Boolean(), {
     description: 'Whether every value is that of a law that leaves nothing to chance; null of others',
   }),
+  orthogonality_error: Type.Optional(
+    nullable(Type.Number(), { description: 'Of orthogonal laws; null for a gain of 0' }),
+  ),
   histogram: Type.Optional(Histogram),
   quantiles: Type.Optional(
     Type.Record(Type.String(), Num, { description: 'Of finite values; NaN where there is none' }),
   ),
   quantiles_sample_size: Type.Optional(Type.Integer()),
+  spectrum: Type.Optional(Spectrum),
+  operator_spectrum: Type.Optional(OperatorSpectrum),
 })
 export type Measurement = Static<typeof Measurement>
 
@@ -64,12 +73,12 @@ const NORMAL_REACH = 5
 
 /**
  * Measures a tensor against its law. One pass over the values; two where a histogram has no theory to set its edges.
- * `alsoHash` takes the bytes in once, in order.
+ * `look` is shown every slice once, in order. Spectra are not measured here: they take more than a pass.
  */
 export async function measure(
   source: TensorSource,
   options: RecordOptions,
-  alsoHash?: Hash,
+  look?: (values: Float32Array) => Promise<void>,
 ): Promise<Measurement> {
   const { shape, law } = source
   const size = sizeOf(shape)
@@ -90,10 +99,10 @@ export async function measure(
     moments.add(values)
     exact?.add(values)
     hash.update(values)
-    alsoHash?.update(values)
     ks?.add(values)
     quantiles?.add(values)
     histogram?.add(values)
+    await look?.(values)
   }
   const sample = moments.result()
   if (options.histogram && !histogram) {
@@ -103,7 +112,7 @@ export async function measure(
   }
 
   const { fanIn, fanOut } = fansOf(shape)
-  const sorted = quantiles?.sorted()
+  const ranked = quantiles?.finite()
   return {
     shape: [...shape],
     size,
@@ -118,7 +127,7 @@ export async function measure(
         : null,
     exact: exact?.result() ?? null,
     ...(histogram ? { histogram: histogram.result(size, cdf) } : {}),
-    ...(sorted ? { quantiles: quantilesOf(sorted), quantiles_sample_size: sorted.length } : {}),
+    ...(ranked ? { quantiles: quantilesOf(ranked), quantiles_sample_size: ranked.length } : {}),
   }
 }
 

@@ -128,7 +128,7 @@ describe.each(Object.keys(classes))('%s', (name) => {
       expect(values.every((value) => value <= (max ?? Infinity) + rounding)).toBe(true)
 
       const slices = () => sampler.slices(law, shape, seed)
-      const record = await measure({ shape, law, slices }, { histogram: false, quantiles: false, bins: 1 })
+      const record = await measure({ shape, law, slices }, moments)
       expect(record.exact).toBe(isFixed(law) ? true : null)
       if (!isElementwise(law)) {
         expect(record.tests).toBeNull()
@@ -141,6 +141,8 @@ describe.each(Object.keys(classes))('%s', (name) => {
     await fc.assert(property, { numRuns: name.startsWith('Convolution') ? 4 : 12 })
   })
 })
+
+const moments = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 1 }
 
 describe('orthogonal kinds', () => {
   test.each([

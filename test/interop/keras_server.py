@@ -12,7 +12,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "safetensors", "path", "digests"}
     {"op": "hdf5", "path"}
 
-and the operations of init_ops.py.
+and the operations of init_ops.py and weights.py.
 """
 
 import base64
@@ -34,6 +34,7 @@ import init_ops
 import keras
 import numpy as np
 import twin
+import weights
 from keras.src.legacy.saving import legacy_h5_format
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -181,7 +182,7 @@ def hdf5(request):
 OPERATIONS = {
     operation.__name__: operation
     for operation in (initializer, model, variances, start, trained, application, safetensors, hdf5)
-} | init_ops.OPERATIONS
+} | init_ops.OPERATIONS | weights.OPERATIONS
 
 
 def answer(line):

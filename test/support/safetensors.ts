@@ -31,14 +31,25 @@ export function parseSafetensors(file: Buffer): Tensors {
 }
 
 export function writeSafetensors({ metadata, tensors }: Tensors): Buffer {
+  const entries = [...tensors].map(([name, tensor]) => [name, { dtype: 'F32', ...tensor }] as const)
+  return writeDtypes(Object.fromEntries(entries), metadata)
+}
+
+/** A file of tensors of any dtype. */
+export function writeDtypes(
+  tensors: Readonly<
+    Record<string, { readonly dtype: string; readonly shape: readonly number[]; readonly bytes: Buffer }>
+  >,
+  metadata: Readonly<Record<string, string>> = {},
+): Buffer {
   const header: Record<string, unknown> = { __metadata__: metadata }
   let offset = 0
-  for (const [name, { shape, bytes }] of tensors) {
-    header[name] = { dtype: 'F32', shape, data_offsets: [offset, offset + bytes.length] }
+  for (const [name, { dtype, shape, bytes }] of Object.entries(tensors)) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + bytes.length] }
     offset += bytes.length
   }
   const json = Buffer.from(JSON.stringify(header))
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(json.length))
-  return Buffer.concat([length, json, ...[...tensors.values()].map(({ bytes }) => bytes)])
+  return Buffer.concat([length, json, ...Object.values(tensors).map(({ bytes }) => bytes)])
 }

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { Spectra } from '../../src/analysis/spectra.ts'
 import { measureWeights } from '../../src/analysis/statistics.ts'
 import type { WeightTensor } from '../../src/analysis/weights.ts'
+import { openBackend } from '../../src/engine/tensorflow/binding.ts'
 import type { ElementwiseLaw, Law } from '../../src/initializers/law.ts'
 import { normalTails } from '../support/numbers.ts'
 import { drawLaw } from './support/oracle.ts'
 
-const options = { histogram: false, quantiles: false, bins: 8 }
+const options = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 8 }
+const spectra = await Spectra.open(await openBackend())
 const uniform: ElementwiseLaw = { kind: 'uniform', low: -0.5, high: 0.5 }
 
 /** A tensor that says it follows a law, and holds what it is given. */
@@ -37,25 +40,25 @@ const loaded = tensor('d/kernel', null, new Float32Array(1000).fill(9))
 const buffer = tensor('a/moving_mean', uniform, new Float32Array(10), false)
 
 test('tensors that break their law are flagged, those that keep it or have none are not', async () => {
-  const { parameters, totals } = await measureWeights([honest, narrow, ones, moved, loaded], options)
+  const { parameters, totals } = await measureWeights([honest, narrow, ones, moved, loaded], options, spectra)
   expect(totals.flagged).toEqual(['b/kernel', 'c/kernel'])
   expect(totals.smallest_p_holm).toBeLessThan(0.001)
   expect(parameters.map(({ tests }) => tests !== null)).toEqual([true, true, false, true, false])
 })
 
 test('the smallest p is that of Holm over all tests of all parameters', async () => {
-  const { parameters, totals } = await measureWeights([honest, ones], options)
+  const { parameters, totals } = await measureWeights([honest, ones], options, spectra)
   const [record] = parameters
   // The one parameter with tests has three p-values, so the smallest counts threefold.
   const { mean_z = NaN, variance_z = NaN, ks } = record?.tests ?? {}
   const smallest = Math.min(normalTails(mean_z), normalTails(variance_z), ks?.p_value ?? NaN)
   expect(totals.smallest_p_holm).toBeCloseTo(Math.min(1, 3 * smallest), 6)
   expect(totals.flagged).toEqual([])
-  expect((await measureWeights([ones, loaded], options)).totals.smallest_p_holm).toBeNull()
+  expect((await measureWeights([ones, loaded], options, spectra)).totals.smallest_p_holm).toBeNull()
 })
 
 test('totals are sums over the records, in their order, buffers left out', async () => {
-  const { parameters, totals } = await measureWeights([honest, ones, buffer, moved], options)
+  const { parameters, totals } = await measureWeights([honest, ones, buffer, moved], options, spectra)
   expect(parameters.map(({ name, tensor_name }) => [name, tensor_name])).toEqual(
     ['a/kernel', 'a/gamma', 'c/kernel'].map((name) => [name, `residual_network/${name}:0`]),
   )
@@ -74,3 +77,29 @@ const valuesOf = (source: WeightTensor): Promise<Float32Array> => {
   const [rows = 0, columns = 0] = source.shape
   return source.read(0, rows * columns)
 }
+
+test('parameters with the same bytes are flagged together, constants are not', async () => {
+  const again = tensor('z/kernel', uniform, await valuesOf(honest))
+  const { totals } = await measureWeights(
+    [honest, ones, { ...ones, name: 'b/gamma' }, moved, again],
+    options,
+    spectra,
+  )
+  expect(totals.duplicates).toEqual([['a/kernel', 'z/kernel']])
+  expect(totals.flagged).toEqual(['c/kernel', 'a/kernel', 'z/kernel'])
+})
+
+test('weights are compared with those of the same names, in slices', async () => {
+  const doubled = tensor(
+    'a/kernel',
+    null,
+    (await valuesOf(honest)).map((value) => 2 * value),
+  )
+  const { parameters, totals } = await measureWeights([honest, ones], options, spectra, [ones, doubled])
+  expect(parameters.map(({ relative }) => relative)).toEqual([
+    { l2_distance: 0.5, cosine: expect.closeTo(1, 12) as number },
+    { l2_distance: 0, cosine: 1 },
+  ])
+  expect(totals.relative?.l2_distance).toBeGreaterThan(0)
+  expect((await measureWeights([honest], options, spectra)).totals.relative).toBeUndefined()
+})

@@ -36,6 +36,19 @@ describe('Kolmogorov-Smirnov', () => {
     expect(kolmogorovSmirnov(even.fill(2), cdf)).toMatchObject({ statistic: 1, p_value: 0 })
   })
 
+  test.each([100, 1000, 12_345])('finds the largest of all distances of %d values', (count) => {
+    const law: ElementwiseLaw = { kind: 'truncated_normal', mean: 0, std: 0.5 }
+    const cdf = cdfOf(law)
+    for (let draw = 0; draw < 5; draw++) {
+      const values = drawLaw(law, count, [5, draw]).sort()
+      const distances = [...values].flatMap((value, index) => [
+        cdf(value) - index / count,
+        (index + 1) / count - cdf(value),
+      ])
+      expect(kolmogorovSmirnov(values, cdf).statistic).toBe(distances.reduce((a, b) => Math.max(a, b)))
+    }
+  })
+
   test('counts ties as one step', () => {
     const cdf = cdfOf({ kind: 'uniform', low: 0, high: 1 })
     expect(kolmogorovSmirnov(Float32Array.of(0.5, 0.5), cdf).statistic).toBe(0.5)

@@ -1,10 +1,18 @@
+import type { Static } from 'typebox'
 import { fieldError } from '../../errors.ts'
+import { Answers } from '../../serving/answers.ts'
 import { recordOptions } from '../query.ts'
+import { toJson } from '../schemas/common.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
 
+/** Records of some networks; with all spectra of ResNet-152 an answer has a megabyte. */
+const KEPT = { entries: 256, characters: 2 ** 25 }
+
 /** A model's parameters, each measured and held against what its initializer promises. */
 export function statisticsRoutes(app: App, { registry, analysis }: Services): void {
+  const answers = new Answers(KEPT)
+
   app.get(
     '/v1/models/:model/statistics',
     {
@@ -16,17 +24,38 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
         response: { 200: ModelStatistics },
       },
     },
-    async ({ params, query }) => {
+    async ({ params, query }, reply) => {
       const model = registry.find(params.model)
       const { id, weights } = model.record
-      const statistics = await analysis.statistics(registry.weightsOf(model), {
+      const reference = query.relative_to === undefined ? undefined : registry.find(query.relative_to)
+      // Weights that diverged have no statistics, whatever was answered before.
+      const source = registry.weightsOf(model)
+      const options = {
         ...recordOptions(query),
         ...(query.parameters === undefined ? {} : { match: query.parameters }),
-      })
-      if (statistics.parameters.length === 0) {
-        throw fieldError('#/parameters', `${JSON.stringify(query.parameters)} matches no trainable parameter`)
       }
-      return { model: id, weights, ...statistics }
+      const relativeTo = reference && registry.weightsOf(reference)
+      const key = JSON.stringify([id, reference?.record.id ?? null, options])
+      const json = await answers.get(
+        key,
+        async () => {
+          const statistics = await analysis.statistics(source, {
+            ...options,
+            ...(relativeTo ? { relativeTo } : {}),
+          })
+          if (statistics.parameters.length === 0)
+            throw fieldError(
+              '#/parameters',
+              `${JSON.stringify(query.parameters)} matches no trainable parameter`,
+            )
+          const relative_to = reference?.record.id
+          return { model: id, weights, ...(reference ? { relative_to } : {}), ...statistics }
+        },
+        toJson,
+      )
+      // It is kept as it goes out: writing numbers takes longer than finding them.
+      const written = json as unknown as Static<typeof ModelStatistics>
+      return reply.type('application/json; charset=utf-8').send(written)
     },
   )
 }

@@ -29,7 +29,9 @@ export const TensorRequest = named('TensorRequest', {
   ),
   bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
   include: optional(
-    Type.Union([Type.Array(Type.String()), Type.String()], { description: 'histogram, quantiles' }),
+    Type.Union([Type.Array(Type.String()), Type.String()], {
+      description: 'histogram, quantiles, spectrum, operator_spectrum',
+    }),
   ),
 })
 

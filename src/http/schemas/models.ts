@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { LayerScale, ModelStatistics as Measured } from '../../analysis/analysis.ts'
+import { FittedWeights as Fitted, LayerScale, ModelStatistics as Measured } from '../../analysis/analysis.ts'
 import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { schemeNames } from '../../network/schemes.ts'
 import { layouts } from '../../network/layouts.ts'
@@ -122,16 +122,31 @@ const Glob = optional(Type.String({ minLength: 1, maxLength: 256, description: '
 
 export const StatisticsQuery = closed({
   parameters: Glob,
-  include: optional(Type.String({ description: 'histogram, quantiles; separated by commas' })),
+  include: optional(
+    Type.String({ description: 'histogram, quantiles, spectrum, operator_spectrum; separated by commas' }),
+  ),
+  relative_to: optional(
+    Type.String({ description: 'A model with the same parameters, which these are compared with' }),
+  ),
   bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
 })
 
 export const ModelStatistics = answer('ModelStatistics', {
   model: Type.String(),
   weights: Type.Enum(['initialized', 'loaded']),
+  relative_to: optional(Type.String({ description: 'The id of the model compared with' })),
   ...Measured.properties,
   parameters: Type.Array(ParameterRecord),
 })
+
+export const FitQuery = closed({
+  layout: optional(
+    Type.Enum(['keras', 'torch'], {
+      description: 'How kernels lie in memory; without it, as the names of the tensors suggest',
+    }),
+  ),
+})
+export const FittedWeights = answer('FittedWeights', Fitted.properties)
 
 export const WeightsQuery = closed({
   parameters: Glob,

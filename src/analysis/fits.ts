@@ -1,0 +1,188 @@
+import { createHash } from 'node:crypto'
+import { dtypeNamed } from '../formats/dtypes.ts'
+import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
+import { fieldError } from '../errors.ts'
+import { fansOf, sizeOf } from '../initializers/fans.ts'
+import type { Initializer } from '../initializers/initializer.ts'
+import { streamOf } from '../initializers/seeds.ts'
+import { candidatesFor, kerasShape, type Layout } from '../statistics/candidates.ts'
+import {
+  fitOf,
+  ranked,
+  REJECT_BELOW,
+  verdictOf,
+  type Evidence,
+  type RankedFit,
+  type Verdict,
+} from '../statistics/fit.ts'
+import { MomentSums } from '../statistics/moments.ts'
+import { matrixOf, spectrumOperations } from '../statistics/spectrum.ts'
+import { identityIn, onlyTap, orthogonalGainOf } from '../statistics/structures.ts'
+import { Subsample } from '../statistics/subsample.ts'
+import type { FittedTensor, FittedWeights } from './analysis.ts'
+import { SLICE } from './sampler.ts'
+import type { Spectra } from './spectra.ts'
+
+type Tensor = SafetensorsFile['tensors'] extends ReadonlyMap<string, infer T> ? T : never
+
+/**
+ * Networks are trained as a whole, and training that moves so few values by a tenth of their length moves no statistic
+ * of theirs that would show: where others are trained, smaller tensors are not called fresh.
+ */
+const TELLING_ALONE = 2 ** 15
+
+/** Candidates told of every tensor. */
+const TOLD = 5
+/** Values held against a law's distribution: all of most tensors. Coarse ones would show their rounding instead. */
+const SORTED = SLICE
+const SORTED_COARSE = 10_000
+const COARSE = 2 ** -12
+const SAMPLE_SEED = 21
+/** A second or two; larger kernels are judged without their largest singular value. */
+const MAX_OPERATIONS = 2e10
+
+/** What is found of a tensor before the rest of its file is known. */
+interface Found {
+  readonly tensor: Omit<FittedTensor, 'candidates'>
+  readonly fits: readonly RankedFit[]
+}
+
+/**
+ * Which initializers the tensors of any safetensors file may come from. One tensor is held at a time, the largest in
+ * part. INVALID_WEIGHTS where there is no tensor.
+ */
+export async function fitWeights(
+  path: string,
+  spectra: Spectra,
+  given: Layout | undefined,
+): Promise<FittedWeights> {
+  const file = await openSafetensors(path)
+  try {
+    if (file.tensors.size === 0) throw fieldError('#/weights', 'holds no tensor', 'INVALID_WEIGHTS')
+    const layout = given ?? layoutOf(file)
+    const found: Found[] = []
+    for (const tensor of file.tensors.values()) found.push(await find(file, tensor, layout, spectra))
+    const votes = votesOf(found)
+    const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
+    const parameters = found.map(({ tensor, fits }) => ({
+      ...tensor,
+      ...(trained && tensor.verdict === 'fresh' && sizeOf(tensor.shape) < TELLING_ALONE
+        ? { verdict: 'undecided' as const, note: 'it is too small to tell, among tensors that are trained' }
+        : {}),
+      candidates: ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)
+        .slice(0, TOLD)
+        .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio })),
+    }))
+    return { layout, parameters }
+  } finally {
+    await file.close()
+  }
+}
+
+/** torch calls kernels weights; whoever else writes `format: pt` calls them kernels. */
+function layoutOf({ tensors, metadata }: SafetensorsFile): Layout {
+  const names = [...tensors.keys()]
+  if (names.some((name) => name.endsWith('kernel'))) return 'keras'
+  return names.some((name) => name.endsWith('weight')) || metadata['format'] === 'pt' ? 'torch' : 'keras'
+}
+
+/** How many tensors each initializer explains. */
+function votesOf(found: readonly Found[]): Map<string, number> {
+  const votes = new Map<string, number>()
+  for (const { fits } of found)
+    for (const { initializer, p_value } of fits) {
+      const key = JSON.stringify(initializer)
+      if (p_value >= REJECT_BELOW) votes.set(key, (votes.get(key) ?? 0) + 1)
+    }
+  return votes
+}
+
+async function find(
+  file: SafetensorsFile,
+  { name, shape, dtype }: Tensor,
+  layout: Layout,
+  spectra: Spectra,
+): Promise<Found> {
+  const known = dtypeNamed(dtype)
+  const about = { name, shape: [...shape], dtype }
+  const size = sizeOf(shape)
+  if (known === undefined) {
+    const tensor = { ...about, sample: null, verdict: 'undecided' as const, note: `${dtype} is not read` }
+    return { tensor, fits: [] }
+  }
+  const { epsilon } = known
+  const kept = new Subsample(size, epsilon > COARSE ? SORTED_COARSE : SORTED, streamOf([SAMPLE_SEED, 0]))
+  const moments = new MomentSums(0, 1)
+  const hash = createHash('sha256')
+  let whole: Float32Array = new Float32Array()
+  for (let offset = 0; offset < size; offset += SLICE) {
+    const values = await file.read(name, offset, Math.min(SLICE, size - offset))
+    moments.add(values)
+    hash.update(values)
+    kept.add(values)
+    if (values.length === size) whole = values
+  }
+  const sample = { ...moments.result(), sha256: hash.digest('hex') }
+  const tensor = (verdict: Verdict, note?: string) => ({
+    ...about,
+    ...{ sample, verdict },
+    ...(note === undefined ? {} : { note }),
+  })
+  const one = (verdict: Verdict, initializer: Initializer): Found => ({
+    tensor: tensor(verdict),
+    fits: [{ initializer, p_value: 1, std_ratio: null, logLikelihood: 0 }],
+  })
+
+  if (size === 0) return { tensor: tensor('undecided', 'it is empty'), fits: [] }
+  if (sample.non_finite > 0)
+    return { tensor: tensor('undecided', `${String(sample.non_finite)} values are not finite`), fits: [] }
+  if (sample.min === sample.max) {
+    const initializer = constantOf(sample.min)
+    // One number is always constant; only 0 and 1 are meant.
+    const meant = size > 1 || initializer.class_name !== 'Constant'
+    return one(meant ? 'constant' : 'undecided', initializer)
+  }
+  const structure = sample.zeros > 0 ? identityIn(whole, shape, layout) : undefined
+  if (structure) return one('fresh', structure)
+  const eigenvalues =
+    whole.length > 0 && shape.length >= 2 && spectrumOperations(shape) <= MAX_OPERATIONS
+      ? spectra.eigenvalues(whole, shape)
+      : undefined
+  const gain = eigenvalues && orthogonalGainOf(eigenvalues, epsilon)
+  if (gain !== undefined) return one('fresh', { class_name: 'Orthogonal', config: { gain } })
+  const tap = sample.zeros > 0 && shape.length > 2 ? onlyTap(whole, shape, layout) : undefined
+  const tapGain = tap && orthogonalGainOf(spectra.eigenvalues(tap.values, [tap.rows, tap.columns]), epsilon)
+  if (tapGain !== undefined)
+    return one('fresh', { class_name: 'ConvolutionDeltaOrthogonal', config: { gain: tapGain } })
+
+  const matrix = matrixOf(shape)
+  const evidence: Evidence = {
+    ...{ sample, size, epsilon, sorted: kept.sorted() },
+    ...(eigenvalues && matrix ? { largestSquare: { eigenvalue: eigenvalues.at(-1) ?? 0, ...matrix } } : {}),
+  }
+  const fits = candidatesFor(shape, layout, biasFan(file, name, shape, layout)).map((candidate) =>
+    fitOf(candidate, evidence),
+  )
+  const verdict = verdictOf(fits, size)
+  const note = verdict === 'undecided' ? 'it is too small to tell' : undefined
+  return { tensor: tensor(verdict, note), fits }
+}
+
+function constantOf(value: number): Initializer {
+  if (value === 0) return { class_name: 'Zeros', config: {} }
+  return value === 1 ? { class_name: 'Ones', config: {} } : { class_name: 'Constant', config: { value } }
+}
+
+/** The fan_in of the kernel beside a bias: torch draws biases by it. */
+function biasFan(
+  { tensors }: SafetensorsFile,
+  name: string,
+  shape: readonly number[],
+  layout: Layout,
+): number | undefined {
+  if (shape.length !== 1 || !name.endsWith('bias')) return undefined
+  const stem = name.slice(0, -'bias'.length)
+  const kernel = tensors.get(`${stem}weight`) ?? tensors.get(`${stem}kernel`)
+  if (kernel === undefined || kernel.shape.length < 2) return undefined
+  return fansOf(kerasShape(kernel.shape, layout)).fanIn
+}

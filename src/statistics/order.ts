@@ -1,0 +1,95 @@
+/**
+ * Float32 values by their order, through their bits: read as integers, with the negative ones turned around, they sort as
+ * the numbers do. -0 comes before 0; NaN is not expected.
+ */
+const DIGIT_BITS = 11
+const DIGITS = 3
+/** Below this the tables cost more than comparing. */
+const SMALL = 4096
+
+/** Sorted in place, by radix: three passes of eleven bits. */
+export function sortFloats(values: Float32Array): Float32Array {
+  if (values.length < SMALL) return values.sort()
+  let from: Uint32Array = keysOf(values)
+  let to: Uint32Array = new Uint32Array(from.length)
+  for (let digit = 0; digit < DIGITS; digit++) {
+    const shift = digit * DIGIT_BITS
+    const places = countDigits(from, shift)
+    for (let index = 0, sum = 0; index < places.length; index++) {
+      const count = places[index] ?? 0
+      places[index] = sum
+      sum += count
+    }
+    const { length } = from
+    for (let index = 0; index < length; index++) {
+      const key = from[index] ?? 0
+      const bucket = (key >>> shift) & (2 ** DIGIT_BITS - 1)
+      const place = places[bucket] ?? 0
+      to[place] = key
+      places[bucket] = place + 1
+    }
+    ;[from, to] = [to, from]
+  }
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  for (let index = 0; index < bits.length; index++) {
+    const key = from[index] ?? 0
+    bits[index] = key >>> 31 ? key ^ 0x80000000 : ~key
+  }
+  return values
+}
+
+function keysOf(values: Float32Array): Uint32Array {
+  const keys = new Uint32Array(values.buffer, values.byteOffset, values.length).slice()
+  for (let index = 0; index < keys.length; index++) keys[index] = keyOf(keys[index] ?? 0)
+  return keys
+}
+
+function keyOf(bits: number): number {
+  return bits >>> 31 ? ~bits : bits | 0x80000000
+}
+
+function countDigits(keys: Uint32Array, shift: number): Uint32Array {
+  const counts = new Uint32Array(2 ** DIGIT_BITS)
+  const { length } = keys
+  for (let index = 0; index < length; index++) {
+    const bucket = ((keys[index] ?? 0) >>> shift) & (2 ** DIGIT_BITS - 1)
+    counts[bucket] = (counts[bucket] ?? 0) + 1
+  }
+  return counts
+}
+
+/**
+ * The values at the given ranks of the order, without sorting all of them: values are counted by the upper half of their
+ * bits, and only those that share theirs with a wanted one are sorted. Ranks lie within the values.
+ */
+export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): Map<number, number> {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
+  const counts = new Uint32Array(2 ** 16)
+  const { length } = bits
+  for (let index = 0; index < length; index++) {
+    const bucket = keyOf(bits[index] ?? 0) >>> 16
+    counts[bucket] = (counts[bucket] ?? 0) + 1
+  }
+  let bucket = 0
+  let before = 0
+  const wanted = ranks
+    .toSorted((a, b) => a - b)
+    .map((rank) => {
+      while (before + (counts[bucket] ?? Infinity) <= rank) before += counts[bucket++] ?? 0
+      return { rank, bucket, within: rank - before }
+    })
+  const parts = new Map(
+    wanted.map(({ bucket }) => [bucket, { values: new Float32Array(counts[bucket] ?? 0), taken: 0 }]),
+  )
+  const isWanted = new Uint8Array(2 ** 16)
+  for (const bucket of parts.keys()) isWanted[bucket] = 1
+  for (let index = 0; index < length; index++) {
+    const bucket = keyOf(bits[index] ?? 0) >>> 16
+    const part = isWanted[bucket] === 1 ? parts.get(bucket) : undefined
+    if (part) part.values[part.taken++] = values[index] ?? 0
+  }
+  for (const part of parts.values()) sortFloats(part.values)
+  return new Map(
+    wanted.map(({ rank, bucket, within }) => [rank, parts.get(bucket)?.values[within] ?? Number.NaN]),
+  )
+}

@@ -1,0 +1,99 @@
+import Type, { type Static } from 'typebox'
+import { theoryOf, isElementwise, type Law } from '../initializers/law.ts'
+import { nullable, Num } from '../schema.ts'
+
+/** A kernel as its matrix [product of all dimensions but the last, last]; null below rank 2. */
+export function matrixOf(shape: readonly number[]): { rows: number; columns: number } | null {
+  const columns = shape.at(-1)
+  if (columns === undefined || shape.length < 2) return null
+  return { rows: shape.slice(0, -1).reduce((product, size) => product * size, 1), columns }
+}
+
+/** Of the kernel flattened to [product of all dimensions but the last, last]. */
+export const Spectrum = Type.Object({
+  singular_values: Type.Array(Type.Number(), {
+    description: 'Descending; 0 what is too small beside the largest to be told from it (1e-7 and less)',
+  }),
+  condition_number: Num,
+  spectral_norm: Type.Number(),
+  stable_rank: nullable(Type.Number(), { description: 'Sum of squares over the largest square' }),
+  effective_rank: nullable(Type.Number(), {
+    description: 'exp of the entropy of the values over their sum (Roy and Vetterli 2007)',
+  }),
+  orthogonality_error: nullable(Type.Number(), {
+    description:
+      '|W^T W / g^2 - I|_F / sqrt(columns), of W W^T and rows where there are fewer; g is the gain of an orthogonal ' +
+      'law, else what makes this least',
+  }),
+  marchenko_pastur: nullable(Type.Object({ min: Type.Number(), max: Type.Number() }), {
+    description: 'Where the extreme singular values of independent entries lie, nearly; null for other laws',
+  }),
+})
+export type Spectrum = Static<typeof Spectrum>
+
+/** The gain of a law that gives orthogonal matrices. */
+export function orthogonalGain(law: Law | null): number | undefined {
+  return law?.kind === 'orthogonal' ? Math.abs(law.gain) : undefined
+}
+
+/** The spectrum from the eigenvalues of W^T W, or of W W^T where that is smaller; they ascend. */
+export function spectrumOf(eigenvalues: Float64Array, shape: readonly number[], law: Law | null): Spectrum {
+  const values = singularValues(eigenvalues)
+  const largest = values[0] ?? 0
+  const sum = values.reduce((total, value) => total + value, 0)
+  const entropy = values.reduce((total, value) => total - (value > 0 ? share(value, sum) : 0), 0)
+  return {
+    singular_values: values,
+    condition_number: largest / (values.at(-1) ?? 0),
+    spectral_norm: largest,
+    stable_rank: largest > 0 ? values.reduce((total, value) => total + (value / largest) ** 2, 0) : null,
+    effective_rank: largest > 0 ? Math.exp(entropy) : null,
+    orthogonality_error: orthogonalityError(eigenvalues, orthogonalGain(law)),
+    marchenko_pastur: marchenkoPastur(shape, law),
+  }
+}
+
+function share(value: number, sum: number): number {
+  return (value / sum) * Math.log(value / sum)
+}
+
+/**
+ * Roots of a Gram matrix's eigenvalues, descending. What rounding in float64 leaves of an eigenvalue that is 0 is a few
+ * units in the last place of the largest one.
+ */
+function singularValues(eigenvalues: Float64Array): number[] {
+  const largest = eigenvalues.at(-1) ?? 0
+  const rounding = eigenvalues.length * Number.EPSILON * largest
+  return Array.from(eigenvalues, (value) => (value > rounding ? Math.sqrt(value) : 0)).reverse()
+}
+
+/** |G / g^2 - I|_F / sqrt(m) of a Gram matrix G by its m eigenvalues; without a gain that of the nearest orthogonal. */
+export function orthogonalityError(eigenvalues: Float64Array, gain?: number): number | null {
+  const sum = eigenvalues.reduce((total, value) => total + value, 0)
+  const squares = eigenvalues.reduce((total, value) => total + value * value, 0)
+  const scale = gain === undefined ? sum / squares : 1 / gain ** 2
+  if (!Number.isFinite(scale)) return null
+  const error = eigenvalues.reduce((total, value) => total + (value * scale - 1) ** 2, 0)
+  return Math.sqrt(error / eigenvalues.length)
+}
+
+/** std (sqrt(rows) -+ sqrt(columns)): the edges of the singular values of independent entries (Marchenko, Pastur 1967). */
+function marchenkoPastur(shape: readonly number[], law: Law | null): Spectrum['marchenko_pastur'] {
+  const matrix = matrixOf(shape)
+  if (!matrix || !law || !isElementwise(law)) return null
+  const { mean, std } = theoryOf(law, shape)
+  if (mean !== 0 || !(std < Infinity)) return null
+  const [rows, columns] = [Math.sqrt(matrix.rows), Math.sqrt(matrix.columns)]
+  return { min: std * Math.abs(rows - columns), max: std * (rows + columns) }
+}
+
+/**
+ * What computing a spectrum takes, about: the Gram matrix's multiplications and additions, and the reduction of a
+ * symmetric matrix to three diagonals.
+ */
+export function spectrumOperations(shape: readonly number[]): number {
+  const matrix = matrixOf(shape)
+  if (!matrix) return 0
+  const [long, short] = [Math.max(matrix.rows, matrix.columns), Math.min(matrix.rows, matrix.columns)]
+  return 2 * long * short ** 2 + (4 / 3) * short ** 3
+}
