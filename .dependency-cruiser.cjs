@@ -26,7 +26,17 @@ const rooms = {
   },
   serving: {
     path: 'serving/',
-    sees: ['engine', 'analysis', 'network', 'initializers', 'formats', 'validation', 'turns', 'errors'],
+    sees: [
+      'engine',
+      'analysis',
+      'network',
+      'initializers',
+      'formats',
+      'validation',
+      'turns',
+      'control',
+      'errors',
+    ],
     packages: ['pino'],
   },
   images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
@@ -35,16 +45,16 @@ const rooms = {
   engine: { path: 'engine/engine.ts', sees: ['network'] },
   analysis: {
     path: 'analysis/analysis.ts',
-    sees: ['network', 'initializers', 'statistics', 'schema'],
+    sees: ['network', 'initializers', 'statistics', 'schema', 'control'],
     packages: ['typebox'],
   },
   engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
   analysisProcess: {
-    path: 'analysis/process.ts',
-    sees: ['analysis', 'workers'],
+    path: 'analysis/(process|queue).ts',
+    sees: ['analysis', 'workers', 'control', 'errors'],
     packages: ['pino'],
   },
-  workers: { path: 'workers/', sees: ['errors'], packages: ['pino'] },
+  workers: { path: 'workers/', sees: ['control', 'errors'], packages: ['pino'] },
 
   // What runs in the children.
   engineChild: {
@@ -54,7 +64,7 @@ const rooms = {
   analysisChild: {
     path: 'analysis/(child|sampler|statistics|weights).ts',
     sees: [
-      ...['analysis', 'tensorflow', 'workers', 'turns'],
+      ...['analysis', 'tensorflow', 'workers', 'turns', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
   },
@@ -94,6 +104,7 @@ const rooms = {
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
   turns: { path: 'turns.ts', sees: [] },
+  control: { path: 'control.ts', sees: [] },
   version: { path: 'version.ts', sees: [] },
 }
 

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import type { Control } from '../control.ts'
 import { CompleteInitializer, type Initializer } from '../initializers/initializer.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
@@ -44,13 +45,8 @@ export interface TensorDraw {
   readonly seed: SeedVector
 }
 
-/**
- * Everything about weights that is not prediction, in a process of its own that never disturbs the engine: parameters
- * are pure functions, so they are drawn anew, tensor by tensor and in slices. One job runs at a time, in order of asking.
- */
-export interface Analysis {
-  /** Resolves once the process answers. */
-  ready(): Promise<void>
+/** The part of the contract that is answered where the weights are drawn. */
+export interface AnalysisMethods {
   /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
   digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
   /** Statistics of the trainable parameters whose names match the glob; all of them without one. */
@@ -63,8 +59,26 @@ export interface Analysis {
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>
   /** The values of one tensor. The caller limits its size. */
   sample(draw: TensorDraw): Promise<Float32Array>
-  close(): Promise<void>
 }
 
-/** The part of the contract that is answered where the weights are drawn. */
-export type AnalysisMethods = Omit<Analysis, 'ready' | 'close'>
+/** Methods as their callers see them: each may be watched and ended. */
+type Controlled<M extends Record<keyof M, (...args: never[]) => unknown>> = {
+  readonly [K in keyof M]: (...args: [...Parameters<M[K]>, control?: Control]) => ReturnType<M[K]>
+}
+
+/** `count` values of a stored tensor from `offset` on, which must be a multiple of 4. */
+export type TensorReader = (name: string, offset: number, count: number) => Promise<Float32Array>
+
+/**
+ * Everything about weights that is not prediction, in a process of its own that never disturbs the engine: parameters
+ * are pure functions, so they are drawn anew, tensor by tensor and in slices. One job runs at a time, in order of asking,
+ * and QUEUE_FULL refuses those beyond a bound; digests are the service's own: they go first and are never refused. An
+ * abort rejects at once with the signal's reason, whether the job waits or runs.
+ */
+export interface Analysis extends Controlled<Omit<AnalysisMethods, 'read'>> {
+  /** Resolves once the process answers. */
+  ready(): Promise<void>
+  /** Resolves when its turn has come, or is refused; what it then reads waits in line as well, but is not refused. */
+  reader(weights: WeightsSource, control?: Control): Promise<TensorReader>
+  close(): Promise<void>
+}

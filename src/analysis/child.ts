@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { constants, setPriority } from 'node:os'
+import { betweenSteps, inSteps, type Job } from '../control.ts'
 import { openBackend } from '../engine/tensorflow/binding.ts'
 import { ServiceError } from '../errors.ts'
 import { lawOf } from '../initializers/catalogue.ts'
@@ -7,7 +8,8 @@ import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { measure } from '../statistics/record.ts'
 import { Turns } from '../turns.ts'
-import { answerCalls, type Handlers } from '../workers/child.ts'
+import { answerCalls } from '../workers/child.ts'
+import type { Handlers } from '../workers/messages.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
 import { Sampler } from './sampler.ts'
 import { measureWeights } from './statistics.ts'
@@ -17,16 +19,9 @@ import { withWeights } from './weights.ts'
 setPriority(constants.priority.PRIORITY_LOW)
 const sampler = await Sampler.open(await openBackend())
 
-/** Memory stays that of one tensor. */
-const turns = new Turns()
-const inTurn =
-  <A extends unknown[], R>(job: (...args: A) => Promise<R>) =>
-  (...args: A): Promise<R> =>
-    turns.run(() => job(...args))
-
 const handlers: Handlers<AnalysisMethods> = {
-  digest: inTurn((weights, { buffers }) =>
-    withWeights(sampler, weights, async (tensors) => {
+  digest: (weights, { buffers }, job) =>
+    withWeights(sampler, weights, job, async (tensors) => {
       const hash = createHash('sha256')
       for (const tensor of tensors) {
         if (!tensor.trainable && !buffers) continue
@@ -34,32 +29,46 @@ const handlers: Handlers<AnalysisMethods> = {
       }
       return hash.digest('hex')
     }),
-  ),
-  statistics: inTurn((weights, options) =>
-    withWeights(sampler, weights, (tensors) => measureWeights(tensors, options)),
-  ),
-  read: inTurn((weights, name, offset, count) =>
-    withWeights(sampler, weights, (tensors) => {
+  statistics: (weights, options, job) =>
+    withWeights(sampler, weights, job, (tensors) => measureWeights(tensors, options)),
+  read: (weights, name, offset, count, job) =>
+    withWeights(sampler, weights, job, (tensors) => {
       const tensor = tensors.find((candidate) => candidate.name === name)
       if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
       return tensor.read(offset, count)
     }),
-  ),
-  tensorStatistics: inTurn(async (draw, options) => {
+  tensorStatistics: async (draw, options, job) => {
     const { shape, initializer } = draw
     const { law, seed } = resolved(draw)
-    const source = { shape, law, slices: () => sampler.slices(law, shape, seed) }
+    const source = { shape, law, slices: () => inSteps(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     return { initializer: { ...initializer, config }, ...(await measure(source, options)) }
-  }),
-  sample: inTurn(async (draw) => {
+  },
+  sample: async (draw) => {
     const { law, seed } = resolved(draw)
     return sampler.read(law, draw.shape, seed, 0, sizeOf(draw.shape))
-  }),
+  },
+}
+
+/**
+ * Memory stays that of one job. The parent sends one at a time, but takes a cancelled one for done at once: the next
+ * waits here until it has stopped.
+ */
+function oneAtATime(given: typeof handlers): typeof handlers {
+  const turns = new Turns()
+  const inTurn =
+    (handler: (...args: never[]) => unknown) =>
+    (...args: readonly unknown[]) =>
+      turns.run(async () => {
+        await betweenSteps(args.at(-1) as Job)
+        return Reflect.apply(handler, undefined, args) as unknown
+      })
+  const entries = Object.entries(given).map(([name, handler]) => [name, inTurn(handler)])
+  return Object.fromEntries(entries) as typeof handlers
 }
 
 function resolved({ initializer, shape, seed }: TensorDraw) {
   return { law: lawOf(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
 }
 
-answerCalls<AnalysisMethods>(handlers, null)
+answerCalls<AnalysisMethods>(oneAtATime(handlers), null)

@@ -1,4 +1,5 @@
 import { fieldError } from '../../errors.ts'
+import { hangUp } from '../hang-up.ts'
 import { recordOptions } from '../query.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
@@ -16,13 +17,17 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
         response: { 200: ModelStatistics },
       },
     },
-    async ({ params, query }) => {
+    async ({ params, query }, reply) => {
       const model = registry.find(params.model)
       const { id, weights } = model.record
-      const statistics = await analysis.statistics(registry.weightsOf(model), {
-        ...recordOptions(query),
-        ...(query.parameters === undefined ? {} : { match: query.parameters }),
-      })
+      const statistics = await analysis.statistics(
+        registry.weightsOf(model),
+        {
+          ...recordOptions(query),
+          ...(query.parameters === undefined ? {} : { match: query.parameters }),
+        },
+        { signal: hangUp(reply) },
+      )
       if (statistics.parameters.length === 0) {
         throw fieldError('#/parameters', `${JSON.stringify(query.parameters)} matches no trainable parameter`)
       }

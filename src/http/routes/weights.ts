@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
+import type { TensorReader } from '../../analysis/analysis.ts'
 import { fieldError, ServiceError } from '../../errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
@@ -8,6 +9,7 @@ import { nameMatcher } from '../../network/globs.ts'
 import { planSpecification } from '../../network/plan.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import { METADATA } from '../../serving/loading.ts'
+import { hangUp } from '../hang-up.ts'
 import { Content, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
@@ -81,12 +83,10 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
           .code(206)
           .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
       void reply.header('content-length', String(end - start)).type(type)
-      const weights = registry.weightsOf(model)
-      const read = (name: string, offset: number, count: number) =>
-        analysis.read(weights, name, offset, count)
       // The content of an answer to HEAD would be drawn only to be thrown away.
-      const content = request.method === 'HEAD' ? [] : bytesOf(header, tensors, { start, end }, read)
-      return reply.send(Readable.from(content, { objectMode: false }))
+      if (request.method === 'HEAD') return reply.send(Readable.from([], { objectMode: false }))
+      const read = await analysis.reader(registry.weightsOf(model), { signal: hangUp(reply) })
+      return reply.send(Readable.from(bytesOf(header, tensors, { start, end }, read), { objectMode: false }))
     },
   )
 }
@@ -108,7 +108,7 @@ async function* bytesOf(
   header: Buffer,
   tensors: readonly Parameter[],
   { start, end }: Range,
-  read: (name: string, offset: number, count: number) => Promise<Float32Array>,
+  read: TensorReader,
 ): AsyncGenerator<Buffer> {
   if (start < header.length) yield header.subarray(start, end)
   let position = header.length
