@@ -19,7 +19,7 @@ const rooms = {
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'engine', 'analysis', 'images'],
+      ...['config', 'serving', 'engine', 'analysis', 'images', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'errors', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
@@ -44,8 +44,8 @@ const rooms = {
   // The contracts, and the halves of them that live in the parent.
   engine: { path: 'engine/engine.ts', sees: ['network'] },
   analysis: {
-    path: 'analysis/analysis.ts',
-    sees: ['network', 'initializers', 'statistics', 'schema', 'control'],
+    path: 'analysis/(analysis|signals|memory|rankings).ts',
+    sees: ['network', 'initializers', 'statistics', 'schema', 'control', 'errors'],
     packages: ['typebox'],
   },
   engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
@@ -62,11 +62,17 @@ const rooms = {
     sees: [...['engine', 'tensorflow', 'workers'], ...['network', 'initializers', 'formats', 'errors']],
   },
   analysisChild: {
-    path: 'analysis/(child|sampler|statistics|weights).ts',
+    path: 'analysis/(child|sampler|statistics|weights|measure-signals|mean-field).ts',
     sees: [
-      ...['analysis', 'tensorflow', 'workers', 'turns', 'control'],
+      ...['analysis', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
+    packages: ['@tensorflow/tfjs-node-gpu'],
+  },
+  eager: {
+    path: 'analysis/eager/',
+    sees: ['network', 'statistics'],
+    packages: ['@tensorflow/tfjs-node-gpu'],
   },
   tensorflow: {
     path: 'engine/tensorflow/',

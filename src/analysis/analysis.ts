@@ -5,6 +5,7 @@ import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
 import { nullable, Num } from '../schema.ts'
 import { Measurement, type RecordOptions } from '../statistics/record.ts'
+import type { NetworkSignals, SignalOptions } from './signals.ts'
 
 /** A network's weights: drawn from the specification, or in a safetensors file. */
 export interface WeightsSource {
@@ -39,6 +40,11 @@ export const ModelStatistics = Type.Object({
 })
 export type ModelStatistics = Static<typeof ModelStatistics>
 
+/** How signals are to be measured; with pixels (uint8, whole images one after another) these are the input. */
+export interface SignalsRequest extends Omit<SignalOptions, 'input'> {
+  readonly pixels?: Uint8Array
+}
+
 export interface TensorDraw {
   readonly initializer: Initializer
   readonly shape: readonly number[]
@@ -59,6 +65,11 @@ export interface AnalysisMethods {
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>
   /** The values of one tensor. The caller limits its size. */
   sample(draw: TensorDraw): Promise<Float32Array>
+  /**
+   * Signals through each network in turn, all with the same input and labels. Its progress counts the repeats of all.
+   * The caller limits the memory (`affordableMemory`); pixels must be those of `batch_size` images.
+   */
+  signals(networks: readonly WeightsSource[], request: SignalsRequest): Promise<NetworkSignals[]>
 }
 
 /** Methods as their callers see them: each may be watched and ended. */

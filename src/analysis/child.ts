@@ -11,13 +11,16 @@ import { Turns } from '../turns.ts'
 import { answerCalls } from '../workers/child.ts'
 import type { Handlers } from '../workers/messages.ts'
 import type { AnalysisMethods, TensorDraw } from './analysis.ts'
+import { measureSignals } from './measure-signals.ts'
 import { Sampler } from './sampler.ts'
+import type { NetworkSignals } from './signals.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
 
 // Whoever predicts goes first.
 setPriority(constants.priority.PRIORITY_LOW)
-const sampler = await Sampler.open(await openBackend())
+const backend = await openBackend()
+const sampler = await Sampler.open(backend)
 
 const handlers: Handlers<AnalysisMethods> = {
   digest: (weights, { buffers }, job) =>
@@ -47,6 +50,18 @@ const handlers: Handlers<AnalysisMethods> = {
   sample: async (draw) => {
     const { law, seed } = resolved(draw)
     return sampler.read(law, draw.shape, seed, 0, sizeOf(draw.shape))
+  },
+  signals: async (networks, request, job) => {
+    const total = networks.length * request.repeats
+    let done = 0
+    const tell = (): void => {
+      job.progress({ done: done++, total })
+    }
+    tell()
+    const results: NetworkSignals[] = []
+    for (const source of networks)
+      results.push(await measureSignals(backend.tf, sampler, source, request, job, tell))
+    return results
   },
 }
 

@@ -45,6 +45,7 @@ export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
     tensorStatistics: (draw, options, control = {}) =>
       inTurn('client', control, 'tensorStatistics', draw, options),
     sample: (draw, control = {}) => inTurn('client', control, 'sample', draw),
+    signals: (networks, request, control = {}) => inTurn('client', control, 'signals', networks, request),
     close: () => worker.close(),
   }
 }

@@ -23,6 +23,7 @@ import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
 import { modelRoutes } from './routes/models.ts'
 import { predictRoutes } from './routes/predict.ts'
+import { signalRoutes } from './routes/signals.ts'
 import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
 import { problems, toJson } from './schemas/common.ts'
@@ -83,6 +84,7 @@ export async function buildApp(services: Services): Promise<App> {
   weightsRoutes(app, services)
   predictRoutes(app, services)
   statisticsRoutes(app, services)
+  signalRoutes(app, services)
   return app
 }
 

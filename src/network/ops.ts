@@ -42,6 +42,10 @@ export interface NetworkOps<T extends Shape> {
   biasAdd(name: string, x: T, bias: T): T
   /** gamma * (x - mean) / sqrt(variance + epsilon) + beta, per channel. */
   batchNorm(name: string, x: T, moments: Moments<T>, epsilon: number): T
+  /** x times a scalar parameter of shape [1]. */
+  scale(name: string, x: T, factor: T): T
+  /** x plus a scalar parameter of shape [1]. */
+  shift(name: string, x: T, offset: T): T
   relu(name: string, x: T): T
   /** The residual sum. Throws SHAPE_MISMATCH where the branch and the shortcut differ. */
   add(name: string, branch: T, shortcut: T): T

@@ -61,6 +61,14 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
     return this.#layer(name, 'batch_norm', x.shape, [gamma, beta, mean, variance])
   }
 
+  scale(name: string, x: Shaped, factor: Shaped): Shaped {
+    return this.#layer(name, 'scale', x.shape, [factor])
+  }
+
+  shift(name: string, x: Shaped, offset: Shaped): Shaped {
+    return this.#layer(name, 'shift', x.shape, [offset])
+  }
+
   relu(name: string, x: Shaped): Shaped {
     return this.#layer(name, 'relu', x.shape)
   }

@@ -108,6 +108,14 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return tensor(this.#bias(this.#convolve(x, kernelRead), biasRead), x.shape)
   }
 
+  scale(_name: string, x: Value, factor: Value): Value {
+    return this.#tensor('Mul', [this.node(x), this.#plain(asParameter(factor))], x.shape)
+  }
+
+  shift(_name: string, x: Value, offset: Value): Value {
+    return this.#tensor('AddV2', [this.node(x), this.#plain(asParameter(offset))], x.shape)
+  }
+
   relu(_name: string, x: Value): Value {
     return this.#tensor('Relu', [this.node(x)], x.shape)
   }
