@@ -7,14 +7,20 @@ import type { Plan } from '../network/plan.ts'
 import { residualNetwork } from '../network/residual-network.ts'
 import { normalCdf } from '../statistics/normal.ts'
 
-/** One element of a tensor, over all draws of the weights; every channel is like every other. */
-interface Point {
+/** A normal; with variance 0 a constant. */
+interface Normal {
   readonly mean: number
   readonly variance: number
+}
+
+/** One element of a tensor, over all draws of the weights; every channel is like every other. */
+interface Point {
+  /** Its distribution: each normal with its share. */
+  readonly mixture: readonly (Normal & { readonly share: number })[]
   /** Mean square of a small independent disturbance, of 1 where the images enter. */
   readonly gain: number
-  /** Of what a ReLU made: the normal it cut. */
-  readonly cut?: Pick<Point, 'mean' | 'variance'>
+  /** Of what a ReLU made: what it cut. */
+  readonly cut?: Point['mixture']
 }
 
 /** The elements at the places of an image, row by row, or the one of a vector or a parameter. */
@@ -34,8 +40,8 @@ export interface MeanField {
  * Predicts a network without norms from its laws, for images of N(0, 1) (Poole et al. 2016, arXiv:1606.05340;
  * Schoenholz et al. 2017, arXiv:1611.01232; residual sums: Yang and Schoenholz 2017, arXiv:1712.08969):
  * q' = sw2 E[phi(z)^2] + sb2 and chi_1 = sw2 E[phi'(z)^2], with sw2 the weights' variance summed over the taps that lie
- * within the image. Every element is taken for a normal of its own, independent of its neighbours and of the other
- * branch. Null where a norm sets the variance, or kernels have a mean of their own.
+ * within the image. Sums over weights are normal, and independent of their neighbours and of other branches; what a
+ * ReLU leaves of a normal is 0 or, by its first two moments, a normal again. Null where a norm sets the variance, or kernels have a mean of their own.
  */
 export function predictField({ specification, initialized }: Plan): MeanField | null {
   const { architecture } = specification
@@ -45,7 +51,7 @@ export function predictField({ specification, initialized }: Plan): MeanField | 
   if (architecture.norm.type !== 'none' || !centred) return null
   const ops = new FieldOps(initialized)
   const shape = architecture.input_shape
-  const pixel = { mean: 0, variance: 1, gain: 1 }
+  const pixel = normal({ mean: 0, variance: 1 }, 1)
   residualNetwork(ops, architecture, { shape, points: places(shape).map(() => pixel) })
   return { q: ops.variances, chi_1: ops.growths }
 }
@@ -64,12 +70,12 @@ class FieldOps implements NetworkOps<Field> {
     const known = this.#parameters.get(name)
     if (known === undefined) throw new TypeError(`${name} has no law`)
     const { mean, variance } = theoryOf(known.law, shape)
-    return { shape, points: [{ mean, variance, gain: 0 }] }
+    return { shape, points: [normal({ mean, variance }, 0)] }
   }
 
   conv2d(name: string, x: Field, kernel: Field, window: Window): Field {
     const [, , channels = 1, filters = 1] = kernel.shape
-    const weight = channels * only(kernel).variance
+    const weight = channels * momentsOf(only(kernel)).variance
     const sum = overWindows(name, x, window, filters, (taps) => weighted(taps, weight))
     this.#gain ??= averageOf(sum, ({ gain }) => gain)
     return sum
@@ -78,7 +84,10 @@ class FieldOps implements NetworkOps<Field> {
   matMul(_name: string, x: Field, kernel: Field): Field {
     const [rows = 1, units = 1] = kernel.shape
     const taps = x.points
-    return { shape: [units], points: [weighted(taps, (rows / taps.length) * only(kernel).variance)] }
+    return {
+      shape: [units],
+      points: [weighted(taps, (rows / taps.length) * momentsOf(only(kernel)).variance)],
+    }
   }
 
   biasAdd(_name: string, x: Field, bias: Field): Field {
@@ -90,12 +99,15 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   scale(_name: string, x: Field, factor: Field): Field {
-    const { mean, variance } = only(factor)
+    const { mean, variance } = momentsOf(only(factor))
     const square = variance + mean ** 2
-    return each(x, (point) => ({
-      mean: point.mean * mean,
-      variance: point.variance * square + point.mean ** 2 * variance,
-      gain: point.gain * square,
+    return each(x, ({ mixture, gain }) => ({
+      mixture: mixture.map((part) => ({
+        share: part.share,
+        mean: part.mean * mean,
+        variance: part.variance * square + part.mean ** 2 * variance,
+      })),
+      gain: gain * square,
     }))
   }
 
@@ -110,9 +122,12 @@ class FieldOps implements NetworkOps<Field> {
   add(_name: string, branch: Field, shortcut: Field): Field {
     const points = branch.points.map((point, place) => sumOf(point, shortcut.points[place] ?? point))
     const sum = { shape: branch.shape, points }
-    const mean = averageOf(sum, (point) => point.mean)
     const gain = averageOf(sum, (point) => point.gain)
-    this.variances.push(averageOf(sum, (point) => point.variance + (point.mean - mean) ** 2))
+    // Over all elements, places among them.
+    const parts = points.flatMap(({ mixture }) => mixture)
+    this.variances.push(
+      momentsOf({ mixture: parts.map((part) => ({ ...part, share: part.share / points.length })) }).variance,
+    )
     this.growths.push(gain / (this.#gain ?? NaN))
     this.#gain = gain
     return sum
@@ -122,7 +137,7 @@ class FieldOps implements NetworkOps<Field> {
     const known = new Map<string, Point>()
     return overWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => {
       // Away from the edges all windows are alike.
-      const key = taps.map(({ mean, variance }) => `${String(mean)} ${String(variance)}`).join()
+      const key = JSON.stringify(taps.map(({ mixture }) => mixture))
       const largest = known.get(key) ?? largestOf(taps)
       known.set(key, largest)
       return largest
@@ -146,42 +161,64 @@ class FieldOps implements NetworkOps<Field> {
   }
 }
 
+function normal({ mean, variance }: Normal, gain: number): Point {
+  return { mixture: [{ share: 1, mean, variance }], gain }
+}
+
+function momentsOf({ mixture }: Pick<Point, 'mixture'>): Normal {
+  const mean = total(mixture.map((part) => part.share * part.mean))
+  const variance = total(mixture.map((part) => part.share * (part.variance + (part.mean - mean) ** 2)))
+  return { mean, variance }
+}
+
 /** A sum over all taps' channels, each times a weight of mean 0; `weight` is the weights' variance over the channels. */
 function weighted(taps: readonly Point[], weight: number): Point {
-  return {
-    mean: 0,
-    variance: weight * total(taps.map(({ mean, variance }) => variance + mean ** 2)),
-    gain: weight * total(taps.map(({ gain }) => gain)),
-  }
+  const squares = taps.map(momentsOf).map(({ mean, variance }) => variance + mean ** 2)
+  return normal({ mean: 0, variance: weight * total(squares) }, weight * total(taps.map(({ gain }) => gain)))
 }
 
 function sumOf(a: Point, b: Point): Point {
-  return { mean: a.mean + b.mean, variance: a.variance + b.variance, gain: a.gain + b.gain }
+  const mixture = a.mixture.flatMap((one) =>
+    b.mixture.map((other) => ({
+      share: one.share * other.share,
+      mean: one.mean + other.mean,
+      variance: one.variance + other.variance,
+    })),
+  )
+  return { mixture, gain: a.gain + b.gain }
 }
 
-/** The positive part of a normal. */
-function rectified({ mean, variance, gain }: Point): Point {
-  const std = Math.sqrt(variance)
-  const share = std > 0 ? normalCdf(mean / std) : Number(mean > 0)
-  const density = std > 0 ? Math.exp(-((mean / std) ** 2) / 2) / Math.sqrt(2 * Math.PI) : 0
-  const positive = mean * share + std * density
-  const square = (variance + mean ** 2) * share + mean * std * density
-  return {
-    mean: positive,
-    variance: Math.max(0, square - positive ** 2),
-    gain: gain * share,
-    cut: { mean, variance },
-  }
+/** The positive part: a share of zeros, and of every normal what lies above 0. */
+function rectified({ mixture, gain }: Point): Point {
+  const positive = mixture.map(({ share, mean, variance }) => {
+    const std = Math.sqrt(variance)
+    const above = std > 0 ? normalCdf(mean / std) : Number(mean > 0)
+    if (above === 0) return { share: 0, mean: 0, variance: 0 }
+    const density = std > 0 ? Math.exp(-((mean / std) ** 2) / 2) / Math.sqrt(2 * Math.PI) / above : 0
+    const left = mean + std * density
+    const square = variance + mean ** 2 + mean * std * density
+    return { share: share * above, mean: left, variance: Math.max(0, square - left ** 2) }
+  })
+  const above = total(positive.map(({ share }) => share))
+  const zeros = { share: 1 - above, mean: 0, variance: 0 }
+  return { mixture: [zeros, ...positive], gain: gain * above, cut: mixture }
 }
 
-/** The largest of independent normals, or of their positive parts: its moments by Simpson's rule over P(all <= t). */
+/** The largest of independent elements: its moments by Simpson's rule over P(all <= t). */
 function largestOf(taps: readonly Point[]): Point {
-  const normals = taps.map(({ cut, ...point }) => ({ ...(cut ?? point), positive: cut !== undefined }))
-  const reach = Math.max(...normals.map(({ mean, variance }) => Math.abs(mean) + 9 * Math.sqrt(variance)))
+  const elements = taps.map(({ cut, mixture }) => ({ parts: cut ?? mixture, positive: cut !== undefined }))
+  const reach = Math.max(
+    ...elements.flatMap(({ parts }) =>
+      parts.map(({ mean, variance }) => Math.abs(mean) + 9 * Math.sqrt(variance)),
+    ),
+  )
   const below = (t: number): number =>
-    normals.reduce((product, { mean, variance, positive }) => {
+    elements.reduce((product, { parts, positive }) => {
       if (positive && t < 0) return 0
-      return product * (variance > 0 ? normalCdf((t - mean) / Math.sqrt(variance)) : Number(t >= mean))
+      const each = parts.map(({ share, mean, variance }) =>
+        variance > 0 ? share * normalCdf((t - mean) / Math.sqrt(variance)) : share * Number(t >= mean),
+      )
+      return product * total(each)
     }, 1)
   const steps = 400
   let mean = 0
@@ -193,20 +230,20 @@ function largestOf(taps: readonly Point[]): Point {
     mean += weight * (above - under)
     square += weight * 2 * t * (above + under)
   }
-  return {
-    mean,
-    variance: Math.max(0, square - mean ** 2),
-    gain: total(taps.map(({ gain }) => gain)) / taps.length,
-  }
+  const gain = total(taps.map((tap) => tap.gain)) / taps.length
+  return normal({ mean, variance: Math.max(0, square - mean ** 2) }, gain)
 }
 
 /** The mean of independent elements; taps beyond the edge are zeros. */
 function averaged(taps: readonly Point[], count: number): Point {
-  return {
-    mean: total(taps.map(({ mean }) => mean)) / count,
-    variance: total(taps.map(({ variance }) => variance)) / count ** 2,
-    gain: total(taps.map(({ gain }) => gain)) / count ** 2,
-  }
+  const moments = taps.map(momentsOf)
+  return normal(
+    {
+      mean: total(moments.map(({ mean }) => mean)) / count,
+      variance: total(moments.map(({ variance }) => variance)) / count ** 2,
+    },
+    total(taps.map(({ gain }) => gain)) / count ** 2,
+  )
 }
 
 function overWindows(

@@ -7,6 +7,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications
     {"op": "safetensors", "path", "digests"}
+    {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
 """
 
 import base64
@@ -25,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 
 import keras
 import numpy as np
+import tensorflow as tf
 import twin
 from safetensors import safe_open
 from safetensors.numpy import save_file
@@ -121,9 +123,35 @@ def safetensors(request):
         return {"tensors": tensors, "metadata": file.metadata()}
 
 
+def signals(request):
+    """Block variances, loss and gradients by tf.GradientTape, for the input and labels of one repeat."""
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    shape, classes = network.architecture["input_shape"], network.architecture["head"]["units"]
+    batch, seed, draw = request["batch_size"], request["seed"], 2**30 + 2 * request["repeat"]
+    images = tf.random.stateless_normal([batch, *shape], [seed, draw])
+    labels = tf.cast(tf.random.stateless_uniform([batch], [seed, draw + 1]) * classes, tf.int32)
+    sums = [layer for layer in network.model.layers if isinstance(layer, keras.layers.Add)]
+    model = keras.Model(network.model.inputs, [network.model.output, *[add.output for add in sums]])
+    with tf.GradientTape() as tape:
+        logits, *outputs = model(images, training=request["training"])
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        loss = tf.reduce_mean(losses)
+    gradients = tape.gradient(loss, [v.value for v in network.parameters.values()])
+    squares = {}
+    for name, gradient in zip(network.parameters, gradients):
+        block = "/".join(name.split("/")[:2])
+        squares[block] = squares.get(block, 0.0) + float(tf.reduce_sum(tf.square(gradient)))
+    return {
+        "loss": float(loss),
+        "variances": [float(tf.math.reduce_variance(output)) for output in outputs],
+        "gradients": [squares[block] ** 0.5 for block in squares if block.startswith("stage")],
+    }
+
+
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, trained, application, safetensors)
+    for operation in (initializer, model, trained, application, safetensors, signals)
 }
 
 
