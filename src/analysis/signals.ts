@@ -49,7 +49,7 @@ const estimates = <N extends string>(...names: readonly N[]) =>
     names.flatMap((name) => [[name, Num] as const, [`${name}_interval`, Interval] as const]),
   ) as Record<N, typeof Num> & Record<`${N}_interval`, typeof Interval>
 
-export const BlockSignals = answer('BlockSignals', {
+const BlockSignals = answer('BlockSignals', {
   name: Type.String(),
   activation: Type.Object(
     estimates(

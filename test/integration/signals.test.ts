@@ -34,7 +34,7 @@ const resnet50 = (kernel: string, { norm = 'batch', seed = 0, overrides = [] as 
   seed,
 })
 const variancesOf = ({ blocks }: Compared['results'][number]): number[] =>
-  blocks.map(({ activation }) => Number(activation.variance))
+  blocks.map(({ activation }) => activation.variance)
 /** The largest factor between two lists, place by place, either way. */
 const farthest = (given: readonly number[], wanted: readonly number[]): number => {
   expect(given).toHaveLength(wanted.length)
@@ -97,7 +97,7 @@ describe('ResNet-50, 16 images of N(0, 1)', () => {
       reason: expect.stringMatching(/below 1\/30/) as string,
     })
     expect(result(2).loss).toBeGreaterThan(100)
-    expect(Number(result(3).output_entropy)).toBeCloseTo(Math.log(1000), 1)
+    expect(result(3).output_entropy).toBeCloseTo(Math.log(1000), 1)
   })
 
   it('without norms has the variances that mean field theory predicts, as far as one draw of the weights can', () => {
@@ -140,7 +140,7 @@ describe('a model', () => {
     const [low, high] = variance_interval?.map(Number) ?? []
     expect(low).toBeLessThan(Number(variance))
     expect(high).toBeGreaterThan(Number(variance))
-    expect(loss_interval?.map(Number)[0]).toBeLessThan(Number(rest.loss))
+    expect(loss_interval?.map(Number)[0]).toBeLessThan(rest.loss)
     const one = await signalsOf({ repeats: 1 })
     expect(one).toMatchObject({ loss_interval: null, verdict: 'stable', notes: [expect.any(String)] })
   })
