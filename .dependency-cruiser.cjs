@@ -67,7 +67,6 @@ const rooms = {
       ...['analysis', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
-    packages: ['@tensorflow/tfjs-node-gpu'],
   },
   eager: {
     path: 'analysis/eager/',

@@ -1,6 +1,5 @@
-import type * as TensorFlow from '@tensorflow/tfjs-node-gpu'
-import type { Tensor } from '@tensorflow/tfjs-node-gpu'
 import { betweenSteps, type Job } from '../control.ts'
+import type { Backend } from '../engine/tensorflow/binding.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { preprocess } from '../network/preprocessing.ts'
@@ -14,6 +13,9 @@ import { signalMemory } from './memory.ts'
 import type { Sampler } from './sampler.ts'
 import type { NetworkSignals } from './signals.ts'
 import { withWeights, type WeightTensor } from './weights.ts'
+
+type TensorFlow = Backend['tf']
+type Tensor = ReturnType<TensorFlow['tensor']>
 
 /** Weights draw from the numbers 0, 1, ... of their seed; input and labels from numbers that none of them reaches. */
 const FIRST_DRAW = 2 ** 30
@@ -38,7 +40,7 @@ interface Loaded {
  * [seed, 2^30 + 2r + 1], the same for every network. `stepped` is called after every repeat.
  */
 export async function measureSignals(
-  tf: typeof TensorFlow,
+  tf: TensorFlow,
   sampler: Sampler,
   source: WeightsSource,
   request: SignalsRequest,
@@ -60,7 +62,7 @@ export async function measureSignals(
 }
 
 async function load(
-  tf: typeof TensorFlow,
+  tf: TensorFlow,
   { specification }: WeightsSource,
   tensors: readonly WeightTensor[],
 ): Promise<Loaded> {
@@ -102,7 +104,7 @@ interface Repeat {
 }
 
 async function measureOnce(
-  tf: typeof TensorFlow,
+  tf: TensorFlow,
   sampler: Sampler,
   { plan, values, sums }: Loaded,
   { pixels, seed, batch_size, mode }: SignalsRequest,
