@@ -19,14 +19,24 @@ const rooms = {
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'engine', 'analysis', 'images'],
+      ...['config', 'serving', 'engine', 'analysis', 'images', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'errors', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },
   serving: {
     path: 'serving/',
-    sees: ['engine', 'analysis', 'network', 'initializers', 'formats', 'validation', 'turns', 'errors'],
+    sees: [
+      'engine',
+      'analysis',
+      'network',
+      'initializers',
+      'formats',
+      'validation',
+      'turns',
+      'control',
+      'errors',
+    ],
     packages: ['pino'],
   },
   images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
@@ -34,17 +44,17 @@ const rooms = {
   // The contracts, and the halves of them that live in the parent.
   engine: { path: 'engine/engine.ts', sees: ['network'] },
   analysis: {
-    path: 'analysis/analysis.ts',
-    sees: ['network', 'initializers', 'statistics', 'schema'],
+    path: 'analysis/(analysis|signals|memory|rankings).ts',
+    sees: ['network', 'initializers', 'statistics', 'schema', 'control', 'errors'],
     packages: ['typebox'],
   },
   engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
   analysisProcess: {
-    path: 'analysis/process.ts',
-    sees: ['analysis', 'workers'],
+    path: 'analysis/(process|queue).ts',
+    sees: ['analysis', 'workers', 'control', 'errors'],
     packages: ['pino'],
   },
-  workers: { path: 'workers/', sees: ['errors'], packages: ['pino'] },
+  workers: { path: 'workers/', sees: ['control', 'errors'], packages: ['pino'] },
 
   // What runs in the children.
   engineChild: {
@@ -52,11 +62,16 @@ const rooms = {
     sees: [...['engine', 'tensorflow', 'workers'], ...['network', 'initializers', 'formats', 'errors']],
   },
   analysisChild: {
-    path: 'analysis/(child|fits|lsuv|record|sampler|spectra|statistics|weights).ts',
+    path: 'analysis/(child|fits|lsuv|mean-field|measure-signals|record|sampler|spectra|statistics|weights).ts',
     sees: [
-      ...['analysis', 'tensorflow', 'workers', 'turns'],
+      ...['analysis', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
+  },
+  eager: {
+    path: 'analysis/eager/',
+    sees: ['network', 'statistics'],
+    packages: ['@tensorflow/tfjs-node-gpu'],
   },
   tensorflow: {
     path: 'engine/tensorflow/',
@@ -94,6 +109,7 @@ const rooms = {
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
   turns: { path: 'turns.ts', sees: [] },
+  control: { path: 'control.ts', sees: [] },
   version: { path: 'version.ts', sees: [] },
 }
 

@@ -50,12 +50,13 @@ const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
 
 /** The weights both will have, in the service's own names. */
 async function writeWeights() {
-  const analysis = startAnalysis(pino({ level: 'silent' }))
+  const analysis = startAnalysis({ logger: pino({ level: 'silent' }), maxQueue: 1 })
   try {
+    const read = await analysis.reader({ specification })
     await writeFile(weightsFile, safetensorsHeader(parameters, {}))
     for (const { name, shape } of parameters) {
       const size = shape.reduce((product, length) => product * length, 1)
-      const { buffer, byteOffset, byteLength } = await analysis.read({ specification }, name, 0, size)
+      const { buffer, byteOffset, byteLength } = await read(name, 0, size)
       await appendFile(weightsFile, Buffer.from(buffer, byteOffset, byteLength))
     }
   } finally {

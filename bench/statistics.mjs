@@ -33,12 +33,13 @@ const WORKS = /** @type {const} */ ({
 
 const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
 const weightsFile = join(folder, 'weights.safetensors')
-const analysis = startAnalysis(pino({ level: 'silent' }))
+const analysis = startAnalysis({ logger: pino({ level: 'silent' }), maxQueue: 1 })
 try {
   await writeFile(weightsFile, safetensorsHeader(parameters, {}))
+  const read = await analysis.reader({ specification })
   for (const { name, shape } of parameters) {
     const size = shape.reduce((product, length) => product * length, 1)
-    const { buffer, byteOffset, byteLength } = await analysis.read({ specification }, name, 0, size)
+    const { buffer, byteOffset, byteLength } = await read(name, 0, size)
     await appendFile(weightsFile, Buffer.from(buffer, byteOffset, byteLength))
   }
   await compare()

@@ -9,11 +9,11 @@ const integer = (value: number, description: string, minimum = 1) =>
 const milliseconds = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, default: value, description })
 
-/** Half of the memory this process may use: the container's limit, where there is one. */
-function halfOfMemory(): number {
+/** A part of the memory this process may use: the container's limit, where there is one. */
+function shareOfMemory(share: number): number {
   const limit = process.constrainedMemory()
   const total = totalmem()
-  return Math.floor((limit > 0 && limit < total ? limit : total) / 2)
+  return Math.floor((limit > 0 && limit < total ? limit : total) * share)
 }
 
 const Settings = Type.Object({
@@ -26,6 +26,7 @@ const Settings = Type.Object({
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
+  MAX_ANALYSIS_QUEUE: integer(64, 'Questions about weights that may wait'),
   REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take, in ms'),
   MAX_BODY_BYTES: integer(
     67_108_864,
@@ -34,7 +35,14 @@ const Settings = Type.Object({
   ),
   MAX_IMAGE_PIXELS: integer(40_000_000, 'Largest upload in pixels'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
-  MEMORY_BUDGET_BYTES: integer(halfOfMemory(), "Resident models' variables; default half of the memory"),
+  MEMORY_BUDGET_BYTES: integer(
+    shareOfMemory(1 / 2),
+    "Resident models' variables; default half of the memory",
+  ),
+  ANALYSIS_MEMORY_BYTES: integer(
+    shareOfMemory(1 / 4),
+    'What signals may take; default a quarter of the memory',
+  ),
   SHUTDOWN_TIMEOUT_MS: milliseconds(30_000, 'Longest a stop may take, in ms'),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',

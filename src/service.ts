@@ -34,7 +34,7 @@ export async function buildService(config: Config): Promise<Service> {
   const engine = startEngine(logger, () => {
     registry.engineLost()
   })
-  const analysis = startAnalysis(logger)
+  const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
   const registry = new Registry({
     engine,
     analysis,

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import type { Control } from '../control.ts'
 import { CompleteInitializer, type Initializer } from '../initializers/initializer.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
@@ -7,6 +8,7 @@ import type { Layout } from '../statistics/candidates.ts'
 import { Fit, VERDICTS } from '../statistics/fit.ts'
 import { Measurement, type RecordOptions } from '../statistics/record.ts'
 import { Relative } from '../statistics/relative.ts'
+import type { NetworkSignals, SignalOptions } from './signals.ts'
 
 /** A network's weights: drawn from the specification, or in a safetensors file. */
 export interface WeightsSource {
@@ -25,6 +27,11 @@ export const LayerScale = Type.Object({
   },
 })
 export type LayerScale = Static<typeof LayerScale>
+
+/** Measured factors by the names of their kernels. */
+export function factorsOf(measured: readonly LayerScale[]): Record<string, number> {
+  return Object.fromEntries(measured.map(({ kernel, factor }) => [kernel, factor]))
+}
 
 export const TensorStatistics = Type.Object({
   initializer: nullable(CompleteInitializer),
@@ -86,6 +93,11 @@ export const FittedWeights = Type.Object({
 })
 export type FittedWeights = Static<typeof FittedWeights>
 
+/** How signals are to be measured; with pixels (uint8, whole images one after another) these are the input. */
+export interface SignalsRequest extends Omit<SignalOptions, 'input'> {
+  readonly pixels?: Uint8Array
+}
+
 export interface TensorDraw {
   readonly initializer: Initializer
   readonly shape: readonly number[]
@@ -97,13 +109,8 @@ interface StatisticsOptions extends RecordOptions {
   readonly relativeTo?: WeightsSource
 }
 
-/**
- * Everything about weights that is not prediction, in a process of its own that never disturbs the engine: parameters
- * are pure functions, so they are drawn anew, tensor by tensor and in slices. One job runs at a time, in order of asking.
- */
-export interface Analysis {
-  /** Resolves once the process answers. */
-  ready(): Promise<void>
+/** The part of the contract that is answered where the weights are drawn. */
+export interface AnalysisMethods {
   /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
   digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
   /**
@@ -124,8 +131,31 @@ export interface Analysis {
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>
   /** The values of one tensor. The caller limits its size. */
   sample(draw: TensorDraw): Promise<Float32Array>
-  close(): Promise<void>
+  /**
+   * Signals through each network in turn, with factors measured first where its scheme wants some and the source has none; all with the same input and labels. Its progress counts the repeats of all.
+   * The caller limits the memory (`affordableMemory`); pixels must be those of `batch_size` images.
+   */
+  signals(networks: readonly WeightsSource[], request: SignalsRequest): Promise<NetworkSignals[]>
 }
 
-/** The part of the contract that is answered where the weights are drawn. */
-export type AnalysisMethods = Omit<Analysis, 'ready' | 'close'>
+/** Methods as their callers see them: each may be watched and ended. */
+type Controlled<M extends Record<keyof M, (...args: never[]) => unknown>> = {
+  readonly [K in keyof M]: (...args: [...Parameters<M[K]>, control?: Control]) => ReturnType<M[K]>
+}
+
+/** `count` values of a stored tensor from `offset` on, which must be a multiple of 4. */
+type TensorReader = (name: string, offset: number, count: number) => Promise<Float32Array>
+
+/**
+ * Everything about weights that is not prediction, in a process of its own that never disturbs the engine: parameters
+ * are pure functions, so they are drawn anew, tensor by tensor and in slices. One job runs at a time, in order of asking,
+ * and QUEUE_FULL refuses those beyond a bound; digests are the service's own: they go first and are never refused. An
+ * abort rejects at once with the signal's reason, whether the job waits or runs.
+ */
+export interface Analysis extends Controlled<Omit<AnalysisMethods, 'read'>> {
+  /** Resolves once the process answers. */
+  ready(): Promise<void>
+  /** Resolves when its turn has come, or is refused; what it then reads waits in line as well, but is not refused. */
+  reader(weights: WeightsSource, control?: Control): Promise<TensorReader>
+  close(): Promise<void>
+}

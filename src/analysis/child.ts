@@ -1,17 +1,22 @@
 import { createHash } from 'node:crypto'
 import { constants, setPriority } from 'node:os'
+import { betweenSteps, inSteps, type Job } from '../control.ts'
 import { openBackend } from '../engine/tensorflow/binding.ts'
 import { ServiceError } from '../errors.ts'
 import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
+import { isMeasured } from '../network/schemes.ts'
 import { Turns } from '../turns.ts'
-import { answerCalls, type Handlers } from '../workers/child.ts'
-import type { AnalysisMethods, TensorDraw } from './analysis.ts'
+import { answerCalls } from '../workers/child.ts'
+import type { Handlers } from '../workers/messages.ts'
+import { factorsOf, type AnalysisMethods, type TensorDraw, type WeightsSource } from './analysis.ts'
 import { fitWeights } from './fits.ts'
 import { unitVariance } from './lsuv.ts'
+import { measureSignals } from './measure-signals.ts'
 import { assertAffordable, recordOf } from './record.ts'
 import { Sampler } from './sampler.ts'
+import type { NetworkSignals } from './signals.ts'
 import { Spectra } from './spectra.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
@@ -22,16 +27,9 @@ const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 const spectra = await Spectra.open(backend)
 
-/** Memory stays that of one tensor. */
-const turns = new Turns()
-const inTurn =
-  <A extends unknown[], R>(job: (...args: A) => Promise<R>) =>
-  (...args: A): Promise<R> =>
-    turns.run(() => job(...args))
-
 const handlers: Handlers<AnalysisMethods> = {
-  digest: inTurn((weights, { buffers }) =>
-    withWeights(sampler, weights, async (tensors) => {
+  digest: (weights, { buffers }, job) =>
+    withWeights(sampler, weights, job, async (tensors) => {
       const hash = createHash('sha256')
       for (const tensor of tensors) {
         if (!tensor.trainable && !buffers) continue
@@ -39,39 +37,74 @@ const handlers: Handlers<AnalysisMethods> = {
       }
       return hash.digest('hex')
     }),
-  ),
-  statistics: inTurn((weights, { relativeTo, ...options }) =>
-    withWeights(sampler, weights, (tensors) =>
+  statistics: (weights, { relativeTo, ...options }, job) =>
+    withWeights(sampler, weights, job, (tensors) =>
       relativeTo === undefined
         ? measureWeights(tensors, options, spectra)
-        : withWeights(sampler, relativeTo, (others) => measureWeights(tensors, options, spectra, others)),
+        : withWeights(sampler, relativeTo, job, (others) =>
+            measureWeights(tensors, options, spectra, others),
+          ),
     ),
-  ),
-  fit: inTurn((path, { layout }) => fitWeights(path, spectra, layout)),
-  read: inTurn((weights, name, offset, count) =>
-    withWeights(sampler, weights, (tensors) => {
+  fit: (path, { layout }, job) => fitWeights(path, spectra, layout, job),
+  read: (weights, name, offset, count, job) =>
+    withWeights(sampler, weights, job, (tensors) => {
       const tensor = tensors.find((candidate) => candidate.name === name)
       if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
       return tensor.read(offset, count)
     }),
-  ),
-  unitVariance: inTurn((specification, pixels) => unitVariance(backend, specification, pixels)),
-  tensorStatistics: inTurn(async (draw, options) => {
+  unitVariance: (specification, pixels) => unitVariance(backend, specification, pixels),
+  tensorStatistics: async (draw, options, job) => {
     const { shape, initializer } = draw
     const { law, seed } = resolved(draw)
-    const source = { shape, law, slices: () => sampler.slices(law, shape, seed) }
+    const source = { shape, law, slices: () => inSteps(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
     return { initializer: { ...initializer, config }, ...(await recordOf(source, options, spectra)) }
-  }),
-  sample: inTurn(async (draw) => {
+  },
+  sample: async (draw) => {
     const { law, seed } = resolved(draw)
     return sampler.read(law, draw.shape, seed, 0, sizeOf(draw.shape))
-  }),
+  },
+  signals: async (networks, request, job) => {
+    const total = networks.length * request.repeats
+    let done = 0
+    const tell = (): void => {
+      job.progress({ done: done++, total })
+    }
+    tell()
+    const results: NetworkSignals[] = []
+    for (const source of networks)
+      results.push(await measureSignals(backend.tf, sampler, await complete(source), request, job, tell))
+    return results
+  },
+}
+
+/**
+ * Memory stays that of one job. The parent sends one at a time, but takes a cancelled one for done at once: the next
+ * waits here until it has stopped.
+ */
+function oneAtATime(given: typeof handlers): typeof handlers {
+  const turns = new Turns()
+  const inTurn =
+    (handler: (...args: never[]) => unknown) =>
+    (...args: readonly unknown[]) =>
+      turns.run(async () => {
+        await betweenSteps(args.at(-1) as Job)
+        return Reflect.apply(handler, undefined, args) as unknown
+      })
+  const entries = Object.entries(given).map(([name, handler]) => [name, inTurn(handler)])
+  return Object.fromEntries(entries) as typeof handlers
+}
+
+/** With the factors that a network's scheme wants, where nobody has measured them. */
+async function complete(source: WeightsSource): Promise<WeightsSource> {
+  const { specification, weightsFile, factors } = source
+  if (weightsFile !== undefined || factors !== undefined || !isMeasured(specification)) return source
+  return { specification, factors: factorsOf(await unitVariance(backend, specification)) }
 }
 
 function resolved({ initializer, shape, seed }: TensorDraw) {
   return { law: lawOf(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
 }
 
-answerCalls<AnalysisMethods>(handlers, null)
+answerCalls<AnalysisMethods>(oneAtATime(handlers), null)

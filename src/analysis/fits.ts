@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { betweenSteps, type Job } from '../control.ts'
 import { dtypeNamed } from '../formats/dtypes.ts'
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { fieldError } from '../errors.ts'
@@ -55,13 +56,17 @@ export async function fitWeights(
   path: string,
   spectra: Spectra,
   given: Layout | undefined,
+  job: Job,
 ): Promise<FittedWeights> {
   const file = await openSafetensors(path)
   try {
     if (file.tensors.size === 0) throw fieldError('#/weights', 'holds no tensor', 'INVALID_WEIGHTS')
     const layout = given ?? layoutOf(file)
     const found: Found[] = []
-    for (const tensor of file.tensors.values()) found.push(await find(file, tensor, layout, spectra))
+    for (const tensor of file.tensors.values()) {
+      await betweenSteps(job)
+      found.push(await find(file, tensor, layout, spectra))
+    }
     const votes = votesOf(found)
     const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
     const parameters = found.map(({ tensor, fits }) => ({

@@ -1,11 +1,19 @@
 import type { Logger } from 'pino'
+import type { Control } from '../control.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import type { Analysis, AnalysisMethods } from './analysis.ts'
+import { AnalysisQueue, type Claim } from './queue.ts'
 
 /** On the CPU even where there is a GPU: the bits of a weight are those the CPU draws. */
 const ENVIRONMENT = { CUDA_VISIBLE_DEVICES: '', TF_CPP_MIN_LOG_LEVEL: '2' }
 
-export function startAnalysis(logger: Logger): Analysis {
+export interface AnalysisOptions {
+  readonly logger: Logger
+  /** Clients' questions that may wait. */
+  readonly maxQueue: number
+}
+
+export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
   const worker = new Worker<AnalysisMethods, null>({
     name: 'analysis',
     entry: childEntry('analysis/child.js'),
@@ -13,17 +21,34 @@ export function startAnalysis(logger: Logger): Analysis {
     again: true,
     logger,
   })
+  const queue = new AnalysisQueue(maxQueue)
+  const inTurn = <K extends keyof AnalysisMethods>(
+    claim: Claim,
+    control: Control,
+    method: K,
+    ...args: Parameters<AnalysisMethods[K]>
+  ): ReturnType<AnalysisMethods[K]> =>
+    queue.run<unknown>(() => worker.watched(control, method, ...args), {
+      claim,
+      signal: control.signal,
+    }) as ReturnType<AnalysisMethods[K]>
   return {
     ready: async () => {
       await worker.info()
     },
-    digest: (...args) => worker.call('digest', ...args),
-    statistics: (...args) => worker.call('statistics', ...args),
-    fit: (...args) => worker.call('fit', ...args),
-    read: (...args) => worker.call('read', ...args),
-    unitVariance: (...args) => worker.call('unitVariance', ...args),
-    tensorStatistics: (...args) => worker.call('tensorStatistics', ...args),
-    sample: (...args) => worker.call('sample', ...args),
+    digest: (weights, options, control = {}) => inTurn('service', control, 'digest', weights, options),
+    statistics: (weights, options, control = {}) => inTurn('client', control, 'statistics', weights, options),
+    fit: (weightsFile, options, control = {}) => inTurn('client', control, 'fit', weightsFile, options),
+    reader: async (weights, control = {}) => {
+      await queue.run(() => Promise.resolve(), { claim: 'client', signal: control.signal })
+      return (name, offset, count) => inTurn('admitted', control, 'read', weights, name, offset, count)
+    },
+    unitVariance: (specification, pixels, control = {}) =>
+      inTurn('client', control, 'unitVariance', specification, pixels),
+    tensorStatistics: (draw, options, control = {}) =>
+      inTurn('client', control, 'tensorStatistics', draw, options),
+    sample: (draw, control = {}) => inTurn('client', control, 'sample', draw),
+    signals: (networks, request, control = {}) => inTurn('client', control, 'signals', networks, request),
     close: () => worker.close(),
   }
 }

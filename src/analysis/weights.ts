@@ -1,3 +1,4 @@
+import { inSteps, type Job } from '../control.ts'
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
@@ -24,25 +25,32 @@ export interface WeightTensor extends TensorSource {
   read(offset: number, count: number): Promise<Float32Array>
 }
 
-/** A network's stored tensors in creation order, for as long as `use` runs. */
+/** A network's stored tensors in creation order, for as long as `use` runs; their slices stop where the job does. */
 export async function withWeights<R>(
   sampler: Sampler,
   { specification, weightsFile, factors = {} }: WeightsSource,
+  job: Job,
   use: (tensors: readonly WeightTensor[]) => Promise<R>,
 ): Promise<R> {
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) {
     const initialized = new Map(plan.initialized.map((parameter) => [parameter.name, parameter]))
     return use(
-      plan.parameters.map((parameter) => drawnTensor(sampler, parameter, initialized.get(parameter.name))),
+      plan.parameters.map((parameter) =>
+        stoppable(drawnTensor(sampler, parameter, initialized.get(parameter.name)), job),
+      ),
     )
   }
   const file = await openSafetensors(weightsFile)
   try {
-    return await use(plan.parameters.map((parameter) => storedTensor(file, parameter)))
+    return await use(plan.parameters.map((parameter) => stoppable(storedTensor(file, parameter), job)))
   } finally {
     await file.close()
   }
+}
+
+function stoppable(tensor: WeightTensor, job: Job): WeightTensor {
+  return { ...tensor, slices: () => inSteps(tensor.slices(), job) }
 }
 
 function drawnTensor(

@@ -24,6 +24,7 @@ import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
 import { modelRoutes } from './routes/models.ts'
 import { predictRoutes } from './routes/predict.ts'
+import { signalRoutes } from './routes/signals.ts'
 import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
 import { problems, toJson } from './schemas/common.ts'
@@ -84,6 +85,7 @@ export async function buildApp(services: Services): Promise<App> {
   weightsRoutes(app, services)
   predictRoutes(app, services)
   statisticsRoutes(app, services)
+  signalRoutes(app, services)
   await app.register((scope: App, _options, done) => {
     fitRoutes(scope, services)
     done()

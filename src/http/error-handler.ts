@@ -97,7 +97,8 @@ export function problemOf(error: ServiceError) {
   }
 }
 
-function toServiceError(error: unknown): ServiceError {
+/** What it is to a client; a failure of ours, where nothing else is known. */
+export function toServiceError(error: unknown): ServiceError {
   if (error instanceof ServiceError) return error
   const { statusCode, message = 'unknown failure' } = error as Partial<FastifyError>
   if (statusCode === 413) return bodyTooLarge()

@@ -36,6 +36,22 @@ function marginOf(padding: Padding): number {
   return typeof padding === 'string' ? 0 : padding.symmetric
 }
 
+/** Along one side of an image: for each place of a window, the taps of it that lie inside. */
+export function windowTaps(length: number, window: Window): number[][] {
+  const { size, strides, padding } = window
+  const places = windowLength(length, window)
+  // TensorFlow's 'same' puts what is odd at the end.
+  const before =
+    padding === 'same'
+      ? Math.floor(Math.max(0, (places - 1) * strides + size - length) / 2)
+      : marginOf(padding)
+  return Array.from({ length: places }, (_, place) =>
+    Array.from({ length: size }, (_, tap) => place * strides - before + tap).filter(
+      (position) => position >= 0 && position < length,
+    ),
+  )
+}
+
 export function shapeText(shape: readonly number[]): string {
   return shape.join('x')
 }

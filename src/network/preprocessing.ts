@@ -26,6 +26,24 @@ export const PreprocessingRequest = Type.Union([
   Type.Partial(Preprocessing, { additionalProperties: false }),
 ])
 
+/** uint8 pixels, whole images with the channels last, as the network gets them: the float32 arithmetic of the graph. */
+export function preprocess(
+  pixels: Uint8Array,
+  { scale, mean, std, channel_order }: Preprocessing,
+): Float32Array {
+  const channels = std.length
+  const factors = Float32Array.from(std, (value) => scale / value)
+  const summands = Float32Array.from(mean, (value, channel) => -value / (std[channel] ?? 1))
+  const images = new Float32Array(pixels.length)
+  for (let index = 0; index < pixels.length; index++) {
+    const channel = index % channels
+    const from = channel_order === 'bgr' ? index + channels - 1 - 2 * channel : index
+    const scaled = Math.fround((pixels[from] ?? 0) * (factors[channel] ?? 1))
+    images[index] = scaled + (summands[channel] ?? 0)
+  }
+  return images
+}
+
 /** Says every field, for a number of channels. The network computes in float32, so the numbers must be some there. */
 export function resolvePreprocessing(
   given: Static<typeof PreprocessingRequest>,

@@ -100,6 +100,11 @@ export function schemeNamed(name: SchemeName): Partial<ResidualScheme> {
   return name === 'none' ? {} : residualSchemes[name]
 }
 
+/** Whether some of its numbers have to be measured before there are weights. */
+export function isMeasured({ residual_scheme }: { readonly residual_scheme: SchemeName }): boolean {
+  return schemeNamed(residual_scheme).measured === true
+}
+
 /** What is wrong with a scheme in a network, with the cure; undefined where they go together. */
 export function schemeProblem(
   name: SchemeName,

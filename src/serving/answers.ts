@@ -1,3 +1,5 @@
+import { untilAborted } from '../control.ts'
+
 /** How much is kept, whichever is reached first. */
 export interface AnswersLimits {
   readonly entries: number
@@ -5,15 +7,22 @@ export interface AnswersLimits {
   readonly characters: number
 }
 
+/** A question on its way, and how many wait for it. */
+interface Pending {
+  readonly answer: Promise<string>
+  readonly controller: AbortController
+  askers: number
+}
+
 /**
  * Answers that are pure functions of their key, kept while they are asked for: the least lately used go first. Concurrent
- * askers of one key share one computation; one that fails is not kept.
+ * askers of one key share one computation; it is ended when the last of them has left. One that fails is not kept.
  */
 export class Answers {
   readonly #limits: AnswersLimits
   /** In order of last use. */
   readonly #kept = new Map<string, string>()
-  readonly #pending = new Map<string, Promise<string>>()
+  readonly #pending = new Map<string, Pending>()
   #characters = 0
 
   constructor(limits: AnswersLimits) {
@@ -21,24 +30,57 @@ export class Answers {
   }
 
   /** The answer to a key as JSON: kept, on its way, or computed now and written by `toJson`. */
-  get<A>(key: string, compute: () => Promise<A>, toJson: (answer: A) => string): Promise<string> {
+  async get<A>(
+    key: string,
+    asker: AbortSignal,
+    compute: (signal: AbortSignal) => Promise<A>,
+    toJson: (answer: A) => string,
+  ): Promise<string> {
     const kept = this.#kept.get(key)
     if (kept !== undefined) {
       this.#kept.delete(key)
       this.#kept.set(key, kept)
-      return Promise.resolve(kept)
+      return kept
     }
-    const pending = this.#pending.get(key)
-    if (pending) return pending
-    const answer = compute()
+    const pending = this.#pending.get(key) ?? this.#begin(key, compute, toJson)
+    pending.askers += 1
+    const leave = (): void => {
+      pending.askers -= 1
+      if (pending.askers > 0) return
+      // Who comes later asks anew.
+      this.#forget(key, pending)
+      pending.controller.abort(asker.reason)
+    }
+    asker.addEventListener('abort', leave, { once: true })
+    try {
+      return await untilAborted(pending.answer, asker)
+    } finally {
+      asker.removeEventListener('abort', leave)
+    }
+  }
+
+  #begin<A>(
+    key: string,
+    compute: (signal: AbortSignal) => Promise<A>,
+    toJson: (answer: A) => string,
+  ): Pending {
+    const controller = new AbortController()
+    const answer = compute(controller.signal)
       .then((computed) => {
         const json = toJson(computed)
         this.#keep(key, json)
         return json
       })
-      .finally(() => this.#pending.delete(key))
-    this.#pending.set(key, answer)
-    return answer
+      .finally(() => {
+        this.#forget(key, pending)
+      })
+    const pending: Pending = { answer, controller, askers: 0 }
+    this.#pending.set(key, pending)
+    return pending
+  }
+
+  #forget(key: string, pending: Pending): void {
+    if (this.#pending.get(key) === pending) this.#pending.delete(key)
   }
 
   #keep(key: string, json: string): void {

@@ -1,3 +1,4 @@
+import { untilAborted } from '../control.ts'
 import type { Batch, BatchResult, Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 
@@ -177,20 +178,6 @@ export class Batcher {
       this.#queued += waiting.job.count
     }
   }
-}
-
-/** Whoever leaves is answered at once, also while the images are being computed. */
-function untilAborted<R>(result: Promise<R>, signal: AbortSignal): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const leave = (): void => {
-      reject(signal.reason as Error)
-    }
-    if (signal.aborted) leave()
-    signal.addEventListener('abort', leave)
-    void result.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', leave)
-    })
-  })
 }
 
 /** The first k of every row; the batch may hold more, for a job that asked for more. */

@@ -1,12 +1,6 @@
-import type { LayerScale } from '../analysis/analysis.ts'
 import type { StoredModel } from './store.ts'
 
 export type ModelState = 'building' | 'ready' | 'unloaded' | 'failed'
-
-/** Measured factors by the names of their kernels. */
-export function factorsOf(measured: readonly LayerScale[]): Record<string, number> {
-  return Object.fromEntries(measured.map(({ kernel, factor }) => [kernel, factor]))
-}
 
 /** A model as everybody sees it. */
 export interface Model {

@@ -1,12 +1,11 @@
 import type { Logger } from 'pino'
-import type { Analysis, LayerScale, WeightsSource } from '../analysis/analysis.ts'
+import { factorsOf, type Analysis, type LayerScale, type WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
-import { schemeNamed } from '../network/schemes.ts'
-import type { Specification } from '../network/specification.ts'
+import { isMeasured } from '../network/schemes.ts'
 import { Directory } from './directory.ts'
-import { factorsOf, type Entry, type Model } from './model.ts'
+import type { Entry, Model } from './model.ts'
 import { assertName } from './names.ts'
 import { Residency } from './residency.ts'
 import type { StagedWeights, Store, StoredModel } from './store.ts'
@@ -252,10 +251,6 @@ export class Registry {
     entry.written = write.catch(() => undefined)
     return write
   }
-}
-
-function isMeasured({ residual_scheme }: Specification): boolean {
-  return schemeNamed(residual_scheme).measured === true
 }
 
 function recordOf(id: string, { specification }: Plan, weights: StagedWeights | undefined): StoredModel {

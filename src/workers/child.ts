@@ -1,12 +1,9 @@
-import { toPlainError, type Answer, type Call, type Methods } from './messages.ts'
-
-/** The contract's methods, each at once or in time. */
-export type Handlers<M extends Methods<M>> = {
-  readonly [K in keyof M]: (...args: Parameters<M[K]>) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
-}
+import type { Job } from '../control.ts'
+import { toPlainError, type Answer, type Handlers, type Methods, type Request } from './messages.ts'
 
 /**
- * The child half: answers calls until the parent goes away. Stopping is the parent's decision, so signals to the whole
+ * The child half: answers calls until the parent goes away. A call that is cancelled aborts its job's signal; messages
+ * come in only while the handler waits for something, so a long one pauses between its steps. Stopping is the parent's decision, so signals to the whole
  * process group are left to it; without a parent the child has nothing to live for.
  */
 export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: unknown): void {
@@ -18,15 +15,32 @@ export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: u
   process.on('SIGTERM', () => undefined)
   process.on('SIGINT', () => undefined)
   process.on('disconnect', () => process.exit(0))
-  process.on('message', (call: Call) => {
-    void (async () => {
-      try {
-        const result: unknown = Reflect.apply(handlers[call.method as keyof M], handlers, call.args)
-        send({ kind: 'result', id: call.id, result: await result })
-      } catch (error) {
-        send({ kind: 'error', id: call.id, error: toPlainError(error) })
-      }
-    })()
+  const running = new Map<number, AbortController>()
+  const answer = async ({ id, method, args }: Extract<Request, { kind: 'call' }>): Promise<void> => {
+    const controller = new AbortController()
+    running.set(id, controller)
+    // Nobody waits for the answer to a call that was cancelled.
+    const reply = (answer: Answer): void => {
+      if (!controller.signal.aborted) send(answer)
+    }
+    const job: Job = {
+      signal: controller.signal,
+      progress: (progress) => {
+        send({ kind: 'progress', id, progress })
+      },
+    }
+    try {
+      const result: unknown = Reflect.apply(handlers[method as keyof M], handlers, [...args, job])
+      reply({ kind: 'result', id, result: await result })
+    } catch (error) {
+      reply({ kind: 'error', id, error: toPlainError(error) })
+    } finally {
+      running.delete(id)
+    }
+  }
+  process.on('message', (request: Request) => {
+    if (request.kind === 'call') void answer(request)
+    else running.get(request.id)?.abort()
   })
   send({ kind: 'ready', info })
 }

@@ -1,17 +1,25 @@
+import type { Job, Progress } from '../control.ts'
 import { ServiceError, type ErrorCode, type FieldError } from '../errors.ts'
 
 /** What a child process offers: the methods of a contract. Arguments and results travel by structured clone. */
 export type Methods<M> = Record<keyof M, (...args: never[]) => Promise<unknown>>
 
-export interface Call {
-  readonly id: number
-  readonly method: string
-  readonly args: readonly unknown[]
+/** The contract's methods where they are carried out: at once or in time, each with its job as the last argument. */
+export type Handlers<M extends Methods<M>> = {
+  readonly [K in keyof M]: (
+    ...args: [...Parameters<M[K]>, job: Job]
+  ) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
 }
 
-/** `ready` is said once, first; then every call is answered by its id, in any order. */
+/** What the parent says. A call is cancelled by its id, when its answer is no longer wanted. */
+export type Request =
+  | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
+  | { readonly kind: 'cancel'; readonly id: number }
+
+/** `ready` is said once, first; then every call is answered by its id, in any order, and tells its progress before. */
 export type Answer =
   | { readonly kind: 'ready'; readonly info: unknown }
+  | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
 

@@ -1,8 +1,9 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import type { Logger } from 'pino'
+import { untilAborted, type Control, type Progress } from '../control.ts'
 import { isCrash, ServiceError } from '../errors.ts'
-import { fromPlainError, type Answer, type Call, type Methods } from './messages.ts'
+import { fromPlainError, type Answer, type Methods, type Request } from './messages.ts'
 
 export interface WorkerOptions {
   readonly name: string
@@ -26,6 +27,10 @@ interface Pending<R> {
   readonly reject: (error: Error) => void
 }
 
+interface PendingCall extends Pending<unknown> {
+  readonly progress: ((progress: Progress) => void) | undefined
+}
+
 /**
  * The parent half of a child process: calls with answers, and a new child whenever one dies. Calls a dead child left
  * unanswered are rejected with ENGINE_CRASHED. Calls made while none is ready wait for the next, or are rejected with
@@ -33,7 +38,7 @@ interface Pending<R> {
  */
 export class Worker<M extends Methods<M>, Info> {
   readonly #options: WorkerOptions
-  readonly #pending = new Map<number, Pending<unknown>>()
+  readonly #pending = new Map<number, PendingCall>()
   /** Who waits for a child that answers. */
   readonly #waiting = new Set<Pending<void>>()
   #child: ChildProcess | undefined
@@ -71,22 +76,38 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]> {
-    const answer = this.#ask(method, args).catch((error: unknown) => {
-      if (this.#options.again === true && isCrash(error)) return this.#ask(method, args)
+    return this.watched({}, method, ...args)
+  }
+
+  /** A call whose progress is told, and which can be ended: the child sees it between its steps. */
+  watched<K extends keyof M & string>(
+    control: Control,
+    method: K,
+    ...args: Parameters<M[K]>
+  ): ReturnType<M[K]> {
+    const answer = this.#ask(control, method, args).catch((error: unknown) => {
+      if (this.#options.again === true && isCrash(error)) return this.#ask(control, method, args)
       throw error
     })
     return answer as ReturnType<M[K]>
   }
 
-  async #ask(method: string, args: readonly unknown[]): Promise<unknown> {
-    await this.#whenReady()
+  async #ask({ signal, progress }: Control, method: string, args: readonly unknown[]): Promise<unknown> {
+    await untilAborted(this.#whenReady(), signal)
     const id = ++this.#calls
-    return new Promise((resolve, reject) => {
-      this.#pending.set(id, { resolve, reject })
-      this.#child?.send({ id, method, args } satisfies Call, (error) => {
+    const answer = new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, progress })
+      this.#child?.send({ kind: 'call', id, method, args } satisfies Request, (error) => {
         if (error && this.#pending.delete(id)) reject(this.#lost(error))
       })
     })
+    try {
+      return await untilAborted(answer, signal)
+    } finally {
+      // One that is still waited for was left: a child that has just gone needs not hear of it.
+      if (this.#pending.delete(id))
+        this.#child?.send({ kind: 'cancel', id } satisfies Request, () => undefined)
+    }
   }
 
   /** Stops the child: by closing its channel, and by force after a grace period. */
@@ -179,6 +200,10 @@ export class Worker<M extends Methods<M>, Info> {
   #settle(answer: Exclude<Answer, { kind: 'ready' }>): void {
     const call = this.#pending.get(answer.id)
     if (call === undefined) return
+    if (answer.kind === 'progress') {
+      call.progress?.(answer.progress)
+      return
+    }
     this.#pending.delete(answer.id)
     if (answer.kind === 'result') call.resolve(answer.result)
     else call.reject(fromPlainError(answer.error))

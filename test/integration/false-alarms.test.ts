@@ -7,7 +7,7 @@ const SEEDS = 200
 const options = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 1 }
 
 test('of 200 networks as they were drawn, two at most are flagged', async () => {
-  const analysis = startAnalysis(pino({ level: 'silent' }))
+  const analysis = startAnalysis({ logger: pino({ level: 'silent' }), maxQueue: 1 })
   try {
     const flagged = []
     const smallest: number[] = []

@@ -25,7 +25,7 @@ beforeAll(async () => {
   engine = startEngine(logger, () => {
     registry.engineLost()
   })
-  analysis = startAnalysis(logger)
+  analysis = startAnalysis({ logger, maxQueue: 64 })
   await Promise.all([engine.info(), analysis.ready()])
 })
 afterAll(() => Promise.all([engine.close(), analysis.close()]))

@@ -12,6 +12,10 @@ interface Methods {
   echo(text: string): Promise<string>
   /** Dies over every call but those that follow a death by it. */
   dieOnce(): Promise<string>
+  /** Says that it has begun, and goes on until it is cancelled. */
+  forever(): Promise<never>
+  /** How many of those were stopped. */
+  stopped(): Promise<number>
 }
 
 let folder: string
@@ -31,6 +35,7 @@ async function start(again = false): Promise<void> {
   const entry = join(folder, 'child.mjs')
   const source = `
 import { existsSync, writeFileSync } from 'node:fs'
+import { betweenSteps } from ${JSON.stringify(childEntry('control.js').href)}
 import { answerCalls } from ${JSON.stringify(childEntry('workers/child.js').href)}
 if (existsSync(${JSON.stringify(broken)})) process.exit(1)
 const dieOnce = () => {
@@ -38,7 +43,16 @@ const dieOnce = () => {
   writeFileSync(${JSON.stringify(join(folder, 'died'))}, '')
   process.exit(1)
 }
-answerCalls({ echo: (text) => text, dieOnce }, 'well')
+let stopped = 0
+const forever = async (job) => {
+  job.progress({ done: 0, total: 1 })
+  try {
+    for (;;) await betweenSteps(job)
+  } finally {
+    stopped += 1
+  }
+}
+answerCalls({ echo: (text) => text, dieOnce, forever, stopped: () => stopped }, 'well')
 `
   await writeFile(entry, source)
   const logger = pino({ level: 'silent' })
@@ -84,4 +98,20 @@ it('asks once more what its child died over, where calls are pure', async () => 
 it('does not where they need not be', async () => {
   await start()
   expect((await refusalOf(worker.call('dieOnce'))).code).toBe('ENGINE_CRASHED')
+})
+
+it('tells the progress of a call, and stops it in the child when its caller leaves', async () => {
+  await start()
+  const controller = new AbortController()
+  const reason = new Error('no longer wanted')
+  const begun = await new Promise((resolve) => {
+    const call = worker.watched({ signal: controller.signal, progress: resolve }, 'forever')
+    call.catch(() => undefined)
+  })
+  expect(begun).toEqual({ done: 0, total: 1 })
+  const unsent = worker.watched({ signal: controller.signal }, 'forever')
+  controller.abort(reason)
+  await expect(unsent).rejects.toBe(reason)
+  await vi.waitUntil(async () => (await worker.call('stopped')) === 1, { interval: 5, timeout: 20_000 })
+  await expect(worker.watched({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
 })

@@ -11,6 +11,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
         with "load" its weights are read from that file, with "save" they are as after training, saved there
     {"op": "safetensors", "path", "digests"}
     {"op": "hdf5", "path"}
+    {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
 
 and the operations of init_ops.py and weights.py.
 """
@@ -33,6 +34,7 @@ import h5py
 import init_ops
 import keras
 import numpy as np
+import tensorflow as tf
 import twin
 import weights
 from keras.src.legacy.saving import legacy_h5_format
@@ -179,9 +181,38 @@ def hdf5(request):
         return {"weights": weights, "groups": len(file), "keras_version": file.attrs["keras_version"].decode()}
 
 
+def signals(request):
+    """Block variances, loss and gradients by tf.GradientTape, for the input and labels of one repeat."""
+    free_models()
+    network = twin.ResidualNetwork(request["spec"])
+    shape, classes = network.architecture["input_shape"], network.architecture["head"]["units"]
+    batch, seed, draw = request["batch_size"], request["seed"], 2**30 + 2 * request["repeat"]
+    images = tf.random.stateless_normal([batch, *shape], [seed, draw])
+    labels = tf.cast(tf.random.stateless_uniform([batch], [seed, draw + 1]) * classes, tf.int32)
+    sums = [layer for layer in network.model.layers if isinstance(layer, keras.layers.Add)]
+    model = keras.Model(network.model.inputs, [network.model.output, *[add.output for add in sums]])
+    with tf.GradientTape() as tape:
+        logits, *outputs = model(images, training=request["training"])
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+        loss = tf.reduce_mean(losses)
+    gradients = tape.gradient(loss, [v.value for v in network.parameters.values()])
+    squares = {}
+    for name, gradient in zip(network.parameters, gradients):
+        block = "/".join(name.split("/")[:2])
+        squares[block] = squares.get(block, 0.0) + float(tf.reduce_sum(tf.square(gradient)))
+    return {
+        "loss": float(loss),
+        "variances": [float(tf.math.reduce_variance(output)) for output in outputs],
+        "gradients": [squares[block] ** 0.5 for block in squares if block.startswith("stage")],
+    }
+
+
 OPERATIONS = {
     operation.__name__: operation
-    for operation in (initializer, model, variances, start, trained, application, safetensors, hdf5)
+    for operation in (
+        *(initializer, model, variances, start, trained),
+        *(application, safetensors, hdf5, signals),
+    )
 } | init_ops.OPERATIONS | weights.OPERATIONS
 
 

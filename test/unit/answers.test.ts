@@ -5,9 +5,14 @@ import { Answers } from '../../src/serving/answers.ts'
 function counted(limits = { entries: 2, characters: 1000 }) {
   const answers = new Answers(limits)
   const computed: string[] = []
-  const get = (key: string, answer: () => Promise<unknown> = () => Promise.resolve(key)) =>
+  const get = (
+    key: string,
+    answer: () => Promise<unknown> = () => Promise.resolve(key),
+    signal = new AbortController().signal,
+  ) =>
     answers.get(
       key,
+      signal,
       () => {
         computed.push(key)
         return answer()
@@ -47,4 +52,28 @@ test('a failure is told to all who wait and kept for nobody', async () => {
   expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
   expect(await get('a')).toBe('"a"')
   expect(computed).toEqual(['a', 'a'])
+})
+
+test('who leaves is told at once, and the last to leave ends the computation', async () => {
+  const answers = new Answers({ entries: 2, characters: 1000 })
+  const [first, second] = [new AbortController(), new AbortController()]
+  let ended: AbortSignal | undefined
+  const compute = (signal: AbortSignal) => {
+    ended = signal
+    return new Promise<string>((_, reject) => {
+      signal.addEventListener('abort', () => {
+        reject(signal.reason as Error)
+      })
+    })
+  }
+  const asked = [first, second].map(({ signal }) => answers.get('a', signal, compute, String))
+  const outcomes = Promise.allSettled(asked)
+  first.abort(new Error('first left'))
+  await expect(asked[0]).rejects.toThrow('first left')
+  expect(ended?.aborted).toBe(false)
+  second.abort(new Error('second left'))
+  expect((await outcomes).map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+  expect(ended?.aborted).toBe(true)
+  const { signal } = new AbortController()
+  expect(await answers.get('a', signal, () => Promise.resolve('anew'), String)).toBe('anew')
 })

@@ -1,4 +1,5 @@
 import util from 'node:util'
+import type * as TensorFlow from '@tensorflow/tfjs-node-gpu'
 
 /** The part of tfjs-node's native binding that this service calls. */
 export interface Binding {
@@ -15,6 +16,8 @@ export interface Binding {
 }
 
 export interface Backend {
+  /** For eager work, which the analysis process alone may do. */
+  readonly tf: typeof TensorFlow
   readonly binding: Binding
   readonly device: 'GPU' | 'CPU'
   readonly libraryVersion: string
@@ -30,5 +33,5 @@ export async function openBackend(): Promise<Backend> {
     binding: Binding
     isUsingGpuDevice: boolean
   }
-  return { binding, device: isUsingGpuDevice ? 'GPU' : 'CPU', libraryVersion: binding.TF_Version }
+  return { tf, binding, device: isUsingGpuDevice ? 'GPU' : 'CPU', libraryVersion: binding.TF_Version }
 }

@@ -2,6 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import type { StagedWeights, Store } from '../../serving/store.ts'
+import { hangUp } from '../hang-up.ts'
 import { Bytes, SAFETENSORS } from '../schemas/common.ts'
 import { FitQuery, FittedWeights } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
@@ -37,10 +38,10 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
         response: { 200: FittedWeights },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const weights = await stageWeights(request, store, maxBytes)
       try {
-        return await analysis.fit(weights.path, request.query)
+        return await analysis.fit(weights.path, request.query, { signal: hangUp(reply) })
       } finally {
         await weights.discard()
       }

@@ -6,6 +6,7 @@ import { catalogueEntry, initializerNamed, lawOf } from '../../initializers/cata
 import { definitions } from '../../initializers/definitions.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { TensorDraw } from '../../analysis/analysis.ts'
+import { hangUp } from '../hang-up.ts'
 import { pageOf } from '../query.ts'
 import { recordOptions } from '../query.ts'
 import { Content, NPY, Page, SAFETENSORS, toJson } from '../schemas/common.ts'
@@ -77,10 +78,11 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
         response: { 200: TensorRecord },
       },
     },
-    ({ params, body }) =>
+    ({ params, body }, reply) =>
       analysis.tensorStatistics(
         tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
         recordOptions(body),
+        { signal: hangUp(reply) },
       ),
   )
 
@@ -107,7 +109,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
         : tensorOf(params.name, body, MAX_SAMPLE_VALUES)
       // It is the same body as that of statistics, and wrong in the same cases.
       recordOptions(body)
-      const values = await analysis.sample(draw)
+      const values = await analysis.sample(draw, { signal: hangUp(reply) })
       if (json) return reply.type(type).send(toJson({ shape, dtype: 'float32', values: [...values] }))
       const header =
         type === NPY ? npyHeader(shape) : safetensorsHeader([{ name: 'sample', shape }], { format: 'pt' })

@@ -6,6 +6,7 @@ import { decodeImage, type Fit } from '../../images/decode.ts'
 import type { JobResult } from '../../serving/batcher.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
+import { hangUp } from '../hang-up.ts'
 import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -80,7 +81,8 @@ export function predictRoutes(app: App, { registry, batcher, config }: Services)
 }
 
 /** Aborts when the answer is late or its client has gone. The timer ends with the answer. */
-function patience({ raw }: FastifyReply, timeoutMs: number): AbortSignal {
+function patience(reply: FastifyReply, timeoutMs: number): AbortSignal {
+  const gone = hangUp(reply)
   const controller = new AbortController()
   const timer = setTimeout(() => {
     controller.abort(
@@ -90,9 +92,9 @@ function patience({ raw }: FastifyReply, timeoutMs: number): AbortSignal {
       ),
     )
   }, timeoutMs)
-  raw.once('close', () => {
+  gone.addEventListener('abort', () => {
     clearTimeout(timer)
-    controller.abort(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
+    controller.abort(gone.reason)
   })
   return controller.signal
 }

@@ -1,6 +1,7 @@
 import type { Static } from 'typebox'
 import { fieldError } from '../../errors.ts'
 import { Answers } from '../../serving/answers.ts'
+import { hangUp } from '../hang-up.ts'
 import { recordOptions } from '../query.ts'
 import { toJson } from '../schemas/common.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../schemas/models.ts'
@@ -38,11 +39,13 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
       const key = JSON.stringify([id, reference?.record.id ?? null, options])
       const json = await answers.get(
         key,
-        async () => {
-          const statistics = await analysis.statistics(source, {
-            ...options,
-            ...(relativeTo ? { relativeTo } : {}),
-          })
+        hangUp(reply),
+        async (signal) => {
+          const statistics = await analysis.statistics(
+            source,
+            { ...options, ...(relativeTo ? { relativeTo } : {}) },
+            { signal },
+          )
           if (statistics.parameters.length === 0)
             throw fieldError(
               '#/parameters',

@@ -9,6 +9,7 @@ import { layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts
 import { planSpecification } from '../../network/plan.ts'
 import { METADATA } from '../../serving/loading.ts'
 import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/weights-stream.ts'
+import { hangUp } from '../hang-up.ts'
 import { knows, rangeOf } from '../ranges.ts'
 import { Content, HDF5, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
@@ -75,16 +76,14 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
           .code(206)
           .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
       void reply.header('content-length', String(end - start)).type(type)
-      const weights = registry.weightsOf(model)
+      // The content of an answer to HEAD would be drawn only to be thrown away.
+      if (request.method === 'HEAD') return reply.send(Readable.from([], { objectMode: false }))
+      const read = await analysis.reader(registry.weightsOf(model), { signal: hangUp(reply) })
       async function* bytes(): AsyncGenerator<Buffer> {
         if (start < header.length) yield header.subarray(start, end)
-        yield* tensorStream(content, (...part) => analysis.read(weights, ...part), {
-          start: start - header.length,
-          end: end - header.length,
-        })
+        yield* tensorStream(content, read, { start: start - header.length, end: end - header.length })
       }
-      // The content of an answer to HEAD would be drawn only to be thrown away.
-      return reply.send(Readable.from(request.method === 'HEAD' ? [] : bytes(), { objectMode: false }))
+      return reply.send(Readable.from(bytes(), { objectMode: false }))
     },
   )
 }

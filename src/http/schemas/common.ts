@@ -4,6 +4,7 @@ import { closed, named, nullable } from '../../schema.ts'
 export const optional = Type.Optional
 
 export const NPY = 'application/x-npy'
+export const EVENTS = 'text/event-stream'
 export const SAFETENSORS = 'application/vnd.safetensors'
 export const HDF5 = 'application/x-hdf5'
 

@@ -1,0 +1,132 @@
+import type * as TensorFlow from '@tensorflow/tfjs-node-gpu'
+import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-node-gpu'
+import type { Moments, NetworkOps, Padding, Shape, Window } from '../../network/ops.ts'
+
+/** A tensor at hand; `shape` leaves out its batch, if it has one. */
+export interface Eager extends Shape {
+  readonly tensor: Tensor
+}
+
+/** Sees values by the names of the layers that have them, while a network runs. */
+export interface Recorder {
+  /** A residual sum, and the branch just before it. */
+  sum(name: string, sum: Tensor, branch: Tensor): void
+  /** What a ReLU gets. */
+  rectified(x: Tensor): void
+}
+
+export interface EagerOptions {
+  /** Parameters and buffers by name; the caller's. */
+  readonly values: ReadonlyMap<string, Tensor>
+  /** Norms by the batch's own moments, as in training, or by the moving ones. */
+  readonly batchStatistics: boolean
+  readonly recorder: Recorder
+}
+
+/**
+ * Networks computed at once, so that they can be differentiated. What is created belongs to the `tidy` that the caller
+ * runs it in. Only for a process without TF_ONEDNN_ASSUME_FROZEN_WEIGHTS: with it eager convolutions are wrong.
+ */
+export class EagerNetworkOps implements NetworkOps<Eager> {
+  readonly #tf: typeof TensorFlow
+  readonly #options: EagerOptions
+
+  constructor(tf: typeof TensorFlow, options: EagerOptions) {
+    this.#tf = tf
+    this.#options = options
+  }
+
+  parameter(name: string, shape: readonly number[]): Eager {
+    const tensor = this.#options.values.get(name)
+    if (tensor === undefined) throw new TypeError(`there are no values for ${name}`)
+    return { tensor, shape }
+  }
+
+  conv2d(_name: string, x: Eager, kernel: Eager, window: Window): Eager {
+    const { strides, padding } = window
+    const input = this.#padded(x, padding)
+    return batched(this.#tf.conv2d(input, kernel.tensor as Tensor4D, strides, modeOf(padding)))
+  }
+
+  matMul(_name: string, x: Eager, kernel: Eager): Eager {
+    return batched(this.#tf.matMul(x.tensor, kernel.tensor))
+  }
+
+  biasAdd(_name: string, x: Eager, bias: Eager): Eager {
+    return batched(this.#tf.add(x.tensor, bias.tensor))
+  }
+
+  batchNorm(_name: string, x: Eager, moments: Moments<Eager>, epsilon: number): Eager {
+    const { gamma, beta, mean, variance } = moments
+    const used = this.#options.batchStatistics
+      ? this.#tf.moments(x.tensor, [0, 1, 2])
+      : { mean: mean.tensor, variance: variance.tensor }
+    const vector = (tensor: Tensor): Tensor1D => tensor as Tensor1D
+    return batched(
+      this.#tf.batchNorm4d(
+        x.tensor as Tensor4D,
+        vector(used.mean),
+        vector(used.variance),
+        vector(beta.tensor),
+        vector(gamma.tensor),
+        epsilon,
+      ),
+    )
+  }
+
+  scale(_name: string, x: Eager, factor: Eager): Eager {
+    return batched(this.#tf.mul(x.tensor, factor.tensor))
+  }
+
+  shift(_name: string, x: Eager, offset: Eager): Eager {
+    return batched(this.#tf.add(x.tensor, offset.tensor))
+  }
+
+  relu(_name: string, x: Eager): Eager {
+    this.#options.recorder.rectified(x.tensor)
+    return batched(this.#tf.relu(x.tensor))
+  }
+
+  add(name: string, branch: Eager, shortcut: Eager): Eager {
+    const sum = this.#tf.add(branch.tensor, shortcut.tensor)
+    this.#options.recorder.sum(name, sum, branch.tensor)
+    return batched(sum)
+  }
+
+  maxPool(_name: string, x: Eager, { size, strides, padding }: Window): Eager {
+    return batched(this.#tf.maxPool(this.#padded(x, padding), size, strides, modeOf(padding)))
+  }
+
+  averagePool(_name: string, x: Eager, { size, strides, padding }: Window): Eager {
+    return batched(this.#tf.avgPool(this.#padded(x, padding), size, strides, modeOf(padding)))
+  }
+
+  globalAverage(_name: string, x: Eager): Eager {
+    return batched(this.#tf.mean(x.tensor, [1, 2]))
+  }
+
+  flatten(_name: string, x: Eager): Eager {
+    const [batch = 1] = x.tensor.shape
+    return batched(this.#tf.reshape(x.tensor, [batch, -1]))
+  }
+
+  shared(x: Eager): Eager {
+    return x
+  }
+
+  /** Explicit padding is zeros, around what is then computed as 'valid'. */
+  #padded({ tensor }: Eager, padding: Padding): Tensor4D {
+    const x = tensor as Tensor4D
+    if (typeof padding === 'string' || padding.symmetric === 0) return x
+    const margin: [number, number] = [padding.symmetric, padding.symmetric]
+    return this.#tf.pad4d(x, [[0, 0], margin, margin, [0, 0]])
+  }
+}
+
+function modeOf(padding: Padding): 'same' | 'valid' {
+  return typeof padding === 'string' ? padding : 'valid'
+}
+
+function batched(tensor: Tensor): Eager {
+  return { tensor, shape: tensor.shape.slice(1) }
+}

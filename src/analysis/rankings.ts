@@ -1,0 +1,44 @@
+import Type, { type Static } from 'typebox'
+import { distanceFromOne, ranksOf, type Estimate } from '../statistics/interval.ts'
+import type { NetworkSignals } from './signals.ts'
+
+const Ranking = Type.Array(
+  Type.Object({
+    rank: Type.Integer({ description: 'One more than there are others who lie wholly before' }),
+    specs: Type.Array(Type.Integer(), { description: 'Places in `specs`; who overlaps may share a rank' }),
+  }),
+)
+export const Rankings = Type.Object({
+  variance_ratio: Type.With(Ranking, { description: 'Nearest to 1 first, 1/3 being as far as 3' }),
+  gradient_ratio: Type.With(Ranking, { description: 'Nearest to 1 first' }),
+  loss_excess: Type.With(Ranking, { description: 'Smallest loss above ln(classes) first' }),
+})
+
+/** Networks under the same input and labels, by what of their signals can be put in order. */
+export function rankingsOf(
+  networks: readonly NetworkSignals[],
+  classes: readonly number[],
+): Static<typeof Rankings> {
+  const ranking = (of: (signals: NetworkSignals, index: number) => Estimate): Static<typeof Ranking> => {
+    const ranks = ranksOf(networks.map(of))
+    return [...new Set(ranks)]
+      .sort((a, b) => a - b)
+      .map((rank) => ({ rank, specs: [...ranks.keys()].filter((index) => ranks[index] === rank) }))
+  }
+  return {
+    variance_ratio: ranking((signals) =>
+      distanceFromOne(estimateOf(signals.variance_ratio, signals.variance_ratio_interval)),
+    ),
+    gradient_ratio: ranking((signals) =>
+      distanceFromOne(estimateOf(signals.gradient_ratio, signals.gradient_ratio_interval)),
+    ),
+    loss_excess: ranking(({ loss, loss_interval }, index) =>
+      estimateOf(loss, loss_interval, Math.log(classes[index] ?? NaN)),
+    ),
+  }
+}
+
+function estimateOf(mean: number, interval: readonly number[] | null, less = 0): Estimate {
+  const [low = NaN, high = NaN] = interval ?? []
+  return { mean: mean - less, interval: interval && [low - less, high - less] }
+}

@@ -1,0 +1,45 @@
+import { setImmediate } from 'node:timers/promises'
+
+/** How far a job has come, in steps of its own. */
+export interface Progress {
+  readonly done: number
+  readonly total: number
+}
+
+/** How a caller watches a long call and ends it: an abort rejects the call at once, with the signal's reason. */
+export interface Control {
+  readonly signal?: AbortSignal
+  readonly progress?: (progress: Progress) => void
+}
+
+/** The same for whoever does the work: he looks between his steps, and says how far he is. */
+export type Job = Required<Control>
+
+/** Between the steps of a job: lets messages in, and throws the reason where the job was aborted meanwhile. */
+export async function betweenSteps({ signal }: Pick<Job, 'signal'>): Promise<void> {
+  await setImmediate()
+  signal.throwIfAborted()
+}
+
+/** The same items, as steps of the job. */
+export async function* inSteps<T>(items: AsyncIterable<T>, job: Pick<Job, 'signal'>): AsyncGenerator<T> {
+  for await (const item of items) {
+    yield item
+    await betweenSteps(job)
+  }
+}
+
+/** Whoever leaves is answered at once, also while the work for him goes on. */
+export function untilAborted<R>(result: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
+  if (signal === undefined) return result
+  return new Promise((resolve, reject) => {
+    const leave = (): void => {
+      reject(signal.reason as Error)
+    }
+    if (signal.aborted) leave()
+    signal.addEventListener('abort', leave)
+    void result.then(resolve, reject).finally(() => {
+      signal.removeEventListener('abort', leave)
+    })
+  })
+}

@@ -1,0 +1,112 @@
+import type { SignalsRequest } from '../../analysis/analysis.ts'
+import { affordableMemory } from '../../analysis/memory.ts'
+import { rankingsOf } from '../../analysis/rankings.ts'
+import { SignalsQuestion } from '../../analysis/signals.ts'
+import { fieldError, fieldErrors, ServiceError } from '../../errors.ts'
+import { planRequest, planSpecification, type Plan } from '../../network/plan.ts'
+import type { SpecificationRequest } from '../../network/specification.ts'
+import { answerJob } from '../events.ts'
+import { Bytes } from '../schemas/common.ts'
+import { ModelReference } from '../schemas/models.ts'
+import { Comparison, ComparisonRequest, ModelSignals, withEvents } from '../schemas/signals.ts'
+import type { App, Services } from '../services.ts'
+import { readSignalsForm } from './signals-form.ts'
+
+/** Signals on their way through a network and back: of a model, and of specifications side by side. */
+export function signalRoutes(app: App, { registry, analysis, config }: Services): void {
+  const { ANALYSIS_MEMORY_BYTES: budget, MAX_MODEL_PARAMETERS } = config
+
+  app.post(
+    '/v1/models/:model/signals',
+    {
+      schema: {
+        tags: ['models'],
+        summary: 'How signals and gradients pass through the network: block by block, with a verdict',
+        params: ModelReference,
+        body: {
+          content: {
+            'application/json': { schema: SignalsQuestion },
+            'multipart/form-data': {
+              schema: Bytes('Images as file parts: the batch; and the fields seed, repeats, mode'),
+            },
+          },
+        },
+        response: { 200: withEvents(ModelSignals) },
+      },
+    },
+    async (request, reply) => {
+      const model = registry.find(request.params.model)
+      const { id, weights, specification } = model.record
+      const plan = planSpecification(specification)
+      const { measured, pointer } = await questionOf()
+      affordableMemory(plan, measured.batch_size, budget, pointer)
+      const source = registry.weightsOf(model)
+      return answerJob(request, reply, async (control) => {
+        const [signals] = await analysis.signals([source], measured, control)
+        if (signals === undefined) throw new TypeError('no signals came of a network')
+        return { model: id, weights, ...signals }
+      })
+
+      async function questionOf(): Promise<{ measured: SignalsRequest; pointer: string }> {
+        if (!request.isMultipart())
+          return { measured: drawn(request.body as SignalsQuestion, '#'), pointer: '#/batch_size' }
+        const shape = specification.architecture.input_shape
+        const { question, pixels, count } = await readSignalsForm(request, shape, config)
+        return { measured: { ...settings(question), batch_size: count, pixels }, pointer: '#/images' }
+      }
+    },
+  )
+
+  app.post(
+    '/v1/comparisons',
+    {
+      schema: {
+        tags: ['models'],
+        summary:
+          'The same for several specifications under the same input and labels, ranked; nothing is built',
+        body: ComparisonRequest,
+        response: { 200: withEvents(Comparison) },
+      },
+    },
+    async (request, reply) => {
+      const { specs, signals = {} } = request.body
+      const measured = drawn(signals, '#/signals')
+      const plans = specs.map((spec, index) => planAt(spec, index, MAX_MODEL_PARAMETERS))
+      for (const plan of plans) affordableMemory(plan, measured.batch_size, budget, '#/signals/batch_size')
+      return answerJob(request, reply, async (control) => {
+        const sources = plans.map(({ specification }) => ({ specification }))
+        const networks = await analysis.signals(sources, measured, control)
+        const classes = plans.map(({ specification }) => specification.classes)
+        return {
+          results: networks.map((network, index) => ({ id: plans[index]?.id ?? '', ...network })),
+          rankings: rankingsOf(networks, classes),
+        }
+      })
+    },
+  )
+}
+
+function settings({ seed = 0, repeats = 5, mode = 'training' }: SignalsQuestion) {
+  return { seed, repeats, mode }
+}
+
+function drawn(question: SignalsQuestion, pointer: string): SignalsRequest {
+  const { input = 'gaussian', batch_size = 8 } = question
+  if (input === 'images')
+    throw fieldError(`${pointer}/input`, 'needs images: send them to a model as multipart/form-data')
+  return { ...settings(question), batch_size }
+}
+
+/** What is wrong with a specification is wrong at its place in the list. */
+function planAt(spec: SpecificationRequest, index: number, maxParameters: number): Plan {
+  try {
+    return planRequest(spec, maxParameters)
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.errors.length === 0) throw error
+    const errors = error.errors.map(({ pointer, detail }) => ({
+      pointer: `#/specs/${String(index)}${pointer.slice(1)}`,
+      detail,
+    }))
+    throw fieldErrors(errors, error.code)
+  }
+}

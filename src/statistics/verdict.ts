@@ -1,0 +1,28 @@
+import type { Estimate } from './interval.ts'
+
+export const verdicts = ['exploding', 'vanishing', 'stable', 'undecided'] as const
+export type Verdict = (typeof verdicts)[number]
+
+/** Beyond this factor, either way, a variance is no longer that of the input. */
+const LIMIT = 30
+
+/** Judges the ratio of a sum's variance to the input's; undecided where its interval straddles a limit. */
+export function judge(ratio: Estimate, what: string): { verdict: Verdict; reason: string } {
+  const { mean, interval } = ratio
+  const [low, high] = interval ?? [mean, mean]
+  const range = interval ? ` (95 %: ${said(low)} to ${said(high)})` : ''
+  const sentence = `the variance of ${what} is ${said(mean)} times the input's${range}`
+  if (!Number.isFinite(mean)) return { verdict: 'exploding', reason: `the variance of ${what} is not finite` }
+  if (low > LIMIT) return { verdict: 'exploding', reason: `${sentence}, above ${String(LIMIT)}` }
+  if (high < 1 / LIMIT) return { verdict: 'vanishing', reason: `${sentence}, below 1/${String(LIMIT)}` }
+  if (low >= 1 / LIMIT && high <= LIMIT)
+    return { verdict: 'stable', reason: `${sentence}, between 1/${String(LIMIT)} and ${String(LIMIT)}` }
+  return {
+    verdict: 'undecided',
+    reason: `${sentence}, and the interval straddles a limit; ask for more repeats`,
+  }
+}
+
+function said(value: number): string {
+  return String(Number(value.toPrecision(3)))
+}

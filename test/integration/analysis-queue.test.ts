@@ -1,0 +1,73 @@
+import { rm } from 'node:fs/promises'
+import { get } from 'node:http'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { untilRead, whileHalted } from '../support/halt.ts'
+import { tiny } from '../support/networks.ts'
+import { expectProblem } from '../support/problems.ts'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { temporaryFolder } from '../support/service.ts'
+
+let folder: string
+let running: ServiceProcess
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  running = await startProcess({ DATA_DIR: folder, MAX_ANALYSIS_QUEUE: '1' })
+  const { id } = await running.client.create({ ...tiny, name: 'net' })
+  await running.client.withDigest(id)
+})
+afterAll(async () => {
+  await running.stop()
+  await rm(folder, { recursive: true })
+})
+
+const statistics = () => running.client.get('/v1/models/net/statistics')
+const halted = <R>(act: () => Promise<R>): Promise<R> => whileHalted(running.workers.get('analysis'), act)
+
+it('refuses what is more than may wait, and says when to come again', async () => {
+  const { answers, refused } = await halted(async () => {
+    const asked = [statistics(), statistics()]
+    await untilRead(running.client)
+    return {
+      answers: asked,
+      refused: [await statistics(), await running.client.get('/v1/models/net/weights')],
+    }
+  })
+  for (const answer of refused) {
+    expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /MAX_ANALYSIS_QUEUE/ })
+    expect(Number(answer.headers['retry-after'])).toBeGreaterThan(0)
+  }
+  expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200])
+})
+
+it('lets an export that has begun come to its end, and gives a new model its digest', async () => {
+  const { exported, asked, created } = await halted(async () => {
+    const first = statistics()
+    await untilRead(running.client)
+    const second = running.client.get('/v1/models/net/weights')
+    await untilRead(running.client)
+    const model = await running.client.create({ ...tiny, seed: 1 })
+    return { exported: second, asked: first, created: model }
+  })
+  expect((await asked).status).toBe(200)
+  expect((await exported).status).toBe(200)
+  expect((await exported).bytes).toHaveLength(Number((await exported).headers['content-length']))
+  await running.client.withDigest(created.id)
+})
+
+it('forgets who hangs up', async () => {
+  await halted(async () => {
+    const first = statistics()
+    await untilRead(running.client)
+    for (let caller = 0; caller < 5; caller++) {
+      const request = get(`${running.client.url}/v1/models/net/statistics`)
+      request.on('error', () => undefined)
+      await new Promise((resolve) => request.once('socket', resolve))
+      await untilRead(running.client)
+      request.destroy()
+      await untilRead(running.client)
+    }
+    return { first, second: statistics() }
+  }).then(async ({ first, second }) => {
+    expect([(await first).status, (await second).status]).toEqual([200, 200])
+  })
+})
