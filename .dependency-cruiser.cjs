@@ -12,14 +12,24 @@ const rooms = {
   openapi: { path: 'openapi.ts', sees: ['config', 'http', 'service'] },
   service: {
     path: 'service.ts',
-    sees: ['config', 'http', 'serving', 'engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors'],
+    sees: [
+      'config',
+      'http',
+      'serving',
+      'metrics',
+      'engine',
+      'engineProcess',
+      'analysis',
+      'analysisProcess',
+      'errors',
+    ],
     packages: ['fastify', 'pino'],
   },
   config: { path: 'config.ts', sees: ['validation'], packages: ['typebox'] },
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'engine', 'analysis', 'images'],
+      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'images'],
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'errors', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
@@ -29,6 +39,7 @@ const rooms = {
     sees: ['engine', 'analysis', 'network', 'initializers', 'formats', 'validation', 'turns', 'errors'],
     packages: ['pino'],
   },
+  metrics: { path: 'metrics.ts', sees: ['errors', 'version'], packages: ['prom-client'] },
   images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
 
   // The contracts, and the halves of them that live in the parent.
@@ -38,7 +49,11 @@ const rooms = {
     sees: ['network', 'initializers', 'statistics', 'schema'],
     packages: ['typebox'],
   },
-  engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
+  engineProcess: {
+    path: 'engine/(process|batch-check).ts',
+    sees: ['engine', 'workers', 'network', 'initializers', 'errors'],
+    packages: ['pino'],
+  },
   analysisProcess: {
     path: 'analysis/process.ts',
     sees: ['analysis', 'workers'],
