@@ -2,12 +2,13 @@ import { isCrash, ServiceError } from '../errors.ts'
 import { Isolation } from './isolation.ts'
 
 const WINDOW_MS = 10 * 60_000
-/**
- * How many deaths are proof. Where deaths are known to come of themselves (something died, was asked again and
- * answered), a death proves less, and more of them are needed.
- */
+/** How many deaths are proof, where there is no doubt. */
 const PROOF = { strikes: 3, requestDeaths: 2 }
-const PROOF_AMONG_RANDOM_DEATHS = { strikes: 12, requestDeaths: 6 }
+/**
+ * Each doubt asks for so many times as much: deaths that are known to come of themselves (what died was asked again and
+ * answered), and a build that went well before.
+ */
+const DOUBT = 3
 
 type Kind = 'build' | 'predict'
 
@@ -61,6 +62,8 @@ export class Quarantine {
   readonly #inEngine = new Set<{ death: Death | undefined }>()
   /** Only of calls whose last one died; by kind and model. */
   readonly #histories = new Map<string, History>()
+  /** Models that were built well. */
+  readonly #built = new Set<string>()
   /** Until when, by model. */
   readonly #refused = new Map<string, number>()
   #randomDeath = -Infinity
@@ -79,11 +82,12 @@ export class Quarantine {
       try {
         const result = await call()
         this.#histories.delete(key)
+        if (kind === 'build') this.#built.add(model)
         return result
       } catch (error) {
         if (isCrash(error)) {
           const death = mine.death ?? this.#bury()
-          this.#note(key, model, death)
+          this.#note(kind, model, death)
           died(death)
         }
         throw error
@@ -93,14 +97,9 @@ export class Quarantine {
     })
   }
 
-  /** Whether the last call of this kind died with the engine: the next one runs alone. */
-  suspects(kind: Kind, model: string): boolean {
-    return this.#histories.has(`${kind} ${model}`)
-  }
-
   /** How often a request may die alone before it is believed to be the reason. */
   get requestDeaths(): number {
-    return this.#proof.requestDeaths
+    return PROOF.requestDeaths * (this.#deathsAreRandom ? DOUBT : 1)
   }
 
   /** Why a model is not asked now, or undefined where it may be. */
@@ -114,11 +113,12 @@ export class Quarantine {
   /** Forgets what a model did: it was created again, or is gone. */
   pardon(model: string): void {
     this.#refused.delete(model)
+    this.#built.delete(model)
     for (const kind of ['build', 'predict']) this.#histories.delete(`${kind} ${model}`)
   }
 
-  get #proof() {
-    return this.#now() - this.#randomDeath < WINDOW_MS ? PROOF_AMONG_RANDOM_DEATHS : PROOF
+  get #deathsAreRandom(): boolean {
+    return this.#now() - this.#randomDeath < WINDOW_MS
   }
 
   /** All calls that are in the engine hear of the same death, one after another. */
@@ -130,12 +130,14 @@ export class Quarantine {
     return death
   }
 
-  #note(key: string, model: string, death: Death): void {
+  #note(kind: Kind, model: string, death: Death): void {
+    const key = `${kind} ${model}`
+    const doubts = [this.#deathsAreRandom, kind === 'build' && this.#built.has(model)].filter(Boolean)
     const now = this.#now()
     const strikes = (this.#histories.get(key)?.strikes ?? []).filter((strike) => now - strike < WINDOW_MS)
     if (death.alone) strikes.push(now)
     this.#histories.set(key, { strikes })
-    if (strikes.length < this.#proof.strikes) return
+    if (strikes.length < PROOF.strikes * DOUBT ** doubts.length) return
     this.pardon(model)
     this.#refused.set(model, now + WINDOW_MS)
     this.#options.onQuarantine(model, quarantined(WINDOW_MS))

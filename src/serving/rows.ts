@@ -75,7 +75,8 @@ function leading<A extends Rows>(rows: A, { count, k }: PredictionJob): A {
 /** One after another, in one array: the only one itself, without a copy. */
 function concatenate<A extends Rows | Uint8Array>(parts: readonly A[]): A {
   const [first, ...others] = parts
-  if (first === undefined || others.length === 0) return first as A
+  if (first === undefined) throw new TypeError('there is nothing to join')
+  if (others.length === 0) return first
   const length = parts.reduce((sum, part) => sum + part.length, 0)
   const whole =
     first instanceof Uint8Array

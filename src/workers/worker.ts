@@ -187,6 +187,7 @@ export class Worker<M extends Methods<M>, Info> {
     this.#earlyDeaths = Date.now() - this.#started < STEADY_MS ? this.#earlyDeaths + 1 : 1
     const most = started ? RESTART_DELAY_MS.mostWhereItStarts : RESTART_DELAY_MS.most
     const delay = Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
+    logger.info({ worker: name, ms: delay }, 'worker is started again after a pause')
     this.#restartTimer = setTimeout(() => {
       this.#start()
     }, delay)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ServiceError } from '../../src/errors.ts'
+import type { ServiceError } from '../../src/errors.ts'
 import { Admission, type Place } from '../../src/serving/admission.ts'
 import { Batcher } from '../../src/serving/batcher.ts'
 import type { JobResult, PredictionJob } from '../../src/serving/job.ts'
@@ -54,7 +54,7 @@ function setUp({
   }
   const step = async (outcome: Outcome = 'answers'): Promise<void> => {
     const [computed] = engine.current
-    const dies = outcome === 'crashes' || (computed !== undefined && computed.some(deadly))
+    const dies = outcome === 'crashes' || computed?.some(deadly) === true
     if (dies && engine.busy) held.length = 0
     engine.step(dies ? 'crashes' : 'answers')
     await settled()
