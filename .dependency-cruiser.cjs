@@ -12,14 +12,24 @@ const rooms = {
   openapi: { path: 'openapi.ts', sees: ['config', 'http', 'service'] },
   service: {
     path: 'service.ts',
-    sees: ['config', 'http', 'serving', 'engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors'],
+    sees: [
+      'config',
+      'http',
+      'serving',
+      'metrics',
+      'engine',
+      'engineProcess',
+      'analysis',
+      'analysisProcess',
+      'errors',
+    ],
     packages: ['fastify', 'pino'],
   },
   config: { path: 'config.ts', sees: ['validation'], packages: ['typebox'] },
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'engine', 'analysis', 'images', 'control'],
+      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'images', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'errors', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
@@ -39,6 +49,7 @@ const rooms = {
     ],
     packages: ['pino'],
   },
+  metrics: { path: 'metrics.ts', sees: ['errors', 'version'], packages: ['prom-client'] },
   images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
 
   // The contracts, and the halves of them that live in the parent.
@@ -48,7 +59,11 @@ const rooms = {
     sees: ['network', 'initializers', 'statistics', 'schema', 'control', 'errors'],
     packages: ['typebox'],
   },
-  engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
+  engineProcess: {
+    path: 'engine/(process|batch-check).ts',
+    sees: ['engine', 'workers', 'network', 'initializers', 'errors'],
+    packages: ['pino'],
+  },
   analysisProcess: {
     path: 'analysis/(process|queue).ts',
     sees: ['analysis', 'workers', 'control', 'errors'],

@@ -27,7 +27,15 @@ const Settings = Type.Object({
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
   MAX_ANALYSIS_QUEUE: integer(64, 'Questions about weights that may wait'),
+  MAX_QUEUE_BYTES: integer(
+    268_435_456,
+    'Bytes that requests may hold: bodies on their way, images that wait',
+  ),
   REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take, in ms'),
+  ENGINE_TIMEOUT_MS: milliseconds(
+    300_000,
+    'Longest the engine may be silent while it is asked, in ms; then it is killed. A build is one call',
+  ),
   MAX_BODY_BYTES: integer(
     67_108_864,
     'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',

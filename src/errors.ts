@@ -25,6 +25,7 @@ export const errorTitles = {
   HEADERS_TOO_LARGE: 'The headers are too large',
   WEIGHTS_DIVERGED: 'The weights differ from those first built',
   ENGINE_CRASHED: 'The engine died while it computed this',
+  MODEL_QUARANTINED: 'The engine keeps dying of this model',
   ENGINE_UNAVAILABLE: 'The engine is not there',
   SHUTTING_DOWN: 'The service is shutting down',
   DEADLINE_EXCEEDED: 'The answer took too long',

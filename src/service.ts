@@ -7,7 +7,10 @@ import type { Engine } from './engine/engine.ts'
 import { ServiceError } from './errors.ts'
 import { requiredKey } from './http/access.ts'
 import { buildApp } from './http/app.ts'
+import { Metrics } from './metrics.ts'
+import { Admission } from './serving/admission.ts'
 import { Batcher } from './serving/batcher.ts'
+import { Quarantine } from './serving/quarantine.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
 
@@ -31,25 +34,51 @@ export async function buildService(config: Config): Promise<Service> {
   let started = false
   let draining = false
 
-  const engine = startEngine(logger, () => {
-    registry.engineLost()
+  const engine = startEngine({
+    logger,
+    onLost: () => {
+      registry.engineLost()
+    },
+    timeoutMs: config.ENGINE_TIMEOUT_MS,
+  })
+  const quarantine = new Quarantine({
+    onQuarantine: (id, refusal) => {
+      registry.quarantined(id, refusal)
+    },
   })
   const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
   const registry = new Registry({
     engine,
     analysis,
     store,
+    quarantine,
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
     logger,
   })
   await registry.load()
+  const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
+  const metrics = new Metrics({
+    queueImages: () => admission.images,
+    queueBytes: () => admission.bytes,
+    residentModels: () => registry.resident.models,
+    residentBytes: () => registry.resident.bytes,
+    engineReady: () => engine.ready,
+    engineRestarts: () => engine.restarts,
+  })
   const batcher = new Batcher({
     engine,
+    models: {
+      isReady: (id) => registry.isReady(id),
+      ensureReady: (id) => registry.ensureReady(id),
+      lost: (id) => {
+        registry.engineLost(id)
+      },
+    },
+    quarantine,
     maxBatchSize: config.MAX_BATCH_SIZE,
-    maxQueue: config.MAX_QUEUE,
-    ensureReady: (id) => registry.ensureReady(id),
-    lost: (id) => {
-      registry.engineLost(id)
+    onBatch: ({ images, computeMs, ms }) => {
+      admission.computed(images, ms)
+      metrics.batch(images, computeMs)
     },
   })
   const key = requiredKey(config)
@@ -60,7 +89,9 @@ export async function buildService(config: Config): Promise<Service> {
     analysis,
     store,
     registry,
+    admission,
     batcher,
+    metrics,
     key,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')

@@ -47,8 +47,8 @@ export interface BatchResult {
 /**
  * Builds and runs networks. One owner: whoever creates an engine closes it.
  *
- * Callers guarantee shapes (`values` holds exactly `count` images of the model's input shape): the native session
- * aborts its process on a wrong rank. A call whose engine died rejects with ENGINE_CRASHED; models built before are then
+ * `predict` refuses a batch that does not fit its model (INVALID_REQUEST) before it is sent: the native session would
+ * abort its process. A call whose engine died rejects with ENGINE_CRASHED; models built before are then
  * gone, and `predict` on an unknown model rejects with MODEL_NOT_READY until it is built again.
  */
 export interface Engine {

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { childEntry, Worker } from '../workers/worker.ts'
+import { assertBatch, formOf, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
 
 /**
@@ -13,20 +14,41 @@ const SESSION_ENVIRONMENT = {
   TF_CPP_MIN_LOG_LEVEL: '2',
 }
 
+export interface EngineOptions {
+  readonly logger: Logger
+  /** The engine died; the models it held are gone. */
+  readonly onLost: () => void
+  /** Longest a call may take before the engine counts as hung and is killed. */
+  readonly timeoutMs: number
+}
+
 /** The engine in a child process, so that a crash in native code costs a restart and not the service. */
-export function startEngine(logger: Logger, onLost: () => void): Engine {
+export function startEngine({ logger, onLost, timeoutMs }: EngineOptions): Engine {
+  /** Of models that were built; the session would not notice a batch that does not fit. */
+  const forms = new Map<string, ModelForm>()
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/child.js'),
     env: SESSION_ENVIRONMENT,
     logger,
     onLost,
+    timeoutMs,
   })
   return {
     info: () => worker.info(),
-    build: (...args) => worker.call('build', ...args),
-    predict: (...args) => worker.call('predict', ...args),
-    unload: (...args) => worker.call('unload', ...args),
+    build: async (request) => {
+      const result = await worker.call('build', request)
+      forms.set(request.id, formOf(request.specification))
+      return result
+    },
+    predict: async (batch) => {
+      assertBatch(batch, forms.get(batch.id))
+      return worker.call('predict', batch)
+    },
+    unload: (id) => {
+      forms.delete(id)
+      return worker.call('unload', id)
+    },
     close: () => worker.close(),
     get ready() {
       return worker.ready

@@ -11,17 +11,19 @@ import Fastify, {
 } from 'fastify'
 import { randomUUID } from 'node:crypto'
 import { fieldErrors, ServiceError } from '../errors.ts'
+import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
 import { VERSION } from '../version.ts'
 import { demandKey } from './access.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
-import { answerError, handleErrors } from './error-handler.ts'
+import { handleErrors, problemAnswers } from './error-handler.ts'
 import { withSharedSchemas } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
+import { metricsRoutes } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
 import { predictRoutes } from './routes/predict.ts'
 import { signalRoutes } from './routes/signals.ts'
@@ -35,6 +37,9 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 /** The HTTP side of the service: parsing, checking, answering. It listens to nothing; `main.ts` does. */
 export async function buildApp(services: Services): Promise<App> {
   const loggerInstance: FastifyBaseLogger = services.logger
+  const answerError = problemAnswers((code) => {
+    services.metrics.error(code)
+  })
   const app: App = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -48,11 +53,11 @@ export async function buildApp(services: Services): Promise<App> {
     http: { requireHostHeader: false },
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
-      announce(request, reply)
+      announce(request, reply, services.metrics)
       void answerError(error, request, reply)
     },
     clientErrorHandler: (error, socket) => {
-      answerClientError(error, socket, services.logger)
+      answerClientError(error, socket, services)
     },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -62,12 +67,12 @@ export async function buildApp(services: Services): Promise<App> {
 
   checkBySchema(app)
   // In the order a request meets them: each sees only what those before it let through.
-  announceRequests(app)
+  announceRequests(app, services.metrics)
   checkHead(app)
   closeOrderly(app)
   readRefusedAway(app)
   if (services.key !== undefined) demandKey(app, services.key)
-  handleErrors(app)
+  handleErrors(app, answerError)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
@@ -79,6 +84,7 @@ export async function buildApp(services: Services): Promise<App> {
   await document(app)
 
   healthRoutes(app, services)
+  metricsRoutes(app, services)
   initializerRoutes(app, services)
   architectureRoutes(app, services)
   modelRoutes(app, services)
@@ -127,26 +133,32 @@ function demandJson(app: FastifyInstance): void {
   })
 }
 
-/** Every answer carries its request's id, and every request leaves one line in the log: no body, no header, no query. */
-function announceRequests(app: FastifyInstance): void {
+/**
+ * Every answer carries its request's id; every request is measured and leaves one line in the log: no body, no header,
+ * no query.
+ */
+function announceRequests(app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onRequest', (request, reply, done) => {
-    announce(request, reply)
+    announce(request, reply, metrics)
     done()
   })
 }
 
-function announce(request: FastifyRequest, reply: FastifyReply): void {
+function announce(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
   void reply.header('x-request-id', request.id)
   // Not onResponse, which neither a client who hung up sees nor a request that has no route.
   reply.raw.once('close', () => {
-    const { method, url } = request
+    const { method, url, routeOptions } = request
+    const answered = reply.raw.writableFinished
+    const route = routeOptions.url === undefined ? 'none' : `${method} ${routeOptions.url}`
+    metrics.request(route, answered ? reply.statusCode : undefined, reply.elapsedTime)
     request.log.info(
       {
         method,
         path: url.split('?', 1)[0],
         status: reply.statusCode,
         ms: Math.round(reply.elapsedTime),
-        ...(reply.raw.writableFinished ? {} : { hung_up: true }),
+        ...(answered ? {} : { hung_up: true }),
       },
       'request',
     )
@@ -171,7 +183,7 @@ async function document(app: FastifyInstance): Promise<void> {
         { name: 'catalogue', description: 'Initializers and architectures' },
         { name: 'models', description: 'Plans, models, weights, statistics' },
         { name: 'prediction', description: 'Images in, classes out' },
-        { name: 'operation', description: 'Probes' },
+        { name: 'operation', description: 'Probes and metrics' },
       ],
     },
   })

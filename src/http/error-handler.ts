@@ -27,6 +27,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   STORAGE_FAILED: 500,
   INTERNAL: 500,
   MODEL_NOT_READY: 503,
+  MODEL_QUARANTINED: 503,
   ENGINE_UNAVAILABLE: 503,
   SHUTTING_DOWN: 503,
   DEADLINE_EXCEEDED: 504,
@@ -34,8 +35,10 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
 
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
+type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
+
 /** Errors become problems. A path or a method that is not offered is refused before its body is looked at. */
-export function handleErrors(app: FastifyInstance): void {
+export function handleErrors(app: FastifyInstance, answerError: AnswerError): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): ServiceError => {
     const path = request.url.split('?', 1)[0] ?? request.url
     // Its type leaves out that it gives null where there is no route.
@@ -63,14 +66,17 @@ export function handleErrors(app: FastifyInstance): void {
   })
 }
 
-/** Any error as a problem; also those from before a request had a route, when no hook has run yet. */
-export function answerError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const { status, headers, body } = problemOf(toServiceError(error))
-  if (status === 500) request.log.error({ err: error }, 'request failed')
-  return reply
-    .code(status)
-    .headers({ ...headers, 'x-request-id': request.id })
-    .send(body)
+/** Answers any error as a problem, also from before a request had a route, when no hook has run yet; each is counted. */
+export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
+  return (error, request, reply) => {
+    const { status, headers, body } = problemOf(toServiceError(error))
+    count(body.code)
+    if (status === 500) request.log.error({ err: error }, 'request failed')
+    return reply
+      .code(status)
+      .headers({ ...headers, 'x-request-id': request.id })
+      .send(body)
+  }
 }
 
 /** An error as it is answered. */

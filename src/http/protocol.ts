@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
-import type { Logger } from 'pino'
 import { ServiceError } from '../errors.ts'
 import { problemOf } from './error-handler.ts'
+import type { Services } from './services.ts'
 
 /** Refuses as problems what Node would refuse by itself, in a form of its own. */
 export function checkHead(app: FastifyInstance): void {
@@ -21,12 +21,17 @@ export function checkHead(app: FastifyInstance): void {
 }
 
 /** Answers what never became a request, on the bare socket, and closes it. */
-export function answerClientError(error: NodeJS.ErrnoException, socket: Socket, logger: Logger): void {
+export function answerClientError(
+  error: NodeJS.ErrnoException,
+  socket: Socket,
+  { logger, metrics }: Pick<Services, 'logger' | 'metrics'>,
+): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy()
     return
   }
   const { status, headers, body } = problemOf(clientError(error))
+  metrics.error(body.code)
   const id = randomUUID()
   const text = JSON.stringify(body)
   const head = Object.entries({

@@ -5,6 +5,8 @@ import type { Static, TSchema } from 'typebox'
 import type { Analysis } from '../analysis/analysis.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
+import type { Metrics } from '../metrics.ts'
+import type { Admission } from '../serving/admission.ts'
 import type { Batcher } from '../serving/batcher.ts'
 import type { ServiceError } from '../errors.ts'
 import type { Registry } from '../serving/registry.ts'
@@ -32,7 +34,9 @@ export interface Services {
   readonly analysis: Analysis
   readonly store: Store
   readonly registry: Registry
+  readonly admission: Admission
   readonly batcher: Batcher
+  readonly metrics: Metrics
   /** The key every call but probes and docs must carry; none where anyone may call. */
   readonly key: string | undefined
   /** Why the service should get no traffic, or undefined where it should. */

@@ -1,230 +1,278 @@
-import { untilAborted } from '../control.ts'
-import type { Batch, BatchResult, Engine } from '../engine/engine.ts'
-import { ServiceError } from '../errors.ts'
+import type { Engine } from '../engine/engine.ts'
+import { isCrash, ServiceError } from '../errors.ts'
+import type { JobResult, PredictionJob, Waiting } from './job.ts'
+import { ModelQueue, type Group } from './model-queue.ts'
+import type { Death, Quarantine } from './quarantine.ts'
+import { joinJobs, joinResults, partsOf, splitRows } from './rows.ts'
 
-/** Images of one request, decoded: whole images of the model's input shape, one after another. */
-export interface PredictionJob extends Omit<Batch, 'id'> {
-  readonly model: string
-  /** Compute these images in a batch of their own. */
-  readonly alone: boolean
-  readonly signal: AbortSignal
-}
-
-/** A job's own rows, and what they cost. */
-export interface JobResult extends BatchResult {
-  readonly queueMs: number
-  readonly batchSize: number
-}
-
-export interface BatcherOptions {
-  readonly engine: Engine
-  readonly maxBatchSize: number
-  readonly maxQueue: number
-  /** Makes a model ready again; called before a batch of it is computed. */
+/** What the batcher asks of those who keep the models. */
+interface Models {
+  /** Whether the engine holds a model now; asking counts as using it. */
+  readonly isReady: (model: string) => boolean
+  /** Makes a model ready; rejects with why it cannot be. */
   readonly ensureReady: (model: string) => Promise<void>
-  /** Called where the engine does not hold a model that was made ready. */
+  /** The engine does not hold a model that was made ready. */
   readonly lost: (model: string) => void
 }
 
-interface Waiting {
-  readonly job: PredictionJob
-  readonly enqueued: number
-  readonly resolve: (result: JobResult) => void
-  readonly reject: (error: unknown) => void
-  attempts: number
+export interface BatcherOptions {
+  readonly engine: Pick<Engine, 'predict'>
+  readonly models: Models
+  readonly quarantine: Quarantine
+  readonly maxBatchSize: number
+  /** Called for every batch that was answered. */
+  readonly onBatch: (batch: BatchCosts) => void
 }
 
-/** An engine that dies twice over the same images is not asked a third time. */
-const MAX_ATTEMPTS = 2
+interface BatchCosts {
+  readonly images: number
+  readonly computeMs: number
+  /** How long it had the engine for itself, as this process sees it. */
+  readonly ms: number
+}
+
+/** A batch that is with the engine. */
+interface Batch {
+  readonly queue: ModelQueue
+  readonly group: Group
+  readonly images: number
+  /** What it will cost, as far as is known before. */
+  readonly estimateMs: number
+  /** When the engine was free for it. */
+  begun: number | undefined
+}
+
+/** An engine that does not hold a model that was made ready, twice, is not asked a third time. */
+const MAX_LOSSES = 2
 
 /**
- * Joins what waits. A batch is whatever is there for one model when the engine becomes free, so nobody waits for company
- * on an idle service. Rows come back in the order they went in.
+ * Joins what waits. A batch is whatever is there for one model when the engine is free, so nobody waits for company on
+ * an idle service; one that is full already goes to the engine while it computes the one before, so that it need not
+ * wait for the next. Of models that wait, the one that had least of the engine lately comes first. Rows come back in the
+ * order they went in.
+ *
+ * Predictions are pure, so what the engine died over is asked again: in halves, so that a poisonous request ends up
+ * alone and harms itself only. While such a half is computed, nothing else is.
  */
 export class Batcher {
   readonly #options: BatcherOptions
-  readonly #queue: Waiting[] = []
-  #queued = 0
-  #running = false
-  /** Milliseconds per image lately, for Retry-After. */
-  #pace = 50
+  readonly #queues = new Map<string, ModelQueue>()
+  /** With the engine, oldest first: the first is being computed. */
+  readonly #batches: Batch[] = []
+  /** A model that is made ready, until it is served: two that do not fit together would keep evicting each other. */
+  #preparing: { readonly queue: ModelQueue; done: boolean } | undefined
+  /** What the model served last had had by then: one that comes back has no claim to the time it did not ask for. */
+  #servedMs = 0
+  #msPerImage = 50
 
   constructor(options: BatcherOptions) {
     this.#options = options
   }
 
-  get queued(): number {
-    return this.#queued
-  }
-
-  /** QUEUE_FULL where the images do not fit the queue; a request larger than a batch is computed in several. */
+  /** A request larger than a batch is computed in several. Rejects with the reason of whoever leaves his place. */
   async submit(job: PredictionJob): Promise<JobResult> {
-    const { maxQueue, maxBatchSize } = this.#options
-    if (this.#queued + job.count > maxQueue) {
-      const retryAfterSeconds = Math.max(1, Math.ceil((this.#queued * this.#pace) / 1000))
-      const cure =
-        job.count > maxQueue
-          ? `send at most ${String(maxQueue)} images at once`
-          : `try again in ${String(retryAfterSeconds)} s`
-      const detail = `${String(this.#queued)} images wait already, ${String(maxQueue)} may; ${cure}`
-      throw new ServiceError('QUEUE_FULL', detail, { retryAfterSeconds })
+    const { signal } = job.place
+    signal.throwIfAborted()
+    const queue = this.#queueOf(job.model)
+    const parts: Waiting[] = []
+    const answers = partsOf(job, this.#options.maxBatchSize).map(
+      (part) =>
+        new Promise<JobResult>((resolve, reject) => {
+          const waiting = { job: part, enqueued: performance.now(), resolve, reject }
+          parts.push({ ...waiting, answered: false, deaths: [], aloneDeaths: 0, losses: 0 })
+        }),
+    )
+    const leave = (): void => {
+      for (const part of parts) refuse(part, signal.reason)
     }
-    if (job.count <= maxBatchSize) return untilAborted(this.#enqueue(job), job.signal)
-    const size = job.values.length / job.count
-    const parts: Promise<JobResult>[] = []
-    for (let start = 0; start < job.count; start += maxBatchSize) {
-      const count = Math.min(maxBatchSize, job.count - start)
-      const values = job.values.subarray(start * size, (start + count) * size)
-      parts.push(this.#enqueue({ ...job, count, values }))
-    }
-    return joinResults(await untilAborted(Promise.all(parts), job.signal))
-  }
-
-  #enqueue(job: PredictionJob): Promise<JobResult> {
-    return new Promise((resolve, reject) => {
-      this.#queue.push({ job, enqueued: performance.now(), resolve, reject, attempts: 0 })
-      this.#queued += job.count
-      void this.#drain()
-    })
-  }
-
-  async #drain(): Promise<void> {
-    if (this.#running) return
-    this.#running = true
-    for (let batch = this.#next(); batch.length > 0; batch = this.#next()) await this.#compute(batch)
-    this.#running = false
-  }
-
-  /** The longest waiting job and all that fit with it; jobs whose callers left are dropped. */
-  #next(): Waiting[] {
-    const batch: Waiting[] = []
-    let images = 0
-    for (let index = 0; index < this.#queue.length;) {
-      const waiting = this.#queue[index]
-      if (waiting === undefined) break
-      const { job } = waiting
-      const first = batch[0]?.job
-      const fits =
-        first === undefined || (joins(first, waiting) && images + job.count <= this.#options.maxBatchSize)
-      if (!job.signal.aborted && !fits) {
-        index += 1
-        continue
-      }
-      this.#queue.splice(index, 1)
-      this.#queued -= job.count
-      if (job.signal.aborted) {
-        waiting.reject(job.signal.reason)
-        continue
-      }
-      batch.push(waiting)
-      images += job.count
-      if (apart(waiting)) break
-    }
-    return batch
-  }
-
-  async #compute(batch: readonly Waiting[]): Promise<void> {
-    const [first] = batch
-    if (first === undefined) return
-    const { model, values } = first.job
-    const count = batch.reduce((sum, { job }) => sum + job.count, 0)
-    const started = performance.now()
+    signal.addEventListener('abort', leave)
+    job.place.queue()
+    for (const part of parts) queue.add(part)
+    this.#dispatch()
     try {
-      await this.#options.ensureReady(model)
-      const result = await this.#options.engine.predict({
-        id: model,
-        count,
-        values: batch.length === 1 ? values : concatenate(batch.map(({ job }) => job.values)),
-        k: Math.max(...batch.map(({ job }) => job.k)),
-        features: batch.some(({ job }) => job.features),
-      })
-      this.#pace = 0.8 * this.#pace + 0.2 * (result.computeMs / count)
-      let row = 0
-      for (const { job, enqueued, resolve } of batch) {
-        const rows = <A extends Float32Array | Int32Array>(all: A): A => {
-          const width = all.length / count
-          return all.subarray(row * width, (row + job.count) * width) as A
-        }
-        resolve({
-          logits: rows(result.logits),
-          probabilities: rows(result.probabilities),
-          entropy: rows(result.entropy),
-          topLogits: leading(rows(result.topLogits), job),
-          topClasses: leading(rows(result.topClasses), job),
-          features: job.features && result.features ? rows(result.features) : undefined,
-          queueMs: started - enqueued,
-          computeMs: result.computeMs,
-          batchSize: count,
-        })
-        row += job.count
-      }
+      return joinResults((await Promise.all(answers)) as [JobResult, ...JobResult[]])
     } catch (error) {
-      if (error instanceof ServiceError && error.code === 'MODEL_NOT_READY') this.#options.lost(model)
-      this.#retryOrFail(batch, error)
-    }
-  }
-
-  /** Predictions are pure, so what a dead engine left unanswered is asked once more, each job apart from the others. */
-  #retryOrFail(batch: readonly Waiting[], error: unknown): void {
-    const lost =
-      error instanceof ServiceError && (error.code === 'ENGINE_CRASHED' || error.code === 'MODEL_NOT_READY')
-    for (const waiting of [...batch].reverse()) {
-      waiting.attempts += 1
-      if (!lost || waiting.attempts >= MAX_ATTEMPTS) {
-        waiting.reject(error)
-        continue
+      // Nothing more is computed for a request that has its answer.
+      for (const part of parts) {
+        refuse(part, error)
+        queue.remove(part)
       }
-      this.#queue.unshift(waiting)
-      this.#queued += waiting.job.count
+      throw error
+    } finally {
+      signal.removeEventListener('abort', leave)
     }
   }
-}
 
-/** The first k of every row; the batch may hold more, for a job that asked for more. */
-function leading<A extends Float32Array | Int32Array>(rows: A, { count, k }: PredictionJob): A {
-  const width = rows.length / count
-  return rows.filter((_, index) => index % width < k) as A
-}
-
-/** Of jobs that were there when the engine died, the one that kills it must harm itself only. */
-function apart({ job, attempts }: Waiting): boolean {
-  return job.alone || attempts > 0
-}
-
-function joins(first: PredictionJob, waiting: Waiting): boolean {
-  const { job } = waiting
-  return !apart(waiting) && job.model === first.model && isUint8(job) === isUint8(first)
-}
-
-/** A Buffer is as good as any Uint8Array. */
-function isUint8({ values }: PredictionJob): boolean {
-  return values instanceof Uint8Array
-}
-
-function concatenate(parts: readonly (Uint8Array | Float32Array)[]): Uint8Array | Float32Array {
-  const length = parts.reduce((sum, part) => sum + part.length, 0)
-  const whole = parts[0] instanceof Uint8Array ? new Uint8Array(length) : new Float32Array(length)
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
+  #queueOf(model: string): ModelQueue {
+    for (const queue of this.#queues.values()) {
+      const inUse = !queue.empty || this.#batches.some((batch) => batch.queue === queue)
+      if (!inUse && queue.usedMs <= this.#servedMs) this.#queues.delete(queue.model)
+    }
+    const queue = this.#queues.get(model) ?? new ModelQueue(model)
+    this.#queues.set(model, queue)
+    if (queue.empty) queue.usedMs = Math.max(queue.usedMs, this.#servedMs)
+    return queue
   }
-  return whole
+
+  #dispatch(): void {
+    while (this.#startNext());
+    this.#prepareNext()
+  }
+
+  #startNext(): boolean {
+    const { models, maxBatchSize } = this.#options
+    const [running, ahead] = this.#batches
+    if (ahead !== undefined || running?.group.suspect === true) return false
+    const queue = this.#leastServed(({ model }) => models.isReady(model))
+    if (queue === undefined) return false
+    const group = queue.next(maxBatchSize)
+    if (running !== undefined && (group.suspect || !group.full)) return false
+    queue.take(group)
+    if (this.#preparing?.queue === queue) this.#preparing = undefined
+    const images = group.jobs.reduce((sum, { job }) => sum + job.count, 0)
+    const estimateMs = images * this.#msPerImage
+    this.#servedMs = Math.max(this.#servedMs, queue.usedMs)
+    queue.expectedMs += estimateMs
+    void this.#compute({ queue, group, images, estimateMs, begun: undefined })
+    return true
+  }
+
+  /** One model after the other, while others are served. */
+  #prepareNext(): void {
+    const { models } = this.#options
+    const waits =
+      this.#preparing !== undefined &&
+      !this.#preparing.queue.empty &&
+      (!this.#preparing.done || models.isReady(this.#preparing.queue.model))
+    if (waits) return
+    const queue = this.#leastServed(({ model }) => !models.isReady(model))
+    this.#preparing = queue && { queue, done: false }
+    if (queue !== undefined) void this.#prepare(queue)
+  }
+
+  async #prepare(queue: ModelQueue): Promise<void> {
+    try {
+      await this.#options.models.ensureReady(queue.model)
+    } catch (error) {
+      // Lost again before it could be used: it is asked for once more.
+      if (!isCrash(error)) for (const waiting of queue.takeAll()) refuse(waiting, error)
+    }
+    if (this.#preparing?.queue === queue) this.#preparing.done = true
+    this.#dispatch()
+  }
+
+  #leastServed(fits: (queue: ModelQueue) => boolean): ModelQueue | undefined {
+    let least: ModelQueue | undefined
+    let leastMs = Infinity
+    for (const queue of this.#queues.values()) {
+      const ms = queue.usedMs + queue.expectedMs
+      if (queue.empty || ms >= leastMs || !fits(queue)) continue
+      least = queue
+      leastMs = ms
+    }
+    return least
+  }
+
+  async #compute(batch: Batch): Promise<void> {
+    this.#batches.push(batch)
+    this.#begin()
+    const { queue, group } = batch
+    const { engine, models, quarantine } = this.#options
+    const joined = { id: queue.model, ...joinJobs(group.jobs.map(({ job }) => job)) }
+    const deaths: Death[] = []
+    let asked = false
+    try {
+      const call = async () => {
+        // It may have been lost while this waited for its turn.
+        if (!models.isReady(queue.model)) throw notHeld(queue.model)
+        asked = true
+        return engine.predict(joined)
+      }
+      const result = await quarantine.run('predict', queue.model, call, (death) => deaths.push(death))
+      this.#answer(batch, result)
+    } catch (error) {
+      const [death] = deaths
+      queue.usedMs += batch.estimateMs
+      if (death !== undefined) this.#suspect(batch, death, error)
+      else if (error instanceof ServiceError && error.code === 'MODEL_NOT_READY')
+        this.#putBack(batch, asked, error)
+      else for (const waiting of group.jobs) refuse(waiting, error)
+    }
+    queue.expectedMs -= batch.estimateMs
+    this.#batches.splice(this.#batches.indexOf(batch), 1)
+    this.#begin()
+    this.#dispatch()
+  }
+
+  /** The oldest batch is the one that is computed: its images no longer wait. */
+  #begin(): void {
+    const [oldest] = this.#batches
+    if (oldest === undefined || oldest.begun !== undefined) return
+    oldest.begun = performance.now()
+    for (const { job } of oldest.group.jobs) job.place.begin(job.count)
+  }
+
+  #answer({ queue, group, images, begun }: Batch, result: Omit<JobResult, 'queueMs' | 'batchSize'>): void {
+    const { jobs } = group
+    const now = performance.now()
+    const since = begun ?? now
+    queue.usedMs += result.computeMs
+    this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (result.computeMs / images)
+    this.#options.onBatch({ images, computeMs: result.computeMs, ms: now - since })
+    const rows = splitRows(
+      result,
+      jobs.map(({ job }) => job),
+    )
+    for (const [index, { enqueued, resolve, deaths }] of jobs.entries()) {
+      for (const death of deaths) death.settle()
+      const own = rows[index]
+      if (own !== undefined) resolve({ ...own, queueMs: since - enqueued, batchSize: images })
+    }
+  }
+
+  /** What the engine died over is asked again in halves; a request that dies alone once more, and then no more. */
+  #suspect(batch: Batch, death: Death, error: unknown): void {
+    const { queue, group } = batch
+    const [first, second] = group.jobs
+    if (first !== undefined && second === undefined && death.alone) {
+      first.aloneDeaths += 1
+      if (first.aloneDeaths >= this.#options.quarantine.requestDeaths) refuse(first, error)
+    }
+    const jobs = group.jobs.filter((waiting) => waitsAgain(waiting, batch))
+    for (const waiting of jobs) {
+      waiting.deaths.push(death)
+      death.claim()
+    }
+    const half = Math.ceil(jobs.length / 2)
+    queue.suspect(jobs.slice(0, half))
+    queue.suspect(jobs.slice(half))
+  }
+
+  /** A model that was evicted meanwhile is made ready again; an engine that denies to hold it gets one more chance. */
+  #putBack(batch: Batch, asked: boolean, error: unknown): void {
+    const { queue, group } = batch
+    if (asked) this.#options.models.lost(queue.model)
+    const again = group.jobs.filter((waiting) => {
+      if (asked) waiting.losses += 1
+      if (waiting.losses >= MAX_LOSSES) refuse(waiting, error)
+      return waitsAgain(waiting, batch)
+    })
+    if (group.suspect) queue.suspect(again)
+    else queue.putBack(again)
+  }
 }
 
-/** The results of a request's parts, one after another. */
-function joinResults(results: readonly JobResult[]): JobResult {
-  const floats = (of: (result: JobResult) => Float32Array): Float32Array =>
-    concatenate(results.map(of)) as Float32Array
-  return {
-    logits: floats(({ logits }) => logits),
-    probabilities: floats(({ probabilities }) => probabilities),
-    entropy: floats(({ entropy }) => entropy),
-    topLogits: floats(({ topLogits }) => topLogits),
-    topClasses: Int32Array.from(results.flatMap(({ topClasses }) => [...topClasses])),
-    features: results[0]?.features && floats(({ features }) => features ?? new Float32Array()),
-    queueMs: Math.max(...results.map(({ queueMs }) => queueMs)),
-    computeMs: results.reduce((sum, { computeMs }) => sum + computeMs, 0),
-    batchSize: Math.max(...results.map(({ batchSize }) => batchSize)),
-  }
+function refuse(waiting: Waiting, error: unknown): void {
+  waiting.answered = true
+  waiting.reject(error)
+}
+
+/** Takes a job back from a batch that failed; says whether it still wants an answer. */
+function waitsAgain({ job, answered }: Waiting, { begun }: Batch): boolean {
+  if (begun !== undefined) job.place.begin(-job.count)
+  return !answered
+}
+
+function notHeld(model: string): ServiceError {
+  return new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${model}`)
 }

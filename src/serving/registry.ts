@@ -7,6 +7,7 @@ import { isMeasured } from '../network/schemes.ts'
 import { Directory } from './directory.ts'
 import type { Entry, Model } from './model.ts'
 import { assertName } from './names.ts'
+import type { Quarantine } from './quarantine.ts'
 import { Residency } from './residency.ts'
 import type { StagedWeights, Store, StoredModel } from './store.ts'
 
@@ -14,6 +15,7 @@ export interface RegistryOptions {
   readonly engine: Engine
   readonly analysis: Analysis
   readonly store: Store
+  readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   readonly logger: Logger
 }
@@ -105,6 +107,7 @@ export class Registry {
         throw error
       })
       if (name !== undefined) await this.setName(name, id)
+      this.#options.quarantine.pardon(id)
       const ready = this.#residency.ensureReady(entry)
       this.#follow(ready)
       return { model: entry, created: known === undefined, ready }
@@ -132,6 +135,12 @@ export class Registry {
     await removal
   }
 
+  /** Whether a model can predict now; asking counts as using it. */
+  isReady(id: string): boolean {
+    const entry = this.#entries.get(id)
+    return entry !== undefined && this.#residency.isReady(entry)
+  }
+
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(id: string): Promise<void> {
     await this.#residency.ensureReady(this.#entries.find(id))
@@ -140,6 +149,18 @@ export class Registry {
   /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
   engineLost(id?: string): void {
     this.#residency.engineLost(id)
+  }
+
+  /** The engine keeps dying of a model: it is refused from now on. */
+  quarantined(id: string, refusal: ServiceError): void {
+    const entry = this.#entries.get(id)
+    if (entry !== undefined) this.#residency.quarantined(entry, refusal)
+  }
+
+  /** What the engine holds: models that are ready, and the bytes of their variables. */
+  get resident(): { readonly models: number; readonly bytes: number } {
+    const held = this.#entries.list().filter(({ residentBytes }) => residentBytes > 0)
+    return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
   }
 
   /** Where a model's weights come from; WEIGHTS_DIVERGED where they are not what they were: nothing of it is served. */
@@ -177,6 +198,7 @@ export class Registry {
     try {
       await entry.building?.catch(() => undefined)
       await this.#residency.unload(entry)
+      this.#options.quarantine.pardon(id)
       await this.#entries.deleteNamesOf(id)
       await entry.written
       await this.#options.store.remove(id)

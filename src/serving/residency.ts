@@ -1,13 +1,15 @@
 import type { Logger } from 'pino'
 import type { WeightsSource } from '../analysis/analysis.ts'
-import type { Engine } from '../engine/engine.ts'
+import type { BuildResult, Engine } from '../engine/engine.ts'
 import { isCrash, ServiceError } from '../errors.ts'
 import type { Directory } from './directory.ts'
 import type { Entry } from './model.ts'
+import type { Death, Quarantine } from './quarantine.ts'
 
 export interface ResidencyOptions {
   readonly engine: Engine
   readonly entries: Directory<Entry>
+  readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   readonly logger: Logger
   readonly weightsOf: (entry: Entry) => WeightsSource
@@ -31,10 +33,17 @@ export class Residency {
     this.#options = options
   }
 
+  /** Whether the model can predict now; asking counts as using it. */
+  isReady(entry: Entry): boolean {
+    entry.lastUsed = ++this.#uses
+    return entry.state === 'ready'
+  }
+
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(entry: Entry): Promise<void> {
-    entry.lastUsed = ++this.#uses
-    if (entry.state === 'ready') return
+    if (this.isReady(entry)) return
+    const refusal = this.#options.quarantine.refusal(entry.record.id)
+    if (refusal !== undefined) throw refusal
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
       throw new ServiceError('WEIGHTS_DIVERGED', entry.lastError.detail)
     entry.building ??= this.#build(entry).finally(() => {
@@ -52,6 +61,13 @@ export class Residency {
     }
   }
 
+  /** The engine keeps dying of the model: it is not served until its quarantine ends. */
+  quarantined(entry: Entry, { code, message }: ServiceError): void {
+    entry.state = 'failed'
+    entry.lastError = { code, detail: message }
+    this.#options.logger.error({ model: entry.record.id }, 'model quarantined: the engine dies of it')
+  }
+
   /** Takes a model from the engine; one that died holds nothing any more. */
   async unload(entry: Entry): Promise<void> {
     if (entry.state === 'ready') entry.state = 'unloaded'
@@ -61,19 +77,14 @@ export class Residency {
   }
 
   async #build(entry: Entry): Promise<void> {
-    const { engine, logger, weightsOf, prepare, keepSeal } = this.#options
+    const { logger, weightsOf, prepare, keepSeal } = this.#options
     const { id, seal: known } = entry.record
     const started = Date.now()
     entry.state = 'building'
     try {
       await prepare(entry)
       await this.#makeRoom(entry)
-      const build = () => engine.build({ id, ...weightsOf(entry) })
-      // As pure as a prediction, so asked once more when the engine died over it.
-      const { seal, artifactBytes, variableBytes } = await build().catch((error: unknown) => {
-        if (isCrash(error)) return build()
-        throw error
-      })
+      const { seal, artifactBytes, variableBytes } = await this.#buildUntilItStands(id, weightsOf(entry))
       entry.residentBytes = variableBytes
       if (known !== null && known !== seal) {
         throw new ServiceError(
@@ -99,6 +110,31 @@ export class Residency {
       throw error
     }
     this.#options.built(entry)
+  }
+
+  /** As pure as a prediction, so asked again when the engine died over it, unless it keeps dying of it. */
+  async #buildUntilItStands(id: string, source: WeightsSource): Promise<BuildResult> {
+    const { engine, quarantine } = this.#options
+    const deaths: Death[] = []
+    for (;;) {
+      try {
+        const built = await quarantine.run(
+          'build',
+          id,
+          () => engine.build({ id, ...source }),
+          (death) => {
+            death.claim()
+            deaths.push(death)
+          },
+        )
+        for (const death of deaths) death.settle()
+        return built
+      } catch (error) {
+        if (!isCrash(error)) throw error
+        const refusal = quarantine.refusal(id)
+        if (refusal !== undefined) throw refusal
+      }
+    }
   }
 
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */

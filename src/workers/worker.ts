@@ -4,6 +4,7 @@ import type { Logger } from 'pino'
 import { untilAborted, type Control, type Progress } from '../control.ts'
 import { isCrash, ServiceError } from '../errors.ts'
 import { fromPlainError, type Answer, type Methods, type Request } from './messages.ts'
+import { Watchdog } from './watchdog.ts'
 
 export interface WorkerOptions {
   readonly name: string
@@ -13,12 +14,20 @@ export interface WorkerOptions {
   readonly logger: Logger
   /** Calls are pure: one that its child died over is asked once more. */
   readonly again?: boolean
+  /**
+   * A child that is asked and says nothing for longer is killed. While it computes it reads no message, so there is
+   * nothing else to judge it by than the time since its last word, or since it was first asked.
+   */
+  readonly timeoutMs?: number
   /** Called once for every child that died unasked, before the next one starts; what it held is gone. */
   readonly onLost?: () => void
 }
 
 const STOP_GRACE_MS = 5000
-const RESTART_DELAY_MS = { first: 100, most: 10_000 }
+/** The pause doubles with every death that comes early; a child that starts well is worth a second. */
+const RESTART_DELAY_MS = { first: 100, most: 10_000, mostWhereItStarts: 1000 }
+/** A child that lived this long did not die early. */
+const STEADY_MS = 10_000
 /** After so many deaths in a row before it was ready, nobody is kept waiting, and a first start is given up. */
 const START_ATTEMPTS = 3
 
@@ -46,6 +55,9 @@ export class Worker<M extends Methods<M>, Info> {
   #said: { readonly info: Info } | undefined
   #restarts = 0
   #failures = 0
+  #earlyDeaths = 0
+  #started = 0
+  #watchdog: Watchdog | undefined
   #calls = 0
   #answering = false
   #closing = false
@@ -96,6 +108,7 @@ export class Worker<M extends Methods<M>, Info> {
     await untilAborted(this.#whenReady(), signal)
     const id = ++this.#calls
     const answer = new Promise((resolve, reject) => {
+      if (this.#pending.size === 0) this.#watchdog?.heard()
       this.#pending.set(id, { resolve, reject, progress })
       this.#child?.send({ kind: 'call', id, method, args } satisfies Request, (error) => {
         if (error && this.#pending.delete(id)) reject(this.#lost(error))
@@ -114,6 +127,7 @@ export class Worker<M extends Methods<M>, Info> {
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restartTimer)
+    this.#watchdog?.close()
     this.#settleWaiting(({ reject }) => {
       reject(shuttingDown())
     })
@@ -129,13 +143,16 @@ export class Worker<M extends Methods<M>, Info> {
   #start(): void {
     const { entry, env, name, logger } = this.#options
     const started = Date.now()
+    this.#started = started
     const child = fork(entry, [], {
       serialization: 'advanced',
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
     this.#child = child
+    this.#watchdog = this.#watch(child)
     child.on('message', (answer: Answer) => {
+      this.#watchdog?.heard()
       if (answer.kind !== 'ready') {
         this.#settle(answer)
         return
@@ -158,10 +175,22 @@ export class Worker<M extends Methods<M>, Info> {
     })
   }
 
+  #watch(child: ChildProcess): Watchdog | undefined {
+    const { timeoutMs: limitMs, name, logger } = this.#options
+    if (limitMs === undefined) return undefined
+    const bite = (): void => {
+      logger.error({ worker: name, pid: child.pid, ms: limitMs }, 'worker hangs and is killed')
+      child.kill('SIGKILL')
+    }
+    return new Watchdog({ limitMs, waits: () => this.#pending.size > 0, bite })
+  }
+
   /** The next child comes after a pause; whoever waits for one waits for that, unless several have died in a row. */
   #died(how: object): void {
     const { name, logger, onLost } = this.#options
+    const started = this.#answering
     this.#answering = false
+    this.#watchdog?.close()
     const pending = [...this.#pending.values()]
     this.#pending.clear()
     for (const call of pending) call.reject(this.#lost())
@@ -176,7 +205,10 @@ export class Worker<M extends Methods<M>, Info> {
       })
       if (this.#said === undefined) return
     }
-    const delay = Math.min(RESTART_DELAY_MS.most, RESTART_DELAY_MS.first * 2 ** (this.#failures - 1))
+    this.#earlyDeaths = Date.now() - this.#started < STEADY_MS ? this.#earlyDeaths + 1 : 1
+    const most = started ? RESTART_DELAY_MS.mostWhereItStarts : RESTART_DELAY_MS.most
+    const delay = Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
+    logger.info({ worker: name, ms: delay }, 'worker is started again after a pause')
     this.#restartTimer = setTimeout(() => {
       this.#start()
     }, delay)

@@ -8,6 +8,7 @@ import { startAnalysis } from '../../src/analysis/process.ts'
 import type { Engine } from '../../src/engine/engine.ts'
 import { startEngine } from '../../src/engine/process.ts'
 import { planRequest } from '../../src/network/plan.ts'
+import { Quarantine } from '../../src/serving/quarantine.ts'
 import { Registry } from '../../src/serving/registry.ts'
 import { Store } from '../../src/serving/store.ts'
 import { kill } from '../support/halt.ts'
@@ -22,9 +23,10 @@ const [first, second, third] = [planOf(1), planOf(2), planOf(3)]
 let engine: Engine
 let analysis: Analysis
 beforeAll(async () => {
-  engine = startEngine(logger, () => {
+  const onLost = () => {
     registry.engineLost()
-  })
+  }
+  engine = startEngine({ logger, onLost, timeoutMs: 60_000 })
   analysis = startAnalysis({ logger, maxQueue: 64 })
   await Promise.all([engine.info(), analysis.ready()])
 })
@@ -45,7 +47,8 @@ afterEach(async () => {
 })
 
 function start(memoryBudgetBytes = 1e6): Registry {
-  return new Registry({ engine, analysis, store, memoryBudgetBytes, logger })
+  const quarantine = new Quarantine({ onQuarantine: () => undefined })
+  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, logger })
 }
 
 /** A point where whoever comes by waits until it is let go. */

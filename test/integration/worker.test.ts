@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { childEntry, Worker } from '../../src/workers/worker.ts'
+import { childEntry, Worker, type WorkerOptions } from '../../src/workers/worker.ts'
 import { refusalOf } from '../unit/support/errors.ts'
 import { kill } from '../support/halt.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -16,6 +16,8 @@ interface Methods {
   forever(): Promise<never>
   /** How many of those were stopped. */
   stopped(): Promise<number>
+  /** Never answers. */
+  hang(): Promise<string>
 }
 
 let folder: string
@@ -31,7 +33,7 @@ afterEach(async () => {
 })
 
 /** A child that answers, unless there is a file that says it is broken. */
-async function start(again = false): Promise<void> {
+async function start(options: Partial<WorkerOptions> = {}): Promise<void> {
   const entry = join(folder, 'child.mjs')
   const source = `
 import { existsSync, writeFileSync } from 'node:fs'
@@ -52,11 +54,12 @@ const forever = async (job) => {
     stopped += 1
   }
 }
-answerCalls({ echo: (text) => text, dieOnce, forever, stopped: () => stopped }, 'well')
+const hang = () => new Promise(() => undefined)
+answerCalls({ echo: (text) => text, dieOnce, hang, forever, stopped: () => stopped }, 'well')
 `
   await writeFile(entry, source)
   const logger = pino({ level: 'silent' })
-  worker = new Worker({ name: 'worker', entry: pathToFileURL(entry), env: {}, logger, again })
+  worker = new Worker({ name: 'worker', entry: pathToFileURL(entry), env: {}, logger, ...options })
 }
 
 it('gives up a first start after three attempts', async () => {
@@ -90,7 +93,7 @@ it('tells those who wait that it closes', async () => {
 })
 
 it('asks once more what its child died over, where calls are pure', async () => {
-  await start(true)
+  await start({ again: true })
   expect(await worker.call('dieOnce')).toBe('alive')
   expect(worker.restarts).toBe(1)
 })
@@ -114,4 +117,32 @@ it('tells the progress of a call, and stops it in the child when its caller leav
   await expect(unsent).rejects.toBe(reason)
   await vi.waitUntil(async () => (await worker.call('stopped')) === 1, { interval: 5, timeout: 20_000 })
   await expect(worker.watched({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
+})
+
+it('is killed when it says nothing for too long, and only when it was asked', async () => {
+  await start({ timeoutMs: 400 })
+  expect(await worker.info()).toBe('well')
+  // Longer than the limit, and nothing is expected of it.
+  await new Promise((resolve) => setTimeout(resolve, 1000))
+  expect(worker.restarts).toBe(0)
+  expect((await refusalOf(worker.call('hang'))).code).toBe('ENGINE_CRASHED')
+  expect(worker.restarts).toBe(1)
+  expect(await worker.call('echo', 'a')).toBe('a')
+})
+
+it('that dies early again and again is given growing pauses, up to a second where it starts well', async () => {
+  const pauses: number[] = []
+  const stream = {
+    write: (line: string) => {
+      const { ms, msg } = JSON.parse(line) as { ms: number; msg: string }
+      if (msg.includes('after a pause')) pauses.push(ms)
+    },
+  }
+  await start({ logger: pino({}, stream) })
+  for (let deaths = 1; deaths <= 5; deaths++) {
+    expect(await worker.call('echo', 'a')).toBe('a')
+    kill(worker.pid)
+    await vi.waitUntil(() => worker.restarts === deaths, { interval: 5, timeout: 20_000 })
+  }
+  expect(pauses).toEqual([100, 200, 400, 800, 1000])
 })

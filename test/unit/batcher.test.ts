@@ -1,35 +1,80 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Batcher, type JobResult, type PredictionJob } from '../../src/serving/batcher.ts'
+import type { ServiceError } from '../../src/errors.ts'
+import { Admission, type Place } from '../../src/serving/admission.ts'
+import { Batcher } from '../../src/serving/batcher.ts'
+import type { JobResult, PredictionJob } from '../../src/serving/job.ts'
+import { Quarantine } from '../../src/serving/quarantine.ts'
 import { refusalOf } from './support/errors.ts'
 import { answerFor, MemoryEngine, settled } from './support/memory-engine.ts'
 
 const MAX_BATCH = 4
 const MAX_QUEUE = 24
 
-function setUp() {
+/** A batcher over an engine in memory that holds `room` models at once; one that is made ready may push another out. */
+function setUp({
+  room = 9,
+  deadly = () => false,
+}: { room?: number; deadly?: (image: number) => boolean } = {}) {
   const engine = new MemoryEngine()
-  const ready: string[] = []
-  const ensureReady = async (model: string): Promise<void> => {
-    ready.push(model)
-    await settled()
+  const built: string[] = []
+  const held: string[] = []
+  const quarantine = new Quarantine({ onQuarantine: (model) => held.splice(held.indexOf(model), 1) })
+  const admission = new Admission({ maxImages: MAX_QUEUE, maxBytes: 1e6 })
+  const models = {
+    isReady: (model: string) => held.includes(model),
+    ensureReady: async (model: string) => {
+      const refusal = quarantine.refusal(model)
+      if (refusal) throw refusal
+      if (model === 'bad') throw new Error('no such weights')
+      await settled()
+      built.push(model)
+      held.push(model)
+      if (held.length > room) held.shift()
+    },
+    lost: () => undefined,
   }
   const batcher = new Batcher({
-    ...{ engine, maxBatchSize: MAX_BATCH, maxQueue: MAX_QUEUE, ensureReady },
-    lost: () => undefined,
+    ...{ engine, models, quarantine, maxBatchSize: MAX_BATCH },
+    onBatch: ({ images, ms }) => {
+      admission.computed(images, ms)
+    },
   })
-  return { engine, batcher, ready }
+  const submit = (job: PredictionJob): Promise<JobResult> =>
+    batcher.submit(job).finally(() => {
+      job.place.leave(new Error('answered'))
+    })
+  const job = (images: readonly number[], fields: Fields = {}): PredictionJob => {
+    const { bytes = false, ...others } = fields
+    const values = bytes ? Uint8Array.from(images) : Float32Array.from(images)
+    const model = fields.model ?? 'm'
+    const place = admission.admit(model, 0)
+    place.hold(images.length, 0)
+    return { model, count: images.length, values, k: 3, features: false, alone: false, place, ...others }
+  }
+  const step = async (outcome: Outcome = 'answers'): Promise<void> => {
+    const [computed] = engine.current
+    const dies = outcome === 'crashes' || computed?.some(deadly) === true
+    if (dies && engine.busy) held.length = 0
+    engine.step(dies ? 'crashes' : 'answers')
+    await settled()
+  }
+  /** Ends batches, as `outcomes` say and then well, until nothing is left to do. */
+  const runDown = async (outcomes: Outcome[] = []): Promise<void> => {
+    for (let idle = 0; idle < 5; idle = engine.busy ? 0 : idle + 1) {
+      if (engine.busy) await step(outcomes.shift())
+      else await settled()
+    }
+  }
+  /** Lets what was submitted reach the engine. */
+  const begun = async (): Promise<void> => {
+    for (let turn = 0; turn < 3; turn++) await settled()
+  }
+  return { engine, built, held, quarantine, admission, submit, job, step, runDown, begun }
 }
 
-function job(
-  images: readonly number[],
-  fields: Partial<PredictionJob> & { bytes?: boolean } = {},
-): PredictionJob {
-  const { bytes = false, ...others } = fields
-  const values = bytes ? Uint8Array.from(images) : Float32Array.from(images)
-  const { signal } = new AbortController()
-  return { model: 'm', count: images.length, values, k: 3, features: false, alone: false, signal, ...others }
-}
+type Outcome = 'answers' | 'crashes'
+type Fields = Partial<PredictionJob> & { bytes?: boolean }
 
 function expectAnswer(result: JobResult, { values, count, k, features }: PredictionJob): void {
   const rows = Array.from(values, answerFor)
@@ -43,17 +88,9 @@ function expectAnswer(result: JobResult, { values, count, k, features }: Predict
   )
 }
 
-/** Ends batches, as `outcomes` say and then well, until nothing is left to do. */
-async function runDown(engine: MemoryEngine, outcomes: ('answers' | 'crashes')[] = []): Promise<void> {
-  for (let idle = 0; idle < 5; idle = engine.busy ? 0 : idle + 1) {
-    if (engine.busy) engine.step(outcomes.shift())
-    await settled()
-  }
-}
-
 const requests = fc.record({
   ...{
-    model: fc.constantFrom('m', 'n'),
+    model: fc.constantFrom('m', 'n', 'o'),
     size: fc.integer({ min: 1, max: 10 }),
     k: fc.integer({ min: 1, max: 6 }),
   },
@@ -66,50 +103,55 @@ const outcome = fc.oneof(
   { weight: 1, arbitrary: fc.constant('crashes' as const) },
 )
 
-describe('whatever comes, leaves and crashes', () => {
+describe('whatever comes, leaves, crashes and is evicted', () => {
   test('every request has its own answer or its own error, and batches are sound', async () => {
     const seen = new Set<string>()
     await fc.assert(
       fc.asyncProperty(
         fc.array(requests, { minLength: 1, maxLength: 12 }),
         fc.array(outcome, { maxLength: 20 }),
-        async (list, outcomes) => {
-          const { engine, batcher } = setUp()
+        fc.integer({ min: 1, max: 3 }),
+        async (list, outcomes, room) => {
+          const { engine, admission, submit, job, step, runDown } = setUp({ room })
           let next = 0
-          const pending = []
+          const pending: { one: PredictionJob; end: Promise<{ value: JobResult } | { error: unknown }> }[] =
+            []
+          const waiting: { place: Place; after: number }[] = []
           for (const { steps, leaves, size, ...fields } of list) {
-            const controller = new AbortController()
             const images = Array.from({ length: size }, () => next++)
-            const one = job(images, { ...fields, signal: controller.signal })
-            const fits = batcher.queued + size <= MAX_QUEUE
-            const settledJob = batcher.submit(one).then(
+            const waits = admission.images
+            let one: PredictionJob
+            try {
+              one = job(images, fields)
+            } catch (error) {
+              expect((error as ServiceError).code).toBe('QUEUE_FULL')
+              expect(waits + size).toBeGreaterThan(MAX_QUEUE)
+              seen.add('refused')
+              continue
+            }
+            const end = submit(one).then(
               (value) => ({ value }),
               (error: unknown) => ({ error }),
             )
-            pending.push({ one, fits, settledJob, leaves })
-            if (leaves !== null)
-              setImmediate(() => {
-                controller.abort(new Error('the caller left'))
-              })
-            for (let step = 0; step < steps; step++) {
-              engine.step(outcomes.shift())
-              await settled()
+            pending.push({ one, end })
+            if (leaves !== null) waiting.push({ place: one.place, after: leaves })
+            for (let done = 0; done < steps; done++) {
+              await step(outcomes.shift())
+              for (const left of waiting)
+                if (left.after-- === 0) left.place.leave(new Error('the caller left'))
             }
           }
-          await runDown(engine, outcomes)
-          for (const { one, fits, settledJob, leaves } of pending) {
-            const end = await settledJob
-            if ('value' in end) {
+          await runDown(outcomes)
+          for (const { one, end } of pending) {
+            const ended = await end
+            if ('value' in ended) {
               seen.add('answered')
-              expectAnswer(end.value, one)
-              expect(end.value.batchSize).toBeLessThanOrEqual(MAX_BATCH)
+              expectAnswer(ended.value, one)
+              expect(ended.value.batchSize).toBeLessThanOrEqual(MAX_BATCH)
               continue
             }
-            const { code = 'left', message } = end.error as { code?: string; message: string }
-            seen.add(code)
-            expect(fits).toBe(code !== 'QUEUE_FULL')
-            if (code === 'left') expect([leaves === null, message]).toEqual([false, 'the caller left'])
-            else expect(['QUEUE_FULL', 'ENGINE_CRASHED']).toContain(code)
+            const { code, message } = ended.error as { code?: string; message: string }
+            seen.add(code ?? message)
           }
           for (const { id, count, values } of engine.batches) {
             expect(count).toBeLessThanOrEqual(MAX_BATCH)
@@ -120,117 +162,196 @@ describe('whatever comes, leaves and crashes', () => {
               if (owner?.alone) for (const other of values) expect(owner.values).toContain(other)
             }
           }
-          expect(batcher.queued).toBe(0)
+          expect([admission.images, admission.bytes]).toEqual([0, 0])
         },
       ),
-      { numRuns: 200, seed: 20 },
+      { numRuns: 300, seed: 20 },
     )
-    expect([...seen].sort()).toEqual(['ENGINE_CRASHED', 'QUEUE_FULL', 'answered', 'left'])
+    expect([...seen].sort()).toEqual([
+      ...['ENGINE_CRASHED', 'QUEUE_FULL', 'answered', 'refused', 'the caller left'],
+    ])
+  })
+
+  test('deaths at random lose nothing and quarantine nothing, however often they come', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.nat(3), { minLength: 100, maxLength: 100 }), async (pauses) => {
+        const { engine, quarantine, submit, job, step, begun } = setUp()
+        const answers: Promise<void>[] = []
+        let next = 0
+        for (const pause of pauses) {
+          for (const model of ['m', 'n']) {
+            const one = job([next++ % 97], { model })
+            answers.push(
+              submit(one).then((result) => {
+                expectAnswer(result, one)
+              }),
+            )
+          }
+          await begun()
+          for (let well = 0; well < 2 + pause; well++) {
+            await step()
+            await begun()
+          }
+          await step('crashes')
+          await begun()
+        }
+        while (engine.busy) {
+          await step()
+          await begun()
+        }
+        await Promise.all(answers)
+        expect([quarantine.refusal('m'), quarantine.refusal('n')]).toEqual([undefined, undefined])
+      }),
+      { numRuns: 10, seed: 7 },
+    )
   })
 })
 
 describe('batches', () => {
   test('join what waits for one model, the longest waiting first', async () => {
-    const { engine, batcher, ready } = setUp()
-    const jobs = [job([1]), job([2]), job([3, 4], { model: 'n' }), job([5, 6]), job([7])]
-    const results = jobs.map((one) => batcher.submit(one))
-    await runDown(engine)
-    expect(engine.batches.map(({ values }) => [...values])).toEqual([[1], [2, 5, 6, 7], [3, 4]])
-    expect(ready).toEqual(['m', 'm', 'n'])
-    expect((await Promise.all(results)).map(({ batchSize }) => batchSize)).toEqual([1, 4, 2, 4, 4])
+    const { engine, built, submit, job, runDown, begun } = setUp()
+    const first = submit(job([1]))
+    await begun()
+    const jobs = [job([2]), job([3, 4], { model: 'n' }), job([5, 6]), job([7])]
+    const results = jobs.map((one) => submit(one))
+    await runDown()
+    expect(engine.images).toEqual([[1], [2, 5, 6, 7], [3, 4]])
+    expect(built).toEqual(['m', 'n'])
+    expect((await Promise.all([first, ...results])).map(({ batchSize }) => batchSize)).toEqual([
+      1, 4, 2, 4, 4,
+    ])
+  })
+
+  test('wait for company while the engine computes, and go ahead when they are full', async () => {
+    const { engine, submit, job, runDown, begun } = setUp()
+    const results = [submit(job([1]))]
+    await begun()
+    results.push(submit(job([2, 3])))
+    await begun()
+    expect(engine.images).toEqual([[1]])
+    results.push(submit(job([4, 5])))
+    await begun()
+    expect(engine.images).toEqual([[1], [2, 3, 4, 5]])
+    results.push(submit(job([6, 7, 8, 9])))
+    await begun()
+    expect(engine.images).toHaveLength(2)
+    await Promise.all([...results, runDown()])
   })
 
   test('join uint8 images in whatever view they come: a decoder gives Buffers', async () => {
-    const { engine, batcher } = setUp()
-    const jobs = [
-      job([1]),
-      ...[Buffer.of(2), Uint8Array.of(3), Float32Array.of(4)].map((values) => job([0], { values })),
-    ]
-    const results = jobs.map((one) => batcher.submit(one))
-    await runDown(engine)
-    expect(engine.batches.map(({ values }) => [...values])).toEqual([[1], [2, 3], [4]])
-    expect((await Promise.all(results)).map(({ batchSize }) => batchSize)).toEqual([1, 2, 2, 1])
+    const { engine, submit, job, runDown, begun } = setUp()
+    const first = submit(job([1]))
+    await begun()
+    const others = [Buffer.of(2), Uint8Array.of(3), Float32Array.of(4)].map((values) =>
+      submit(job([0], { values })),
+    )
+    await runDown()
+    expect(engine.images).toEqual([[1], [2, 3], [4]])
+    expect((await Promise.all([first, ...others])).map(({ batchSize }) => batchSize)).toEqual([1, 2, 2, 1])
   })
 
   test('of a large request are several, its rows in order', async () => {
-    const { engine, batcher } = setUp()
+    const { engine, submit, job, runDown } = setUp()
     const large = job([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { features: true })
-    const result = batcher.submit(large)
-    await runDown(engine)
+    const result = submit(large)
+    await runDown()
     expect(engine.batches.map(({ count }) => count)).toEqual([4, 4, 2])
     expectAnswer(await result, large)
   })
 
   test('of jobs whose callers left are not computed', async () => {
-    const { engine, batcher } = setUp()
-    const controller = new AbortController()
-    const first = batcher.submit(job([1]))
-    const left = batcher.submit(job([2], { signal: controller.signal }))
-    controller.abort(new Error('gone'))
-    await Promise.all([expect(left).rejects.toThrow('gone'), first, runDown(engine)])
-    expect(engine.batches.map(({ values }) => [...values])).toEqual([[1]])
+    const { engine, submit, job, runDown, begun } = setUp()
+    const first = submit(job([1]))
+    await begun()
+    const one = job([2])
+    const left = submit(one)
+    one.place.leave(new Error('gone'))
+    await Promise.all([expect(left).rejects.toThrow('gone'), first, runDown()])
+    expect(engine.images).toEqual([[1]])
+    await expect(submit(one)).rejects.toThrow('gone')
+  })
+
+  test('are of that model first that had least of the engine lately', async () => {
+    const { engine, submit, job, runDown, begun } = setUp()
+    await Promise.all([submit(job([0], { model: 'n' })), runDown()])
+    const flood = [1, 2, 3, 4, 5, 6].map((image) => submit(job([image], { alone: true })))
+    await begun()
+    const trickle = submit(job([9], { model: 'n' }))
+    await Promise.all([...flood, trickle, runDown()])
+    // One is computed, one has gone ahead.
+    expect(engine.images.slice(1, 5)).toEqual([[1], [2], [9], [3]])
+  })
+
+  test('of models that do not fit together are served, each as it is made ready', async () => {
+    const { built, submit, job, runDown } = setUp({ room: 1 })
+    const results = ['m', 'n', 'm', 'n'].map((model, image) => submit(job([image], { model })))
+    await Promise.all([...results, runDown()])
+    expect(built).toEqual(['m', 'n'])
   })
 })
 
-describe('failures', () => {
-  test('a crash is asked once more, then answered', async () => {
-    const { engine, batcher } = setUp()
-    const one = job([1, 2])
-    const result = batcher.submit(one)
-    await runDown(engine, ['crashes'])
-    expectAnswer(await result, one)
-    expect(engine.batches).toHaveLength(2)
+describe('deaths of the engine', () => {
+  test('cost nothing: what was with it is asked again', async () => {
+    const { engine, submit, job, runDown } = setUp()
+    const [one, two] = [job([1, 2, 3, 4]), job([5, 6, 7, 8])]
+    const results = Promise.all([submit(one), submit(two)])
+    await runDown(['crashes'])
+    for (const [index, result] of (await results).entries()) expectAnswer(result, [one, two][index] ?? one)
+    expect(engine.images).toEqual([
+      [1, 2, 3, 4],
+      [5, 6, 7, 8],
+      [1, 2, 3, 4],
+      [5, 6, 7, 8],
+    ])
   })
 
-  test('a second crash over the same images is ENGINE_CRASHED, and the next request is served', async () => {
-    const { engine, batcher } = setUp()
-    const [error] = await Promise.all([
-      refusalOf(batcher.submit(job([1]))),
-      runDown(engine, ['crashes', 'crashes']),
+  test('are traced in halves to the request that is to blame; those it was joined with are answered', async () => {
+    const { engine, submit, job, runDown, begun } = setUp({ deadly: (image) => image === 3 })
+    const before = submit(job([0]))
+    await begun()
+    const results = Promise.allSettled([1, 2, 3, 4].map((image) => submit(job([image]))))
+    await Promise.all([before, runDown()])
+    expect(engine.images).toEqual([[0], [1, 2, 3, 4], [1, 2], [3, 4], [3], [4], [3]])
+    expect((await results).map(({ status }) => status)).toEqual([
+      ...['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
     ])
+  })
+
+  test('twice over one request alone are ENGINE_CRASHED, and the next request is served', async () => {
+    const { engine, admission, submit, job, runDown } = setUp()
+    const [error] = await Promise.all([refusalOf(submit(job([1]))), runDown(['crashes', 'crashes'])])
     expect(error.code).toBe('ENGINE_CRASHED')
     expect(engine.batches).toHaveLength(2)
-    expect(batcher.queued).toBe(0)
+    expect(admission.images).toBe(0)
     const next = job([5])
-    const [answer] = await Promise.all([batcher.submit(next), runDown(engine)])
+    const [answer] = await Promise.all([submit(next), runDown()])
     expectAnswer(answer, next)
   })
 
-  test('a request that kills the engine twice fails alone: those it was joined with are answered', async () => {
-    const { engine, batcher } = setUp()
-    const before = batcher.submit(job([0]))
-    const [deadly, ...others] = [job([1]), job([2]), job([3])].map((one) => batcher.submit(one))
-    const results = Promise.allSettled([deadly, ...others])
-    await Promise.all([before, runDown(engine, ['answers', 'crashes', 'crashes'])])
-    expect(engine.batches.map(({ values }) => [...values])).toEqual([[0], [1, 2, 3], [1], [2], [3]])
-    expect((await results).map(({ status }) => status)).toEqual(['rejected', 'fulfilled', 'fulfilled'])
+  test('of which a model is the reason put it into quarantine, and lose no other an answer', async () => {
+    const { quarantine, submit, job, step, runDown, begun } = setUp({ deadly: (image) => image >= 100 })
+    const good: Promise<JobResult>[] = []
+    const poison: Promise<ServiceError>[] = []
+    for (let round = 0; round < 12; round++) {
+      good.push(submit(job([round])))
+      if (quarantine.refusal('p') === undefined && round < 4)
+        poison.push(refusalOf(submit(job([100 + round], { model: 'p' }))))
+      await begun()
+      await step()
+    }
+    await runDown()
+    expect(await Promise.all(good)).toHaveLength(12)
+    expect(quarantine.refusal('m')).toBeUndefined()
+    expect(quarantine.refusal('p')?.code).toBe('MODEL_QUARANTINED')
+    const codes = (await Promise.all(poison)).map(({ code }) => code)
+    expect(new Set(codes)).toEqual(new Set(['ENGINE_CRASHED', 'MODEL_QUARANTINED']))
   })
+})
 
-  test('a model that cannot be made ready fails its own requests only', async () => {
-    const engine = new MemoryEngine()
-    const ensureReady = (model: string) =>
-      model === 'bad' ? Promise.reject(new Error('no such weights')) : Promise.resolve()
-    const batcher = new Batcher({
-      ...{ engine, maxBatchSize: MAX_BATCH, maxQueue: MAX_QUEUE, ensureReady },
-      lost: () => undefined,
-    })
-    const bad = expect(batcher.submit(job([1], { model: 'bad' }))).rejects.toThrow('no such weights')
-    const good = batcher.submit(job([2]))
-    await Promise.all([bad, good, runDown(engine)])
-    expect(engine.batches).toHaveLength(1)
-  })
-
-  test('what does not fit the queue is QUEUE_FULL with a time to come back', async () => {
-    const { engine, batcher } = setUp()
-    const waiting = [1, 2, 3].map(() => batcher.submit(job([1, 2, 3, 4, 5, 6, 7, 8])))
-    expect(batcher.queued).toBe(20)
-    const error = await refusalOf(batcher.submit(job([1, 2, 3, 4, 5])))
-    expect(error.code).toBe('QUEUE_FULL')
-    expect(error.retryAfterSeconds).toBeGreaterThanOrEqual(1)
-    expect((await refusalOf(batcher.submit(job(new Array<number>(25).fill(0))))).message).toContain(
-      'at most 24 images at once',
-    )
-    await Promise.all([...waiting, runDown(engine)])
-    expect(batcher.queued).toBe(0)
-  })
+test('a model that cannot be made ready fails its own requests only', async () => {
+  const { engine, submit, job, runDown } = setUp()
+  const bad = expect(submit(job([1], { model: 'bad' }))).rejects.toThrow('no such weights')
+  const good = submit(job([2]))
+  await Promise.all([bad, good, runDown()])
+  expect(engine.batches).toHaveLength(1)
 })

@@ -1,12 +1,13 @@
 import type { Static } from 'typebox'
-import type { FastifyReply } from 'fastify'
 import type { Config } from '../../config.ts'
-import { fieldError, ServiceError } from '../../errors.ts'
+import { fieldError } from '../../errors.ts'
 import { decodeImage, type Fit } from '../../images/decode.ts'
-import type { JobResult } from '../../serving/batcher.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import type { Place } from '../../serving/admission.ts'
+import type { JobResult } from '../../serving/job.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
-import { hangUp } from '../hang-up.ts'
+import { admittance } from '../admittance.ts'
 import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -23,11 +24,14 @@ interface Images {
 }
 
 /** Predictions from uploaded images. */
-export function predictRoutes(app: App, { registry, batcher, config }: Services): void {
+export function predictRoutes(app: App, services: Services): void {
+  const { registry, batcher, config, metrics } = services
+  const { admit, placeOf } = admittance(services)
   const encoded = Bytes('One encoded image')
   app.post(
     '/v1/models/:model/predict',
     {
+      onRequest: admit,
       schema: {
         tags: ['prediction'],
         summary: 'Top classes of one or more images',
@@ -48,11 +52,12 @@ export function predictRoutes(app: App, { registry, batcher, config }: Services)
     },
     async (request, reply) => {
       const started = performance.now()
-      const signal = patience(reply, config.REQUEST_TIMEOUT_MS)
+      const place = placeOf(request)
       const model = registry.find(request.params.model)
       const { top_k = 5, fit = 'cover', batch = true } = request.query
       const include = listOf(request.query.include, VECTORS, '#/include')
-      const { values, about } = await imagesOf(await readUpload(request, config), model, fit, config)
+      const upload = await readUpload(request, config)
+      const { values, about } = await imagesOf(upload, { model, fit, config, place })
       const decoded = performance.now()
 
       const result = await batcher.submit({
@@ -62,8 +67,9 @@ export function predictRoutes(app: App, { registry, batcher, config }: Services)
         k: Math.min(top_k, model.record.specification.classes),
         features: include.has('features'),
         alone: !batch,
-        signal,
+        place,
       })
+      metrics.prediction({ images: about.length, decodeMs: decoded - started, queueMs: result.queueMs })
       const costs = { decode: decoded - started, queue: result.queueMs, compute: result.computeMs }
       const entries = Object.entries(costs).map(([name, ms]) => `${name};dur=${ms.toFixed(2)}`)
       void reply.header('server-timing', entries.join(', '))
@@ -80,30 +86,17 @@ export function predictRoutes(app: App, { registry, batcher, config }: Services)
   )
 }
 
-/** Aborts when the answer is late or its client has gone. The timer ends with the answer. */
-function patience(reply: FastifyReply, timeoutMs: number): AbortSignal {
-  const gone = hangUp(reply)
-  const controller = new AbortController()
-  const timer = setTimeout(() => {
-    controller.abort(
-      new ServiceError(
-        'DEADLINE_EXCEEDED',
-        'the prediction took longer than REQUEST_TIMEOUT_MS; try again, or raise it',
-      ),
-    )
-  }, timeoutMs)
-  gone.addEventListener('abort', () => {
-    clearTimeout(timer)
-    controller.abort(gone.reason)
-  })
-  return controller.signal
+interface ImagesContext {
+  readonly model: Model
+  readonly fit: Fit
+  readonly config: Config
+  readonly place: Place
 }
 
+/** The images of an upload, decoded. QUEUE_FULL before that where there is no room for them. */
 async function imagesOf(
   upload: Upload,
-  { record }: Model,
-  fit: Fit,
-  { MAX_IMAGE_PIXELS: maxPixels, MAX_QUEUE }: Config,
+  { model: { record }, fit, config: { MAX_IMAGE_PIXELS: maxPixels, MAX_QUEUE }, place }: ImagesContext,
 ): Promise<Images> {
   const shape = record.specification.architecture.input_shape
   if (upload.kind === 'array') {
@@ -117,15 +110,23 @@ async function imagesOf(
       )
     }
     assertCount(count, '#', MAX_QUEUE)
+    place.hold(count, values.byteLength)
     const [height = 0, width = 0] = shape
     const format = values instanceof Uint8Array ? 'npy uint8' : 'npy float32'
     return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
   }
+  const count = upload.images.length
+  const encodedBytes = upload.images.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  const decodedBytes = count * sizeOf(shape)
+  place.hold(count, encodedBytes + decodedBytes)
   const decoded = await Promise.all(
     upload.images.map(({ bytes, pointer }) => decodeImage(bytes, pointer, { shape, fit, maxPixels })),
   )
+  place.hold(count, decodedBytes)
+  const [first, ...others] = decoded.map(({ pixels }) => pixels)
   return {
-    values: Buffer.concat(decoded.map(({ pixels }) => pixels)),
+    values:
+      first !== undefined && others.length === 0 ? first : Buffer.concat(decoded.map(({ pixels }) => pixels)),
     about: decoded.map(({ width, height, format }) => ({ width, height, format })),
   }
 }

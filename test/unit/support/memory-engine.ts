@@ -33,9 +33,24 @@ export class MemoryEngine implements Engine {
     return this.#waiting.length > 0
   }
 
-  /** Ends the batch that is being computed. */
+  /** Ends the batch that is being computed; one that crashes takes with it what else is there. */
   step(outcome: 'answers' | 'crashes' = 'answers'): void {
-    this.#waiting.shift()?.finish(outcome === 'crashes')
+    if (outcome === 'answers') {
+      this.#waiting.shift()?.finish(false)
+      return
+    }
+    if (this.busy) this.restarts += 1
+    for (const { finish } of this.#waiting.splice(0)) finish(true)
+  }
+
+  /** The images of the batch that is being computed, and of the one after it. */
+  get current(): number[][] {
+    return this.#waiting.map(({ batch }) => [...batch.values])
+  }
+
+  /** The images of the batches there were, each batch with its own. */
+  get images(): number[][] {
+    return this.batches.map(({ values }) => [...values])
   }
 
   predict(batch: Batch): Promise<BatchResult> {
@@ -46,7 +61,6 @@ export class MemoryEngine implements Engine {
           resolve(resultOf(batch))
           return
         }
-        this.restarts += 1
         reject(new ServiceError('ENGINE_CRASHED', 'the engine died'))
       }
       this.#waiting.push({ batch, finish })

@@ -1,0 +1,36 @@
+import { fieldError, ServiceError } from '../errors.ts'
+import { sizeOf } from '../initializers/fans.ts'
+import type { Specification } from '../network/specification.ts'
+import type { Batch } from './engine.ts'
+
+/** What a batch must know of its model. */
+export interface ModelForm {
+  readonly inputShape: readonly number[]
+  readonly classes: number
+}
+
+export function formOf({ architecture, classes }: Specification): ModelForm {
+  return { inputShape: architecture.input_shape, classes }
+}
+
+/**
+ * Refuses what the native session would not: a wrong rank aborts its process, a wrong length reads beyond its end.
+ * MODEL_NOT_READY where no such model was built, INVALID_REQUEST where the batch does not fit it.
+ */
+export function assertBatch({ id, count, values, k }: Batch, form: ModelForm | undefined): void {
+  if (form === undefined) throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${id}`)
+  const { inputShape, classes } = form
+  // Callers are typed; what comes from outside is not.
+  const given: unknown = values
+  if (!(given instanceof Uint8Array || given instanceof Float32Array))
+    throw fieldError('#/values', 'must be uint8 or float32')
+  if (!Number.isSafeInteger(count) || count < 1)
+    throw fieldError('#/count', `must be an integer of at least 1, got ${String(count)}`)
+  const size = count * sizeOf(inputShape)
+  if (values.length !== size) {
+    const images = `${String(count)} images of [${inputShape.join(', ')}]`
+    throw fieldError('#/values', `must hold ${images}: ${String(size)} values, got ${String(values.length)}`)
+  }
+  if (!Number.isSafeInteger(k) || k < 1 || k > classes)
+    throw fieldError('#/k', `must be an integer from 1 to ${String(classes)}, got ${String(k)}`)
+}

@@ -1,0 +1,59 @@
+import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { ServiceError } from '../errors.ts'
+import type { Place } from '../serving/admission.ts'
+import type { Services } from './services.ts'
+
+export interface Admittance {
+  /** For the route's `onRequest`. */
+  readonly admit: onRequestHookHandler
+  /** The place of a request that was admitted. */
+  readonly placeOf: (request: FastifyRequest) => Place
+}
+
+/**
+ * Lets prediction requests in by their head, before a byte of their body is read: whoever finds no place costs no
+ * memory. The place is left with the answer, when the client hangs up, or when it takes too long.
+ */
+export function admittance({ registry, admission, config }: Services): Admittance {
+  const places = new WeakMap<FastifyRequest, Place>()
+  return {
+    admit: (request, reply, done) => {
+      const { model } = request.params as { readonly model: string }
+      const { record } = registry.find(model)
+      const place = admission.admit(record.id, bodyBytes(request, config.MAX_BODY_BYTES))
+      places.set(request, place)
+      leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
+      done()
+    },
+    placeOf: (request) => {
+      const place = places.get(request)
+      if (place === undefined) throw new TypeError('the route admits nobody')
+      return place
+    },
+  }
+}
+
+/** What its head says of the body; one that comes in chunks may become as large as any. */
+function bodyBytes({ headers }: FastifyRequest, most: number): number {
+  if (headers['transfer-encoding'] !== undefined) return most
+  return Math.min(Number(headers['content-length'] ?? 0), most)
+}
+
+function leaveInTime(place: Place, reply: FastifyReply, timeoutMs: number): void {
+  const timer = setTimeout(() => {
+    const error = new ServiceError(
+      'DEADLINE_EXCEEDED',
+      'the prediction took longer than REQUEST_TIMEOUT_MS; try again, or raise it',
+    )
+    place.leave(error)
+    // Nobody else answers while the body is on its way; what is left of it is not waited for.
+    if (!reply.request.raw.complete) {
+      reply.raw.once('finish', () => reply.request.raw.destroy())
+      void reply.header('connection', 'close').send(error)
+    }
+  }, timeoutMs)
+  reply.raw.once('close', () => {
+    clearTimeout(timer)
+    place.leave(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
+  })
+}

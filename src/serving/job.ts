@@ -1,0 +1,39 @@
+import type { Batch, BatchResult } from '../engine/engine.ts'
+import type { Place } from './admission.ts'
+import type { Death } from './quarantine.ts'
+
+/** Images of one request, decoded: whole images of the model's input shape, one after another. */
+export interface PredictionJob extends Omit<Batch, 'id'> {
+  readonly model: string
+  /** Compute these images in a batch of their own. */
+  readonly alone: boolean
+  /** What the request holds of the queue; when it has left it, nothing more is computed for it. */
+  readonly place: Place
+}
+
+/** A job's own rows, and what they cost. */
+export interface JobResult extends BatchResult {
+  readonly queueMs: number
+  readonly batchSize: number
+}
+
+/** A job, or a part of one that fits a batch, until it is answered. */
+export interface Waiting {
+  readonly job: PredictionJob
+  readonly enqueued: number
+  readonly resolve: (result: JobResult) => void
+  readonly reject: (error: unknown) => void
+  /** It needs nothing more, though it may still be with the engine. */
+  answered: boolean
+  /** Deaths of the engine it was part of. */
+  readonly deaths: Death[]
+  /** How many of them it was alone to cause. */
+  aloneDeaths: number
+  /** How often the engine was asked and did not hold the model. */
+  losses: number
+}
+
+/** A Buffer is as good as any Uint8Array. */
+export function isUint8({ values }: PredictionJob): boolean {
+  return values instanceof Uint8Array
+}

@@ -1,0 +1,93 @@
+import type { Batch, BatchResult } from '../engine/engine.ts'
+import type { JobResult, PredictionJob } from './job.ts'
+
+type Rows = Float32Array | Int32Array
+
+/** Jobs of one model and dtype as one batch, their images one after another. */
+export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
+  return {
+    count: jobs.reduce((sum, { count }) => sum + count, 0),
+    values: concatenate(jobs.map(({ values }) => values)),
+    k: Math.max(...jobs.map(({ k }) => k)),
+    features: jobs.some(({ features }) => features),
+  }
+}
+
+/** The parts of a job that are no larger than a batch, in order. */
+export function partsOf(job: PredictionJob, maxBatchSize: number): PredictionJob[] {
+  if (job.count <= maxBatchSize) return [job]
+  const size = job.values.length / job.count
+  const parts: PredictionJob[] = []
+  for (let start = 0; start < job.count; start += maxBatchSize) {
+    const count = Math.min(maxBatchSize, job.count - start)
+    parts.push({ ...job, count, values: job.values.subarray(start * size, (start + count) * size) })
+  }
+  return parts
+}
+
+/** Every job's own rows of a batch's result, in the order in which they were joined. */
+export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): BatchResult[] {
+  const images = jobs.reduce((sum, { count }) => sum + count, 0)
+  let row = 0
+  return jobs.map((job) => {
+    const rows = <A extends Rows>(all: A): A => {
+      const width = all.length / images
+      return all.subarray(row * width, (row + job.count) * width) as A
+    }
+    const own = {
+      logits: rows(result.logits),
+      probabilities: rows(result.probabilities),
+      entropy: rows(result.entropy),
+      topLogits: leading(rows(result.topLogits), job),
+      topClasses: leading(rows(result.topClasses), job),
+      features: job.features && result.features ? rows(result.features) : undefined,
+      computeMs: result.computeMs,
+    }
+    row += job.count
+    return own
+  })
+}
+
+/** The results of a job's parts as the job's. */
+export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobResult {
+  const [first] = results
+  if (results.length === 1) return first
+  const floats = (of: (result: JobResult) => Float32Array): Float32Array => concatenate(results.map(of))
+  return {
+    logits: floats(({ logits }) => logits),
+    probabilities: floats(({ probabilities }) => probabilities),
+    entropy: floats(({ entropy }) => entropy),
+    topLogits: floats(({ topLogits }) => topLogits),
+    topClasses: concatenate(results.map(({ topClasses }) => topClasses)),
+    features: first.features && floats(({ features }) => features ?? new Float32Array()),
+    queueMs: Math.max(...results.map(({ queueMs }) => queueMs)),
+    computeMs: results.reduce((sum, { computeMs }) => sum + computeMs, 0),
+    batchSize: Math.max(...results.map(({ batchSize }) => batchSize)),
+  }
+}
+
+/** The first k of every row; the batch may hold more, for a job that asked for more. */
+function leading<A extends Rows>(rows: A, { count, k }: PredictionJob): A {
+  const width = rows.length / count
+  return width <= k ? rows : (rows.filter((_, index) => index % width < k) as A)
+}
+
+/** One after another, in one array: the only one itself, without a copy. */
+function concatenate<A extends Rows | Uint8Array>(parts: readonly A[]): A {
+  const [first, ...others] = parts
+  if (first === undefined) throw new TypeError('there is nothing to join')
+  if (others.length === 0) return first
+  const length = parts.reduce((sum, part) => sum + part.length, 0)
+  const whole =
+    first instanceof Uint8Array
+      ? new Uint8Array(length)
+      : first instanceof Int32Array
+        ? new Int32Array(length)
+        : new Float32Array(length)
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole as A
+}
