@@ -48,13 +48,21 @@ const rooms = {
 
   // What runs in the children.
   engineChild: {
-    path: 'engine/(child|models).ts',
-    sees: [...['engine', 'tensorflow', 'workers'], ...['network', 'initializers', 'formats', 'errors']],
+    path: 'engine/(building|child|model|models).ts',
+    sees: [
+      ...['engine', 'weights', 'tensorflow', 'workers'],
+      ...['network', 'initializers', 'formats', 'errors'],
+    ],
+  },
+  // Where both take a network's weights from: drawn in parts, or read from a file.
+  weights: {
+    path: 'analysis/(sampler|weights).ts',
+    sees: [...['analysis', 'tensorflow'], ...['network', 'initializers', 'statistics', 'formats']],
   },
   analysisChild: {
-    path: 'analysis/(child|sampler|statistics|weights).ts',
+    path: 'analysis/(child|statistics).ts',
     sees: [
-      ...['analysis', 'tensorflow', 'workers', 'turns'],
+      ...['analysis', 'weights', 'tensorflow', 'workers', 'turns'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
   },

@@ -1,6 +1,7 @@
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
+import { isElementwise } from '../initializers/law.ts'
 import {
   INITIAL_MOMENTS,
   isBuffer,
@@ -19,28 +20,48 @@ export interface WeightTensor extends TensorSource {
   /** Null for what no initializer gave. */
   readonly initializer: Initializer | null
   readonly trainable: boolean
+  /** Whether a part costs no more than its share; what has no independent entries is drawn whole for any part. */
+  readonly divisible: boolean
+  /** `count` values from `offset` on, which must be a multiple of 4. */
   read(offset: number, count: number): Promise<Float32Array>
 }
 
 /** A network's stored tensors in creation order, for as long as `use` runs. */
 export async function withWeights<R>(
   sampler: Sampler,
-  { specification, weightsFile }: WeightsSource,
+  source: WeightsSource,
   use: (tensors: readonly WeightTensor[]) => Promise<R>,
 ): Promise<R> {
+  const { tensors, close } = await openWeights(sampler, source)
+  try {
+    return await use(tensors)
+  } finally {
+    await close()
+  }
+}
+
+interface OpenWeights {
+  /** In creation order. */
+  readonly tensors: readonly WeightTensor[]
+  close(): Promise<void>
+}
+
+/** A network's stored tensors; whoever opens them closes them. */
+export async function openWeights(
+  sampler: Sampler,
+  { specification, weightsFile }: WeightsSource,
+): Promise<OpenWeights> {
   const plan = planSpecification(specification)
   if (weightsFile === undefined) {
     const initialized = new Map(plan.initialized.map((parameter) => [parameter.name, parameter]))
-    return use(
-      plan.parameters.map((parameter) => drawnTensor(sampler, parameter, initialized.get(parameter.name))),
+    const tensors = plan.parameters.map((parameter) =>
+      drawnTensor(sampler, parameter, initialized.get(parameter.name)),
     )
+    return { tensors, close: () => Promise.resolve() }
   }
   const file = await openSafetensors(weightsFile)
-  try {
-    return await use(plan.parameters.map((parameter) => storedTensor(file, parameter)))
-  } finally {
-    await file.close()
-  }
+  const tensors = plan.parameters.map((parameter) => storedTensor(file, parameter))
+  return { tensors, close: () => file.close() }
 }
 
 function drawnTensor(
@@ -55,6 +76,7 @@ function drawnTensor(
     ...aboutOf(parameter),
     law,
     initializer: initialized ? recordedInitializer(initialized) : null,
+    divisible: isElementwise(law) || law.kind === 'constant',
     slices: () => sampler.slices(law, shape, seed),
     read: (offset, count) => sampler.read(law, shape, seed, offset, count),
   }
@@ -72,6 +94,7 @@ function storedTensor(file: SafetensorsFile, parameter: Parameter): WeightTensor
     ...aboutOf(parameter),
     law: null,
     initializer: null,
+    divisible: true,
     slices: async function* () {
       for (let offset = 0; offset < size; offset += SLICE)
         yield await file.read(name, offset, Math.min(SLICE, size - offset))

@@ -8,7 +8,7 @@ import { Session } from './tensorflow/session.ts'
 
 const backend = await openBackend()
 await prove(backend)
-answerCalls<EngineMethods>(new Models(backend), {
+answerCalls<EngineMethods>(await Models.open(backend), {
   backend: 'tensorflow',
   device: backend.device,
   library_version: backend.libraryVersion,

@@ -22,9 +22,18 @@ export function startEngine(logger: Logger, onLost: () => void): Engine {
     logger,
     onLost,
   })
+  let builds = 0
   return {
     info: () => worker.info(),
-    build: (...args) => worker.call('build', ...args),
+    build: async (request) => {
+      const build = ++builds
+      await worker.call('begin', build, request)
+      // A step is asked for when the one before is done, so whatever was asked meanwhile comes first.
+      for (;;) {
+        const result = await worker.call('step', build)
+        if (result !== undefined) return result
+      }
+    },
     predict: (...args) => worker.call('predict', ...args),
     unload: (...args) => worker.call('unload', ...args),
     close: () => worker.close(),

@@ -155,7 +155,10 @@ const common = {
     description: 'Kernel k draws from the seed vector [seed, k]',
   }),
   residual_scheme: Type.Enum(['none'], { default: 'none' }),
-  precision: Type.Enum(['float32'], { default: 'float32' }),
+  precision: Type.Enum(['float32', 'bfloat16'], {
+    default: 'float32',
+    description: 'What convolutions compute in; parameters are float32 always',
+  }),
   labels: Type.Union(
     [Type.Enum(['none', 'imagenet']), Type.Array(Type.String({ maxLength: 256 }), { minItems: 1 })],
     { default: 'none' },

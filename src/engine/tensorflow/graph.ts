@@ -21,6 +21,7 @@ export interface NodeOptions {
 
 const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
+export const BFLOAT16 = { type: DataType.bfloat16 } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
@@ -46,6 +47,10 @@ export class GraphWriter {
   /** A node over float32 values. */
   floats(op: string, inputs: readonly string[], name?: string): string {
     return this.node(op, inputs, { T: FLOAT }, { name })
+  }
+
+  cast(x: string, from: { readonly type: number }, to: { readonly type: number }): string {
+    return this.node('Cast', [x], { SrcT: from, DstT: to })
   }
 
   /** A constant tensor. Equal constants are one node. */

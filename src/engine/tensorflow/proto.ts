@@ -52,4 +52,4 @@ export function shapeMessage(shape: readonly number[]): Message {
 }
 
 /** Values of TensorFlow's `DataType`; uint64 postdates the messages tfjs-node ships, but not the library. */
-export const DataType = { float: 1, int32: 3, uint8: 4, uint64: 23 } as const
+export const DataType = { float: 1, int32: 3, uint8: 4, bfloat16: 14, uint64: 23 } as const
