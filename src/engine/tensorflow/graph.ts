@@ -4,6 +4,7 @@ import { DataType, messageOf, messagesOf, shapeMessage, type Message } from './p
 export type Attribute =
   | { readonly type: number }
   | { readonly text: string }
+  | { readonly integer: number }
   | { readonly integers: readonly number[] }
   | { readonly shape: readonly number[] }
   | {
@@ -90,6 +91,7 @@ function attributeMessage(value: Attribute): Message {
   if ('type' in value) return messageOf('AttrValue', { Type: value.type })
   if ('text' in value) return messageOf('AttrValue', { S: Buffer.from(value.text) })
   if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
+  if ('integer' in value) return messageOf('AttrValue', { I: value.integer })
   if ('integers' in value) {
     return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', { IList: value.integers }) })
   }
