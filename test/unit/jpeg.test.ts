@@ -1,12 +1,12 @@
 import fc from 'fast-check'
-import sharp from 'sharp'
+import sharp, { type Sharp } from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { decodeImage } from '../../src/images/decode.ts'
 import { jpegSize } from '../../src/images/jpeg.ts'
 import { flowerJpeg, flowerWebp, pixelPng, truncatedJpeg } from '../support/images.ts'
 
 const flower = { width: 320, height: 214 }
-const kinds: Record<string, (image: sharp.Sharp) => sharp.Sharp> = {
+const kinds: Record<string, (image: Sharp) => Sharp> = {
   baseline: (image) => image.jpeg(),
   progressive: (image) => image.jpeg({ progressive: true }),
   'full colour': (image) => image.jpeg({ chromaSubsampling: '4:4:4' }),
