@@ -12,7 +12,17 @@ const rooms = {
   openapi: { path: 'openapi.ts', sees: ['config', 'http', 'service'] },
   service: {
     path: 'service.ts',
-    sees: ['config', 'http', 'serving', 'engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors'],
+    sees: [
+      'config',
+      'http',
+      'serving',
+      'engine',
+      'engineProcess',
+      'analysis',
+      'analysisProcess',
+      'machine',
+      'errors',
+    ],
     packages: ['fastify', 'pino'],
   },
   config: { path: 'config.ts', sees: ['validation'], packages: ['typebox'] },
@@ -38,10 +48,14 @@ const rooms = {
     sees: ['network', 'initializers', 'statistics', 'schema'],
     packages: ['typebox'],
   },
-  engineProcess: { path: 'engine/process.ts', sees: ['engine', 'workers'], packages: ['pino'] },
+  engineProcess: {
+    path: 'engine/(pool|process).ts',
+    sees: ['engine', 'workers', 'machine', 'errors'],
+    packages: ['pino'],
+  },
   analysisProcess: {
     path: 'analysis/process.ts',
-    sees: ['analysis', 'workers'],
+    sees: ['analysis', 'workers', 'machine'],
     packages: ['pino'],
   },
   workers: { path: 'workers/', sees: ['errors'], packages: ['pino'] },
@@ -50,7 +64,7 @@ const rooms = {
   engineChild: {
     path: 'engine/(building|child|model|models).ts',
     sees: [
-      ...['engine', 'weights', 'tensorflow', 'workers'],
+      ...['engine', 'weights', 'tensorflow', 'workers', 'machine'],
       ...['network', 'initializers', 'formats', 'errors'],
     ],
   },
@@ -101,6 +115,7 @@ const rooms = {
   canonical: { path: 'canonical.ts', sees: [], packages: ['typebox'], builtins: PURE },
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
+  machine: { path: 'machine.ts', sees: [] },
   turns: { path: 'turns.ts', sees: [] },
   version: { path: 'version.ts', sees: [] },
 }

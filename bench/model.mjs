@@ -37,7 +37,7 @@ const { specification, parameters } = planRequest(request, Number.MAX_SAFE_INTEG
 const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
 const weightsFile = join(folder, 'weights.safetensors')
 await writeWeights()
-const engine = startEngine(pino({ level: 'silent' }), () => undefined)
+const engine = startEngine({ logger: pino({ level: 'silent' }), onLost: () => undefined })
 const peer = spawn(
   process.env['RESINIT_PYTHON'] ?? 'python3',
   ['bench/onnxruntime_peer.py', weightsFile, '--threads', String(cpus().length)],

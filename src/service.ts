@@ -2,11 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
 import { startAnalysis } from './analysis/process.ts'
 import type { Config } from './config.ts'
+import { startPool } from './engine/pool.ts'
 import { startEngine } from './engine/process.ts'
 import type { Engine } from './engine/engine.ts'
 import { ServiceError } from './errors.ts'
 import { requiredKey } from './http/access.ts'
 import { buildApp } from './http/app.ts'
+import { gpus, processors } from './machine.ts'
 import { Batcher } from './serving/batcher.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
@@ -31,9 +33,18 @@ export async function buildService(config: Config): Promise<Service> {
   let started = false
   let draining = false
 
-  const engine = startEngine(logger, () => {
-    registry.engineLost()
-  })
+  const visible = gpus()
+  const engines = config.ENGINES > 0 ? config.ENGINES : Math.max(1, visible.length)
+  const threads = processors()
+  const engine = startPool(
+    Array.from({ length: engines }, (_, index) => visible[index % visible.length] ?? ''),
+    // Engines on the CPU share it.
+    (gpu, onLost) =>
+      startEngine({ logger, gpu, threads: gpu === '' ? Math.ceil(threads / engines) : threads, onLost }),
+    (id) => {
+      registry.engineLost(id)
+    },
+  )
   const analysis = startAnalysis(logger)
   const registry = new Registry({
     engine,

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import type { Analysis, AnalysisMethods } from './analysis.ts'
 
@@ -6,10 +7,11 @@ import type { Analysis, AnalysisMethods } from './analysis.ts'
 const ENVIRONMENT = { CUDA_VISIBLE_DEVICES: '', TF_CPP_MIN_LOG_LEVEL: '2' }
 
 export function startAnalysis(logger: Logger): Analysis {
+  const threads = String(processors())
   const worker = new Worker<AnalysisMethods, null>({
     name: 'analysis',
     entry: childEntry('analysis/child.js'),
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, TF_NUM_INTRAOP_THREADS: threads, OMP_NUM_THREADS: threads },
     again: true,
     logger,
   })

@@ -4,6 +4,8 @@ export interface EngineInfo {
   readonly backend: 'tensorflow'
   readonly device: 'CPU' | 'GPU'
   readonly library_version: string
+  /** Whether bfloat16 is multiplied by the device itself; elsewhere it goes through float32 and gains nothing. */
+  readonly multiplies_bfloat16: boolean
 }
 
 export interface BuildRequest {
@@ -65,6 +67,8 @@ export interface Engine {
   readonly restarts: number
   /** The process that computes, where it is one of its own. */
   readonly pid: number | undefined
+  /** How many batches it computes at the same time, each on a device of its own. */
+  readonly lanes: number
 }
 
 /** The part of the contract that is answered where the sessions are. A process computes one thing at a time. */

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
 
@@ -13,12 +14,28 @@ const SESSION_ENVIRONMENT = {
   TF_CPP_MIN_LOG_LEVEL: '2',
 }
 
+export interface EngineOptions {
+  readonly logger: Logger
+  /** The GPU it computes on, as CUDA_VISIBLE_DEVICES names it; the CPU without one. */
+  readonly gpu?: string | undefined
+  /** Threads it computes with; one for each processor, unless said. */
+  readonly threads?: number
+  /** The engine died; the models it held are gone. */
+  readonly onLost: () => void
+}
+
 /** The engine in a child process, so that a crash in native code costs a restart and not the service. */
-export function startEngine(logger: Logger, onLost: () => void): Engine {
+export function startEngine({ logger, gpu = '', threads = processors(), onLost }: EngineOptions): Engine {
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/child.js'),
-    env: SESSION_ENVIRONMENT,
+    env: {
+      ...SESSION_ENVIRONMENT,
+      // Left alone, TensorFlow takes a thread for each of the host's processors, whatever the container may use.
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      OMP_NUM_THREADS: String(threads),
+      CUDA_VISIBLE_DEVICES: gpu,
+    },
     logger,
     onLost,
   })
@@ -46,5 +63,6 @@ export function startEngine(logger: Logger, onLost: () => void): Engine {
     get pid() {
       return worker.pid
     },
+    lanes: 1,
   }
 }

@@ -44,7 +44,7 @@ export class Batcher {
   readonly #options: BatcherOptions
   readonly #queue: Waiting[] = []
   #queued = 0
-  #running = false
+  #running = 0
   /** Milliseconds per image lately, for Retry-After. */
   #pace = 50
 
@@ -88,10 +88,10 @@ export class Batcher {
   }
 
   async #drain(): Promise<void> {
-    if (this.#running) return
-    this.#running = true
+    if (this.#running >= this.#options.engine.lanes) return
+    this.#running += 1
     for (let batch = this.#next(); batch.length > 0; batch = this.#next()) await this.#compute(batch)
-    this.#running = false
+    this.#running -= 1
   }
 
   /** The longest waiting job and all that fit with it; jobs whose callers left are dropped. */

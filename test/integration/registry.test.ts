@@ -22,8 +22,11 @@ const [first, second, third] = [planOf(1), planOf(2), planOf(3)]
 let engine: Engine
 let analysis: Analysis
 beforeAll(async () => {
-  engine = startEngine(logger, () => {
-    registry.engineLost()
+  engine = startEngine({
+    logger,
+    onLost: () => {
+      registry.engineLost()
+    },
   })
   analysis = startAnalysis(logger)
   await Promise.all([engine.info(), analysis.ready()])
