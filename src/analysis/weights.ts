@@ -43,7 +43,7 @@ export async function withWeights<R>(
 interface OpenWeights {
   /** In creation order. */
   readonly tensors: readonly WeightTensor[]
-  close(): Promise<void>
+  readonly close: () => Promise<void>
 }
 
 /** A network's stored tensors; whoever opens them closes them. */

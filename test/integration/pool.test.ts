@@ -44,7 +44,7 @@ it('goes on where one dies, which gets its models back', async () => {
   const before = await pool.predict(batch)
   process.kill(first?.pid ?? 0, 'SIGKILL')
   await vi.waitUntil(() => first?.ready === false)
-  const other = vi.spyOn(second as Engine, 'predict')
+  const other = vi.spyOn(second!, 'predict')
   expect((await pool.predict(batch)).logits).toEqual(before.logits)
   expect(other).toHaveBeenCalledOnce()
   expect([pool.ready, pool.restarts, lost.mock.calls.length]).toEqual([true, 1, 0])

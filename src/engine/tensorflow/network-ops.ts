@@ -4,7 +4,7 @@ import type { Moments, NetworkOps, Padding, Role, Window } from '../../network/o
 import { VARIABLE_SCOPE } from '../../network/parameters.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import type { GraphDrawOps } from './draw-ops.ts'
-import { BFLOAT16, FLOAT, type Attribute, type GraphWriter } from './graph.ts'
+import { type BFLOAT16, FLOAT, type Attribute, type GraphWriter } from './graph.ts'
 
 /** What convolutions compute in. */
 export type Precision = typeof FLOAT | typeof BFLOAT16

@@ -1,6 +1,7 @@
 import { presets } from '../../network/architectures.ts'
 import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
+import { precisionAdvice } from '../model-view.ts'
 import { pageOf } from '../query.ts'
 import { Page } from '../schemas/common.ts'
 import { ArchitectureList, Plan } from '../schemas/models.ts'
@@ -8,7 +9,7 @@ import { SpecificationRequest } from '../../network/specification.ts'
 import type { App, Services } from '../services.ts'
 
 /** What can be known of networks without building them: presets, and the plan of any specification. */
-export function architectureRoutes(app: App, { config }: Services): void {
+export function architectureRoutes(app: App, { config, engine }: Services): void {
   app.get(
     '/v1/architectures',
     {
@@ -41,7 +42,7 @@ export function architectureRoutes(app: App, { config }: Services): void {
         response: { 200: Plan },
       },
     },
-    ({ body }) => {
+    async ({ body }) => {
       const { id, specification, layers, initialized, totals, advice } = planRequest(
         body,
         config.MAX_MODEL_PARAMETERS,
@@ -49,6 +50,9 @@ export function architectureRoutes(app: App, { config }: Services): void {
       const initializers = new Map(
         initialized.map((parameter) => [parameter.name, recordedInitializer(parameter)]),
       )
+      // A plan needs no engine: what one would say of itself is left out where none can be started.
+      const device =
+        specification.precision === 'float32' ? undefined : await engine.info().catch(() => undefined)
       return {
         id,
         spec: specification,
@@ -64,7 +68,7 @@ export function architectureRoutes(app: App, { config }: Services): void {
           multiply_adds: multiplyAdds,
         })),
         totals: { parameters: totals.parameters, multiply_adds: totals.multiplyAdds, bytes: totals.bytes },
-        advice: [...advice],
+        advice: [...advice, ...precisionAdvice(specification, device)],
       }
     },
   )
