@@ -44,12 +44,16 @@ const service = await startService(folder)
  * @param {Promise<unknown>} work
  */
 async function latencies(work) {
-  let working = true
-  void work.catch(() => undefined).finally(() => (working = false))
+  const over = new AbortController()
+  void work
+    .catch(() => undefined)
+    .finally(() => {
+      over.abort()
+    })
   /** @type {Promise<number>[]} */
   const sent = []
   const began = performance.now()
-  while (working) {
+  while (!over.signal.aborted) {
     const started = performance.now()
     sent.push(
       call(service, '/tiny/predict', {

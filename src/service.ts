@@ -37,10 +37,15 @@ export async function buildService(config: Config): Promise<Service> {
   const engines = config.ENGINES > 0 ? config.ENGINES : Math.max(1, visible.length)
   const threads = processors()
   const engine = startPool(
-    Array.from({ length: engines }, (_, index) => visible[index % visible.length] ?? ''),
+    Array.from({ length: engines }, (_, index) => visible[index % visible.length]),
     // Engines on the CPU share it.
     (gpu, onLost) =>
-      startEngine({ logger, gpu, threads: gpu === '' ? Math.ceil(threads / engines) : threads, onLost }),
+      startEngine({
+        logger,
+        gpu,
+        threads: gpu === undefined ? Math.ceil(threads / engines) : threads,
+        onLost,
+      }),
     (id) => {
       registry.engineLost(id)
     },

@@ -21,11 +21,11 @@ interface Member {
  * all of them.
  */
 export function startPool(
-  devices: readonly string[],
-  start: (device: string, onLost: () => void) => Engine,
+  devices: readonly (string | undefined)[],
+  start: (device: string | undefined, onLost: () => void) => Engine,
   lost: (id?: string) => void,
 ): Engine {
-  const [device = '', ...more] = devices
+  const [device, ...more] = devices
   if (more.length === 0) {
     return start(device, () => {
       lost()
@@ -40,8 +40,8 @@ class Pool implements Engine {
   readonly #lost: (id: string) => void
 
   constructor(
-    devices: readonly string[],
-    start: (device: string, onLost: () => void) => Engine,
+    devices: readonly (string | undefined)[],
+    start: (device: string | undefined, onLost: () => void) => Engine,
     lost: (id: string) => void,
   ) {
     this.#lost = lost

@@ -16,7 +16,7 @@ const SESSION_ENVIRONMENT = {
 
 export interface EngineOptions {
   readonly logger: Logger
-  /** The GPU it computes on, as CUDA_VISIBLE_DEVICES names it; the CPU without one. */
+  /** The GPU it computes on, as CUDA_VISIBLE_DEVICES names it; '' is the CPU, and nothing what the library finds. */
   readonly gpu?: string | undefined
   /** Threads it computes with; one for each processor, unless said. */
   readonly threads?: number
@@ -25,7 +25,7 @@ export interface EngineOptions {
 }
 
 /** The engine in a child process, so that a crash in native code costs a restart and not the service. */
-export function startEngine({ logger, gpu = '', threads = processors(), onLost }: EngineOptions): Engine {
+export function startEngine({ logger, gpu, threads = processors(), onLost }: EngineOptions): Engine {
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/child.js'),
@@ -34,7 +34,7 @@ export function startEngine({ logger, gpu = '', threads = processors(), onLost }
       // Left alone, TensorFlow takes a thread for each of the host's processors, whatever the container may use.
       TF_NUM_INTRAOP_THREADS: String(threads),
       OMP_NUM_THREADS: String(threads),
-      CUDA_VISIBLE_DEVICES: gpu,
+      ...(gpu === undefined ? {} : { CUDA_VISIBLE_DEVICES: gpu }),
     },
     logger,
     onLost,

@@ -40,16 +40,16 @@ it('is ready as an engine is, and computes on each at the same time', async () =
 })
 
 it('goes on where one dies, which gets its models back', async () => {
-  const [first, second] = members
+  const [first, second] = members as [Engine, Engine]
   const before = await pool.predict(batch)
-  process.kill(first?.pid ?? 0, 'SIGKILL')
-  await vi.waitUntil(() => first?.ready === false)
-  const other = vi.spyOn(second!, 'predict')
+  process.kill(first.pid ?? 0, 'SIGKILL')
+  await vi.waitUntil(() => !first.ready)
+  const other = vi.spyOn(second, 'predict')
   expect((await pool.predict(batch)).logits).toEqual(before.logits)
   expect(other).toHaveBeenCalledOnce()
   expect([pool.ready, pool.restarts, lost.mock.calls.length]).toEqual([true, 1, 0])
   other.mockRestore()
-  await vi.waitUntil(() => first?.predict(batch).then(Boolean, () => false), 20_000)
+  await vi.waitUntil(() => first.predict(batch).then(Boolean, () => false), 20_000)
 })
 
 it('has lost a model when none holds it', async () => {
