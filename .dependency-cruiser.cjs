@@ -13,15 +13,8 @@ const rooms = {
   service: {
     path: 'service.ts',
     sees: [
-      'config',
-      'http',
-      'serving',
-      'metrics',
-      'engine',
-      'engineProcess',
-      'analysis',
-      'analysisProcess',
-      'errors',
+      ...['config', 'http', 'serving', 'metrics', 'machine'],
+      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors'],
     ],
     packages: ['fastify', 'pino'],
   },
@@ -60,26 +53,34 @@ const rooms = {
     packages: ['typebox'],
   },
   engineProcess: {
-    path: 'engine/(process|batch-check).ts',
-    sees: ['engine', 'workers', 'network', 'initializers', 'errors'],
+    path: 'engine/(pool|process|batch-check).ts',
+    sees: ['engine', 'workers', 'machine', 'network', 'initializers', 'errors'],
     packages: ['pino'],
   },
   analysisProcess: {
     path: 'analysis/(process|queue).ts',
-    sees: ['analysis', 'workers', 'control', 'errors'],
+    sees: ['analysis', 'workers', 'machine', 'control', 'errors'],
     packages: ['pino'],
   },
   workers: { path: 'workers/', sees: ['control', 'errors'], packages: ['pino'] },
 
   // What runs in the children.
   engineChild: {
-    path: 'engine/(child|models).ts',
-    sees: [...['engine', 'tensorflow', 'workers'], ...['network', 'initializers', 'formats', 'errors']],
+    path: 'engine/(building|child|model|models).ts',
+    sees: [
+      ...['engine', 'weights', 'tensorflow', 'workers', 'machine'],
+      ...['network', 'initializers', 'formats', 'errors'],
+    ],
+  },
+  // Where both take a network's weights from: drawn in parts, or read from a file.
+  weights: {
+    path: 'analysis/(sampler|weights).ts',
+    sees: [...['analysis', 'tensorflow', 'control'], ...['network', 'initializers', 'statistics', 'formats']],
   },
   analysisChild: {
-    path: 'analysis/(child|fits|lsuv|mean-field|measure-signals|record|sampler|spectra|statistics|weights).ts',
+    path: 'analysis/(child|fits|lsuv|mean-field|measure-signals|record|spectra|statistics).ts',
     sees: [
-      ...['analysis', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
+      ...['analysis', 'weights', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
   },
@@ -123,6 +124,7 @@ const rooms = {
   canonical: { path: 'canonical.ts', sees: [], packages: ['typebox'], builtins: PURE },
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
+  machine: { path: 'machine.ts', sees: [] },
   turns: { path: 'turns.ts', sees: [] },
   control: { path: 'control.ts', sees: [] },
   version: { path: 'version.ts', sees: [] },

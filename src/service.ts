@@ -2,11 +2,13 @@ import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
 import { startAnalysis } from './analysis/process.ts'
 import type { Config } from './config.ts'
+import { startPool } from './engine/pool.ts'
 import { startEngine } from './engine/process.ts'
 import type { Engine } from './engine/engine.ts'
 import { ServiceError } from './errors.ts'
 import { requiredKey } from './http/access.ts'
 import { buildApp } from './http/app.ts'
+import { gpus, processors } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
 import { Batcher } from './serving/batcher.ts'
@@ -34,13 +36,24 @@ export async function buildService(config: Config): Promise<Service> {
   let started = false
   let draining = false
 
-  const engine = startEngine({
-    logger,
-    onLost: () => {
-      registry.engineLost()
+  const visible = gpus()
+  const engines = config.ENGINES > 0 ? config.ENGINES : Math.max(1, visible.length)
+  const threads = processors()
+  const engine = startPool(
+    Array.from({ length: engines }, (_, index) => visible[index % visible.length]),
+    // Engines on the CPU share it.
+    (gpu, onLost) =>
+      startEngine({
+        logger,
+        gpu,
+        threads: gpu === undefined ? Math.ceil(threads / engines) : threads,
+        onLost,
+        timeoutMs: config.ENGINE_TIMEOUT_MS,
+      }),
+    (id) => {
+      registry.engineLost(id)
     },
-    timeoutMs: config.ENGINE_TIMEOUT_MS,
-  })
+  )
   const quarantine = new Quarantine({
     onQuarantine: (id, refusal) => {
       registry.quarantined(id, refusal)

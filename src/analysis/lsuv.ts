@@ -1,7 +1,7 @@
 import { GraphDrawOps } from '../engine/tensorflow/draw-ops.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
-import { FLOAT, GraphWriter } from '../engine/tensorflow/graph.ts'
-import { GraphNetworkOps, type Value } from '../engine/tensorflow/network-ops.ts'
+import { BFLOAT16, FLOAT, GraphWriter } from '../engine/tensorflow/graph.ts'
+import { GraphNetworkOps, type GraphNetworkOptions, type Value } from '../engine/tensorflow/network-ops.ts'
 import { DataType } from '../engine/tensorflow/proto.ts'
 import { preprocess } from '../engine/tensorflow/recipe.ts'
 import { savedModelBytes } from '../engine/tensorflow/saved-model.ts'
@@ -54,7 +54,7 @@ export async function unitVariance(
     given > 0
       ? preprocess(graph, graph.placeholder('pixels', DataType.uint8, batch), specification.preprocessing)
       : draw(draws, { kind: 'normal', mean: 0, std: 1 }, batch, [specification.seed, IMAGE_DRAW])
-  residualNetwork(ops, specification, { kind: 'tensor', node: images, shape })
+  residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
   const assigns = ops.variables.map(({ assign }) => `^${assign}`)
   const initOp = graph.node('NoOp', assigns, {}, { name: 'init' })
 
@@ -96,8 +96,8 @@ class UnitVarianceOps extends GraphNetworkOps {
   readonly #graph: GraphWriter
   readonly #batch: Batch
 
-  constructor(graph: GraphWriter, batch: Batch, source: ConstructorParameters<typeof GraphNetworkOps>[2]) {
-    super(graph, batch.draws, source)
+  constructor(graph: GraphWriter, batch: Batch, source: GraphNetworkOptions['source']) {
+    super(graph, batch.draws, { source, precision: FLOAT })
     this.#graph = graph
     this.#batch = batch
   }
@@ -120,9 +120,7 @@ class UnitVarianceOps extends GraphNetworkOps {
     // What is constant (a kernel of zeros, say) has no variance to scale.
     const measurable = graph.floats('Greater', [variance, graph.number(0)])
     const inverse = graph.floats('SelectV2', [measurable, graph.floats('Rsqrt', [variance]), graph.number(1)])
-    const bfloat16 = { type: DataType.bfloat16 }
-    const rounded = graph.node('Cast', [inverse], { SrcT: FLOAT, DstT: bfloat16 })
-    const factor = graph.node('Cast', [rounded], { SrcT: bfloat16, DstT: FLOAT })
+    const factor = graph.cast(graph.cast(inverse, FLOAT, BFLOAT16), BFLOAT16, FLOAT)
     const scaled = graph.floats('Mul', [y, factor])
 
     const others = [count === first ? 0 : first, count] as const
@@ -132,7 +130,7 @@ class UnitVarianceOps extends GraphNetworkOps {
       output.shape,
     )
     this.measured.push({ kernel: `${name}/kernel`, factor, variance: this.#mean(otherDistances, ...others) })
-    return { kind: 'tensor', node: scaled, shape: output.shape }
+    return { kind: 'tensor', node: scaled, shape: output.shape, type: FLOAT }
   }
 
   /** The mean of each image, [count]: over places first, so that float32 sums stay short. */

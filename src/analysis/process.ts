@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import type { Control } from '../control.ts'
+import { processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import type { Analysis, AnalysisMethods } from './analysis.ts'
 import { AnalysisQueue, type Claim } from './queue.ts'
@@ -14,10 +15,11 @@ export interface AnalysisOptions {
 }
 
 export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
+  const threads = String(processors())
   const worker = new Worker<AnalysisMethods, null>({
     name: 'analysis',
     entry: childEntry('analysis/child.js'),
-    env: ENVIRONMENT,
+    env: { ...ENVIRONMENT, TF_NUM_INTRAOP_THREADS: threads, OMP_NUM_THREADS: threads },
     again: true,
     logger,
   })

@@ -47,7 +47,7 @@ export class Sampler {
   /** Slices of at most SLICE values, in order; a law that cannot be sliced comes whole. */
   async *slices(law: Law, shape: readonly number[], seed: SeedVector): AsyncGenerator<Float32Array> {
     const size = sizeOf(shape)
-    const step = isElementwise(law) || law.kind === 'constant' || law.kind === 'values' ? SLICE : size
+    const step = isDivisible(law) ? SLICE : size
     for (let offset = 0; offset < size; offset += step) {
       yield await this.read(law, shape, seed, offset, Math.min(step, size - offset))
     }
@@ -99,6 +99,11 @@ export class Sampler {
       session.close()
     }
   }
+}
+
+/** Whether a part of a tensor costs no more than its share; any part of another is cut out of the whole. */
+export function isDivisible(law: Law): boolean {
+  return isElementwise(law) || law.kind === 'constant' || law.kind === 'values'
 }
 
 /** The numbers of a law as the graph takes them: float64 in two int32, since the binding carries none. */

@@ -12,7 +12,7 @@ import { planSpecification } from '../network/plan.ts'
 import type { Parameter } from '../network/shapes.ts'
 import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from './analysis.ts'
-import { SLICE, type Sampler } from './sampler.ts'
+import { isDivisible, SLICE, type Sampler } from './sampler.ts'
 
 /** A stored tensor of a network: where its values come from, and the values. */
 export interface WeightTensor extends TensorSource {
@@ -22,31 +22,49 @@ export interface WeightTensor extends TensorSource {
   readonly trainable: boolean
   /** What the residual scheme multiplies the initializer by. */
   readonly factor?: number | undefined
+  /** Whether a part costs no more than its share; what has no independent entries is drawn whole for any part. */
+  readonly divisible: boolean
+  /** `count` values from `offset` on, which must be a multiple of 4. */
   read(offset: number, count: number): Promise<Float32Array>
 }
 
 /** A network's stored tensors in creation order, for as long as `use` runs; their slices stop where the job does. */
 export async function withWeights<R>(
   sampler: Sampler,
-  { specification, weightsFile, factors = {} }: WeightsSource,
+  source: WeightsSource,
   job: Job,
   use: (tensors: readonly WeightTensor[]) => Promise<R>,
 ): Promise<R> {
+  const { tensors, close } = await openWeights(sampler, source)
+  try {
+    return await use(tensors.map((tensor) => stoppable(tensor, job)))
+  } finally {
+    await close()
+  }
+}
+
+interface OpenWeights {
+  /** In creation order. */
+  readonly tensors: readonly WeightTensor[]
+  readonly close: () => Promise<void>
+}
+
+/** A network's stored tensors; whoever opens them closes them. */
+export async function openWeights(
+  sampler: Sampler,
+  { specification, weightsFile, factors = {} }: WeightsSource,
+): Promise<OpenWeights> {
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) {
     const initialized = new Map(plan.initialized.map((parameter) => [parameter.name, parameter]))
-    return use(
-      plan.parameters.map((parameter) =>
-        stoppable(drawnTensor(sampler, parameter, initialized.get(parameter.name)), job),
-      ),
+    const tensors = plan.parameters.map((parameter) =>
+      drawnTensor(sampler, parameter, initialized.get(parameter.name)),
     )
+    return { tensors, close: () => Promise.resolve() }
   }
   const file = await openSafetensors(weightsFile)
-  try {
-    return await use(plan.parameters.map((parameter) => stoppable(storedTensor(file, parameter), job)))
-  } finally {
-    await file.close()
-  }
+  const tensors = plan.parameters.map((parameter) => storedTensor(file, parameter))
+  return { tensors, close: () => file.close() }
 }
 
 function stoppable(tensor: WeightTensor, job: Job): WeightTensor {
@@ -66,6 +84,7 @@ function drawnTensor(
     law,
     initializer: initialized ? recordedInitializer(initialized) : null,
     factor: initialized?.factor,
+    divisible: isDivisible(law),
     slices: () => sampler.slices(law, shape, seed),
     read: (offset, count) => sampler.read(law, shape, seed, offset, count),
   }
@@ -83,6 +102,7 @@ function storedTensor(file: SafetensorsFile, parameter: Parameter): WeightTensor
     ...aboutOf(parameter),
     law: null,
     initializer: null,
+    divisible: true,
     slices: async function* () {
       for (let offset = 0; offset < size; offset += SLICE)
         yield await file.read(name, offset, Math.min(SLICE, size - offset))

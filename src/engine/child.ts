@@ -1,3 +1,4 @@
+import { multipliesBfloat16 } from '../machine.ts'
 import { answerCalls } from '../workers/child.ts'
 import type { EngineInfo, EngineMethods } from './engine.ts'
 import { Models } from './models.ts'
@@ -8,10 +9,11 @@ import { Session } from './tensorflow/session.ts'
 
 const backend = await openBackend()
 await prove(backend)
-answerCalls<EngineMethods>(new Models(backend), {
+answerCalls<EngineMethods>(await Models.open(backend), {
   backend: 'tensorflow',
   device: backend.device,
   library_version: backend.libraryVersion,
+  multiplies_bfloat16: backend.device === 'GPU' || multipliesBfloat16(),
 } satisfies EngineInfo)
 
 /** A library that loads need not compute: nothing is ready before one session was opened and has run. */

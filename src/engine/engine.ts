@@ -4,6 +4,8 @@ export interface EngineInfo {
   readonly backend: 'tensorflow'
   readonly device: 'CPU' | 'GPU'
   readonly library_version: string
+  /** Whether bfloat16 is multiplied by the device itself; elsewhere it goes through float32 and gains nothing. */
+  readonly multiplies_bfloat16: boolean
 }
 
 export interface BuildRequest {
@@ -53,7 +55,10 @@ export interface BatchResult {
  */
 export interface Engine {
   info(): Promise<EngineInfo>
-  /** Ready and warm when it resolves. Building an id again replaces it. */
+  /**
+   * Ready and warm when it resolves. Building an id again replaces it. Predictions asked for meanwhile are computed
+   * between its steps; builds at the same time take turns.
+   */
   build(request: BuildRequest): Promise<BuildResult>
   predict(batch: Batch): Promise<BatchResult>
   unload(id: string): Promise<void>
@@ -64,7 +69,14 @@ export interface Engine {
   readonly restarts: number
   /** The process that computes, where it is one of its own. */
   readonly pid: number | undefined
+  /** How many batches it computes at the same time, each on a device of its own. */
+  readonly lanes: number
 }
 
-/** The part of the contract that is answered where the sessions are. */
-export type EngineMethods = Pick<Engine, 'build' | 'predict' | 'unload'>
+/** The part of the contract that is answered where the sessions are. A process computes one thing at a time. */
+export interface EngineMethods extends Pick<Engine, 'predict' | 'unload'> {
+  /** Begins a build under a number of the caller's that was never used before. */
+  begin(build: number, request: BuildRequest): Promise<void>
+  /** Does one short step of it: undefined where more are left. ENGINE_CRASHED where the process never began it. */
+  step(build: number): Promise<BuildResult | undefined>
+}

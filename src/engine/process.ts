@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import { assertBatch, formOf, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
@@ -16,6 +17,10 @@ const SESSION_ENVIRONMENT = {
 
 export interface EngineOptions {
   readonly logger: Logger
+  /** The GPU it computes on, as CUDA_VISIBLE_DEVICES names it; '' is the CPU, and nothing what the library finds. */
+  readonly gpu?: string | undefined
+  /** Threads it computes with; one for each processor, unless said. */
+  readonly threads?: number
   /** The engine died; the models it held are gone. */
   readonly onLost: () => void
   /** Longest a call may take before the engine counts as hung and is killed. */
@@ -23,23 +28,42 @@ export interface EngineOptions {
 }
 
 /** The engine in a child process, so that a crash in native code costs a restart and not the service. */
-export function startEngine({ logger, onLost, timeoutMs }: EngineOptions): Engine {
+export function startEngine({
+  logger,
+  gpu,
+  threads = processors(),
+  onLost,
+  timeoutMs,
+}: EngineOptions): Engine {
   /** Of models that were built; the session would not notice a batch that does not fit. */
   const forms = new Map<string, ModelForm>()
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/child.js'),
-    env: SESSION_ENVIRONMENT,
+    env: {
+      ...SESSION_ENVIRONMENT,
+      // Left alone, TensorFlow takes a thread for each of the host's processors, whatever the container may use.
+      TF_NUM_INTRAOP_THREADS: String(threads),
+      OMP_NUM_THREADS: String(threads),
+      ...(gpu === undefined ? {} : { CUDA_VISIBLE_DEVICES: gpu }),
+    },
     logger,
     onLost,
     timeoutMs,
   })
+  let builds = 0
   return {
     info: () => worker.info(),
     build: async (request) => {
-      const result = await worker.call('build', request)
-      forms.set(request.id, formOf(request.specification))
-      return result
+      const build = ++builds
+      await worker.call('begin', build, request)
+      // A step is asked for when the one before is done, so whatever was asked meanwhile comes first.
+      for (;;) {
+        const result = await worker.call('step', build)
+        if (result === undefined) continue
+        forms.set(request.id, formOf(request.specification))
+        return result
+      }
     },
     predict: async (batch) => {
       assertBatch(batch, forms.get(batch.id))
@@ -59,5 +83,6 @@ export function startEngine({ logger, onLost, timeoutMs }: EngineOptions): Engin
     get pid() {
       return worker.pid
     },
+    lanes: 1,
   }
 }

@@ -1,5 +1,6 @@
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { fieldError } from '../errors.ts'
+import { jpegSize } from './jpeg.ts'
 
 export type Fit = 'cover' | 'fill' | 'contain' | 'exact'
 
@@ -49,7 +50,20 @@ export async function decodeImage(
   if (channels !== 1 && channels !== 3)
     throw unusable(`cannot become ${String(channels)} channels; send application/x-npy`)
   if (bytes.length === 0) throw unusable('is empty; send a JPEG, PNG or WebP image')
-  const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'warning' })
+  const open = (): Sharp => sharp(bytes, { limitInputPixels: maxPixels, failOn: 'warning' })
+  const pixelsOf = async (image: Sharp) => {
+    const flat = image.flatten({ background: '#000' })
+    const coloured = channels === 1 ? flat.greyscale() : flat.toColourspace('srgb')
+    return readable(coloured.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }))
+  }
+  const hint = jpegSize(bytes)
+  if (hint?.width === width && hint.height === height) {
+    // Likely what clients send most. Opened once instead of twice it costs a third less.
+    const { data, info } = await pixelsOf(open().autoOrient())
+    if (info.width === width && info.height === height && data.length === width * height * channels)
+      return { pixels: data, width, height, format: 'jpeg' }
+  }
+  const image = open()
   const metadata = await readable(image.metadata())
   if (!FORMATS.includes(metadata.format)) throw unusable(NOT_AN_IMAGE)
   const size = turnedSize(metadata)
@@ -64,13 +78,11 @@ export async function decodeImage(
       `must be ${String(width)}x${String(height)} with fit=exact, got ${String(size.width)}x${String(size.height)}; resize it, or use fit=cover, fill or contain`,
     )
   }
-  let pipeline: Sharp = image.autoOrient().flatten({ background: '#000' })
-  if (!untouched)
-    pipeline = pipeline.resize(width, height, { fit: fit === 'exact' ? 'cover' : fit, background: '#000' })
-  pipeline = channels === 1 ? pipeline.greyscale() : pipeline.toColourspace('srgb')
-  const pixels = await readable(pipeline.raw({ depth: 'uchar' }).toBuffer())
-  if (pixels.length !== width * height * channels) throw unusable(NOT_AN_IMAGE)
-  return { pixels, ...size, format: metadata.format }
+  const upright = image.autoOrient()
+  const fitted = { fit: fit === 'exact' ? 'cover' : fit, background: '#000' } as const
+  const { data } = await pixelsOf(untouched ? upright : upright.resize(width, height, fitted))
+  if (data.length !== width * height * channels) throw unusable(NOT_AN_IMAGE)
+  return { pixels: data, ...size, format: metadata.format }
 }
 
 function turnedSize({ width, height, orientation = 1 }: Metadata): { width: number; height: number } {

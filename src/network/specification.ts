@@ -166,7 +166,10 @@ const common = {
     default: 'none',
     description: 'How branches start: GET /v1/residual-schemes says what each is and which norm it needs',
   }),
-  precision: Type.Enum(['float32'], { default: 'float32' }),
+  precision: Type.Enum(['float32', 'bfloat16'], {
+    default: 'float32',
+    description: 'What convolutions compute in; parameters are float32 always',
+  }),
   labels: Type.Union(
     [Type.Enum(['none', 'imagenet']), Type.Array(Type.String({ maxLength: 256 }), { minItems: 1 })],
     { default: 'none' },

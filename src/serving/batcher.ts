@@ -16,7 +16,7 @@ interface Models {
 }
 
 export interface BatcherOptions {
-  readonly engine: Pick<Engine, 'predict'>
+  readonly engine: Pick<Engine, 'predict' | 'lanes'>
   readonly models: Models
   readonly quarantine: Quarantine
   readonly maxBatchSize: number
@@ -27,7 +27,7 @@ export interface BatcherOptions {
 interface BatchCosts {
   readonly images: number
   readonly computeMs: number
-  /** How long it had the engine for itself, as this process sees it. */
+  /** What it had of the engine's time, as this process sees it: of several lanes, its own one's share. */
   readonly ms: number
 }
 
@@ -38,7 +38,7 @@ interface Batch {
   readonly images: number
   /** What it will cost, as far as is known before. */
   readonly estimateMs: number
-  /** When the engine was free for it. */
+  /** When a lane was free for it. */
   begun: number | undefined
 }
 
@@ -46,9 +46,9 @@ interface Batch {
 const MAX_LOSSES = 2
 
 /**
- * Joins what waits. A batch is whatever is there for one model when the engine is free, so nobody waits for company on
- * an idle service; one that is full already goes to the engine while it computes the one before, so that it need not
- * wait for the next. Of models that wait, the one that had least of the engine lately comes first. Rows come back in the
+ * Joins what waits. A batch is whatever is there for one model when a lane of the engine is free, so nobody waits for
+ * company on an idle service; as many as there are lanes, if they are full already, go to the engine while it computes
+ * those before, so that it need not wait for the next. Of models that wait, the one that had least of the engine lately comes first. Rows come back in the
  * order they went in.
  *
  * Predictions are pure, so what the engine died over is asked again: in halves, so that a poisonous request ends up
@@ -57,7 +57,7 @@ const MAX_LOSSES = 2
 export class Batcher {
   readonly #options: BatcherOptions
   readonly #queues = new Map<string, ModelQueue>()
-  /** With the engine, oldest first: the first is being computed. */
+  /** With the engine, oldest first: one a lane is being computed. */
   readonly #batches: Batch[] = []
   /** A model that is made ready, until it is served: two that do not fit together would keep evicting each other. */
   #preparing: { readonly queue: ModelQueue; done: boolean } | undefined
@@ -120,13 +120,13 @@ export class Batcher {
   }
 
   #startNext(): boolean {
-    const { models, maxBatchSize } = this.#options
-    const [running, ahead] = this.#batches
-    if (ahead !== undefined || running?.group.suspect === true) return false
+    const { engine, models, maxBatchSize } = this.#options
+    const sent = this.#batches.length
+    if (sent >= 2 * engine.lanes || this.#batches.some(({ group }) => group.suspect)) return false
     const queue = this.#leastServed(({ model }) => models.isReady(model))
     if (queue === undefined) return false
     const group = queue.next(maxBatchSize)
-    if (running !== undefined && (group.suspect || !group.full)) return false
+    if ((sent > 0 && group.suspect) || (sent >= engine.lanes && !group.full)) return false
     queue.take(group)
     if (this.#preparing?.queue === queue) this.#preparing = undefined
     const images = group.jobs.reduce((sum, { job }) => sum + job.count, 0)
@@ -204,21 +204,23 @@ export class Batcher {
     this.#dispatch()
   }
 
-  /** The oldest batch is the one that is computed: its images no longer wait. */
+  /** The oldest batches, one a lane, are those that are computed: their images no longer wait. */
   #begin(): void {
-    const [oldest] = this.#batches
-    if (oldest === undefined || oldest.begun !== undefined) return
-    oldest.begun = performance.now()
-    for (const { job } of oldest.group.jobs) job.place.begin(job.count)
+    for (const batch of this.#batches.slice(0, this.#options.engine.lanes)) {
+      if (batch.begun !== undefined) continue
+      batch.begun = performance.now()
+      for (const { job } of batch.group.jobs) job.place.begin(job.count)
+    }
   }
 
   #answer({ queue, group, images, begun }: Batch, result: Omit<JobResult, 'queueMs' | 'batchSize'>): void {
     const { jobs } = group
+    const { engine, onBatch } = this.#options
     const now = performance.now()
     const since = begun ?? now
     queue.usedMs += result.computeMs
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (result.computeMs / images)
-    this.#options.onBatch({ images, computeMs: result.computeMs, ms: now - since })
+    onBatch({ images, computeMs: result.computeMs, ms: (now - since) / engine.lanes })
     const rows = splitRows(
       result,
       jobs.map(({ job }) => job),

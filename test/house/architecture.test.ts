@@ -67,7 +67,7 @@ test('what points elsewhere is found', async () => {
   once('statistics-packages', 'statistics/moments.ts')
   once('engineProcess-sees', 'engine/process.ts')
   once('no-tensorflow-in-parent', 'main.ts')
-  once('analysisChild-packages', 'analysis/sampler.ts')
+  once('weights-packages', 'analysis/sampler.ts')
   once('no-cycle', 'formats/npy.ts')
   once('no-dev-dependency', 'config.ts')
   once('resolvable', 'images/decode.ts')

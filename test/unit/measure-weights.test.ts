@@ -16,7 +16,7 @@ const uniform: ElementwiseLaw = { kind: 'uniform', low: -0.5, high: 0.5 }
 function tensor(name: string, law: Law | null, values: Float32Array, trainable = true): WeightTensor {
   const shape = [values.length / 10, 10]
   return {
-    ...{ name, law, trainable, shape, initializer: null },
+    ...{ name, law, trainable, shape, initializer: null, divisible: true },
     slices: async function* () {
       for (const part of [values.subarray(0, 300), values.subarray(300)]) yield await Promise.resolve(part)
     },

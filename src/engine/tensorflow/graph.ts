@@ -5,6 +5,7 @@ export type Attribute =
   | { readonly type: number }
   | { readonly text: string }
   | { readonly flag: boolean }
+  | { readonly integer: number }
   | { readonly integers: readonly number[] }
   | { readonly shape: readonly number[] }
   | {
@@ -23,6 +24,7 @@ export interface NodeOptions {
 const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
 export const DOUBLE = { type: DataType.double } as const
+export const BFLOAT16 = { type: DataType.bfloat16 } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
@@ -48,6 +50,10 @@ export class GraphWriter {
   /** A node over float32 values. */
   floats(op: string, inputs: readonly string[], name?: string): string {
     return this.node(op, inputs, { T: FLOAT }, { name })
+  }
+
+  cast(x: string, from: { readonly type: number }, to: { readonly type: number }): string {
+    return this.node('Cast', [x], { SrcT: from, DstT: to })
   }
 
   /** A constant tensor. Equal constants are one node. */
@@ -92,6 +98,7 @@ function attributeMessage(value: Attribute): Message {
   if ('text' in value) return messageOf('AttrValue', { S: Buffer.from(value.text) })
   if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
   if ('flag' in value) return messageOf('AttrValue', { B: value.flag })
+  if ('integer' in value) return messageOf('AttrValue', { I: value.integer })
   if ('integers' in value) {
     return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', { IList: value.integers }) })
   }

@@ -4,11 +4,19 @@ import type { Moments, NetworkOps, Padding, Role, Window } from '../../network/o
 import { VARIABLE_SCOPE } from '../../network/parameters.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import type { GraphDrawOps } from './draw-ops.ts'
-import { FLOAT, type Attribute, type GraphWriter } from './graph.ts'
+import { type BFLOAT16, FLOAT, type Attribute, type GraphWriter } from './graph.ts'
+
+/** What convolutions compute in. */
+export type Precision = typeof FLOAT | typeof BFLOAT16
 
 /** A tensor of the graph; a parameter, not yet in it; or a convolution that may still take a norm into its kernel. */
 export type Value =
-  | { readonly kind: 'tensor'; readonly node: string; readonly shape: readonly number[] }
+  | {
+      readonly kind: 'tensor'
+      readonly node: string
+      readonly shape: readonly number[]
+      readonly type: Precision
+    }
   | ({ readonly kind: 'parameter' } & Parameter)
   | PendingConvolution
 
@@ -22,44 +30,63 @@ interface PendingConvolution {
   readonly window: Window
 }
 
-/** A variable of the graph: the nodes that read and assign it, and what its value is computed from. */
+/** A variable of the graph: its node, the one that assigns it, and what its value is computed from. */
 export interface Variable {
+  readonly name: string
   readonly shape: readonly number[]
-  readonly read: string
+  readonly type: Precision
+  readonly handle: string
   readonly assign: string
-  /** Fetching this runs the assignment. */
-  readonly assigned: string
   /** The true parameters the variable's value is computed from. */
   readonly parameters: readonly Parameter[]
 }
 
-/** Where a parameter's values come from: nodes that draw it, or a placeholder. */
-export type ParameterSource = (parameter: Parameter) => string
+export interface GraphNetworkOptions {
+  /** Where a parameter's values come from: a node that draws it, or a placeholder. */
+  readonly source: (parameter: Parameter) => string
+  readonly precision: Precision
+  /**
+   * A node whose control edge keeps the dense layer's bias apart. Fused with it, oneDNN would reorder the kernel at the
+   * first prediction, beside the variable's own: for 124 million weights 0.7 s and more, and 500 MB.
+   */
+  readonly barrier?: string
+}
 
 /**
  * Networks as graph nodes that read variables. Outside training a batch norm is a constant scale and shift, so one that
  * follows a convolution is folded into its kernel and bias where the variables are assigned: variables hold folded
  * kernels, and TensorFlow fuses convolution, bias, sum and ReLU into one step.
+ *
+ * In bfloat16 convolutions, their kernels and what follows them elementwise are; averages and the dense layer stay
+ * float32, for eight bits of mantissa tie logits.
  */
 export class GraphNetworkOps implements NetworkOps<Value> {
   readonly variables: Variable[] = []
   readonly #graph: GraphWriter
   readonly #draws: GraphDrawOps
-  readonly #source: ParameterSource
+  readonly #options: GraphNetworkOptions
+  readonly #precision: Precision
   readonly #sources = new Map<string, string>()
 
-  constructor(graph: GraphWriter, draws: GraphDrawOps, source: ParameterSource) {
+  constructor(graph: GraphWriter, draws: GraphDrawOps, options: GraphNetworkOptions) {
     this.#graph = graph
     this.#draws = draws
-    this.#source = source
+    this.#options = options
+    this.#precision = options.precision
   }
 
   /** The graph's node for a value, written now if it was still pending. */
   node(value: Value): string {
     if (value.kind === 'tensor') return value.node
     if (value.kind === 'parameter') throw new TypeError(`${value.name} is a parameter, not a result`)
-    const convolution = this.#convolve(value, this.#plain(value.kernel))
-    return value.bias ? this.#bias(convolution, this.#plain(value.bias)) : convolution
+    const type = this.#precision
+    const convolution = this.#convolve(value, this.#plain(value.kernel, type))
+    return value.bias ? this.#bias(convolution, this.#plain(value.bias, type), type) : convolution
+  }
+
+  /** The node of a value, as float32. */
+  float(value: Value): string {
+    return this.#as(FLOAT, value)
   }
 
   parameter(name: string, shape: readonly number[], role: Role): Value {
@@ -68,18 +95,23 @@ export class GraphNetworkOps implements NetworkOps<Value> {
 
   conv2d(name: string, x: Value, kernel: Value, window: Window): Value {
     const shape = windowShape(name, x.shape, window, kernel.shape.at(-1) ?? 1)
-    return { kind: 'convolution', name, shape, x: this.node(x), kernel: asParameter(kernel), window }
+    const input = this.#as(this.#precision, x)
+    return { kind: 'convolution', name, shape, x: input, kernel: asParameter(kernel), window }
   }
 
   matMul(_name: string, x: Value, kernel: Value): Value {
     const shape = [...x.shape.slice(0, -1), kernel.shape.at(-1) ?? 1]
-    return this.#tensor('MatMul', [this.node(x), this.#plain(asParameter(kernel))], shape)
+    return this.#tensor('MatMul', [this.float(x), this.#plain(asParameter(kernel), FLOAT)], shape, FLOAT)
   }
 
   biasAdd(_name: string, x: Value, bias: Value): Value {
     const parameter = asParameter(bias)
     if (x.kind === 'convolution') return { ...x, bias: parameter }
-    return tensor(this.#bias(this.node(x), this.#plain(parameter)), x.shape)
+    const type = this.#typeOf(x)
+    const inputs = [this.node(x), this.#plain(parameter, type)]
+    const { barrier } = this.#options
+    if (barrier !== undefined) inputs.push(`^${barrier}`)
+    return tensor(this.#graph.node('BiasAdd', inputs, { T: type }), x.shape, type)
   }
 
   batchNorm(name: string, x: Value, moments: Moments<Value>, epsilon: number): Value {
@@ -96,84 +128,110 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     const shift = draws.sum(this.#valueOf(beta), draws.mul(offset, scale))
     const shiftedBy = [...(bias ? [bias] : []), gamma, beta, mean, variance]
     if (x.kind !== 'convolution') {
-      const scaleRead = this.#variable(`${name}/scale`, gamma.shape, scale, [gamma, variance])
-      const shiftRead = this.#variable(`${name}/shift`, beta.shape, shift, shiftedBy)
-      const scaled = this.#tensor('Mul', [this.node(x), scaleRead], x.shape)
-      return this.#tensor('AddV2', [this.node(scaled), shiftRead], x.shape)
+      const type = this.#typeOf(x)
+      const scaleRead = this.#variable(`${name}/scale`, gamma.shape, scale, [gamma, variance], type)
+      const shiftRead = this.#variable(`${name}/shift`, beta.shape, shift, shiftedBy, type)
+      const scaled = this.#tensor('Mul', [this.node(x), scaleRead], x.shape, type)
+      return this.#tensor('AddV2', [this.node(scaled), shiftRead], x.shape, type)
     }
     const { kernel } = x
     const folded = draws.mul(this.#valueOf(kernel), scale)
-    const kernelRead = this.#variable(kernel.name, kernel.shape, folded, [kernel, gamma, variance])
-    const biasRead = this.#variable(bias?.name ?? `${x.name}/bias`, beta.shape, shift, shiftedBy)
-    return tensor(this.#bias(this.#convolve(x, kernelRead), biasRead), x.shape)
+    const type = this.#precision
+    const kernelRead = this.#variable(kernel.name, kernel.shape, folded, [kernel, gamma, variance], type)
+    const biasRead = this.#variable(bias?.name ?? `${x.name}/bias`, beta.shape, shift, shiftedBy, type)
+    return tensor(this.#bias(this.#convolve(x, kernelRead), biasRead, type), x.shape, type)
   }
 
   scale(_name: string, x: Value, factor: Value): Value {
-    return this.#tensor('Mul', [this.node(x), this.#plain(asParameter(factor))], x.shape)
+    return this.#withScalar('Mul', x, factor)
   }
 
   shift(_name: string, x: Value, offset: Value): Value {
-    return this.#tensor('AddV2', [this.node(x), this.#plain(asParameter(offset))], x.shape)
+    return this.#withScalar('AddV2', x, offset)
   }
 
   relu(_name: string, x: Value): Value {
-    return this.#tensor('Relu', [this.node(x)], x.shape)
+    return this.#tensor('Relu', [this.node(x)], x.shape, this.#typeOf(x))
   }
 
   add(_name: string, branch: Value, shortcut: Value): Value {
-    return this.#tensor('AddV2', [this.node(branch), this.node(shortcut)], branch.shape)
+    const type = this.#typeOf(branch)
+    return this.#tensor('AddV2', [this.node(branch), this.#as(type, shortcut)], branch.shape, type)
   }
 
   maxPool(name: string, x: Value, window: Window): Value {
-    return this.#pool('MaxPool', name, x, window)
+    return this.#pool('MaxPool', name, x, window, this.#typeOf(x))
   }
 
   averagePool(name: string, x: Value, window: Window): Value {
-    return this.#pool('AvgPool', name, x, window)
+    return this.#pool('AvgPool', name, x, window, FLOAT)
   }
 
   globalAverage(_name: string, x: Value): Value {
-    return this.#tensor('Mean', [this.node(x), this.#graph.integers([1, 2])], x.shape.slice(-1))
+    return this.#tensor('Mean', [this.float(x), this.#graph.integers([1, 2])], x.shape.slice(-1), FLOAT)
   }
 
   flatten(_name: string, x: Value): Value {
     const size = sizeOf(x.shape)
-    return this.#tensor('Reshape', [this.node(x), this.#graph.integers([-1, size])], [size])
+    const type = this.#typeOf(x)
+    return this.#tensor('Reshape', [this.node(x), this.#graph.integers([-1, size])], [size], type)
   }
 
   shared(x: Value): Value {
-    return tensor(this.node(x), x.shape)
+    return tensor(this.node(x), x.shape, this.#typeOf(x))
+  }
+
+  /** In float32, and rounded once: a scalar of eight bits would put a whole branch off by as much as one weight. */
+  #withScalar(op: string, x: Value, scalar: Value): Value {
+    const inputs = [this.float(x), this.#plain(asParameter(scalar), FLOAT)]
+    const type = this.#typeOf(x)
+    return tensor(this.#as(type, this.#tensor(op, inputs, x.shape, FLOAT)), x.shape, type)
+  }
+
+  #typeOf(value: Value): Precision {
+    return value.kind === 'tensor' ? value.type : this.#precision
+  }
+
+  #as(type: Precision, value: Value): string {
+    const node = this.node(value)
+    const from = this.#typeOf(value)
+    return from === type ? node : this.#graph.cast(node, from, type)
   }
 
   #valueOf(parameter: Parameter): string {
     const known = this.#sources.get(parameter.name)
     if (known !== undefined) return known
-    const node = this.#source(parameter)
+    const node = this.#options.source(parameter)
     this.#sources.set(parameter.name, node)
     return node
   }
 
   /** The read of a variable that holds the parameter as it is. */
-  #plain(parameter: Parameter): string {
-    return this.#variable(parameter.name, parameter.shape, this.#valueOf(parameter), [parameter])
+  #plain(parameter: Parameter, type: Precision): string {
+    return this.#variable(parameter.name, parameter.shape, this.#valueOf(parameter), [parameter], type)
   }
 
-  #variable(name: string, shape: readonly number[], value: string, parameters: readonly Parameter[]): string {
+  #variable(
+    name: string,
+    shape: readonly number[],
+    value: string,
+    parameters: readonly Parameter[],
+    type: Precision,
+  ): string {
     const graph = this.#graph
     const scoped = `${VARIABLE_SCOPE}/${name}`
-    const dtype = { dtype: FLOAT }
+    const dtype = { dtype: type }
     const attributes = { ...dtype, shape: { shape }, shared_name: { text: scoped } }
     const handle = graph.node('VarHandleOp', [], attributes, { name: scoped })
-    const assign = graph.node('AssignVariableOp', [handle, value], dtype, { name: `${scoped}/assign` })
-    const assigned = graph.floats('Identity', [graph.number(0), `^${assign}`], `${scoped}/assigned`)
-    const read = graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
-    this.variables.push({ shape, read, assign, assigned, parameters })
-    return read
+    const held = type === FLOAT ? value : graph.cast(value, FLOAT, type)
+    const assign = graph.node('AssignVariableOp', [handle, held], dtype, { name: `${scoped}/assign` })
+    this.variables.push({ name: scoped, shape, type, handle, assign, parameters })
+    return graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
   }
 
   #convolve({ x, window: { padding, strides } }: PendingConvolution, kernel: string): string {
     return this.#graph.node('Conv2D', [x, kernel], {
-      T: FLOAT,
+      T: this.#precision,
       strides: { integers: [1, strides, strides, 1] },
       ...(typeof padding === 'string'
         ? { padding: { text: padding.toUpperCase() } }
@@ -181,19 +239,19 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     })
   }
 
-  #bias(x: string, bias: string): string {
-    return this.#graph.floats('BiasAdd', [x, bias])
+  #bias(x: string, bias: string, type: Precision): string {
+    return this.#graph.node('BiasAdd', [x, bias], { T: type })
   }
 
-  #pool(op: string, name: string, x: Value, window: Window): Value {
+  #pool(op: string, name: string, x: Value, window: Window, type: Precision): Value {
     const { size, strides, padding } = window
-    let input = this.node(x)
+    let input = this.#as(type, x)
     // Keras applications and torch pad with zeros before they pool; after a ReLU zeros change no maximum.
     if (typeof padding !== 'string') {
       const margins = this.#graph.integers(paddingList(padding), [4, 2])
-      input = this.#graph.floats('Pad', [input, margins])
+      input = this.#graph.node('Pad', [input, margins], { T: type })
     }
-    return this.#tensor(op, [input], windowShape(name, x.shape, window, x.shape.at(-1) ?? 1), {
+    return this.#tensor(op, [input], windowShape(name, x.shape, window, x.shape.at(-1) ?? 1), type, {
       ksize: { integers: [1, size, size, 1] },
       strides: { integers: [1, strides, strides, 1] },
       padding: { text: typeof padding === 'string' ? padding.toUpperCase() : 'VALID' },
@@ -204,9 +262,10 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     op: string,
     inputs: readonly string[],
     shape: readonly number[],
+    type: Precision,
     attributes: Readonly<Record<string, Attribute>> = {},
   ): Value {
-    return tensor(this.#graph.node(op, inputs, { T: FLOAT, ...attributes }), shape)
+    return tensor(this.#graph.node(op, inputs, { T: type, ...attributes }), shape, type)
   }
 }
 
@@ -216,8 +275,8 @@ function paddingList(padding: Exclude<Padding, string>): number[] {
   return [0, 0, p, p, p, p, 0, 0]
 }
 
-function tensor(node: string, shape: readonly number[]): Value {
-  return { kind: 'tensor', node, shape }
+function tensor(node: string, shape: readonly number[], type: Precision): Value {
+  return { kind: 'tensor', node, shape, type }
 }
 
 function asParameter(value: Value): Parameter {

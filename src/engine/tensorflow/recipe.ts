@@ -5,10 +5,11 @@ import { residualNetwork } from '../../network/residual-network.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import type { Specification } from '../../network/specification.ts'
 import { GraphDrawOps } from './draw-ops.ts'
-import { FLOAT, GraphWriter } from './graph.ts'
-import { GraphNetworkOps, type Variable } from './network-ops.ts'
+import { fillingOf, type Filling } from './filling.ts'
+import { BFLOAT16, FLOAT, GraphWriter } from './graph.ts'
+import { GraphNetworkOps, type GraphNetworkOptions, type Variable } from './network-ops.ts'
 import { DataType } from './proto.ts'
-import { savedModelBytes } from './saved-model.ts'
+import { savedModelBytes, type SavedModelContents } from './saved-model.ts'
 
 /** Tensor names of a recipe's inputs and results, as sessions feed and fetch them. */
 export const RECIPE = {
@@ -26,74 +27,90 @@ export const RECIPE = {
   topClasses: 'top:1',
 } as const
 
-export interface Recipe {
-  readonly bytes: Uint8Array
-  readonly variables: readonly Variable[]
-}
-
-/** The SavedModel of an initialized network: its init op draws every weight. */
+/**
+ * The SavedModel of an initialized network, for any TensorFlow: its init op draws every weight. Folded kernels can
+ * differ in the last bit from those of a session here, for TensorFlow's optimizers may reorder their factors.
+ */
 export function drawnRecipe(
   specification: Specification,
   initialized: readonly InitializedParameter[],
-): Recipe {
+): Uint8Array {
   const byName = new Map(initialized.map((parameter) => [parameter.name, parameter]))
-  return writeRecipe(specification, true, (_graph, draws) => (parameter) => {
+  const graph = new GraphWriter()
+  const draws = new GraphDrawOps(graph)
+  const source = (parameter: Parameter): string => {
     const known = byName.get(parameter.name)
     if (known) return draw(draws, known.law, known.shape, known.seed)
     return draws.fill(parameter.shape, INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS])
-  })
+  }
+  const { signatures, variables } = writeNetwork(graph, specification, { draws, source })
+  const assigns = variables.map(({ assign }) => `^${assign}`)
+  const initOp = graph.node('NoOp', assigns, {}, { name: 'init' })
+  return savedModelBytes({ graph, signatures, initOp })
 }
 
-/** The SavedModel of a network whose weights are assigned: feed `feedOf` each parameter, fetch `assigned`. */
-export function fedRecipe(specification: Specification): Recipe {
-  return writeRecipe(
-    specification,
-    false,
-    (graph) => (parameter) => graph.placeholder(feedName(parameter), DataType.float, parameter.shape),
-  )
+/** What a session is opened with: nothing is drawn or assigned in it but by its fillings. */
+export interface SessionRecipe {
+  readonly bytes: Uint8Array
+  /** One for each variable, in creation order. */
+  readonly fillings: readonly Filling[]
 }
 
-export function feedOf(parameter: Parameter): string {
-  return `${feedName(parameter)}:0`
-}
-
-function feedName({ name }: Parameter): string {
-  return `feed/${name}`
-}
-
-type SourceFactory = (graph: GraphWriter, draws: GraphDrawOps) => (parameter: Parameter) => string
-
-function writeRecipe(specification: Specification, drawn: boolean, sourceOf: SourceFactory): Recipe {
-  const { architecture, preprocessing } = specification
+/** The network for a session of this process, which fills its variables step by step. */
+export function sessionRecipe(specification: Specification): SessionRecipe {
   const graph = new GraphWriter()
-  const draws = new GraphDrawOps(graph)
-  const ops = new GraphNetworkOps(graph, draws, sourceOf(graph, draws))
+  const source = ({ name, shape }: Parameter): string =>
+    graph.placeholder(`feed/${name}`, DataType.float, shape)
+  const { variables } = writeNetwork(graph, specification, { source, barrier: 'k' })
+  const fillings = variables.map((variable) => fillingOf(graph, variable))
+  return { bytes: savedModelBytes({ graph, signatures: {} }), fillings }
+}
+
+/** The tensor a parameter's values are fed to. */
+export function feedOf({ name }: Parameter): string {
+  return `feed/${name}:0`
+}
+
+interface NetworkNodes {
+  readonly signatures: SavedModelContents['signatures']
+  readonly variables: readonly Variable[]
+}
+
+function writeNetwork(
+  graph: GraphWriter,
+  specification: Specification,
+  {
+    draws = new GraphDrawOps(graph),
+    ...options
+  }: Omit<GraphNetworkOptions, 'precision'> & { readonly draws?: GraphDrawOps },
+): NetworkNodes {
+  const { architecture, preprocessing, precision, classes } = specification
+  const type = precision === 'bfloat16' ? BFLOAT16 : FLOAT
+  const ops = new GraphNetworkOps(graph, draws, { precision: type, ...options })
   const shape = architecture.input_shape
   const batch = [-1, ...shape]
+  const k = graph.placeholder('k', DataType.int32, [])
   const pixels = graph.placeholder('pixels', DataType.uint8, batch)
   const prepared = preprocess(graph, pixels, preprocessing)
   const float = { dtype: FLOAT, shape: { shape: batch } }
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
-  const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape })
-  graph.floats('Identity', [ops.node(forward.features)], 'features')
-  const logits = graph.floats('Identity', [ops.node(forward.logits)], 'logits')
+  const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
+  graph.floats('Identity', [ops.float(forward.features)], 'features')
+  const logits = graph.floats('Identity', [ops.float(forward.logits)], 'logits')
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
   const terms = graph.floats('Xlogy', [probabilities, probabilities])
   graph.floats('Neg', [graph.floats('Sum', [terms, graph.integers([1])])], 'entropy')
-  graph.floats('TopKV2', [logits, graph.placeholder('k', DataType.int32, [])], 'top')
+  graph.floats('TopKV2', [logits, k], 'top')
 
-  const assigns = ops.variables.map(({ assign }) => `^${assign}`)
-  const initOp = drawn ? graph.node('NoOp', assigns, {}, { name: 'init' }) : undefined
-  const classes = [-1, specification.classes]
+  const rows = [-1, classes]
   const signature = {
     inputs: { images: { tensor: RECIPE.pixels, type: DataType.uint8, shape: batch } },
     outputs: {
-      logits: { tensor: RECIPE.logits, type: DataType.float, shape: classes },
-      probabilities: { tensor: RECIPE.probabilities, type: DataType.float, shape: classes },
+      logits: { tensor: RECIPE.logits, type: DataType.float, shape: rows },
+      probabilities: { tensor: RECIPE.probabilities, type: DataType.float, shape: rows },
     },
   }
-  const bytes = savedModelBytes({ graph, signatures: { serving_default: signature }, initOp })
-  return { bytes, variables: ops.variables }
+  return { signatures: { serving_default: signature }, variables: ops.variables }
 }
 
 /** (x * scale - mean) / std as one multiplication and one sum per channel. */

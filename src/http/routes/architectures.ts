@@ -2,6 +2,7 @@ import { presets } from '../../network/architectures.ts'
 import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
 import { residualSchemes, schemeNames } from '../../network/schemes.ts'
+import { precisionAdvice } from '../model-view.ts'
 import { pageOf } from '../query.ts'
 import { Page } from '../schemas/common.ts'
 import { ArchitectureList, Plan, ResidualSchemeList } from '../schemas/models.ts'
@@ -9,7 +10,7 @@ import { SpecificationRequest } from '../../network/specification.ts'
 import type { App, Services } from '../services.ts'
 
 /** What can be known of networks without building them: presets, residual schemes, the plan of any specification. */
-export function architectureRoutes(app: App, { config }: Services): void {
+export function architectureRoutes(app: App, { config, engine }: Services): void {
   app.get(
     '/v1/architectures',
     {
@@ -67,7 +68,7 @@ export function architectureRoutes(app: App, { config }: Services): void {
         response: { 200: Plan },
       },
     },
-    ({ body }) => {
+    async ({ body }) => {
       const { id, specification, layers, initialized, totals, advice } = planRequest(
         body,
         config.MAX_MODEL_PARAMETERS,
@@ -79,6 +80,9 @@ export function architectureRoutes(app: App, { config }: Services): void {
         const { factor } = parameter
         return { initializer: recordedInitializer(parameter), ...(factor === undefined ? {} : { factor }) }
       }
+      // A plan needs no engine: what one would say of itself is left out where none can be started.
+      const device =
+        specification.precision === 'float32' ? undefined : await engine.info().catch(() => undefined)
       return {
         id,
         spec: specification,
@@ -94,7 +98,7 @@ export function architectureRoutes(app: App, { config }: Services): void {
           multiply_adds: multiplyAdds,
         })),
         totals: { parameters: totals.parameters, multiply_adds: totals.multiplyAdds, bytes: totals.bytes },
-        advice: [...advice],
+        advice: [...advice, ...precisionAdvice(specification, device)],
       }
     },
   )

@@ -28,6 +28,7 @@ export class MemoryEngine implements Engine {
   restarts = 0
   readonly pid = undefined
   readonly ready = true
+  readonly lanes = 1
 
   get busy(): boolean {
     return this.#waiting.length > 0
@@ -68,7 +69,12 @@ export class MemoryEngine implements Engine {
   }
 
   info() {
-    return Promise.resolve({ backend: 'tensorflow', device: 'CPU', library_version: '0' } as const)
+    return Promise.resolve({
+      backend: 'tensorflow',
+      device: 'CPU',
+      library_version: '0',
+      multiplies_bfloat16: true,
+    } as const)
   }
 
   build() {

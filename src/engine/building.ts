@@ -1,0 +1,155 @@
+import { createHash, type Hash } from 'node:crypto'
+import type { Sampler } from '../analysis/sampler.ts'
+import { openWeights, type WeightTensor } from '../analysis/weights.ts'
+import { sizeOf } from '../initializers/fans.ts'
+import { planSpecification } from '../network/plan.ts'
+import type { Parameter } from '../network/shapes.ts'
+import type { BuildRequest, BuildResult } from './engine.ts'
+import { Model } from './model.ts'
+import type { Backend } from './tensorflow/binding.ts'
+import type { Filling, RowFilling } from './tensorflow/filling.ts'
+import { drawnRecipe, feedOf, sessionRecipe } from './tensorflow/recipe.ts'
+import { Session, type Feed } from './tensorflow/session.ts'
+
+/** Values that one step draws: 50 to 80 ms on two cores. */
+const DRAWN_AT_ONCE = 2 ** 21
+/** Values that one step assigns. Every group costs an executor, some 30 ms for a large network. */
+const ASSIGNED_AT_ONCE = 2 ** 22
+/** Parts of a tensor begin at multiples of this many values. */
+const PART = 4
+
+export interface Build {
+  readonly model: Model
+  readonly result: BuildResult
+}
+
+type Steps<R = void> = AsyncGenerator<undefined, R>
+
+/**
+ * Builds a network in steps; between two of them whoever drives it may let predictions through. A step takes some 150
+ * ms at most. What cannot be divided takes longer: the first prediction of a deep network, a large orthogonal kernel.
+ *
+ * Values come in parts from where digests and statistics take them; the session folds kernels from them itself. Whoever
+ * takes the model closes it; a build that fails leaves nothing behind.
+ */
+export async function* building(backend: Backend, sampler: Sampler, request: BuildRequest): Steps<Build> {
+  const { specification, factors = {} } = request
+  const { initialized } = planSpecification(specification, { factors })
+  const artifactBytes = drawnRecipe(specification, initialized).byteLength
+  yield
+  const { bytes, fillings } = sessionRecipe(specification)
+  yield
+  const session = await Session.open(backend, bytes)
+  try {
+    yield
+    const seal = yield* fillAll(session, fillings, sampler, request)
+    const model = new Model(session, specification.architecture.input_shape)
+    model.warmUp()
+    const variableBytes = fillings.reduce((sum, { bytes: size }) => sum + size, 0)
+    return { model, result: { seal, artifactBytes, variableBytes } }
+  } catch (error) {
+    session.close()
+    throw error
+  }
+}
+
+/** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
+async function* fillAll(
+  session: Session,
+  fillings: readonly Filling[],
+  sampler: Sampler,
+  request: BuildRequest,
+): Steps<string> {
+  const { tensors, close } = await openWeights(sampler, request)
+  try {
+    const byName = new Map(tensors.map((tensor) => [tensor.name, tensor]))
+    const hash = createHash('sha256')
+    for (const group of groupsOf(fillings)) {
+      const [first] = group
+      if (first?.rows) yield* fillRows(session, first, first.rows, byName, hash)
+      else yield* fillWhole(session, group, byName, hash)
+    }
+    return hash.digest('hex')
+  } finally {
+    await close()
+  }
+}
+
+type Tensors = ReadonlyMap<string, WeightTensor>
+
+async function* fillWhole(session: Session, group: readonly Filling[], tensors: Tensors, hash: Hash): Steps {
+  const parameters = new Map(
+    group.flatMap(({ variable }) => variable.parameters.map((one) => [one.name, one] as const)),
+  )
+  const feeds: Record<string, Feed> = {}
+  let drawn = 0
+  for (const parameter of parameters.values()) {
+    const tensor = tensorOf(parameter, tensors)
+    const values = new Float32Array(sizeOf(parameter.shape))
+    const step = tensor.divisible ? DRAWN_AT_ONCE : values.length
+    for (let offset = 0; offset < values.length; offset += step) {
+      const count = Math.min(step, values.length - offset)
+      if (drawn + count > DRAWN_AT_ONCE) {
+        yield
+        drawn = 0
+      }
+      values.set(await tensor.read(offset, count), offset)
+      drawn += count
+    }
+    feeds[feedOf(parameter)] = { values, shape: parameter.shape }
+  }
+  yield
+  const fetches = group.map(({ held }) => held)
+  for (const values of session.run(feeds, fetches)) hash.update(values)
+  yield
+}
+
+/** A variable too large for one step: no more than a part of it is ever there twice. */
+async function* fillRows(
+  session: Session,
+  { variable, held }: Filling,
+  { columns, create, indices, values }: RowFilling,
+  tensors: Tensors,
+  hash: Hash,
+): Steps {
+  const size = sizeOf(variable.shape)
+  const [parameter] = variable.parameters
+  const tensor = tensorOf(parameter, tensors)
+  const whole = tensor.divisible ? undefined : await tensor.read(0, size)
+  const height = PART * Math.max(1, Math.floor(DRAWN_AT_ONCE / columns / PART))
+  session.run({}, [create])
+  for (let row = 0; row < size / columns; row += height) {
+    yield
+    const count = Math.min(height, size / columns - row)
+    const [offset, length] = [row * columns, count * columns]
+    const part = whole?.subarray(offset, offset + length) ?? (await tensor.read(offset, length))
+    const feeds = {
+      [indices]: { values: Int32Array.from({ length: count }, (_, index) => row + index), shape: [count] },
+      [values]: { values: part, shape: [count, columns] },
+    }
+    for (const rows of session.run(feeds, [held])) hash.update(rows)
+  }
+  yield
+}
+
+function tensorOf(parameter: Parameter | undefined, tensors: Tensors): WeightTensor {
+  const tensor = parameter && tensors.get(parameter.name)
+  if (tensor === undefined) throw new TypeError(`no values for ${String(parameter?.name)}`)
+  return tensor
+}
+
+/** Variables that are filled together, in order: one filled by rows is alone. */
+function groupsOf(fillings: readonly Filling[]): Filling[][] {
+  const groups: Filling[][] = []
+  let room = 0
+  for (const filling of fillings) {
+    const size = sizeOf(filling.variable.shape)
+    if (size > room || filling.rows) {
+      groups.push([])
+      room = ASSIGNED_AT_ONCE
+    }
+    groups.at(-1)?.push(filling)
+    room -= filling.rows ? room : size
+  }
+  return groups
+}

@@ -1,0 +1,77 @@
+import { sizeOf } from '../../initializers/fans.ts'
+import { FLOAT, INT32, type GraphWriter } from './graph.ts'
+import { DataType } from './proto.ts'
+import type { Precision, Variable } from './network-ops.ts'
+
+/** Values above which a variable is filled by rows: 32 MB of float32. */
+const WHOLE_AT_MOST = 2 ** 23
+
+/** How a session fills a variable. Fetched `held` gives float32 values as the variable now holds them. */
+export interface Filling {
+  readonly variable: Variable
+  readonly bytes: number
+  /** All of it, or the rows that were just filled; fetching it runs the assignment. */
+  readonly held: string
+  /** Where the variable is too large for one step. */
+  readonly rows?: RowFilling
+}
+
+/** The variable as a matrix [n, columns]: fetch `create` once, then `held` with every so many rows and their values. */
+export interface RowFilling {
+  readonly columns: number
+  readonly create: string
+  /** int32 [m], fed. */
+  readonly indices: string
+  /** float32 [m, columns], fed. */
+  readonly values: string
+}
+
+/** Writes the nodes that fill a variable. */
+export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
+  const { shape, parameters, type } = variable
+  if (parameters.length === 1 && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
+    return rowFillingOf(graph, variable)
+  const { handle, assign } = variable
+  const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
+  return { variable, bytes: bytesOf(variable), held: `${asFloats(graph, read, type)}:0` }
+}
+
+/**
+ * `InplaceUpdate` writes into the buffer it is given, which is the variable's own. `ResourceStridedSliceAssign` would
+ * have every later read copy the whole variable.
+ */
+function rowFillingOf(graph: GraphWriter, variable: Variable): Filling {
+  const { name, shape, type, handle } = variable
+  const columns = shape.at(-1) ?? 1
+  const empty = graph.node('Empty', [graph.integers(shape)], { dtype: type })
+  const assign = graph.node('AssignVariableOp', [handle, empty], { dtype: type })
+  const create = graph.floats('Identity', [graph.number(0), `^${assign}`])
+  const indices = graph.placeholder(`${name}/rows`, DataType.int32, [-1])
+  const values = graph.placeholder(`${name}/values`, DataType.float, [-1, columns])
+  const cells = graph.node('ReadVariableOp', [handle], { dtype: type })
+  const matrix = graph.node('Reshape', [cells, graph.integers([-1, columns])], { T: type })
+  const cast = type === FLOAT ? values : graph.cast(values, FLOAT, type)
+  const updated = graph.node('InplaceUpdate', [matrix, indices, cast], { T: type })
+  const read = graph.node('ReadVariableOp', [handle, `^${updated}`], { dtype: type })
+  const table = graph.node('Reshape', [read, graph.integers([-1, columns])], { T: type })
+  const rows = graph.node('GatherV2', [table, indices, graph.integers([0], [])], {
+    Tparams: type,
+    Tindices: INT32,
+    Taxis: INT32,
+  })
+  return {
+    variable,
+    bytes: bytesOf(variable),
+    held: `${asFloats(graph, rows, type)}:0`,
+    rows: { columns, create: `${create}:0`, indices: `${indices}:0`, values: `${values}:0` },
+  }
+}
+
+/** Exact: a bfloat16 is a shorter float32. */
+function asFloats(graph: GraphWriter, node: string, type: Precision): string {
+  return type === FLOAT ? node : graph.cast(node, type, FLOAT)
+}
+
+function bytesOf({ shape, type }: Variable): number {
+  return sizeOf(shape) * (type === FLOAT ? 4 : 2)
+}

@@ -1,0 +1,77 @@
+import fc from 'fast-check'
+import sharp, { type Sharp } from 'sharp'
+import { describe, expect, it } from 'vitest'
+import { decodeImage } from '../../src/images/decode.ts'
+import { jpegSize } from '../../src/images/jpeg.ts'
+import { flowerJpeg, flowerWebp, pixelPng, truncatedJpeg } from '../support/images.ts'
+
+const flower = { width: 320, height: 214 }
+const kinds: Record<string, (image: Sharp) => Sharp> = {
+  baseline: (image) => image.jpeg(),
+  progressive: (image) => image.jpeg({ progressive: true }),
+  'full colour': (image) => image.jpeg({ chromaSubsampling: '4:4:4' }),
+  grey: (image) => image.greyscale().jpeg(),
+  'with a profile': (image) => image.withIccProfile('p3').jpeg(),
+  'on its side': (image) => image.withMetadata({ orientation: 6 }).jpeg(),
+}
+
+describe('the size in a JPEG header', () => {
+  it.each(Object.keys(kinds))('%s', async (kind) => {
+    const bytes = (await kinds[kind]?.(sharp(flowerJpeg)).toBuffer()) ?? Buffer.alloc(0)
+    expect(jpegSize(bytes)).toEqual(flower)
+  })
+
+  it('is found where the scan is cut off, and nowhere else', () => {
+    expect(jpegSize(truncatedJpeg)).toEqual(flower)
+    for (const bytes of [flowerWebp, pixelPng, Buffer.alloc(0), flowerJpeg.subarray(0, 20)])
+      expect(jpegSize(bytes)).toBeUndefined()
+  })
+
+  it('is looked for in any bytes without harm', () => {
+    const damaged = fc
+      .tuple(fc.nat(flowerJpeg.length), fc.array(fc.tuple(fc.nat(700), fc.nat(255)), { maxLength: 20 }))
+      .map(([length, changes]) => {
+        const bytes = Buffer.from(flowerJpeg.subarray(0, length))
+        for (const [offset, value] of changes) if (offset < length) bytes[offset] = value
+        return bytes
+      })
+    fc.assert(
+      fc.property(fc.oneof(fc.uint8Array(), damaged), (bytes) => {
+        const size = jpegSize(bytes)
+        expect(size === undefined || (size.width >= 0 && size.height >= 0)).toBe(true)
+      }),
+    )
+  })
+})
+
+describe('a JPEG that has the size already', () => {
+  const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000 } as const
+
+  it.each(Object.keys(kinds))('%s: keeps its pixels, turned as its EXIF says', async (kind) => {
+    const square = await sharp(flowerJpeg).resize(64, 64).png().toBuffer()
+    const bytes = (await kinds[kind]?.(sharp(square)).toBuffer()) ?? Buffer.alloc(0)
+    const pixels = await sharp(bytes).autoOrient().toColourspace('srgb').raw().toBuffer()
+    const decoded = await decodeImage(bytes, '#', options)
+    expect(decoded).toMatchObject({ width: 64, height: 64, format: 'jpeg' })
+    expect(Buffer.compare(decoded.pixels, pixels)).toBe(0)
+  })
+
+  it('and lies on its side is turned before it is fitted', async () => {
+    const flat = await sharp(flowerJpeg).resize(64, 32).withMetadata({ orientation: 6 }).jpeg().toBuffer()
+    const decoded = await decodeImage(flat, '#', { ...options, shape: [32, 64, 3] })
+    expect(decoded).toMatchObject({ width: 32, height: 64 })
+    expect(decoded.pixels).toHaveLength(32 * 64 * 3)
+  })
+
+  it('and is damaged in its scan is refused', async () => {
+    const bytes = await sharp(flowerJpeg).resize(64, 64).jpeg().toBuffer()
+    const cut = bytes.subarray(0, -300)
+    const blank = Buffer.concat([cut, Buffer.alloc(298), bytes.subarray(-2)])
+    const detail = expect.stringMatching(/damaged or cut off/) as string
+    for (const damaged of [cut, blank])
+      await expect(decodeImage(damaged, '#/images/1', options)).rejects.toMatchObject({
+        code: 'INVALID_IMAGE',
+        errors: [{ pointer: '#/images/1', detail }],
+      })
+  })
+})

@@ -1,0 +1,72 @@
+import { describe, expect, it, test } from 'vitest'
+import { gpus, multipliesBfloat16, processors, quotaOf } from '../../src/machine.ts'
+
+const quota = (files: Readonly<Record<string, string>>) => quotaOf((path) => files[path])
+
+describe('the processors a cgroup allows', () => {
+  it.each<[string, Record<string, string>, number]>([
+    ['none is read', {}, Infinity],
+    [
+      'version 2 sets none',
+      { '/proc/self/cgroup': '0::/', '/sys/fs/cgroup/cpu.max': 'max 100000' },
+      Infinity,
+    ],
+    ['version 2', { '/proc/self/cgroup': '0::/', '/sys/fs/cgroup/cpu.max': '150000 100000' }, 1.5],
+    [
+      'version 2, a parent with less',
+      {
+        '/proc/self/cgroup': '0::/kubepods/pod1',
+        '/sys/fs/cgroup/kubepods/cpu.max': '200000 100000',
+        '/sys/fs/cgroup/kubepods/pod1/cpu.max': '400000 100000',
+      },
+      2,
+    ],
+    [
+      'version 1',
+      {
+        '/proc/self/cgroup': '3:cpuset:/a\n2:cpu,cpuacct:/docker/1\n0::/',
+        '/sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_quota_us': '50000',
+        '/sys/fs/cgroup/cpu,cpuacct/docker/1/cpu.cfs_period_us': '100000',
+        '/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_quota_us': '-1',
+        '/sys/fs/cgroup/cpu,cpuacct/cpu.cfs_period_us': '100000',
+      },
+      0.5,
+    ],
+    [
+      'version 1, its own group as the root',
+      {
+        '/proc/self/cgroup': '1:cpu:/docker/1',
+        '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '300000',
+        '/sys/fs/cgroup/cpu/cpu.cfs_period_us': '100000',
+      },
+      3,
+    ],
+  ])('%s', (_, files, expected) => {
+    expect(quota(files)).toBe(expected)
+  })
+
+  test('are whole ones, and one at least, of those there are here', () => {
+    expect(processors()).toBeGreaterThanOrEqual(1)
+    expect(Number.isInteger(processors())).toBe(true)
+  })
+})
+
+test.each([
+  ['0,2', ['0', '2']],
+  ['GPU-8f2b, 1', ['GPU-8f2b', '1']],
+  ['0,-1,2', ['0']],
+  ['', []],
+  ['-1', []],
+])('CUDA_VISIBLE_DEVICES=%s shows its GPUs', (visible, expected) => {
+  expect(gpus(visible)).toEqual(expected)
+})
+
+test.each([
+  ['flags\t\t: fpu avx512f avx512_bf16 sse2', true],
+  ['flags\t\t: fpu amx_bf16', true],
+  ['flags\t\t: fpu avx512f avx512_vnni', false],
+  ['Features\t: fp asimd bf16 i8mm', true],
+  ['', false],
+])('%s: bfloat16 is multiplied: %s', (cpuinfo, expected) => {
+  expect(multipliesBfloat16(cpuinfo)).toBe(expected)
+})
