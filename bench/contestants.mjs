@@ -1,0 +1,47 @@
+import { kserve } from './contestants/kserve.mjs'
+import { litserve } from './contestants/litserve.mjs'
+import { resinit } from './contestants/resinit.mjs'
+import { triton } from './contestants/triton.mjs'
+
+/**
+ * A server that classifies uploads, set up as its own documentation advises for this work. `read` finds the five best
+ * classes in an answer, best first.
+ *
+ * Common to all peers, because it was or must be their best: Pillow (libjpeg-turbo) in threads, onnxruntime over all
+ * cores without spinning (peers/classify.py), batches of up to 32 as in our service's defaults, the JPEG in the shortest
+ * form that their protocol has, no access log.
+ * @typedef {object} Contestant
+ * @property {string} name
+ * @property {(network: import('./networks.mjs').Network) => Promise<Serving>} start
+ * @property {(body: string) => Top} read
+ */
+/**
+ * `requestOf` asks for an upload's classes.
+ * @typedef {{ server: import('./server.mjs').Server, requestOf: (image: Buffer) => import('./load.mjs').Request }} Serving
+ */
+/** @typedef {{ index: number, probability: number }[]} Top */
+/** @typedef {Record<string, number>} Settings */
+
+/**
+ * A contestant with settings of its own, `litserve/workers=2/threads=1`: so that another configuration can be held
+ * against the one below.
+ * @param {string} words
+ * @returns {Contestant}
+ */
+export function contestant(words) {
+  const [name = '', ...settings] = words.split('/')
+  const make = makers[name]
+  if (make === undefined) throw new Error(`no contestant ${name}: ${Object.keys(makers).join(', ')}`)
+  const given = settings.map((setting) => setting.split('='))
+  const overrides = Object.fromEntries(given.map(([field = '', value]) => [field, Number(value)]))
+  return { name: words, ...make(overrides) }
+}
+
+/** @type {Record<string, (overrides: Settings) => Omit<Contestant, 'name'>>} */
+const makers = {
+  resinit: () => resinit({}),
+  'resinit-bfloat16': () => resinit({ precision: 'bfloat16' }),
+  litserve,
+  kserve,
+  triton,
+}

@@ -1,0 +1,48 @@
+import { cpus } from 'node:os'
+import { environment } from '../peers.mjs'
+import { flags, freePort, startServer } from '../server.mjs'
+
+/**
+ * LitServe. One worker process, whose batches use all cores: two workers split the waiting requests into batches half as
+ * large and compute them against each other. It looks for a batch until its timeout is over, however many wait; 1 ms is
+ * the least that its queue polls. A timeout of 0 makes its idle loop take a whole core.
+ * @param {import('../contestants.mjs').Settings} overrides
+ */
+export function litserve(overrides) {
+  const settings = { workers: 1, threads: cpus().length, batch: 32, 'batch-timeout': 0.001, ...overrides }
+  return {
+    /** @type {import('../contestants.mjs').Contestant['start']} */
+    start: async ({ onnx }) => {
+      const port = await freePort()
+      const { python } = environment('litserve')
+      const command = [
+        python,
+        'bench/peers/litserve_peer.py',
+        onnx,
+        '--port',
+        String(port),
+        ...flags(settings),
+      ]
+      const server = await startServer(command, {
+        port,
+        health: '/health',
+      })
+      return { server, requestOf: (image) => ({ path: '/predict', ...multipart(image) }) }
+    },
+    read: (/** @type {string} */ body) => {
+      /** @type {{ classes: import('../contestants.mjs').Top }} */
+      const { classes } = JSON.parse(body)
+      return classes
+    },
+  }
+}
+
+/** @param {Buffer} image */
+function multipart(image) {
+  const boundary = 'resinit-bench'
+  const head = `--${boundary}\r\nContent-Disposition: form-data; name="image"; filename="image.jpg"\r\nContent-Type: image/jpeg\r\n\r\n`
+  return {
+    headers: { 'Content-Type': `multipart/form-data; boundary=${boundary}` },
+    body: Buffer.concat([Buffer.from(head), image, Buffer.from(`\r\n--${boundary}--\r\n`)]),
+  }
+}

@@ -1,0 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+
+/** All parts, one after the other, each in a process of its own, with the same flags. */
+const PARTS = ['model', 'creation', 'serving', 'overload', 'truncated']
+
+for (const part of PARTS) {
+  const child = spawn(process.execPath, [`bench/${part}.mjs`, ...process.argv.slice(2)], { stdio: 'inherit' })
+  await once(child, 'exit')
+  if (child.exitCode !== 0) throw new Error(`bench/${part}.mjs failed`)
+}

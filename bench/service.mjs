@@ -1,0 +1,100 @@
+import { spawn } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
+import { createInterface } from 'node:readline'
+import { processGroup } from './server.mjs'
+
+/**
+ * Our own service, with the process ids of it and its workers.
+ * @typedef {import('./server.mjs').Server & { pids: number[] }} Service
+ */
+/** @typedef {{ id: string, artifact_bytes: number, weights_sha256: string | null }} Model */
+
+/**
+ * The compiled service in processes of its own, as its users start it, on a free port.
+ * @param {string} folder Its data.
+ * @returns {Promise<Service>}
+ */
+export async function startService(folder) {
+  const child = spawn(process.execPath, ['dist/main.js'], {
+    detached: true,
+    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const group = processGroup(child)
+  const pids = [Number(child.pid)]
+  let url = ''
+  for await (const line of createInterface({ input: child.stdout })) {
+    /** @type {{ msg: string, worker?: string, pid: number }} */
+    const { msg, pid } = JSON.parse(line)
+    url = /^Server listening at (.*)$/.exec(msg)?.[1] ?? url
+    if (msg === 'worker ready') pids.push(pid)
+    if (msg === 'ready') break
+  }
+  // Nobody reads the log any more, and a full pipe would stop the service.
+  child.stdout.resume()
+  return { url, pids, ...group }
+}
+
+/**
+ * @param {Service} service
+ * @param {string} path
+ * @param {object} body Sent as JSON.
+ */
+export function post({ url }, path, body) {
+  return fetch(`${url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+}
+
+/**
+ * @param {Service} service
+ * @param {object} specification
+ */
+export async function createModel(service, specification) {
+  return modelIn(await post(service, '/v1/models', specification))
+}
+
+/**
+ * @param {Service} service
+ * @param {string} id
+ */
+export async function readModel({ url }, id) {
+  return modelIn(await fetch(`${url}/v1/models/${id}`))
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<Model>}
+ */
+async function modelIn(response) {
+  if (!response.ok) throw new Error(await response.text())
+  return /** @type {Model} */ (await response.json())
+}
+
+/**
+ * @param {Service} service
+ * @param {string} id
+ * @param {Buffer} image
+ */
+export async function predict({ url }, id, image) {
+  const response = await fetch(`${url}/v1/models/${id}/predict`, {
+    method: 'POST',
+    headers: { 'content-type': 'image/jpeg' },
+    body: Uint8Array.from(image),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(text)
+}
+
+/**
+ * Memory that the service's processes hold now, or the most that each has held, in MB.
+ * @param {Service} service
+ * @param {'VmRSS' | 'VmHWM'} field
+ */
+export async function megabytes({ pids }, field) {
+  const texts = await Promise.all(pids.map((pid) => readFile(`/proc/${String(pid)}/status`, 'utf8')))
+  const kilobytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm')
+  return texts.reduce((sum, text) => sum + (1024 / 1e6) * Number(kilobytes.exec(text)?.[1]), 0)
+}
