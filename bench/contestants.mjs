@@ -4,12 +4,12 @@ import { resinit } from './contestants/resinit.mjs'
 import { triton } from './contestants/triton.mjs'
 
 /**
- * A server that classifies uploads, set up as its own documentation advises for this work. `read` finds the five best
- * classes in an answer, best first.
+ * A server that classifies uploads; its file says why it is set up as it is. `read` finds the five best classes in an
+ * answer, best first.
  *
- * Common to all peers, because it was or must be their best: Pillow (libjpeg-turbo) in threads, onnxruntime over all
- * cores without spinning (peers/classify.py), batches of up to 32 as in our service's defaults, the JPEG in the shortest
- * form that their protocol has, no access log.
+ * Common to all peers: Pillow, which decodes by libjpeg-turbo, in threads; onnxruntime, faster on a CPU than the
+ * frameworks they are mostly shown with, over all cores (peers/classify.py); where they batch, up to 32 images, our own
+ * default; the JPEG in the shortest form that their protocol has; no line of log for a request.
  * @typedef {object} Contestant
  * @property {string} name
  * @property {(network: import('./networks.mjs').Network) => Promise<Serving>} start

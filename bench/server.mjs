@@ -41,7 +41,8 @@ export function processGroup(child) {
     },
     stop: async () => {
       signal('SIGCONT')
-      signal('SIGTERM')
+      // To the leader alone: it ends its children in its own order.
+      child.kill()
       if (child.exitCode === null && child.signalCode === null) {
         await Promise.race([once(child, 'exit'), pause(STOP_MS, undefined, { ref: false })])
       }

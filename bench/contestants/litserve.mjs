@@ -4,29 +4,26 @@ import { flags, freePort, startServer } from '../server.mjs'
 
 /**
  * LitServe. One worker process, whose batches use all cores: two workers split the waiting requests into batches half as
- * large and compute them against each other. It looks for a batch until its timeout is over, however many wait; 1 ms is
+ * large and compute them against each other. It looks for a batch until its timeout is over, however few wait; 1 ms is
  * the least that its queue polls. A timeout of 0 makes its idle loop take a whole core.
  * @param {import('../contestants.mjs').Settings} overrides
  */
 export function litserve(overrides) {
-  const settings = { workers: 1, threads: cpus().length, batch: 32, 'batch-timeout': 0.001, ...overrides }
+  const settings = {
+    workers: 1,
+    threads: cpus().length,
+    spinning: 1,
+    batch: 32,
+    'batch-timeout': 0.001,
+    ...overrides,
+  }
   return {
     /** @type {import('../contestants.mjs').Contestant['start']} */
     start: async ({ onnx }) => {
       const port = await freePort()
       const { python } = environment('litserve')
-      const command = [
-        python,
-        'bench/peers/litserve_peer.py',
-        onnx,
-        '--port',
-        String(port),
-        ...flags(settings),
-      ]
-      const server = await startServer(command, {
-        port,
-        health: '/health',
-      })
+      const script = ['bench/peers/litserve_peer.py', onnx, '--port', String(port)]
+      const server = await startServer([python, ...script, ...flags(settings)], { port, health: '/health' })
       return { server, requestOf: (image) => ({ path: '/predict', ...multipart(image) }) }
     },
     read: (/** @type {string} */ body) => {

@@ -6,12 +6,12 @@ import { freePort, startServer } from '../server.mjs'
 
 /**
  * Triton with its Python backend, the only one that its PyPI wheel has. Dynamic batching without a delay: what waits when
- * the instance is free is a batch. The JPEG goes in as a binary BYTES tensor, the top five come by the classification
+ * the instance is free is a batch, computed over all cores. The JPEG goes in as a binary BYTES tensor, the top five come by the classification
  * extension.
  * @param {import('../contestants.mjs').Settings} overrides
  */
 export function triton(overrides) {
-  const settings = { instances: 1, threads: cpus().length, ...overrides }
+  const settings = { instances: 1, threads: cpus().length, spinning: 1, ...overrides }
   return {
     /** @type {import('../contestants.mjs').Contestant['start']} */
     start: async ({ onnx, folder }) => {
@@ -19,7 +19,7 @@ export function triton(overrides) {
       const lib = join(environment('triton').folder, 'lib')
       const sitePackages = join(lib, (await readdir(lib))[0] ?? '', 'site-packages')
       const tritonserver = join(sitePackages, 'pytriton/tritonserver')
-      const repository = join(folder, 'triton')
+      const repository = join(folder, `triton-${String(port)}`)
       await mkdir(join(repository, 'network/1'), { recursive: true })
       await writeFile(
         join(repository, 'network/config.pbtxt'),
@@ -48,6 +48,7 @@ dynamic_batching {}
             BENCH_PEERS: resolve('bench/peers'),
             NETWORK: onnx,
             THREADS: String(settings.threads),
+            SPINNING: String(settings.spinning),
           },
         },
       )

@@ -14,14 +14,18 @@ def decode(data):
 
 
 class Classifier:
-    """An ONNX network over uint8 pixels. `threads` compute one batch; as many decode it."""
+    """An ONNX network over uint8 pixels. `threads` compute one batch; as many decode it.
 
-    def __init__(self, path, threads):
+    With `spinning` they wait in a loop between the operations of a batch, which is faster than to be woken, and stop with
+    it: going on would take the cores that HTTP and decoding need.
+    """
+
+    def __init__(self, path, threads, spinning):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
-        # Threads that wait for work in a loop would take the cores that decoding and HTTP need.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.intra_op.allow_spinning", str(spinning))
+        options.add_session_config_entry("session.force_spinning_stop", "1")
         self.session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )

@@ -1,6 +1,6 @@
 """LitServe with the network of an ONNX file: a file uploaded as multipart/form-data, its top five classes back.
 
-litserve_peer.py network.onnx --port N --workers N --threads N --batch N --batch-timeout SECONDS
+litserve_peer.py network.onnx --port N --workers N --threads N --spinning 0|1 --batch N --batch-timeout SECONDS
 """
 
 import argparse
@@ -11,13 +11,12 @@ from fastapi.responses import JSONResponse
 
 
 class Api(litserve.LitAPI):
-    def __init__(self, path, threads, **settings):
+    def __init__(self, network, **settings):
         super().__init__(**settings)
-        self.path = path
-        self.threads = threads
+        self.network = network
 
     def setup(self, device):
-        self.classifier = Classifier(self.path, self.threads)
+        self.classifier = Classifier(*self.network)
 
     def decode_request(self, request):
         return request["image"].file.read()
@@ -47,12 +46,12 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--spinning", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--batch-timeout", type=float, required=True)
     arguments = parser.parse_args()
     api = Api(
-        arguments.path,
-        arguments.threads,
+        (arguments.path, arguments.threads, arguments.spinning),
         max_batch_size=arguments.batch,
         batch_timeout=arguments.batch_timeout,
     )

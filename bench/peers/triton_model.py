@@ -1,7 +1,8 @@
 """Triton's Python backend with the network of an ONNX file: model.py of a model repository.
 
 The JPEG comes as one BYTES element, the probabilities go back whole: Triton's classification extension picks the top
-five of them itself. Its environment: SITE_PACKAGES and BENCH_PEERS (folders to import from), NETWORK and THREADS.
+five of them itself. Its environment: SITE_PACKAGES and BENCH_PEERS (folders to import from), NETWORK,
+THREADS and SPINNING.
 """
 
 import os
@@ -19,7 +20,9 @@ from classify import Classifier
 
 class TritonPythonModel:
     def initialize(self, args):
-        self.classifier = Classifier(os.environ["NETWORK"], int(os.environ["THREADS"]))
+        self.classifier = Classifier(
+            os.environ["NETWORK"], int(os.environ["THREADS"]), int(os.environ["SPINNING"])
+        )
 
     def execute(self, requests):
         """Any number of requests, each of one or more images: decoded together, and computed as one batch."""
