@@ -1,4 +1,4 @@
-import { throughput, warmLoop, withContestants } from './arena.mjs'
+import { throughput, warmLoop, withContestants } from './contest.mjs'
 import { openLoop } from './load.mjs'
 import { progress, runPart, table } from './part.mjs'
 import { quantile, spread } from './rounds.mjs'
@@ -13,13 +13,13 @@ const CLIENTS = 32
 const CAPACITY_S = 10
 
 await runPart('overload', { rounds: 1, seconds: 60 }, ({ rounds, seconds, only = ['resinit'] }) =>
-  withContestants('resnet50', only, async (fighters, image) => {
+  withContestants('resnet50', only, async (entrants, image) => {
     /** @type {Map<string, Awaited<ReturnType<typeof overload>>[]>} */
-    const found = new Map(fighters.map(({ name }) => [name, []]))
+    const found = new Map(entrants.map(({ name }) => [name, []]))
     for (let round = 1; round <= rounds; round++) {
-      for (const fighter of fighters) {
-        progress(`overload, round ${String(round)}: ${fighter.name}`)
-        found.get(fighter.name)?.push(await fighter.during(() => overload(fighter, image, seconds)))
+      for (const entrant of entrants) {
+        progress(`overload, round ${String(round)}: ${entrant.name}`)
+        found.get(entrant.name)?.push(await entrant.during(() => overload(entrant, image, seconds)))
       }
     }
     const head = [
@@ -67,16 +67,16 @@ await runPart('overload', { rounds: 1, seconds: 60 }, ({ rounds, seconds, only =
 
 /**
  * Rates in requests a second; `p99` of the answered, the rest are counts.
- * @param {import('./arena.mjs').Fighter} fighter
+ * @param {import('./contest.mjs').Entrant} entrant
  * @param {Buffer} image
  * @param {number} seconds
  */
-async function overload(fighter, image, seconds) {
-  const request = fighter.requestOf(image)
+async function overload(entrant, image, seconds) {
+  const request = entrant.requestOf(image)
   const before = { clients: CLIENTS, seconds: Math.min(CAPACITY_S, seconds) }
-  const capacity = throughput(await warmLoop(fighter, request, before))
+  const capacity = throughput(await warmLoop(entrant, request, before))
   const perSecond = FACTOR * capacity
-  const outcome = await openLoop(fighter.url, request, { perSecond, seconds })
+  const outcome = await openLoop(entrant.url, request, { perSecond, seconds })
   const answered = outcome.times.get(200) ?? []
   const refused = outcome.times.get(429)?.length ?? 0
   const statuses = [...outcome.times.values()].reduce((sum, times) => sum + times.length, 0)

@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # The peers' Python environments, one each because their requirements conflict, in a cache outside the repository; done
-# at once where they are there already. RESINIT_PYTHON is the Python 3.11 or 3.12 they are made of, default python3; pip
-# shows its progress.
+# at once where they are there already. RESINIT_PYTHON is the Python 3.11 they are made of, default python3; pip shows its
+# progress.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 folder=${XDG_CACHE_HOME:-$HOME/.cache}/resinit/bench
 python=${RESINIT_PYTHON:-python3}
+version=$("$python" -c 'import sys; print(f"{sys.version_info.major}.{sys.version_info.minor}")')
+if [[ $version != 3.11 ]]; then
+  echo "bench: $python is Python $version, but what is pinned needs 3.11; set RESINIT_PYTHON to one" >&2
+  exit 1
+fi
 
 # environment NAME REQUIREMENTS: $folder/NAME, made anew when the requirements or the Python have changed. The files name
 # every package, so nothing is resolved.
@@ -30,7 +35,6 @@ environment keras test/golden/requirements.txt
 
 # Triton's Python backend is a program per Python version, beside it under another name than it looks for. It embeds a
 # libpython: a distribution's package (libpython3.11), or the interpreter's own where that was built shared.
-version=$("$folder/triton/bin/python" -c 'import sys; print(f"{sys.version_info.major}.{sys.version_info.minor}")')
 tritonserver=$folder/triton/lib/python$version/site-packages/pytriton/tritonserver
 stub=$tritonserver/python_backend_stubs/$version/triton_python_backend_stub
 chmod +x "$stub"

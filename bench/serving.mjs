@@ -1,4 +1,4 @@
-import { errors, throughput, warmLoop, withContestants } from './arena.mjs'
+import { errors, throughput, warmLoop, withContestants } from './contest.mjs'
 import { progress, runPart, table } from './part.mjs'
 import { quantile, spread } from './rounds.mjs'
 
@@ -15,22 +15,22 @@ const CONTESTANTS = ['resinit', 'litserve', 'kserve', 'triton', 'resinit-bfloat1
 await runPart('serving', { rounds: 5, seconds: 10 }, async ({ rounds, seconds, only = CONTESTANTS }) => {
   const sections = []
   for (const network of NETWORKS) {
-    const tables = await withContestants(network, only, async (fighters, image) => {
-      const absent = only.filter((name) => fighters.every((fighter) => fighter.name !== name))
+    const tables = await withContestants(network, only, async (entrants, image) => {
+      const absent = only.filter((name) => entrants.every((entrant) => entrant.name !== name))
       const found = absent.map((name) => `${network}: ${name} is not offered.`)
       for (const clients of CLIENTS) {
         /** @type {Map<string, Measurement[]>} */
-        const measurements = new Map(fighters.map(({ name }) => [name, []]))
+        const measurements = new Map(entrants.map(({ name }) => [name, []]))
         for (let round = 1; round <= rounds; round++) {
-          for (const fighter of fighters) {
-            const outcome = await fighter.during(() =>
-              warmLoop(fighter, fighter.requestOf(image), { clients, seconds }),
+          for (const entrant of entrants) {
+            const outcome = await entrant.during(() =>
+              warmLoop(entrant, entrant.requestOf(image), { clients, seconds }),
             )
             const measurement = measure(outcome)
             progress(
-              `${network}, ${String(clients)} clients, round ${String(round)}: ${said(fighter, measurement)}`,
+              `${network}, ${String(clients)} clients, round ${String(round)}: ${said(entrant, measurement)}`,
             )
-            measurements.get(fighter.name)?.push(measurement)
+            measurements.get(entrant.name)?.push(measurement)
           }
         }
         found.push(
@@ -59,7 +59,7 @@ function measure(outcome) {
 }
 
 /**
- * @param {{ name: string }} fighter
+ * @param {{ name: string }} entrant
  * @param {Measurement} measurement
  */
 function said({ name }, measurement) {

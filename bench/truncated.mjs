@@ -1,4 +1,4 @@
-import { errors, throughput, warmLoop, withContestants } from './arena.mjs'
+import { errors, throughput, warmLoop, withContestants } from './contest.mjs'
 import { closedLoop } from './load.mjs'
 import { progress, runPart, table } from './part.mjs'
 import { spread } from './rounds.mjs'
@@ -12,21 +12,21 @@ const BAD = 2
 const CONTESTANTS = ['resinit', 'litserve', 'kserve', 'triton']
 
 await runPart('truncated', { rounds: 3, seconds: 10 }, ({ rounds, seconds, only = CONTESTANTS }) =>
-  withContestants('resnet50', only, async (fighters, image) => {
+  withContestants('resnet50', only, async (entrants, image) => {
     const half = image.subarray(0, image.length / 2)
     /** @type {Map<string, { alone: number, beside: number, errors: number, refused: number }[]>} */
-    const found = new Map(fighters.map(({ name }) => [name, []]))
+    const found = new Map(entrants.map(({ name }) => [name, []]))
     for (let round = 1; round <= rounds; round++) {
-      for (const fighter of fighters) {
-        progress(`truncated, round ${String(round)}: ${fighter.name}`)
-        const good = fighter.requestOf(image)
-        await fighter.during(async () => {
-          const alone = await warmLoop(fighter, good, { clients: GOOD, seconds })
+      for (const entrant of entrants) {
+        progress(`truncated, round ${String(round)}: ${entrant.name}`)
+        const good = entrant.requestOf(image)
+        await entrant.during(async () => {
+          const alone = await warmLoop(entrant, good, { clients: GOOD, seconds })
           const [beside, bad] = await Promise.all([
-            closedLoop(fighter.url, good, { clients: GOOD, seconds }),
-            closedLoop(fighter.url, fighter.requestOf(half), { clients: BAD, seconds }),
+            closedLoop(entrant.url, good, { clients: GOOD, seconds }),
+            closedLoop(entrant.url, entrant.requestOf(half), { clients: BAD, seconds }),
           ])
-          found.get(fighter.name)?.push({
+          found.get(entrant.name)?.push({
             alone: throughput(alone),
             beside: throughput(beside),
             errors: errors(alone) + errors(beside),

@@ -48,8 +48,8 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--spinning", type=int, required=True)
     arguments = parser.parse_args()
-    # Its lines for every request are not part of the work.
-    logging.disable(logging.INFO)
+    # Its lines for every request, and tracebacks for every image that is none, are not part of the work.
+    logging.disable(logging.ERROR)
     server = kserve.ModelServer(
         http_port=arguments.port, workers=arguments.workers, enable_grpc=False
     )

@@ -8,7 +8,7 @@ import { progress } from './part.mjs'
 
 /**
  * A contestant that serves the network, and is paused but for `during`.
- * @typedef {object} Fighter
+ * @typedef {object} Entrant
  * @property {string} name
  * @property {string} url
  * @property {(image: Buffer) => import('./load.mjs').Request} requestOf
@@ -28,7 +28,7 @@ const TOLERANCE = 0.25
  * @template T
  * @param {keyof typeof import('./networks.mjs').specifications} network
  * @param {readonly string[]} names
- * @param {(fighters: Fighter[], image: Buffer) => Promise<T>} use
+ * @param {(entrants: Entrant[], image: Buffer) => Promise<T>} use
  */
 export async function withContestants(network, names, use) {
   const parent = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
@@ -37,8 +37,8 @@ export async function withContestants(network, names, use) {
   try {
     const image = await photograph()
     const prepared = await prepareNetwork(network, parent)
-    /** @type {Fighter[]} */
-    const fighters = []
+    /** @type {Entrant[]} */
+    const entrants = []
     /** @type {{ index: number, probability: number } | undefined} */
     let expected
     for (const { name, start, read } of names.map(contestant)) {
@@ -60,9 +60,9 @@ export async function withContestants(network, names, use) {
       }
       await closedLoop(url, request, { clients: CLIENTS, seconds: FIRST_WARM_UP_S })
       server.pause()
-      fighters.push({ name, url, requestOf, during: during(server) })
+      entrants.push({ name, url, requestOf, during: during(server) })
     }
-    return await use(fighters, image)
+    return await use(entrants, image)
   } finally {
     await Promise.all(servers.map((server) => server.stop()))
     await rm(parent, { recursive: true })
@@ -87,7 +87,7 @@ function during(server) {
 
 /**
  * A closed loop, with a moment of the same before it that does not count.
- * @param {Fighter} fighter
+ * @param {Entrant} entrant
  * @param {import('./load.mjs').Request} request
  * @param {{ clients: number, seconds: number }} load
  */
