@@ -13,8 +13,8 @@ if [[ $version != 3.11 ]]; then
   exit 1
 fi
 
-# environment NAME REQUIREMENTS: $folder/NAME, made anew when the requirements or the Python have changed. The files name
-# every package, so nothing is resolved.
+# environment NAME REQUIREMENTS [PIP-OPTION]: $folder/NAME, made anew when the requirements or the Python have changed.
+# The files here name every package, so with --no-deps nothing is resolved.
 environment() {
   local venv=$folder/$1 stamp
   stamp=$("$python" --version && cat "$2")
