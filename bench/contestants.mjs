@@ -23,8 +23,8 @@ import { triton } from './contestants/triton.mjs'
 /** @typedef {Record<string, number>} Settings */
 
 /**
- * A contestant with settings of its own, `litserve/workers=2/threads=1`: so that another configuration can be held
- * against the one below.
+ * A contestant, or one with settings of its own: `--only litserve,litserve/workers=2/threads=1` holds another configuration
+ * against the one in its file.
  * @param {string} words
  * @returns {Contestant}
  */

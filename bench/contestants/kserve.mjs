@@ -5,7 +5,7 @@ import { flags, freePort, startServer } from '../server.mjs'
 /**
  * KServe's Python server. It does not batch (its agent's batcher is a program of its own, for V1 JSON tensors). One image
  * is computed over all cores, so that a single client waits the least, and as many images at once as there are cores:
- * one is decoded while another is computed, and more would only crowd them. An image's own bytes are accepted as a V1
+ * one is decoded while another is computed, without spinning, and more would only crowd them. An image's own bytes are accepted as a V1
  * body, which spares base64 and JSON. One process: a second would have to share the cores, and HTTP is not what it waits
  * for; besides, its parent kills workers that were paused.
  * @param {import('../contestants.mjs').Settings} overrides
@@ -15,7 +15,7 @@ export function kserve(overrides) {
     workers: 1,
     concurrency: cpus().length,
     threads: cpus().length,
-    spinning: 1,
+    spinning: 0,
     ...overrides,
   }
   return {

@@ -3,16 +3,17 @@ import { environment } from '../peers.mjs'
 import { flags, freePort, startServer } from '../server.mjs'
 
 /**
- * LitServe. One worker process, whose batches use all cores: two workers split the waiting requests into batches half as
- * large and compute them against each other. It looks for a batch until its timeout is over, however few wait; 1 ms is
- * the least that its queue polls. A timeout of 0 makes its idle loop take a whole core.
+ * LitServe. As many worker processes as cores, as its documentation advises for CPUs: while one decodes, another computes.
+ * Each may use all cores, so that a single client has them all, and none spins, which would take them from the others. A
+ * worker looks for a batch until its timeout is over, however few wait; 1 ms is the least that its queue polls. A timeout
+ * of 0 makes its idle loop take a whole core.
  * @param {import('../contestants.mjs').Settings} overrides
  */
 export function litserve(overrides) {
   const settings = {
-    workers: 1,
+    workers: cpus().length,
     threads: cpus().length,
-    spinning: 1,
+    spinning: 0,
     batch: 32,
     'batch-timeout': 0.001,
     ...overrides,

@@ -6,12 +6,12 @@ import { freePort, startServer } from '../server.mjs'
 
 /**
  * Triton with its Python backend, the only one that its PyPI wheel has. Dynamic batching without a delay: what waits when
- * the instance is free is a batch, computed over all cores. The JPEG goes in as a binary BYTES tensor, the top five come by the classification
- * extension.
+ * the instance is free is a batch, computed over all cores. The JPEG goes in as a binary BYTES tensor, the top five come
+ * by the classification extension.
  * @param {import('../contestants.mjs').Settings} overrides
  */
 export function triton(overrides) {
-  const settings = { instances: 1, threads: cpus().length, spinning: 1, ...overrides }
+  const settings = { instances: 1, threads: cpus().length, spinning: 0, ...overrides }
   return {
     /** @type {import('../contestants.mjs').Contestant['start']} */
     start: async ({ onnx, folder }) => {

@@ -16,8 +16,8 @@ def decode(data):
 class Classifier:
     """An ONNX network over uint8 pixels. `threads` compute one batch; as many decode it.
 
-    With `spinning` they wait in a loop between the operations of a batch, which is faster than to be woken, and stop with
-    it: going on would take the cores that HTTP and decoding need.
+    With `spinning` (0 or 1) they wait in a loop between the operations of a batch, which is faster than to be woken where
+    the cores are theirs alone. They stop with the batch: going on would take the cores that HTTP and decoding need.
     """
 
     def __init__(self, path, threads, spinning):
