@@ -1,59 +1,138 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { machine } from './machine.mjs'
-import { call, megabytes, startService } from './service.mjs'
+import { photograph } from './networks.mjs'
+import { progress, runPart, table } from './part.mjs'
+import { environment, startPeer } from './peers.mjs'
+import { createModel, megabytes, predict, readModel, readStatistics, startService } from './service.mjs'
+import { spread } from './rounds.mjs'
+
+/**
+ * The service as its users start it: from the request for a new model to its first prediction, in turns with Keras, and
+ * the statistics of all parameters, in time and in memory. Every round takes a seed of its own, so nothing is known
+ * beforehand.
+ */
+const SAMPLE_MS = 50
+const RESNET = 'resnet50, he_normal'
+const ARTICLE = 'residual_network, xavier_initializer'
+const REQUESTS = {
+  [RESNET]: { architecture: 'resnet50', initializers: { kernel: 'he_normal' } },
+  // What Keras draws its own from.
+  'resnet50, glorot_uniform': { architecture: 'resnet50', initializers: { kernel: 'glorot_uniform' } },
+  [ARTICLE]: { architecture: 'residual_network', initializers: { kernel: 'xavier_initializer' } },
+}
 
 /** @typedef {import('./service.mjs').Service} Service */
 
-/**
- * The service as its users start it: from the request for a new model to its first prediction, and the statistics of
- * all parameters, in time and in memory. Every round takes a seed of its own, so nothing is known beforehand.
- */
-const ROUNDS = 5
-const SAMPLE_MS = 50
+await runPart('creation', { rounds: 5 }, async ({ rounds }) => {
+  const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
+  const image = await photograph()
+  const imageFile = join(folder, 'photograph.jpg')
+  await writeFile(imageFile, image)
+  const keras = startPeer(environment('keras').python, ['bench/peers/keras_peer.py'])
+  let service = await startService(join(folder, 'data'))
+  try {
+    /** @type {Record<string, Awaited<ReturnType<typeof create>>[]>} */
+    const ours = {}
+    /** @type {Record<'model' | 'predict', number[]>} */
+    const theirs = { model: [], predict: [] }
+    // The first of a process also loads TensorFlow's kernels; ours has built one to be ready.
+    for (const call of /** @type {const} */ (['model', 'predict']))
+      await createInKeras(keras, 0, imageFile, call)
+    for (let seed = 1; seed <= rounds; seed++) {
+      progress(`creation, round ${String(seed)}`)
+      for (const [name, request] of Object.entries(REQUESTS)) {
+        ours[name] = [...(ours[name] ?? []), await create(service, { ...request, seed }, image)]
+      }
+      for (const [call, times] of Object.entries(theirs)) {
+        times.push(await createInKeras(keras, seed, imageFile, call))
+      }
+    }
+    const rows = Object.entries(ours).map(([name, all]) => [
+      `${name}: POST to first prediction, ms`,
+      ...[spread(times(all), 0), name === ARTICLE ? '8000' : '2000'],
+    ])
+    const fastest = theirs.model.map((time, round) => Math.min(time, theirs.predict[round] ?? Infinity))
+    const like = times(ours['resnet50, glorot_uniform'] ?? [])
+    rows.push(
+      ['Keras ResNet50, built and `model(x)`, ms', spread(theirs.model, 0), ''],
+      ['Keras ResNet50, built and `model.predict(x)`, ms', spread(theirs.predict, 0), ''],
+      [
+        "the faster of Keras's over resnet50, glorot_uniform",
+        ...[
+          spread(
+            fastest.map((time, round) => time / (like[round] ?? NaN)),
+            2,
+          ),
+          '',
+        ],
+      ],
+      [`${RESNET}: artifact_bytes`, spread(ours[RESNET]?.map(({ bytes }) => bytes) ?? [], 0), '200000'],
+    )
 
-const image = await readFile('test/fixtures/flower.jpg')
-/**
- * @param {Service} service
- * @param {string} path
- */
-function predict(service, path) {
-  return call(service, `${path}/predict`, {
-    method: 'POST',
-    headers: { 'content-type': 'image/jpeg' },
-    body: image,
-  })
+    const statistics = []
+    const peaks = []
+    for (const { id } of ours[ARTICLE] ?? []) {
+      // Started anew, the analysis holds nothing yet of what a digest has drawn before.
+      await service.stop()
+      service = await startService(join(folder, 'data'))
+      statistics.push(await measureStatistics(service, id))
+      await predict(service, id, image)
+      peaks.push(await megabytes(service, 'VmHWM'))
+    }
+    const extras = statistics.map(({ extra }) => extra)
+    rows.push(
+      ['residual_network: statistics of all parameters, ms', spread(times(statistics), 0), '15000'],
+      ['residual_network: most resident memory meanwhile, MB above before', spread(extras, 0), '1500'],
+      ['residual_network: most memory of all processes, built and predicting, MB', spread(peaks, 0), ''],
+    )
+    return table(['', 'found', 'bound'], rows)
+  } finally {
+    await Promise.all([service.stop(), keras.close()])
+    await rm(folder, { recursive: true })
+  }
+})
+
+/** @param {{ ms: number }[]} rounds */
+function times(rounds) {
+  return rounds.map(({ ms }) => ms)
 }
 
 /**
  * From the request for a model to the answer to its first prediction. Returns once the analysis, too, is done with it.
  * @param {Service} service
  * @param {object} specification
+ * @param {Buffer} image
  */
-async function create(service, specification) {
+async function create(service, specification, image) {
   const started = performance.now()
-  const model = await call(service, '', {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(specification),
-  })
-  const path = `/${model.id}`
-  await predict(service, path)
+  const { id, artifact_bytes: bytes } = await createModel(service, specification)
+  await predict(service, id, image)
   const ms = performance.now() - started
-  while ((await call(service, path)).weights_sha256 === null) await pause(SAMPLE_MS)
-  return { path, bytes: model.artifact_bytes, ms }
+  while ((await readModel(service, id)).weights_sha256 === null) await pause(SAMPLE_MS)
+  return { id, bytes, ms }
+}
+
+/**
+ * @param {ReturnType<typeof startPeer>} keras
+ * @param {number} seed
+ * @param {string} imageFile
+ * @param {string} call
+ */
+async function createInKeras(keras, seed, imageFile, call) {
+  const { ms } = /** @type {{ ms: number }} */ (await keras.ask({ seed, image_path: imageFile, call }))
+  return ms
 }
 
 /**
  * @param {Service} service
- * @param {string} path
+ * @param {string} id
  */
-async function measureStatistics(service, path) {
+async function measureStatistics(service, id) {
   const before = await megabytes(service, 'VmRSS')
   const started = performance.now()
-  const answer = call(service, `${path}/statistics`).then(() => performance.now() - started)
+  const answer = readStatistics(service, id).then(() => performance.now() - started)
   let extra = 0
   let ms
   while (ms === undefined) {
@@ -61,61 +140,4 @@ async function measureStatistics(service, path) {
     extra = Math.max(extra, (await megabytes(service, 'VmRSS')) - before)
   }
   return { ms, extra }
-}
-
-/**
- * @param {string} what
- * @param {number[]} values
- * @param {number} [bound]
- */
-function report(what, values, bound) {
-  const sorted = values.toSorted((a, b) => a - b)
-  const numbers = [sorted[0], sorted[Math.floor(sorted.length / 2)], bound]
-  const columns = numbers.map((value) => (value?.toFixed(0) ?? '').padStart(9))
-  console.log(`${what.padEnd(68)}${columns.join('')}`)
-}
-
-const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
-let service = await startService(folder)
-try {
-  console.log(machine())
-  console.log(`${`of ${String(ROUNDS)} rounds`.padEnd(68)}    least   median    bound`)
-
-  const resnets = []
-  const articles = []
-  for (let seed = 1; seed <= ROUNDS; seed++) {
-    const [he, xavier] = ['he_normal', 'xavier_initializer'].map((kernel) => ({
-      seed,
-      initializers: { kernel },
-    }))
-    resnets.push(await create(service, { architecture: 'resnet50', ...he }))
-    articles.push(await create(service, { architecture: 'residual_network', ...xavier }))
-  }
-  const creation = 'POST to first prediction, ms'
-  const times = (/** @type {{ ms: number }[]} */ rounds) => rounds.map(({ ms }) => ms)
-  report(`resnet50, he_normal: ${creation}`, times(resnets), 2000)
-  report(
-    'resnet50, he_normal: artifact_bytes',
-    resnets.map(({ bytes }) => bytes),
-    200_000,
-  )
-  report(`residual_network, xavier_initializer: ${creation}`, times(articles), 8000)
-
-  const statistics = []
-  const peaks = []
-  for (const { path } of articles) {
-    // Started anew, the analysis holds nothing yet of what a digest has drawn before.
-    await service.stop()
-    service = await startService(folder)
-    statistics.push(await measureStatistics(service, path))
-    await predict(service, path)
-    peaks.push(await megabytes(service, 'VmHWM'))
-  }
-  report('residual_network: statistics of all parameters, ms', times(statistics), 15_000)
-  const extras = statistics.map(({ extra }) => extra)
-  report('residual_network: most resident memory meanwhile, MB above before', extras, 1500)
-  report('residual_network: most memory of all processes, built and predicting, MB', peaks)
-} finally {
-  await service.stop()
-  await rm(folder, { recursive: true })
 }

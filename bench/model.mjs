@@ -1,95 +1,154 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { appendFile, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { cpus, tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
 import { pino } from 'pino'
-import { machine } from './machine.mjs'
+import { prepareNetwork } from './networks.mjs'
+import { runPart, table } from './part.mjs'
+import { environment, startPeer } from './peers.mjs'
+import { spread } from './rounds.mjs'
 
 /**
- * The model alone, without HTTP: our engine process and onnxruntime on the same ResNet-50, in turns in one run. Prints
- * milliseconds per image (the least of all rounds) and the ratio. RESINIT_PYTHON is a Python with
- * test/golden/requirements.txt.
+ * The model alone, without HTTP: our engine process, onnxruntime and OpenVINO on the same ResNet-50, in turns in one
+ * run. A round's time is the least of its runs, so that it tells of the code and not of what else the machine did.
  */
 const PIXELS = 224 * 224 * 3
-const ROUNDS = 5
 /** Batch size -> runs per round. */
 const BATCHES = new Map([
   [1, 8],
   [8, 2],
   [32, 1],
 ])
+/** As a share of the largest logit: sums in another order, and numbers of eight bits. */
+const TOLERANCES = { float32: 1e-4, bfloat16: 0.05 }
+
+/** @typedef {keyof typeof TOLERANCES} Precision */
+/**
+ * The network in some runtime: milliseconds of runs on one batch, and the logits of pixels.
+ * @typedef {object} Runtime
+ * @property {string} name
+ * @property {Precision} precision
+ * @property {(batch: number, repeats: number) => Promise<number[]>} run
+ * @property {(pixels: Uint8Array) => Promise<Float32Array>} logits
+ */
 
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../src/engine/process.ts')} */
 const { startEngine } = await built('engine/process')
-/** @type {typeof import('../src/analysis/process.ts')} */
-const { startAnalysis } = await built('analysis/process')
-/** @type {typeof import('../src/formats/safetensors.ts')} */
-const { safetensorsHeader } = await built('formats/safetensors')
 /** @type {typeof import('../src/network/plan.ts')} */
 const { planRequest } = await built('network/plan')
 
-const request = { architecture: 'resnet50', initializers: { kernel: 'he_normal' } }
-const { specification, parameters } = planRequest(request, Number.MAX_SAFE_INTEGER)
-const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
-const weightsFile = join(folder, 'weights.safetensors')
-await writeWeights()
-const engine = startEngine({ logger: pino({ level: 'silent' }), onLost: () => undefined, timeoutMs: 600_000 })
-const peer = spawn(
-  process.env['RESINIT_PYTHON'] ?? 'python3',
-  ['bench/onnxruntime_peer.py', weightsFile, '--threads', String(cpus().length)],
-  { stdio: ['pipe', 'pipe', 'inherit'] },
-)
-const exited = once(peer, 'exit')
-// Where it ended early, its own words and the sentence below say why.
-peer.stdin.on('error', () => undefined)
-const lines = createInterface({ input: peer.stdout })[Symbol.asyncIterator]()
-
-/** The weights both will have, in the service's own names. */
-async function writeWeights() {
-  const analysis = startAnalysis({ logger: pino({ level: 'silent' }), maxQueue: 1 })
+await runPart('model', { rounds: 5 }, async ({ rounds, only }) => {
+  const folder = await mkdtemp(join(tmpdir(), 'resinit-bench-'))
+  /** @type {{ close: () => Promise<void> }[]} */
+  const open = []
   try {
-    const read = await analysis.reader({ specification })
-    await writeFile(weightsFile, safetensorsHeader(parameters, {}))
-    for (const { name, shape } of parameters) {
-      const size = shape.reduce((product, length) => product * length, 1)
-      const { buffer, byteOffset, byteLength } = await read(name, 0, size)
-      await appendFile(weightsFile, Buffer.from(buffer, byteOffset, byteLength))
-    }
+    const network = await prepareNetwork('resnet50', folder)
+    const engine = startEngine({
+      logger: pino({ level: 'silent' }),
+      onLost: () => undefined,
+      timeoutMs: 600_000,
+    })
+    open.push(engine)
+    const peer = startPeer(environment('model').python, [
+      ...['bench/peers/model_peer.py', network.weights],
+      ...['--threads', String(cpus().length)],
+    ])
+    open.push(peer)
+    const precisions = /** @type {Precision[]} */ (
+      network.offersBfloat16 ? ['float32', 'bfloat16'] : ['float32']
+    )
+    const runtimes = [
+      ...(await Promise.all(precisions.map((precision) => ours(engine, network.specification, precision)))),
+      ...(await theirs(peer, folder)),
+    ].filter(({ name }) => only?.includes(name) ?? true)
+    const agreement = await compareLogits(runtimes)
+    const rows = []
+    for (const [batch, repeats] of BATCHES) rows.push(...(await race(runtimes, batch, repeats, rounds)))
+    const head = ['batch', 'runtime', 'ms an image', 'over resinit']
+    const absent = network.offersBfloat16
+      ? ''
+      : '\n\nresinit bfloat16 is not offered: what is in it is held against float32.'
+    return `${agreement}\n\n${table(head, rows)}${absent}`
   } finally {
-    await analysis.close()
+    await Promise.all(open.map((some) => some.close()))
+    await rm(folder, { recursive: true })
+  }
+})
+
+/**
+ * @param {import('../src/engine/engine.ts').Engine} engine
+ * @param {object} request
+ * @param {Precision} precision
+ * @returns {Promise<Runtime>}
+ */
+async function ours(engine, request, precision) {
+  /** @type {import('../src/network/specification.ts').SpecificationRequest} */
+  const whole = JSON.parse(JSON.stringify({ ...request, ...(precision === 'bfloat16' && { precision }) }))
+  const { specification } = planRequest(whole, Number.MAX_SAFE_INTEGER)
+  await engine.build({ id: precision, specification })
+  /** @param {Uint8Array} values */
+  const predict = (values) =>
+    engine.predict({ id: precision, count: values.length / PIXELS, values, k: 5, features: false })
+  return {
+    name: `resinit ${precision}`,
+    precision,
+    run: async (batch, repeats) => {
+      const values = pixelsOf(batch)
+      const times = []
+      for (let run = 0; run < repeats; run++) times.push((await predict(values)).computeMs)
+      return times
+    },
+    logits: async (pixels) => (await predict(pixels)).logits,
   }
 }
 
 /**
- * @param {object} question
- * @returns {Promise<unknown>}
+ * @param {ReturnType<typeof startPeer>} peer
+ * @param {string} folder
+ * @returns {Promise<Runtime[]>}
  */
-async function askPeer(question) {
-  peer.stdin.write(`${JSON.stringify(question)}\n`)
-  const { value, done } = await lines.next()
-  if (done) throw new Error('the peer ended; does RESINIT_PYTHON have test/golden/requirements.txt?')
-  /** @type {{ error?: string }} */
-  const answer = JSON.parse(value)
-  if (answer.error !== undefined) throw new Error(answer.error)
-  return answer
+async function theirs(peer, folder) {
+  const { runtimes } = /** @type {{ runtimes: string[] }} */ (await peer.ask({ op: 'runtimes' }))
+  return runtimes.map((runtime) => ({
+    name: runtime,
+    precision: runtime.endsWith('bfloat16') ? 'bfloat16' : 'float32',
+    run: async (batch, repeats) => {
+      const { ms } = /** @type {{ ms: number[] }} */ (await peer.ask({ op: 'run', runtime, batch, repeats }))
+      return ms
+    },
+    logits: async (pixels) => {
+      const file = join(folder, 'pixels')
+      await writeFile(file, pixels)
+      const question = { op: 'logits', runtime, pixels_path: file }
+      const { logits } = /** @type {{ logits: string }} */ (await peer.ask(question))
+      return new Float32Array(Uint8Array.from(Buffer.from(logits, 'base64')).buffer)
+    },
+  }))
 }
 
-/** The largest difference of the two networks' logits for the same pixels, as a share of the largest logit. */
-async function difference() {
-  const file = join(folder, 'pixels')
-  const values = pixelsOf(8)
-  await writeFile(file, values)
-  const { logits: ours } = await engine.predict({ id: 'resnet50', count: 8, values, k: 1, features: false })
-  const { logits } = /** @type {{ logits: string }} */ (await askPeer({ op: 'logits', pixels_path: file }))
-  const theirs = new Float32Array(Uint8Array.from(Buffer.from(logits, 'base64')).buffer)
-  if (theirs.length !== ours.length) throw new Error('the peer answers another number of logits')
+/**
+ * Says how far each runtime's logits are from the first one's for the same pixels; throws where that is too far for the
+ * same network.
+ * @param {Runtime[]} runtimes
+ */
+async function compareLogits(runtimes) {
+  const pixels = pixelsOf(8)
   const largest = (/** @type {Float32Array} */ some) =>
     some.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-  return largest(ours.map((value, index) => value - (theirs[index] ?? NaN))) / largest(ours)
+  /** @type {Float32Array | undefined} */
+  let first
+  const shares = []
+  for (const { name, precision, logits } of runtimes) {
+    const found = await logits(pixels)
+    first ??= found
+    const share = largest(first.map((value, index) => value - (found[index] ?? NaN))) / largest(first)
+    if (!(share < TOLERANCES[precision])) {
+      throw new Error(`${name} is not the same network: its logits differ by ${String(share)}`)
+    }
+    shares.push(`${name} ${share.toExponential(1)}`)
+  }
+  return `The same network in all: of the largest logit, these differ from the first: ${shares.join(', ')}.`
 }
 
 /** @param {number} batch */
@@ -98,60 +157,22 @@ function pixelsOf(batch) {
 }
 
 /**
+ * Ratios are to our own in the same precision, where it has that; else to the first.
+ * @param {Runtime[]} runtimes
  * @param {number} batch
  * @param {number} repeats
- * @returns {Promise<number[]>}
+ * @param {number} rounds
  */
-async function runPeer(batch, repeats) {
-  const { ms } = /** @type {{ ms: number[] }} */ (await askPeer({ op: 'run', batch, repeats }))
-  return ms
-}
-
-/**
- * @param {number} batch
- * @param {number} repeats
- * @returns {Promise<number[]>}
- */
-async function runOurs(batch, repeats) {
-  const values = pixelsOf(batch)
-  const times = []
-  for (let run = 0; run < repeats; run++) {
-    const { computeMs } = await engine.predict({
-      id: 'resnet50',
-      count: batch,
-      values,
-      k: 5,
-      features: false,
-    })
-    times.push(computeMs)
+async function race(runtimes, batch, repeats, rounds) {
+  const entries = runtimes.map((runtime) => ({ ...runtime, times: /** @type {number[]} */ ([]) }))
+  // The first run of a shape prepares it.
+  for (const { run } of entries) await run(batch, 1)
+  for (let round = 0; round < rounds; round++) {
+    for (const { run, times } of entries) times.push(Math.min(...(await run(batch, repeats))) / batch)
   }
-  return times
-}
-
-try {
-  await engine.build({ id: 'resnet50', specification })
-  const share = await difference()
-  if (!(share < 1e-4)) throw new Error(`these are not the same network: logits differ by ${String(share)}`)
-  console.log(machine())
-  console.log(`the same network in both: logits differ by ${share.toExponential(1)} of the largest`)
-  console.log('batch   resinit  onnxruntime   ratio   (ms per image, least of all rounds)')
-  for (const [batch, repeats] of BATCHES) {
-    // The first run of a shape prepares it.
-    await runOurs(batch, 1)
-    await runPeer(batch, 1)
-    let [ours, theirs] = [Infinity, Infinity]
-    for (let round = 0; round < ROUNDS; round++) {
-      ours = Math.min(ours, ...(await runOurs(batch, repeats)))
-      theirs = Math.min(theirs, ...(await runPeer(batch, repeats)))
-    }
-    const columns = [ours / batch, theirs / batch].map((ms) => ms.toFixed(1).padStart(9))
-    console.log(
-      `${String(batch).padStart(5)} ${columns.join('   ')}   ${(ours / theirs).toFixed(2).padStart(8)}`,
-    )
-  }
-} finally {
-  await engine.close()
-  peer.stdin.end()
-  await exited
-  await rm(folder, { recursive: true })
+  return entries.map(({ name, precision, times }) => {
+    const own = entries.find((entry) => entry.name === `resinit ${precision}`) ?? entries[0]
+    const ratios = times.map((time, round) => time / (own?.times[round] ?? NaN))
+    return [String(batch), name, spread(times, 1), spread(ratios, 2)]
+  })
 }

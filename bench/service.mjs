@@ -1,22 +1,27 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
+import { processGroup } from './server.mjs'
 
-/** @typedef {{ url: string, pids: number[], stop: () => Promise<void> }} Service */
+/**
+ * Our own service, with the process ids of it and its workers.
+ * @typedef {import('./server.mjs').Server & { pids: number[] }} Service
+ */
 /** @typedef {{ id: string, artifact_bytes: number, weights_sha256: string | null }} Model */
 
 /**
- * The compiled service in a process of its own, on a free port, and the process ids of it and its workers.
- * @param {string} folder
+ * The compiled service in processes of its own, as its users start it, on a free port.
+ * @param {string} folder Its data.
  * @param {Readonly<Record<string, string>>} [settings]
  * @returns {Promise<Service>}
  */
 export async function startService(folder, settings = {}) {
   const child = spawn(process.execPath, ['dist/main.js'], {
+    detached: true,
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder, ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
+  const group = processGroup(child)
   const pids = [Number(child.pid)]
   let url = ''
   for await (const line of createInterface({ input: child.stdout })) {
@@ -28,23 +33,71 @@ export async function startService(folder, settings = {}) {
   }
   // Nobody reads the log any more, and a full pipe would stop the service.
   child.stdout.resume()
-  const stop = async () => {
-    child.kill()
-    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-  }
-  return { url, pids, stop }
+  return { url, pids, ...group }
 }
 
 /**
  * @param {Service} service
  * @param {string} path
- * @param {RequestInit} request
+ * @param {object} body Sent as JSON.
+ */
+export function post({ url }, path, body) {
+  return fetch(`${url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(body),
+  })
+}
+
+/**
+ * @param {Service} service
+ * @param {object} specification
+ */
+export async function createModel(service, specification) {
+  return modelIn(await post(service, '/v1/models', specification))
+}
+
+/**
+ * @param {Service} service
+ * @param {string} id
+ */
+export async function readModel({ url }, id) {
+  return modelIn(await fetch(`${url}/v1/models/${id}`))
+}
+
+/**
+ * @param {Response} response
  * @returns {Promise<Model>}
  */
-export async function call({ url }, path, request = {}) {
-  const response = await fetch(`${url}/v1/models${path}`, request)
+async function modelIn(response) {
   if (!response.ok) throw new Error(await response.text())
   return /** @type {Model} */ (await response.json())
+}
+
+/**
+ * @param {Service} service
+ * @param {string} id
+ * @param {Buffer} image
+ * @param {string} [type]
+ */
+export async function predict({ url }, id, image, type = 'image/jpeg') {
+  const response = await fetch(`${url}/v1/models/${id}/predict`, {
+    method: 'POST',
+    headers: { 'content-type': type },
+    body: Uint8Array.from(image),
+  })
+  const text = await response.text()
+  if (!response.ok) throw new Error(text)
+}
+
+/**
+ * @param {Service} service
+ * @param {string} id
+ */
+export async function readStatistics({ url }, id) {
+  const response = await fetch(`${url}/v1/models/${id}/statistics`)
+  const text = await response.text()
+  if (!response.ok) throw new Error(text)
 }
 
 /**

@@ -1,0 +1,17 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+
+/** All parts, one after the other, each in a process of its own, with the same flags; one that fails stops no other. */
+const PARTS = [
+  ...['model', 'creation', 'statistics', 'serving', 'overload', 'truncated'],
+  ...['undisturbed', 'cycles'],
+]
+
+const failed = []
+
+for (const part of PARTS) {
+  const child = spawn(process.execPath, [`bench/${part}.mjs`, ...process.argv.slice(2)], { stdio: 'inherit' })
+  await once(child, 'exit')
+  if (child.exitCode !== 0) failed.push(part)
+}
+if (failed.length > 0) throw new Error(`failed: ${failed.join(', ')}`)
