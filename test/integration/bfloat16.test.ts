@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { precisionAdvice } from '../../src/http/model-view.ts'
 import type { ModelBody } from '../support/client.ts'
 import { arithmeticImage } from '../support/images.ts'
-import { slow, tiny } from '../support/networks.ts'
+import { slow, tiny, withScalars } from '../support/networks.ts'
 import { startService, type RunningService } from '../support/service.ts'
 
 let running: RunningService
@@ -20,37 +20,38 @@ function difference(rows: number[][], others: number[][]): number {
   return Math.max(...others.flat().map((value, index) => Math.abs(value - (flat[index] ?? 0)) / scale))
 }
 
-const architectures = {
-  'post-activation': slow.architecture,
-  'pre-activation': { ...slow.architecture, version: 'v2' },
-  'with biases and no norm': { ...slow.architecture, norm: 'none' },
-  'with average pools and a flattened head': {
-    ...slow.architecture,
+const of = (architecture: object) => ({
+  ...slow,
+  architecture: { ...slow.architecture, ...architecture },
+  initializers: { kernel: 'he_normal' },
+})
+const networks = {
+  'post-activation': of({}),
+  'pre-activation': of({ version: 'v2' }),
+  'with biases and no norm': of({ norm: 'none' }),
+  'with average pools and a flattened head': of({
     stem: { ...slow.architecture.stem, pool: { type: 'average' } },
     head: { pool: { type: 'average', size: 4, strides: 4 } },
-  },
+  }),
+  'with scalars': withScalars(slow),
 }
 
-it.each(Object.entries(architectures))(
-  '%s: logits are those of float32 within 2 %%',
-  async (_, architecture) => {
-    const request = { ...slow, architecture, initializers: { kernel: 'he_normal' } }
-    const [single, half] = [
-      await running.client.create(request),
-      await running.client.create({ ...request, precision: 'bfloat16' }),
-    ]
-    expect(half.id).not.toBe(single.id)
-    expect(half.seal).not.toBe(single.seal)
-    const [rows, others] = [
-      await running.client.logits(single.id, [3, 64, 64, 3], images(3, 64)),
-      await running.client.logits(half.id, [3, 64, 64, 3], images(3, 64)),
-    ]
-    expect(difference(rows, others)).toBeLessThan(0.02)
-    expect(difference(rows, others)).toBeGreaterThan(0)
-    const tops = (logits: number[][]) => logits.map((row) => row.indexOf(Math.max(...row)))
-    expect(tops(others)).toEqual(tops(rows))
-  },
-)
+it.each(Object.entries(networks))('%s: logits are those of float32 within 2 %%', async (_, request) => {
+  const [single, half] = [
+    await running.client.create(request),
+    await running.client.create({ ...request, precision: 'bfloat16' }),
+  ]
+  expect(half.id).not.toBe(single.id)
+  expect(half.seal).not.toBe(single.seal)
+  const [rows, others] = [
+    await running.client.logits(single.id, [3, 64, 64, 3], images(3, 64)),
+    await running.client.logits(half.id, [3, 64, 64, 3], images(3, 64)),
+  ]
+  expect(difference(rows, others)).toBeLessThan(0.02)
+  expect(difference(rows, others)).toBeGreaterThan(0)
+  const tops = (logits: number[][]) => logits.map((row) => row.indexOf(Math.max(...row)))
+  expect(tops(others)).toEqual(tops(rows))
+})
 
 it('the true parameters are the same float32 numbers, drawn or loaded', async () => {
   const single = await running.client.create(tiny)

@@ -18,3 +18,20 @@ export const slow = {
   },
   classes: 5,
 }
+
+/** A network with a scheme's scalars, none of which is where it would change nothing. */
+export function withScalars<N extends { architecture: object }>(network: N) {
+  const constant = (value: number) => ({ class_name: 'Constant', config: { value } })
+  return {
+    ...network,
+    architecture: { ...network.architecture, norm: 'none' },
+    residual_scheme: 'fixup',
+    initializers: {
+      overrides: [
+        { match: '**/kernel', initializer: 'he_normal' },
+        { match: '**/offset', initializer: constant(0.1) },
+        { match: '**/multiplier', initializer: constant(0.7) },
+      ],
+    },
+  }
+}

@@ -14,9 +14,10 @@ const MAX_QUEUE = 24
 /** A batcher over an engine in memory that holds `room` models at once; one that is made ready may push another out. */
 function setUp({
   room = 9,
+  lanes = 1,
   deadly = () => false,
-}: { room?: number; deadly?: (image: number) => boolean } = {}) {
-  const engine = new MemoryEngine()
+}: { room?: number; lanes?: number; deadly?: (image: number) => boolean } = {}) {
+  const engine = new MemoryEngine(lanes)
   const built: string[] = []
   const held: string[] = []
   const quarantine = new Quarantine({ onQuarantine: (model) => held.splice(held.indexOf(model), 1) })
@@ -111,8 +112,9 @@ describe('whatever comes, leaves, crashes and is evicted', () => {
         fc.array(requests, { minLength: 1, maxLength: 12 }),
         fc.array(outcome, { maxLength: 20 }),
         fc.integer({ min: 1, max: 3 }),
-        async (list, outcomes, room) => {
-          const { engine, admission, submit, job, step, runDown } = setUp({ room })
+        fc.integer({ min: 1, max: 2 }),
+        async (list, outcomes, room, lanes) => {
+          const { engine, admission, submit, job, step, runDown } = setUp({ room, lanes })
           let next = 0
           const pending: { one: PredictionJob; end: Promise<{ value: JobResult } | { error: unknown }> }[] =
             []
@@ -238,6 +240,23 @@ describe('batches', () => {
     await Promise.all([...results, runDown()])
   })
 
+  test('are as many at once as the engine has lanes, and as many full ones go ahead', async () => {
+    const { engine, admission, submit, job, runDown, begun } = setUp({ lanes: 2 })
+    const results = [submit(job([1])), submit(job([2], { model: 'n' }))]
+    await begun()
+    results.push(submit(job([3])))
+    await begun()
+    expect([engine.images, admission.images]).toEqual([[[1], [2]], 1])
+    results.push(...[4, 5, 6].map((image) => submit(job([image]))))
+    for (const image of [10, 20, 30]) results.push(submit(job([image, image + 1, image + 2, image + 3])))
+    await begun()
+    expect(engine.current).toEqual([[1], [2], [3, 4, 5, 6], [10, 11, 12, 13]])
+    // What has gone ahead still waits.
+    expect(admission.images).toBe(16)
+    await Promise.all([...results, runDown()])
+    expect(admission.images).toBe(0)
+  })
+
   test('join uint8 images in whatever view they come: a decoder gives Buffers', async () => {
     const { engine, submit, job, runDown, begun } = setUp()
     const first = submit(job([1]))
@@ -315,6 +334,24 @@ describe('deaths of the engine', () => {
     expect((await results).map(({ status }) => status)).toEqual([
       ...['fulfilled', 'fulfilled', 'rejected', 'fulfilled'],
     ])
+  })
+
+  test('leave every lane but one idle while what died is asked again', async () => {
+    const { engine, submit, job, step, begun } = setUp({ lanes: 2 })
+    const results = [1, 2].map((image) => submit(job([image], { alone: true })))
+    await begun()
+    await step('crashes')
+    results.push(submit(job([3])))
+    await begun()
+    const together: number[] = []
+    while (engine.busy) {
+      together.push(engine.current.length)
+      await step()
+      await begun()
+    }
+    expect(engine.images).toEqual([[1], [2], [1], [2], [3]])
+    expect(together).toEqual([1, 1, 1])
+    expect(await Promise.all(results)).toHaveLength(3)
   })
 
   test('twice over one request alone are ENGINE_CRASHED, and the next request is served', async () => {

@@ -28,7 +28,11 @@ export class MemoryEngine implements Engine {
   restarts = 0
   readonly pid = undefined
   readonly ready = true
-  readonly lanes = 1
+  readonly lanes: number
+
+  constructor(lanes = 1) {
+    this.lanes = lanes
+  }
 
   get busy(): boolean {
     return this.#waiting.length > 0
@@ -44,7 +48,7 @@ export class MemoryEngine implements Engine {
     for (const { finish } of this.#waiting.splice(0)) finish(true)
   }
 
-  /** The images of the batch that is being computed, and of the one after it. */
+  /** The images of the batches that it was sent and has not ended, oldest first. */
   get current(): number[][] {
     return this.#waiting.map(({ batch }) => [...batch.values])
   }
