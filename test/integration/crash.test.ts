@@ -35,7 +35,7 @@ describe('an engine that dies', () => {
         running.client.upload(`${path}?include=logits&batch=false`, one, 'application/x-npy'),
       ),
     )
-    await until(() => computed.mock.calls.length === 1)
+    await until(() => computed.mock.calls.length > 0)
     kill(engine.pid)
     for (const { status, json } of await flight) {
       expect(status).toBe(200)
