@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
 import { betweenSteps, inSteps, type Job } from '../control.ts'
 import { openBackend } from '../engine/tensorflow/binding.ts'
@@ -21,8 +22,9 @@ import { Spectra } from './spectra.ts'
 import { measureWeights } from './statistics.ts'
 import { withWeights } from './weights.ts'
 
-// Whoever predicts goes first.
-setPriority(constants.priority.PRIORITY_LOW)
+// Whoever predicts goes first. Linux keeps a priority for each thread: V8's have begun, those of TensorFlow inherit it.
+for (const thread of readdirSync('/proc/self/task'))
+  setPriority(Number(thread), constants.priority.PRIORITY_LOW)
 const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 const spectra = await Spectra.open(backend)
