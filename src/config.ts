@@ -26,7 +26,7 @@ const Settings = Type.Object({
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
-  MAX_ANALYSIS_QUEUE: integer(64, 'Questions about weights that may wait'),
+  MAX_ANALYSIS_QUEUE: integer(256, 'Questions about weights that may wait'),
   REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take, in ms'),
   MAX_BODY_BYTES: integer(
     67_108_864,
