@@ -15,9 +15,10 @@ import { cdfOf } from './distribution.ts'
 import { Exactness } from './exactness.ts'
 import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
 import { MomentSums, SampleMoments } from './moments.ts'
+import { sortFloats } from './order.ts'
 import { OperatorSpectrum } from './operator-spectrum.ts'
 import { Spectrum } from './spectrum.ts'
-import { Subsample } from './subsample.ts'
+import { finite, Subsample } from './subsample.ts'
 import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
 /** A tensor to measure: its values go by in slices, from the start each time they are asked for. */
@@ -112,7 +113,8 @@ export async function measure(
   }
 
   const { fanIn, fanOut } = fansOf(shape)
-  const ranked = quantiles?.finite()
+  const finiteOf = (values: Float32Array): Float32Array => (sample.non_finite > 0 ? finite(values) : values)
+  const ranked = quantiles && finiteOf(quantiles.values())
   return {
     shape: [...shape],
     size,
@@ -123,7 +125,7 @@ export async function measure(
     sample: { ...sample, sha256: hash.digest('hex') },
     tests:
       theory && ks && cdf && sample.non_finite === 0
-        ? { ...momentTests(sample, theory, size), ks: kolmogorovSmirnov(ks.sorted(), cdf) }
+        ? { ...momentTests(sample, theory, size), ks: kolmogorovSmirnov(sortFloats(ks.values()), cdf) }
         : null,
     exact: exact?.result() ?? null,
     ...(histogram ? { histogram: histogram.result(size, cdf) } : {}),
