@@ -64,8 +64,7 @@ export class Subsample {
 /** The finite ones, moved together in place. */
 export function finite(values: Float32Array): Float32Array {
   let kept = 0
-  for (let index = 0; index < values.length; index++) {
-    const value = values[index] ?? 0
+  for (const value of values) {
     if (value - value === 0) values[kept++] = value
   }
   return values.subarray(0, kept)
