@@ -3,6 +3,7 @@ import { sizeOf } from '../initializers/fans.ts'
 import { operatorOperations } from '../statistics/operator-spectrum.ts'
 import type { Measurement, RecordOptions, TensorSource } from '../statistics/record.ts'
 import {
+  isIsometric,
   matrixOf,
   orthogonalGain,
   orthogonalityError,
@@ -12,7 +13,7 @@ import {
 import type { Measuring } from './measurer.ts'
 import type { Spectra } from './spectra.ts'
 
-/** Half a minute of two cores, about; ResNet-152's 156 kernels take a third of it. */
+/** ResNet-152's kernels take a quarter of it. */
 const MAX_OPERATIONS = 2e11
 /** A matrix is held whole, in float64 as well: 400 MB. */
 const MAX_MATRIX = 2 ** 25
@@ -48,14 +49,15 @@ export async function recordOf(
   const measured = await record
   // What is not a number has no spectrum.
   if (measured.sample.non_finite > 0) return { record: measured }
-  const eigenvalues = spectrum || gain !== undefined ? spectra.eigenvalues(whole, shape) : undefined
+  const byInputs = isIsometric(law)
+  const flattened = spectrum || (gain !== undefined && !byInputs)
+  const eigenvalues = flattened ? spectra.eigenvalues(whole, shape) : undefined
+  const gram = byInputs ? spectra.eigenvaluesBy(whole, shape, shape.length - 2) : eigenvalues
   const convolution = operator ? spectra.operator(whole, shape) : null
   return {
     record: {
       ...measured,
-      ...(eigenvalues && gain !== undefined
-        ? { orthogonality_error: orthogonalityError(eigenvalues, gain) }
-        : {}),
+      ...(gram && gain !== undefined ? { orthogonality_error: orthogonalityError(gram, gain) } : {}),
       ...(eigenvalues && spectrum ? { spectrum: spectrumOf(eigenvalues, shape, law) } : {}),
       ...(convolution ? { operator_spectrum: convolution } : {}),
     },

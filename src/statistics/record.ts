@@ -60,7 +60,9 @@ export const Measurement = Type.Object({
     description: 'Whether every value is that of a law that leaves nothing to chance; null of others',
   }),
   orthogonality_error: Type.Optional(
-    nullable(Type.Number(), { description: 'Of orthogonal laws; null for a gain of 0' }),
+    nullable(Type.Number(), {
+      description: 'Of orthogonal laws, and of isometric convolutions by inputs; null for a gain of 0',
+    }),
   ),
   histogram: Type.Optional(Histogram),
   quantiles: Type.Optional(

@@ -60,6 +60,18 @@ describe('the spectrum of a kernel', () => {
     }
   })
 
+  it.each([
+    ['ConvolutionDeltaOrthogonal', [3, 3, 6, 9]],
+    ['ConvolutionOrthogonal1D', [4, 6, 6]],
+    ['ConvolutionOrthogonal2D', [3, 3, 6, 9]],
+    ['ConvolutionOrthogonal3D', [2, 2, 2, 5, 6]],
+  ])('of %s is told by inputs, also unasked', async (name, shape) => {
+    const { orthogonality_error, tests } = await recordOf(name, { shape, config: { gain: 1.5 } })
+    expect(tests).toBeNull()
+    expect(orthogonality_error).toBeGreaterThan(0)
+    expect(orthogonality_error).toBeLessThan(1e-6)
+  })
+
   it('is none below rank 2', async () => {
     expect(await recordOf('he_normal', { shape: [64], include: 'spectrum' })).not.toHaveProperty('spectrum')
   })
