@@ -141,12 +141,7 @@ async function find(
   if (size === 0) return { tensor: tensor('undecided', 'it is empty'), fits: [] }
   if (sample.non_finite > 0)
     return { tensor: tensor('undecided', `${String(sample.non_finite)} values are not finite`), fits: [] }
-  if (sample.min === sample.max) {
-    const initializer = constantOf(sample.min)
-    // One number is always constant; only 0 and 1 are meant.
-    const meant = size > 1 || initializer.class_name !== 'Constant'
-    return one(meant ? 'constant' : 'undecided', initializer)
-  }
+  if (sample.min === sample.max) return one('constant', constantOf(sample.min))
   const structure = sample.zeros > 0 ? identityIn(whole, shape, layout) : undefined
   if (structure) return one('fresh', structure)
   // A filter's weights lie in a column, or in one of torch's rows.

@@ -77,7 +77,8 @@ export function assertAffordable(
   }))
   const dearest = costs.sort((a, b) => b.operations - a.operations).slice(0, 3)
   const list = dearest.map((cost) => `${cost.name} (${said(cost.operations)})`).join(', ')
-  const cure = `leave some out by ?parameters=; the dearest are ${list}`
+  const cure =
+    costs.length > 1 ? `leave some out by ?parameters=; the dearest are ${list}` : `leave out that of ${list}`
   const operations = costs.reduce((sum, cost) => sum + cost.operations, 0)
   if (operations > MAX_OPERATIONS) {
     const cost = `${said(operations)} operations, more than ${said(MAX_OPERATIONS)}`

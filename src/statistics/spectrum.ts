@@ -89,7 +89,8 @@ function marchenkoPastur(shape: readonly number[], law: Law | null): Spectrum['m
   const matrix = matrixOf(shape)
   if (!matrix || !law || !isElementwise(law)) return null
   const { mean, std } = theoryOf(law, shape)
-  if (mean !== 0 || !(std < Infinity)) return null
+  // Of symmetric bounds the mean is 0 to rounding.
+  if (Math.abs(mean) > 1e-12 * std || !(std < Infinity)) return null
   const [rows, columns] = [Math.sqrt(matrix.rows), Math.sqrt(matrix.columns)]
   return { min: std * Math.abs(rows - columns), max: std * (rows + columns) }
 }
