@@ -27,7 +27,7 @@ const Settings = Type.Object({
   ENGINES: integer(0, 'Processes that predict; 0 for one on each GPU, or one on the CPU', 0),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
-  MAX_ANALYSIS_QUEUE: integer(64, 'Questions about weights that may wait'),
+  MAX_ANALYSIS_QUEUE: integer(256, 'Questions about weights that may wait'),
   MAX_QUEUE_BYTES: integer(
     268_435_456,
     'Bytes that requests may hold: bodies on their way, images that wait',

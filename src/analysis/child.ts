@@ -15,6 +15,7 @@ import { factorsOf, type AnalysisMethods, type TensorDraw, type WeightsSource } 
 import { fitWeights } from './fits.ts'
 import { unitVariance } from './lsuv.ts'
 import { measureSignals } from './measure-signals.ts'
+import { Measurer } from './measurer.ts'
 import { assertAffordable, recordOf } from './record.ts'
 import { Sampler } from './sampler.ts'
 import type { NetworkSignals } from './signals.ts'
@@ -28,6 +29,7 @@ for (const thread of readdirSync('/proc/self/task'))
 const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 const spectra = await Spectra.open(backend)
+const measurer = new Measurer()
 
 const handlers: Handlers<AnalysisMethods> = {
   digest: (weights, { buffers }, job) =>
@@ -42,9 +44,9 @@ const handlers: Handlers<AnalysisMethods> = {
   statistics: (weights, { relativeTo, ...options }, job) =>
     withWeights(sampler, weights, job, (tensors) =>
       relativeTo === undefined
-        ? measureWeights(tensors, options, spectra)
+        ? measureWeights(tensors, options, { measurer, spectra })
         : withWeights(sampler, relativeTo, job, (others) =>
-            measureWeights(tensors, options, spectra, others),
+            measureWeights(tensors, options, { measurer, spectra }, others),
           ),
     ),
   fit: (path, { layout }, job) => fitWeights(path, spectra, layout, job),
@@ -61,7 +63,9 @@ const handlers: Handlers<AnalysisMethods> = {
     const source = { shape, law, slices: () => inSteps(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
-    return { initializer: { ...initializer, config }, ...(await recordOf(source, options, spectra)) }
+    const measuring = measurer.begin({ digest: false })
+    const { record } = await recordOf(source, options, { measuring, spectra })
+    return { initializer: { ...initializer, config }, ...(await record) }
   },
   sample: async (draw) => {
     const { law, seed } = resolved(draw)

@@ -39,7 +39,7 @@ const SORTED = SLICE
 const SORTED_COARSE = 10_000
 const COARSE = 2 ** -12
 const SAMPLE_SEED = 21
-/** A second or two; larger kernels are judged without their largest singular value. */
+/** Larger kernels are judged without their largest singular value. */
 const MAX_OPERATIONS = 2e10
 
 /** What is found of a tensor before the rest of its file is known. */
@@ -141,26 +141,19 @@ async function find(
   if (size === 0) return { tensor: tensor('undecided', 'it is empty'), fits: [] }
   if (sample.non_finite > 0)
     return { tensor: tensor('undecided', `${String(sample.non_finite)} values are not finite`), fits: [] }
-  if (sample.min === sample.max) {
-    const initializer = constantOf(sample.min)
-    // One number is always constant; only 0 and 1 are meant.
-    const meant = size > 1 || initializer.class_name !== 'Constant'
-    return one(meant ? 'constant' : 'undecided', initializer)
-  }
+  if (sample.min === sample.max) return one('constant', constantOf(sample.min))
   const structure = sample.zeros > 0 ? identityIn(whole, shape, layout) : undefined
   if (structure) return one('fresh', structure)
+  // A filter's weights lie in a column, or in one of torch's rows.
+  const flat = layout === 'torch' && shape.length >= 2 ? [shape[0] ?? 1, size / (shape[0] ?? 1)] : shape
   const eigenvalues =
-    whole.length > 0 && shape.length >= 2 && spectrumOperations(shape) <= MAX_OPERATIONS
-      ? spectra.eigenvalues(whole, shape)
+    whole.length > 0 && shape.length >= 2 && spectrumOperations(flat) <= MAX_OPERATIONS
+      ? spectra.eigenvalues(whole, flat)
       : undefined
-  const gain = eigenvalues && orthogonalGainOf(eigenvalues, epsilon)
-  if (gain !== undefined) return one('fresh', { class_name: 'Orthogonal', config: { gain } })
-  const tap = sample.zeros > 0 && shape.length > 2 ? onlyTap(whole, shape, layout) : undefined
-  const tapGain = tap && orthogonalGainOf(spectra.eigenvalues(tap.values, [tap.rows, tap.columns]), epsilon)
-  if (tapGain !== undefined)
-    return one('fresh', { class_name: 'ConvolutionDeltaOrthogonal', config: { gain: tapGain } })
+  const isometry = eigenvalues && isometryIn(spectra, { whole, shape, layout, eigenvalues, epsilon })
+  if (isometry) return one('fresh', isometry)
 
-  const matrix = matrixOf(shape)
+  const matrix = matrixOf(flat)
   const evidence: Evidence = {
     ...{ sample, size, epsilon, sorted: kept.sorted() },
     ...(eigenvalues && matrix ? { largestSquare: { eigenvalue: eigenvalues.at(-1) ?? 0, ...matrix } } : {}),
@@ -171,6 +164,35 @@ async function find(
   const verdict = verdictOf(fits, size)
   const note = verdict === 'undecided' ? 'it is too small to tell' : undefined
   return { tensor: tensor(verdict, note), fits }
+}
+
+interface Kernel {
+  readonly whole: Float32Array
+  readonly shape: readonly number[]
+  readonly layout: Layout
+  /** Of the flattened kernel. */
+  readonly eigenvalues: Float64Array
+  readonly epsilon: number
+}
+
+/** What keeps norms: as a convolution, at one tap or at several, or flattened. */
+function isometryIn(
+  spectra: Spectra,
+  { whole, shape, layout, eigenvalues, epsilon }: Kernel,
+): Initializer | undefined {
+  const dimensions = shape.length - 2
+  if (dimensions >= 1 && dimensions <= 3) {
+    const tap = onlyTap(whole, shape, layout)
+    const tapGain = tap && orthogonalGainOf(spectra.eigenvalues(tap.values, [tap.rows, tap.columns]), epsilon)
+    if (tapGain !== undefined) return { class_name: 'ConvolutionDeltaOrthogonal', config: { gain: tapGain } }
+    // Before the flattened kernel, which is orthogonal too where there are as many inputs as outputs.
+    const [window, inputs] = layout === 'torch' ? [shape.slice(2), 1] : [shape.slice(0, -2), dimensions]
+    const gain = sizeOf(window) > 1 && orthogonalGainOf(spectra.eigenvaluesBy(whole, shape, inputs), epsilon)
+    if (typeof gain === 'number')
+      return { class_name: `ConvolutionOrthogonal${String(dimensions)}D`, config: { gain } }
+  }
+  const gain = orthogonalGainOf(eigenvalues, epsilon)
+  return gain === undefined ? undefined : { class_name: 'Orthogonal', config: { gain } }
 }
 
 function constantOf(value: number): Initializer {

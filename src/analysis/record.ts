@@ -1,59 +1,66 @@
-import type { Hash } from 'node:crypto'
 import { fieldError } from '../errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { operatorOperations } from '../statistics/operator-spectrum.ts'
-import { measure, type Measurement, type RecordOptions, type TensorSource } from '../statistics/record.ts'
+import type { Measurement, RecordOptions, TensorSource } from '../statistics/record.ts'
 import {
+  isIsometric,
   matrixOf,
   orthogonalGain,
   orthogonalityError,
   spectrumOf,
   spectrumOperations,
 } from '../statistics/spectrum.ts'
+import type { Measuring } from './measurer.ts'
 import type { Spectra } from './spectra.ts'
 
-/** Half a minute of two cores, about; ResNet-152's 156 kernels take a third of it. */
+/** ResNet-152's kernels take a quarter of it. */
 const MAX_OPERATIONS = 2e11
 /** A matrix is held whole, in float64 as well: 400 MB. */
 const MAX_MATRIX = 2 ** 25
 
-export interface Also {
-  /** Takes the bytes in once, in order. */
-  readonly hash?: Hash
-  /** Is shown every slice, and where in the tensor it starts. */
-  readonly look?: (values: Float32Array, offset: number) => Promise<void>
+/** What a record is made with. */
+export interface Instruments {
+  readonly measuring: Measuring
+  readonly spectra: Spectra
 }
 
-/** A tensor's whole record: what one pass over it tells, and its spectra where they are asked for. */
+/**
+ * A tensor's whole record: what a pass over it tells, and its spectra where they are asked for. Resolved when the tensor
+ * need not be read any more, the record may come later. `look` is shown every slice, and where in the tensor it starts.
+ */
 export async function recordOf(
   source: TensorSource,
   options: RecordOptions,
-  spectra: Spectra,
-  { hash, look }: Also = {},
-): Promise<Measurement> {
+  { measuring, spectra }: Instruments,
+  look?: (values: Float32Array, offset: number) => Promise<void>,
+): Promise<{ record: Measurement | Promise<Measurement> }> {
   const { shape, law } = source
   const gain = orthogonalGain(law)
   const spectrum = options.spectrum && matrixOf(shape) !== null
   const operator = options.operatorSpectrum
-  const whole = spectrum || operator || gain !== undefined ? new WholeTensor(sizeOf(shape)) : undefined
+  const whole = spectrum || operator || gain !== undefined ? new Float32Array(sizeOf(shape)) : undefined
   let offset = 0
-  const record = await measure(source, options, async (values) => {
-    hash?.update(values)
-    whole?.add(values, offset)
+  const { record } = await measuring.measure(source, options, async (values) => {
+    whole?.set(values, offset)
     await look?.(values, offset)
     offset += values.length
   })
+  if (whole === undefined) return { record }
+  const measured = await record
   // What is not a number has no spectrum.
-  if (whole === undefined || record.sample.non_finite > 0) return record
-  const eigenvalues = spectrum || gain !== undefined ? spectra.eigenvalues(whole.values, shape) : undefined
-  const convolution = operator ? spectra.operator(whole.values, shape) : null
+  if (measured.sample.non_finite > 0) return { record: measured }
+  const byInputs = isIsometric(law)
+  const flattened = spectrum || (gain !== undefined && !byInputs)
+  const eigenvalues = flattened ? spectra.eigenvalues(whole, shape) : undefined
+  const gram = byInputs ? spectra.eigenvaluesBy(whole, shape, shape.length - 2) : eigenvalues
+  const convolution = operator ? spectra.operator(whole, shape) : null
   return {
-    ...record,
-    ...(eigenvalues && gain !== undefined
-      ? { orthogonality_error: orthogonalityError(eigenvalues, gain) }
-      : {}),
-    ...(eigenvalues && spectrum ? { spectrum: spectrumOf(eigenvalues, shape, law) } : {}),
-    ...(convolution ? { operator_spectrum: convolution } : {}),
+    record: {
+      ...measured,
+      ...(gram && gain !== undefined ? { orthogonality_error: orthogonalityError(gram, gain) } : {}),
+      ...(eigenvalues && spectrum ? { spectrum: spectrumOf(eigenvalues, shape, law) } : {}),
+      ...(convolution ? { operator_spectrum: convolution } : {}),
+    },
   }
 }
 
@@ -70,7 +77,8 @@ export function assertAffordable(
   }))
   const dearest = costs.sort((a, b) => b.operations - a.operations).slice(0, 3)
   const list = dearest.map((cost) => `${cost.name} (${said(cost.operations)})`).join(', ')
-  const cure = `leave some out by ?parameters=; the dearest are ${list}`
+  const cure =
+    costs.length > 1 ? `leave some out by ?parameters=; the dearest are ${list}` : `leave out that of ${list}`
   const operations = costs.reduce((sum, cost) => sum + cost.operations, 0)
   if (operations > MAX_OPERATIONS) {
     const cost = `${said(operations)} operations, more than ${said(MAX_OPERATIONS)}`
@@ -85,23 +93,4 @@ export function assertAffordable(
 
 function said(count: number): string {
   return count.toExponential(1)
-}
-
-/** A tensor put together of its slices; one that comes whole is not copied. */
-class WholeTensor {
-  readonly #size: number
-  values: Float32Array = new Float32Array()
-
-  constructor(size: number) {
-    this.#size = size
-  }
-
-  add(slice: Float32Array, offset: number): void {
-    if (slice.length === this.#size) {
-      this.values = slice
-      return
-    }
-    if (offset === 0) this.values = new Float32Array(this.#size)
-    this.values.set(slice, offset)
-  }
 }

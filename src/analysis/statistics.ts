@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { fieldError } from '../errors.ts'
 import { nameMatcher } from '../network/globs.ts'
 import { VARIABLE_SCOPE } from '../network/parameters.ts'
@@ -7,6 +6,7 @@ import type { RecordOptions } from '../statistics/record.ts'
 import { RelativeSums } from '../statistics/relative.ts'
 import { holm, pValues } from '../statistics/tests.ts'
 import type { ModelStatistics, ParameterStatistics } from './analysis.ts'
+import type { Measurer } from './measurer.ts'
 import { assertAffordable, recordOf } from './record.ts'
 import type { Spectra } from './spectra.ts'
 import type { WeightTensor } from './weights.ts'
@@ -21,7 +21,7 @@ type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'r
 export async function measureWeights(
   tensors: readonly WeightTensor[],
   { match, ...options }: RecordOptions & { readonly match?: string },
-  spectra: Spectra,
+  { measurer, spectra }: { readonly measurer: Measurer; readonly spectra: Spectra },
   reference?: Reference,
 ): Promise<ModelStatistics> {
   const matches = match === undefined ? () => true : nameMatcher(match)
@@ -29,29 +29,28 @@ export async function measureWeights(
   const measured = tensors.filter(wanted)
   const others = reference && counterparts(measured, reference.filter(wanted))
   assertAffordable(measured, options)
-  const all = createHash('sha256')
+  const measuring = measurer.begin({ digest: true })
   const allRelative = new RelativeSums()
-  const parameters: ParameterStatistics[] = []
+  const pending: (() => Promise<ParameterStatistics>)[] = []
   for (const [index, tensor] of measured.entries()) {
     const relative = new RelativeSums()
     const other = others?.[index]
-    const record = await recordOf(tensor, options, spectra, {
-      hash: all,
-      look: async (values, offset) => {
-        if (other) relative.add(values, await other.read(offset, values.length))
-      },
+    const { record } = await recordOf(tensor, options, { measuring, spectra }, async (values, offset) => {
+      if (other) relative.add(values, await other.read(offset, values.length))
     })
     allRelative.join(relative)
-    parameters.push({
+    pending.push(async () => ({
       name: tensor.name,
       tensor_name: `${VARIABLE_SCOPE}/${tensor.name}:0`,
       initializer: tensor.initializer,
       ...(tensor.factor === undefined ? {} : { factor: tensor.factor }),
-      ...record,
+      ...(await record),
       ...(other ? { relative: relative.result() } : {}),
-    })
+    }))
   }
-  const totals = { ...totalsOf(parameters), sha256: all.digest('hex') }
+  const sha256 = await measuring.digest()
+  const parameters = await Promise.all(pending.map((complete) => complete()))
+  const totals = { ...totalsOf(parameters), sha256 }
   return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }
 }
 

@@ -14,7 +14,7 @@ export function adviceOn(specification: Specification, parameters: Parameters): 
     signal(specification, parameters),
     loudKernels(specification, parameters),
     equalFilters(specification, parameters),
-    zeroGradients(specification, parameters),
+    deadEnd(specification, parameters) ?? zeroGradients(specification, parameters),
     ...sharedSeeds(parameters),
   ].filter((item) => item !== undefined)
 }
@@ -35,7 +35,8 @@ const LIMIT = 30
 /** Without norms the scale of kernels is that of the signal. */
 function signal(specification: Specification, parameters: Parameters): string | undefined {
   const { architecture, residual_scheme } = specification
-  if (architecture.norm.type !== 'none' || schemeNamed(residual_scheme).measured) return undefined
+  // A scheme keeps signals in its own way.
+  if (architecture.norm.type !== 'none' || residual_scheme !== 'none') return undefined
   const sums = blockMeanSquares(specification, parameters)
   const last = sums?.at(-1)
   const [first] = sums ?? []
@@ -91,24 +92,55 @@ function equalFilters({ architecture }: Specification, parameters: Parameters): 
   return `All filters of ${first.name} start equal (${first.initializer.class_name})${others(equal.length - 1, 'like it')}; a random initializer lets them differ.${dead}`
 }
 
+/** What nothing but zeros comes out of: what reads them has no gradient, and what lies before them neither. */
+function deadEnd({ architecture }: Specification, parameters: Parameters): string | undefined {
+  const zeros = zerosOf(parameters)
+  const names = new Set(parameters.map(({ name }) => name))
+  const absentOrZero = (name: string): boolean => !names.has(name) || zeros.has(name)
+  const silent = (scope: string): boolean =>
+    absentOrZero(`${scope}/norm/beta`) &&
+    (zeros.has(`${scope}/norm/gamma`) ||
+      (zeros.has(`${scope}/conv/kernel`) && absentOrZero(`${scope}/conv/bias`)))
+  const blocks = architecture.stages.flatMap((stage, index) =>
+    Array.from({ length: stage.blocks }, (_, block) => `stage${String(index + 1)}/block${String(block + 1)}`),
+  )
+  const dead = silent('stem')
+    ? 'the stem'
+    : blocks.find((block) => silent(`${block}/shortcut`) && endsInZeros(architecture, zeros, block))
+  if (dead === undefined) return undefined
+  return `Nothing but zeros comes out of ${dead}, so no kernel has a gradient at the first step, and the logits say nothing of the image; give it a kernel, and a gamma, that are not 0.`
+}
+
+function zerosOf(parameters: Parameters): ReadonlySet<string> {
+  return new Set(
+    parameters.filter(({ law }) => law.kind === 'constant' && law.value === 0).map(({ name }) => name),
+  )
+}
+
+/** Whether a multiplier, a norm or a convolution of zeros ends a block's branch. In v2 a norm's gamma does not. */
+function endsInZeros(
+  architecture: Specification['architecture'],
+  zeros: ReadonlySet<string>,
+  block: string,
+): boolean {
+  const last = String(branchLength(architecture))
+  const normed = architecture.version !== 'v2' && zeros.has(`${block}/norm${last}/gamma`)
+  return zeros.has(`${block}/scale/multiplier`) || normed || zeros.has(`${block}/conv${last}/kernel`)
+}
+
 /** Branches that end in zeros have no gradient at the first step, which is what most schemes want. */
 function zeroGradients({ architecture }: Specification, parameters: Parameters): string | undefined {
   const kernels = kernelsOf(parameters)
-  const zeros = new Set(
-    parameters.filter(({ law }) => law.kind === 'constant' && law.value === 0).map(({ name }) => name),
-  )
-  const length = branchLength(architecture)
-  const last = String(length)
+  const zeros = zerosOf(parameters)
+  const last = branchLength(architecture)
   const silent = kernels.filter(({ name }) => {
     if (name === DENSE) return false
     if (zeros.has(DENSE)) return true
     const position = branchPosition(name)
-    if (position === undefined) return false
     const block = name.split('/').slice(0, 2).join('/')
-    const multiplied = zeros.has(`${block}/scale/multiplier`)
-    // In v2 a norm's gamma does not end its branch.
-    const normed = architecture.version !== 'v2' && zeros.has(`${block}/norm${last}/gamma`)
-    return multiplied || normed || (position < length && zeros.has(`${block}/conv${last}/kernel`))
+    if (position === undefined || !endsInZeros(architecture, zeros, block)) return false
+    // A convolution of zeros ends its branch, and moves first.
+    return position < last || !zeros.has(name)
   })
   if (silent.length === 0) return undefined
   const share = (100 * totalSize(silent)) / totalSize(kernels)

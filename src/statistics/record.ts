@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, type Hash } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { fansOf, sizeOf } from '../initializers/fans.ts'
 import {
@@ -15,16 +15,24 @@ import { cdfOf } from './distribution.ts'
 import { Exactness } from './exactness.ts'
 import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
 import { MomentSums, SampleMoments } from './moments.ts'
+import { sortFloats } from './order.ts'
 import { OperatorSpectrum } from './operator-spectrum.ts'
 import { Spectrum } from './spectrum.ts'
-import { Subsample } from './subsample.ts'
+import { finite, Subsample } from './subsample.ts'
 import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
-/** A tensor to measure: its values go by in slices, from the start each time they are asked for. */
-export interface TensorSource {
+/** What is measured, but for its values. */
+export interface Measured {
   readonly shape: readonly number[]
   /** What it was drawn from; loaded weights have none. */
   readonly law: Law | null
+}
+
+/**
+ * A tensor to measure: its values go by in slices, from the start each time they are asked for. A slice is not
+ * empty, and the reader's, to keep or to give away with all of its buffer.
+ */
+export interface TensorSource extends Measured {
   slices(): AsyncIterable<Float32Array>
 }
 
@@ -52,7 +60,9 @@ export const Measurement = Type.Object({
     description: 'Whether every value is that of a law that leaves nothing to chance; null of others',
   }),
   orthogonality_error: Type.Optional(
-    nullable(Type.Number(), { description: 'Of orthogonal laws; null for a gain of 0' }),
+    nullable(Type.Number(), {
+      description: 'Of orthogonal laws, and of isometric convolutions by inputs; null for a gain of 0',
+    }),
   ),
   histogram: Type.Optional(Histogram),
   quantiles: Type.Optional(
@@ -71,74 +81,113 @@ const SUBSAMPLE_SEED = 20
 /** A normal's histogram reaches this many deviations; one value in two million lies beyond. */
 const NORMAL_REACH = 5
 
+/** How often a tensor's values have to go by: twice where a histogram has no theory to set its edges. */
+export function passesOf({ shape, law }: Measured, { histogram }: RecordOptions): 1 | 2 {
+  return histogram && rangeOf(law, shape) === undefined ? 2 : 1
+}
+
 /**
- * Measures a tensor against its law. One pass over the values; two where a histogram has no theory to set its edges.
- * `look` is shown every slice once, in order. Spectra are not measured here: they take more than a pass.
+ * Measures a tensor against its law, from its slices in order: all of them once, and once more where `passesOf` says so.
+ * Spectra are not measured here: they take more than a pass.
  */
-export async function measure(
-  source: TensorSource,
-  options: RecordOptions,
-  look?: (values: Float32Array) => Promise<void>,
-): Promise<Measurement> {
-  const { shape, law } = source
-  const size = sizeOf(shape)
-  const theory = law ? theoryOf(law, shape) : null
-  const drawn = law && theory ? drawnLaw(law, theory) : undefined
-  const cdf = drawn && cdfOf(drawn)
-  const moments = new MomentSums(theory?.mean ?? 0, theory?.std ?? 1)
-  const exact = law && isFixed(law) ? new Exactness(law, shape) : undefined
-  const hash = createHash('sha256')
-  const ks = drawn ? new Subsample(size, KS_SAMPLE, streamOf([SUBSAMPLE_SEED, 0])) : undefined
-  const quantiles = options.quantiles
-    ? new Subsample(size, QUANTILE_SAMPLE, streamOf([SUBSAMPLE_SEED, 1]))
-    : undefined
-  const range = theory && rangeOf(theory, drawn)
-  let histogram = options.histogram && range ? new HistogramCounts(...range, options.bins) : undefined
+export class Measure {
+  readonly #tensor: Measured
+  readonly #options: RecordOptions
+  readonly #size: number
+  readonly #theory: Theory | null
+  readonly #cdf: ((x: number) => number) | undefined
+  readonly #moments: MomentSums
+  readonly #exact: Exactness | undefined
+  readonly #hash = createHash('sha256')
+  readonly #all: Hash | undefined
+  readonly #ks: Subsample | undefined
+  readonly #quantiles: Subsample | undefined
+  #histogram: HistogramCounts | undefined
+  /** Of the first pass, once it is over. */
+  #sample: SampleMoments | undefined
+  #passed = 0
 
-  for await (const values of source.slices()) {
-    moments.add(values)
-    exact?.add(values)
-    hash.update(values)
-    ks?.add(values)
-    quantiles?.add(values)
-    histogram?.add(values)
-    await look?.(values)
-  }
-  const sample = moments.result()
-  if (options.histogram && !histogram) {
-    const [low, high] = sample.non_finite < size ? [sample.min, sample.max] : [0, 0]
-    histogram = new HistogramCounts(low, high, options.bins)
-    for await (const values of source.slices()) histogram.add(values)
+  /** `all` takes the bytes in as well, once. */
+  constructor(tensor: Measured, options: RecordOptions, all?: Hash) {
+    const { shape, law } = tensor
+    this.#tensor = tensor
+    this.#options = options
+    this.#all = all
+    this.#size = sizeOf(shape)
+    this.#theory = law ? theoryOf(law, shape) : null
+    const drawn = drawnLaw(law, this.#theory)
+    const range = rangeOf(law, shape)
+    const subsample = (most: number, stream: number): Subsample =>
+      new Subsample(this.#size, most, streamOf([SUBSAMPLE_SEED, stream]))
+    this.#cdf = drawn && cdfOf(drawn)
+    this.#moments = new MomentSums(this.#theory?.mean ?? 0, this.#theory?.std ?? 1)
+    this.#exact = law && isFixed(law) ? new Exactness(law, shape) : undefined
+    this.#ks = drawn ? subsample(KS_SAMPLE, 0) : undefined
+    this.#quantiles = options.quantiles ? subsample(QUANTILE_SAMPLE, 1) : undefined
+    this.#histogram = options.histogram && range ? new HistogramCounts(...range, options.bins) : undefined
   }
 
-  const { fanIn, fanOut } = fansOf(shape)
-  const ranked = quantiles?.finite()
-  return {
-    shape: [...shape],
-    size,
-    dtype: 'float32',
-    fan_in: fanIn,
-    fan_out: fanOut,
-    theory,
-    sample: { ...sample, sha256: hash.digest('hex') },
-    tests:
-      theory && ks && cdf && sample.non_finite === 0
-        ? { ...momentTests(sample, theory, size), ks: kolmogorovSmirnov(ks.sorted(), cdf) }
-        : null,
-    exact: exact?.result() ?? null,
-    ...(histogram ? { histogram: histogram.result(size, cdf) } : {}),
-    ...(ranked ? { quantiles: quantilesOf(ranked), quantiles_sample_size: ranked.length } : {}),
+  /** Takes the next slice; the record, once that was the last. */
+  add(values: Float32Array): Measurement | undefined {
+    this.#histogram?.add(values)
+    if (this.#sample === undefined) {
+      this.#moments.add(values)
+      this.#exact?.add(values)
+      this.#hash.update(values)
+      this.#all?.update(values)
+      this.#ks?.add(values)
+      this.#quantiles?.add(values)
+    }
+    this.#passed += values.length
+    if (this.#passed < this.#size) return undefined
+    this.#passed = 0
+    this.#sample ??= this.#moments.result()
+    if (!this.#options.histogram || this.#histogram) return this.#record(this.#sample)
+    const { non_finite, min, max } = this.#sample
+    this.#histogram = new HistogramCounts(
+      ...(non_finite < this.#size ? ([min, max] as const) : ([0, 0] as const)),
+      this.#options.bins,
+    )
+    return undefined
+  }
+
+  #record(sample: SampleMoments): Measurement {
+    const { shape } = this.#tensor
+    const { fanIn, fanOut } = fansOf(shape)
+    const [size, theory, ks, cdf] = [this.#size, this.#theory, this.#ks, this.#cdf]
+    const taken = this.#quantiles?.values()
+    const ranked = taken && sample.non_finite > 0 ? finite(taken) : taken
+    return {
+      shape: [...shape],
+      size,
+      dtype: 'float32',
+      fan_in: fanIn,
+      fan_out: fanOut,
+      theory,
+      sample: { ...sample, sha256: this.#hash.digest('hex') },
+      tests:
+        theory && ks && cdf && sample.non_finite === 0
+          ? { ...momentTests(sample, theory, size), ks: kolmogorovSmirnov(sortFloats(ks.values()), cdf) }
+          : null,
+      exact: this.#exact?.result() ?? null,
+      ...(this.#histogram ? { histogram: this.#histogram.result(size, cdf) } : {}),
+      ...(ranked ? { quantiles: quantilesOf(ranked), quantiles_sample_size: ranked.length } : {}),
+    }
   }
 }
 
 /** The law whose CDF and moments a sample can be held against: it has a spread, and numbers can say it. */
-function drawnLaw(law: Law, { variance }: Theory): ElementwiseLaw | undefined {
-  return isElementwise(law) && variance > 0 && variance < Infinity ? law : undefined
+function drawnLaw(law: Law | null, theory: Theory | null): ElementwiseLaw | undefined {
+  if (!law || !theory || !isElementwise(law)) return undefined
+  return theory.variance > 0 && theory.variance < Infinity ? law : undefined
 }
 
 /** A histogram's edges by theory, where float32 reaches them; of draws no further than they do. */
-function rangeOf({ min, max, mean, std }: Theory, drawn?: ElementwiseLaw): [number, number] | undefined {
-  const reach = drawn ? NORMAL_REACH * std : Infinity
+function rangeOf(law: Law | null, shape: readonly number[]): [number, number] | undefined {
+  const theory = law && theoryOf(law, shape)
+  if (!theory) return undefined
+  const { min, max, mean, std } = theory
+  const reach = drawnLaw(law, theory) ? NORMAL_REACH * std : Infinity
   const range: [number, number] = [
     Math.max(min ?? -Infinity, mean - reach),
     Math.min(max ?? Infinity, mean + reach),

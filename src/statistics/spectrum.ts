@@ -31,9 +31,16 @@ export const Spectrum = Type.Object({
 })
 export type Spectrum = Static<typeof Spectrum>
 
-/** The gain of a law that gives orthogonal matrices. */
+/** The gain of a law that gives orthogonal matrices, flattened like all kernels or by inputs. */
 export function orthogonalGain(law: Law | null): number | undefined {
-  return law?.kind === 'orthogonal' ? Math.abs(law.gain) : undefined
+  return law?.kind === 'orthogonal' || isIsometric(law) ? Math.abs(law.gain) : undefined
+}
+
+/** Laws of convolutions that keep norms: the taps of each input together have the length of the gain. */
+export function isIsometric(
+  law: Law | null,
+): law is Extract<Law, { kind: 'delta_orthogonal' | 'convolution_orthogonal' }> {
+  return law?.kind === 'delta_orthogonal' || law?.kind === 'convolution_orthogonal'
 }
 
 /** The spectrum from the eigenvalues of W^T W, or of W W^T where that is smaller; they ascend. */
@@ -48,7 +55,7 @@ export function spectrumOf(eigenvalues: Float64Array, shape: readonly number[], 
     spectral_norm: largest,
     stable_rank: largest > 0 ? values.reduce((total, value) => total + (value / largest) ** 2, 0) : null,
     effective_rank: largest > 0 ? Math.exp(entropy) : null,
-    orthogonality_error: orthogonalityError(eigenvalues, orthogonalGain(law)),
+    orthogonality_error: orthogonalityError(eigenvalues, isIsometric(law) ? undefined : orthogonalGain(law)),
     marchenko_pastur: marchenkoPastur(shape, law),
   }
 }
@@ -82,7 +89,8 @@ function marchenkoPastur(shape: readonly number[], law: Law | null): Spectrum['m
   const matrix = matrixOf(shape)
   if (!matrix || !law || !isElementwise(law)) return null
   const { mean, std } = theoryOf(law, shape)
-  if (mean !== 0 || !(std < Infinity)) return null
+  // Of symmetric bounds the mean is 0 to rounding.
+  if (Math.abs(mean) > 1e-12 * std || !(std < Infinity)) return null
   const [rows, columns] = [Math.sqrt(matrix.rows), Math.sqrt(matrix.columns)]
   return { min: std * Math.abs(rows - columns), max: std * (rows + columns) }
 }

@@ -1,70 +1,71 @@
-import { philox, unitFloat, type Words } from '../initializers/philox.ts'
+import { philox, unitFloat } from '../initializers/philox.ts'
 import type { Stream } from '../initializers/seeds.ts'
 import { sortFloats } from './order.ts'
 
+/** Multiples of it, modulo 1, lie as evenly as any (Weyl 1916), and never in step with channels or rows. */
+const GOLDEN = 0.6180339887498949
+
 /**
- * A seeded subsample of a tensor that goes by in slices: one value from each of `size` equal stretches, at a place the
- * stream decides. The places never depend on the values, so independent entries stay independent.
+ * A seeded subsample of a tensor that goes by in slices: one value from each of `size` equal stretches, at a place that
+ * moves on by the golden ratio from where the stream begins. The places never depend on the values, so independent
+ * entries stay independent.
  */
 export class Subsample {
   readonly #total: number
-  readonly #stream: Stream
   readonly #values: Float32Array
-  /** Random bits for four places; they are asked for in order. */
-  #words: Words = [0, 0, 0, 0]
+  /** Where in its stretch the first place lies, as a share. */
+  readonly #phase: number
   #taken = 0
   #passed = 0
-  #next: number
 
-  constructor(total: number, size: number, stream: Stream) {
+  constructor(total: number, size: number, { key, counter }: Stream) {
     this.#total = total
-    this.#stream = stream
     this.#values = new Float32Array(Math.min(total, size))
-    this.#next = this.#place(0)
+    this.#phase = unitFloat(philox(key, counter)[0])
   }
 
   add(values: Float32Array): void {
-    if (this.#values.length === this.#total) {
-      this.#values.set(values, this.#passed)
-      this.#passed += values.length
-      this.#taken = this.#passed
+    const total = this.#total
+    const size = this.#values.length
+    const passed = this.#passed
+    const end = passed + values.length
+    this.#passed = end
+    if (size === total) {
+      this.#values.set(values, passed)
+      this.#taken = end
       return
     }
-    const end = this.#passed + values.length
-    while (this.#taken < this.#values.length && this.#next < end) {
-      this.#values[this.#taken] = values[this.#next - this.#passed] ?? 0
-      this.#taken += 1
-      this.#next = this.#place(this.#taken)
+    const phase = this.#phase
+    const sample = this.#values
+    let index = this.#taken
+    for (; index < size; index++) {
+      // Stretches begin and end at whole places, equal but for one, so that no value is taken twice.
+      const start = Math.floor((index * total) / size)
+      const stretch = Math.floor(((index + 1) * total) / size) - start
+      const share = phase + index * GOLDEN
+      const place = start + Math.floor((share - Math.floor(share)) * stretch)
+      if (place >= end) break
+      sample[index] = values[place - passed] ?? 0
     }
-    this.#passed = end
+    this.#taken = index
   }
 
-  /** What is finite of it. */
-  finite(): Float32Array {
-    const values = this.#values
-    let kept = 0
-    for (let index = 0; index < this.#taken; index++) {
-      const value = values[index] ?? 0
-      if (value - value === 0) values[kept++] = value
-    }
-    this.#taken = kept
-    return values.subarray(0, kept)
+  /** What was taken, in the order of the tensor. */
+  values(): Float32Array {
+    return this.#values.subarray(0, this.#taken)
   }
 
-  /** The same in order. */
+  /** What is finite of it, in order. */
   sorted(): Float32Array {
-    return sortFloats(this.finite())
+    return sortFloats(finite(this.values()))
   }
+}
 
-  #place(index: number): number {
-    const size = this.#values.length
-    const { key, counter } = this.#stream
-    const word = index % 4
-    if (word === 0) this.#words = philox(key, [index / 4, 0, counter[2], counter[3]])
-    const bits = this.#words[word] ?? 0
-    // Stretches begin and end at whole places, equal but for one, so that no value is taken twice.
-    const start = Math.floor((index * this.#total) / size)
-    const end = Math.floor(((index + 1) * this.#total) / size)
-    return start + Math.floor(unitFloat(bits) * (end - start))
+/** The finite ones, moved together in place. */
+export function finite(values: Float32Array): Float32Array {
+  let kept = 0
+  for (const value of values) {
+    if (value - value === 0) values[kept++] = value
   }
+  return values.subarray(0, kept)
 }

@@ -358,10 +358,14 @@ class ResidualNetwork:
 
     def _initialize_as_keras(self):
         """Every layer made anew, in order, with initializers that Keras seeds itself."""
-        written = {
-            name: keras.initializers.serialize(initializer(self._identifier(name)))
-            for name in self.parameters
-        }
+        written = {}
+        for name, variable in self.parameters.items():
+            identifier, factor = self._identifier(name)
+            made = initializer(identifier)
+            scale_by(made, factor)
+            written[name] = keras.initializers.serialize(made)
+            if name.rsplit("/", 1)[0] not in self.layers_made:
+                variable.assign(made(variable.shape))
         keras.utils.set_random_seed(self.spec["seed"])
         for layer, (cls, arguments) in self.layers_made.items():
             names = {

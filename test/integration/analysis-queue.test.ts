@@ -20,15 +20,18 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-const statistics = () => running.client.get('/v1/models/net/statistics')
+let asked = 0
+/** No question is like another: those who ask the same share an answer. */
+const question = () => `/v1/models/net/statistics?bins=${String(++asked)}`
+const statistics = () => running.client.get(question())
 const halted = <R>(act: () => Promise<R>): Promise<R> => whileHalted(running.workers.get('analysis'), act)
 
 it('refuses what is more than may wait, and says when to come again', async () => {
   const { answers, refused } = await halted(async () => {
-    const asked = [statistics(), statistics()]
+    const answers = [statistics(), statistics()]
     await untilRead(running.client)
     return {
-      answers: asked,
+      answers,
       refused: [await statistics(), await running.client.get('/v1/models/net/weights')],
     }
   })
@@ -40,15 +43,15 @@ it('refuses what is more than may wait, and says when to come again', async () =
 })
 
 it('lets an export that has begun come to its end, and gives a new model its digest', async () => {
-  const { exported, asked, created } = await halted(async () => {
+  const { exported, first, created } = await halted(async () => {
     const first = statistics()
     await untilRead(running.client)
     const second = running.client.get('/v1/models/net/weights')
     await untilRead(running.client)
     const model = await running.client.create({ ...tiny, seed: 1 })
-    return { exported: second, asked: first, created: model }
+    return { exported: second, first, created: model }
   })
-  expect((await asked).status).toBe(200)
+  expect((await first).status).toBe(200)
   expect((await exported).status).toBe(200)
   expect((await exported).bytes).toHaveLength(Number((await exported).headers['content-length']))
   await running.client.withDigest(created.id)
@@ -59,7 +62,7 @@ it('forgets who hangs up', async () => {
     const first = statistics()
     await untilRead(running.client)
     for (let caller = 0; caller < 5; caller++) {
-      const request = get(`${running.client.url}/v1/models/net/statistics`)
+      const request = get(`${running.client.url}${question()}`)
       request.on('error', () => undefined)
       await new Promise((resolve) => request.once('socket', resolve))
       await untilRead(running.client)

@@ -8,7 +8,7 @@ import { definitions } from '../../src/initializers/definitions.ts'
 import { sizeOf } from '../../src/initializers/fans.ts'
 import { isElementwise, isFixed, theoryOf } from '../../src/initializers/law.ts'
 import type { SeedVector } from '../../src/initializers/seeds.ts'
-import { measure } from '../../src/statistics/record.ts'
+import { measured } from '../unit/support/measured.ts'
 import { frobenius, isometryError, orthogonalityError } from '../support/kernels.ts'
 
 /* Every class of the catalogue, drawn by TensorFlow for random configs, shapes and seeds. */
@@ -128,7 +128,7 @@ describe.each(Object.keys(classes))('%s', (name) => {
       expect(values.every((value) => value <= (max ?? Infinity) + rounding)).toBe(true)
 
       const slices = () => sampler.slices(law, shape, seed)
-      const record = await measure({ shape, law, slices }, moments)
+      const record = await measured({ shape, law, slices }, moments)
       expect(record.exact).toBe(isFixed(law) ? true : null)
       if (!isElementwise(law)) {
         expect(record.tests).toBeNull()

@@ -92,7 +92,10 @@ describe('whose weights are these', () => {
   })
 
   it('are this service’s own', async () => {
-    const overrides = [{ match: '**/conv2/kernel', initializer: 'orthogonal' }]
+    const overrides = [
+      { match: '**/conv1/kernel', initializer: 'ConvolutionOrthogonal2D' },
+      { match: '**/conv2/kernel', initializer: 'orthogonal' },
+    ]
     const architecture = {
       ...tiny.architecture,
       stem: { ...tiny.architecture.stem, filters: 32 },
@@ -112,10 +115,17 @@ describe('whose weights are these', () => {
     const found = Object.fromEntries(parameters.map((tensor) => [tensor.name, short(tensor)]))
     expect(found).toMatchObject({
       'stem/conv/kernel': ['fresh', 'HeNormal', {}],
-      'stage1/block1/conv1/kernel': ['fresh', 'HeNormal', {}],
+      'stage1/block1/conv1/kernel': ['fresh', 'ConvolutionOrthogonal2D', { gain: 1 }],
       'stage1/block1/conv2/kernel': ['fresh', 'Orthogonal', { gain: 1 }],
       'stage1/block1/norm1/gamma': ['constant', 'Ones', {}],
       'stem/norm/moving_variance': ['constant', 'Ones', {}],
+    })
+    // In torch's axes too.
+    const turned = await running.client.get('/v1/models/own/weights?names=torchvision')
+    const fits = await fitsOf(turned.bytes)
+    expect(Object.fromEntries([...fits].map(([name, tensor]) => [name, short(tensor)]))).toMatchObject({
+      'layer1.0.conv1.weight': ['fresh', 'ConvolutionOrthogonal2D', { gain: 1 }],
+      'layer1.0.conv2.weight': ['fresh', 'Orthogonal', { gain: 1 }],
     })
   })
 
@@ -128,8 +138,8 @@ describe('whose weights are these', () => {
       writeDtypes({
         'a/kernel': f32([256, 256], draw),
         'scaled/kernel': f32([256, 256], () => 1.03 * draw()),
-        // Adds less than a hundredth to the variance, all of it in one direction.
-        'direction/kernel': f32([256, 256], () => draw() + 0.008 * along(index++)),
+        // Adds little more than a hundredth to the variance, all of it in one direction.
+        'direction/kernel': f32([256, 256], () => draw() + 0.01 * along(index++)),
         'small/kernel': f32([20, 20], normal(0.05)),
       }),
     )

@@ -194,6 +194,28 @@ describe('a model', () => {
   })
 })
 
+it.each([1, 3, 5])(
+  'a batch of %d passes 1x1 filters with steps and back, over and over',
+  async (batch_size) => {
+    for (const version of ['v1', 'v1.5', 'v2']) {
+      const stages = [
+        { blocks: 1, filters: 8 },
+        { blocks: 1, filters: 16, strides: 2 },
+      ]
+      const stem = { kernel_size: 3, filters: 8, strides: 1, pool: null }
+      const architecture = { version, stem, stages, input_shape: [16, 16, 3] }
+      const specs = ['batch', 'none'].map((norm) => ({
+        architecture: { ...architecture, norm },
+        classes: 10,
+        initializers: { kernel: 'he_normal' },
+      }))
+      const { results } = await compare(specs, { batch_size, repeats: 4 })
+      for (const { blocks } of results)
+        for (const { gradient } of blocks) expect(gradient.l2_norm).toBeGreaterThan(0)
+    }
+  },
+)
+
 it('eager convolutions are right where signals are measured: three filters, three answers', async () => {
   const scaled = (stddev: number) => ({
     ...tiny,

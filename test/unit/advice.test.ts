@@ -152,6 +152,18 @@ describe('advice', () => {
     expect(advice({ architecture: small() })).toBe('')
   })
 
+  test.each([
+    ['the stem', { kernel: 'zeros' }],
+    ['the stem', { gamma: 'zeros' }],
+    ['stage2/block1', { overrides: [{ match: 'stage2/**/gamma', initializer: 'zeros' }] }],
+  ])('tells that nothing but zeros comes out of %s', (where, initializers) => {
+    const [said, ...more] = adviceOn({ architecture: 'resnet18', initializers }).filter((item) =>
+      item.includes('zeros'),
+    )
+    expect(said).toContain(`Nothing but zeros comes out of ${where}, so no kernel has a gradient`)
+    expect(more.join()).not.toContain('gradient of exactly 0')
+  })
+
   test('is 81.1 % for ResNet-50 with zero_gamma', () => {
     // Branches hold 20.7 of its 25.5 million kernel weights.
     const inner = [64, 128, 256, 512]

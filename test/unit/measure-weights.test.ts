@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { expect, test } from 'vitest'
+import { afterAll, expect, test } from 'vitest'
+import { Measurer } from '../../src/analysis/measurer.ts'
 import { Spectra } from '../../src/analysis/spectra.ts'
 import { measureWeights } from '../../src/analysis/statistics.ts'
 import type { WeightTensor } from '../../src/analysis/weights.ts'
@@ -9,7 +10,8 @@ import { normalTails } from '../support/numbers.ts'
 import { drawLaw } from './support/oracle.ts'
 
 const options = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 8 }
-const spectra = await Spectra.open(await openBackend())
+const instruments = { measurer: new Measurer(), spectra: await Spectra.open(await openBackend()) }
+afterAll(() => instruments.measurer.close())
 const uniform: ElementwiseLaw = { kind: 'uniform', low: -0.5, high: 0.5 }
 
 /** A tensor that says it follows a law, and holds what it is given. */
@@ -18,7 +20,8 @@ function tensor(name: string, law: Law | null, values: Float32Array, trainable =
   return {
     ...{ name, law, trainable, shape, initializer: null, divisible: true },
     slices: async function* () {
-      for (const part of [values.subarray(0, 300), values.subarray(300)]) yield await Promise.resolve(part)
+      yield await Promise.resolve(values.slice(0, 300))
+      if (values.length > 300) yield values.slice(300)
     },
     read: (offset, count) => Promise.resolve(values.subarray(offset, offset + count)),
   }
@@ -40,25 +43,29 @@ const loaded = tensor('d/kernel', null, new Float32Array(1000).fill(9))
 const buffer = tensor('a/moving_mean', uniform, new Float32Array(10), false)
 
 test('tensors that break their law are flagged, those that keep it or have none are not', async () => {
-  const { parameters, totals } = await measureWeights([honest, narrow, ones, moved, loaded], options, spectra)
+  const { parameters, totals } = await measureWeights(
+    [honest, narrow, ones, moved, loaded],
+    options,
+    instruments,
+  )
   expect(totals.flagged).toEqual(['b/kernel', 'c/kernel'])
   expect(totals.smallest_p_holm).toBeLessThan(0.001)
   expect(parameters.map(({ tests }) => tests !== null)).toEqual([true, true, false, true, false])
 })
 
 test('the smallest p is that of Holm over all tests of all parameters', async () => {
-  const { parameters, totals } = await measureWeights([honest, ones], options, spectra)
+  const { parameters, totals } = await measureWeights([honest, ones], options, instruments)
   const [record] = parameters
   // The one parameter with tests has three p-values, so the smallest counts threefold.
   const { mean_z = NaN, variance_z = NaN, ks } = record?.tests ?? {}
   const smallest = Math.min(normalTails(mean_z), normalTails(variance_z), ks?.p_value ?? NaN)
   expect(totals.smallest_p_holm).toBeCloseTo(Math.min(1, 3 * smallest), 6)
   expect(totals.flagged).toEqual([])
-  expect((await measureWeights([ones, loaded], options, spectra)).totals.smallest_p_holm).toBeNull()
+  expect((await measureWeights([ones, loaded], options, instruments)).totals.smallest_p_holm).toBeNull()
 })
 
 test('totals are sums over the records, in their order, buffers left out', async () => {
-  const { parameters, totals } = await measureWeights([honest, ones, buffer, moved], options, spectra)
+  const { parameters, totals } = await measureWeights([honest, ones, buffer, moved], options, instruments)
   expect(parameters.map(({ name, tensor_name }) => [name, tensor_name])).toEqual(
     ['a/kernel', 'a/gamma', 'c/kernel'].map((name) => [name, `residual_network/${name}:0`]),
   )
@@ -83,7 +90,7 @@ test('parameters with the same bytes are flagged together, constants are not', a
   const { totals } = await measureWeights(
     [honest, ones, { ...ones, name: 'b/gamma' }, moved, again],
     options,
-    spectra,
+    instruments,
   )
   expect(totals.duplicates).toEqual([['a/kernel', 'z/kernel']])
   expect(totals.flagged).toEqual(['c/kernel', 'a/kernel', 'z/kernel'])
@@ -95,11 +102,11 @@ test('weights are compared with those of the same names, in slices', async () =>
     null,
     (await valuesOf(honest)).map((value) => 2 * value),
   )
-  const { parameters, totals } = await measureWeights([honest, ones], options, spectra, [ones, doubled])
+  const { parameters, totals } = await measureWeights([honest, ones], options, instruments, [ones, doubled])
   expect(parameters.map(({ relative }) => relative)).toEqual([
     { l2_distance: 0.5, cosine: expect.closeTo(1, 12) as number },
     { l2_distance: 0, cosine: 1 },
   ])
   expect(totals.relative?.l2_distance).toBeGreaterThan(0)
-  expect((await measureWeights([honest], options, spectra)).totals.relative).toBeUndefined()
+  expect((await measureWeights([honest], options, instruments)).totals.relative).toBeUndefined()
 })

@@ -1,0 +1,115 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { passesOf, type Measurement, type RecordOptions, type TensorSource } from '../statistics/record.ts'
+import { childEntry } from '../workers/worker.ts'
+import type { Answer, Told } from './measuring.ts'
+import { SLICE } from './sampler.ts'
+
+/** Values that may wait for the thread, and be measured there: two slices. */
+const AHEAD = 2 * SLICE
+
+/** Measures on a thread, while this one draws what comes next. The thread stays; one that died is replaced. */
+export class Measurer {
+  #thread = new Thread()
+
+  /** For one job, and one at a time: what a job before left undone is forgotten. */
+  begin({ digest }: { readonly digest: boolean }): Measuring {
+    if (this.#thread.died) this.#thread = new Thread()
+    const thread = this.#thread
+    void thread.ask({ kind: 'job', digest })
+    return new Measuring(thread)
+  }
+
+  async close(): Promise<void> {
+    await this.#thread.close()
+  }
+}
+
+/** A job's measuring, in the order of asking; it rejects where the thread dies. */
+export class Measuring {
+  readonly #thread: Thread
+
+  constructor(thread: Thread) {
+    this.#thread = thread
+  }
+
+  /**
+   * Sends a tensor's values, and gives them away: resolved when all of them are sent, the record comes when they are
+   * measured. `look` is shown every slice once, in order, before.
+   */
+  async measure(
+    tensor: TensorSource,
+    options: RecordOptions,
+    look: (values: Float32Array) => Promise<void>,
+  ): Promise<{ record: Promise<Measurement> }> {
+    const { shape, law } = tensor
+    let last: Promise<Answer> | undefined
+    const passes = passesOf(tensor, options)
+    for (let pass = 1; pass <= passes; pass++) {
+      for await (const values of tensor.slices()) {
+        if (pass === 1) await look(values)
+        await this.#thread.room(values.length)
+        const opening = last ? undefined : { tensor: { shape, law }, options }
+        last = this.#thread.ask({ kind: 'slice', opening, values })
+      }
+    }
+    return { record: last as Promise<Measurement> }
+  }
+
+  /** Over the bytes of all tensors, in their order. */
+  async digest(): Promise<string> {
+    return (await this.#thread.ask({ kind: 'digest' })) as string
+  }
+}
+
+interface Asked {
+  readonly size: number
+  readonly resolve: (answer: Answer) => void
+  readonly reject: (error: Error) => void
+}
+
+class Thread {
+  readonly #worker = new Worker(childEntry('analysis/measuring.js'))
+  readonly #asked: Asked[] = []
+  #ahead = 0
+  #error: Error | undefined
+
+  constructor() {
+    this.#worker.on('message', (answer: Answer) => {
+      const asked = this.#asked.shift()
+      this.#ahead -= asked?.size ?? 0
+      asked?.resolve(answer)
+    })
+    this.#worker.on('error', (error) => {
+      this.#error = error
+      this.#ahead = 0
+      for (const { reject } of this.#asked.splice(0)) reject(error)
+    })
+  }
+
+  get died(): boolean {
+    return this.#error !== undefined
+  }
+
+  /** Until so many values may be sent. */
+  async room(size: number): Promise<void> {
+    while (this.#ahead > 0 && this.#ahead + size > AHEAD) await once(this.#worker, 'message')
+  }
+
+  /** Takes the values it sends. An answer that nobody waits for any more may fail. */
+  ask(told: Told): Promise<Answer> {
+    const size = told.kind === 'slice' ? told.values.length : 0
+    const answer = new Promise<Answer>((resolve, reject) => {
+      if (this.#error) throw this.#error
+      this.#worker.postMessage(told, told.kind === 'slice' ? [told.values.buffer as ArrayBuffer] : [])
+      this.#asked.push({ size, resolve, reject })
+      this.#ahead += size
+    })
+    answer.catch(() => undefined)
+    return answer
+  }
+
+  async close(): Promise<void> {
+    await this.#worker.terminate()
+  }
+}
