@@ -52,7 +52,12 @@ export async function unitVariance(
   const batch = [count, ...shape]
   const images =
     given > 0
-      ? preprocess(graph, graph.placeholder('pixels', DataType.uint8, batch), specification.preprocessing)
+      ? preprocess(
+          graph,
+          graph.placeholder('pixels', DataType.uint8, batch),
+          shape,
+          specification.preprocessing,
+        )
       : draw(draws, { kind: 'normal', mean: 0, std: 1 }, batch, [specification.seed, IMAGE_DRAW])
   residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
   const assigns = ops.variables.map(({ assign }) => `^${assign}`)

@@ -22,11 +22,14 @@ export function assertBatch({ id, count, values, k }: Batch, form: ModelForm | u
   const { inputShape, classes } = form
   // Callers are typed; what comes from outside is not.
   const given: unknown = values
-  if (!(given instanceof Uint8Array || given instanceof Float32Array))
-    throw fieldError('#/values', 'must be uint8 or float32')
+  const encoded = Array.isArray(given)
+  if (!encoded && !(given instanceof Uint8Array || given instanceof Float32Array))
+    throw fieldError('#/values', 'must be uint8, float32 or an array of JPEGs')
   if (!Number.isSafeInteger(count) || count < 1)
     throw fieldError('#/count', `must be an integer of at least 1, got ${String(count)}`)
-  const size = count * sizeOf(inputShape)
+  if (encoded && !given.every((bytes) => bytes instanceof Uint8Array && bytes.length > 0))
+    throw fieldError('#/values', 'must hold JPEGs as bytes')
+  const size = encoded ? count : count * sizeOf(inputShape)
   if (values.length !== size) {
     const images = `${String(count)} images of [${inputShape.join(', ')}]`
     throw fieldError('#/values', `must hold ${images}: ${String(size)} values, got ${String(values.length)}`)

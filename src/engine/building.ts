@@ -8,6 +8,7 @@ import type { BuildRequest, BuildResult } from './engine.ts'
 import { Model } from './model.ts'
 import type { Backend } from './tensorflow/binding.ts'
 import type { Filling, RowFilling } from './tensorflow/filling.ts'
+import { Jpegs } from './tensorflow/jpegs.ts'
 import { drawnRecipe, feedOf, sessionRecipe } from './tensorflow/recipe.ts'
 import { Session, type Feed } from './tensorflow/session.ts'
 
@@ -40,15 +41,19 @@ export async function* building(backend: Backend, sampler: Sampler, request: Bui
   const { bytes, fillings } = sessionRecipe(specification)
   yield
   const session = await Session.open(backend, bytes)
+  let jpegs: Jpegs | undefined
   try {
     yield
     const seal = yield* fillAll(session, fillings, sampler, request)
-    const model = new Model(session, specification.architecture.input_shape)
+    const shape = specification.architecture.input_shape
+    jpegs = await Jpegs.open(backend, shape)
+    const model = new Model(session, jpegs, shape)
     model.warmUp()
     const variableBytes = fillings.reduce((sum, { bytes: size }) => sum + size, 0)
     return { model, result: { seal, artifactBytes, variableBytes } }
   } catch (error) {
     session.close()
+    jpegs?.close()
     throw error
   }
 }

@@ -25,11 +25,17 @@ export interface BuildResult {
   readonly variableBytes: number
 }
 
-/** Images of one model and one dtype, joined: uint8 pixels, or float32 that enters without preprocessing. */
+/**
+ * Whole images of a model's input shape, one after another: uint8 pixels, or float32 that enters without preprocessing;
+ * or JPEGs of three colours whose headers say that size, still encoded.
+ */
+export type ImageValues = Uint8Array | Float32Array | readonly Uint8Array[]
+
+/** Images of one model and one kind, joined. */
 export interface Batch {
   readonly id: string
   readonly count: number
-  readonly values: Uint8Array | Float32Array
+  readonly values: ImageValues
   /** How many top classes to give. */
   readonly k: number
   readonly features: boolean
@@ -43,6 +49,9 @@ export interface BatchResult {
   readonly topLogits: Float32Array
   readonly topClasses: Int32Array
   readonly features: Float32Array | undefined
+  /** JPEGs that the engine cannot decode, by their index: their rows mean nothing. The others are not disturbed. */
+  readonly undecoded: readonly number[]
+  readonly decodeMs: number
   readonly computeMs: number
 }
 

@@ -1,7 +1,8 @@
 import { sizeOf } from '../initializers/fans.ts'
 import type { Batch, BatchResult } from './engine.ts'
 import { RECIPE } from './tensorflow/recipe.ts'
-import type { Session } from './tensorflow/session.ts'
+import type { Jpegs } from './tensorflow/jpegs.ts'
+import type { Feed, Session } from './tensorflow/session.ts'
 
 /** One list for all: another one would be another executor, with filters of its own, and made while a caller waits. */
 const FETCHES = (['logits', 'probabilities', 'entropy', 'topLogits', 'topClasses', 'features'] as const).map(
@@ -9,37 +10,51 @@ const FETCHES = (['logits', 'probabilities', 'entropy', 'topLogits', 'topClasses
 )
 type Fetched = [Float32Array, Float32Array, Float32Array, Float32Array, Int32Array, Float32Array]
 
-/** A network whose variables are filled. Owns its session. */
+/** A network whose variables are filled. Owns its sessions. */
 export class Model {
   readonly #session: Session
+  readonly #jpegs: Jpegs
   readonly #inputShape: readonly number[]
 
-  constructor(session: Session, inputShape: readonly number[]) {
+  constructor(session: Session, jpegs: Jpegs, inputShape: readonly number[]) {
     this.#session = session
+    this.#jpegs = jpegs
     this.#inputShape = inputShape
   }
 
-  run({ values, count, k, features }: Omit<Batch, 'id'>): BatchResult {
+  predict({ values, count, ...asked }: Omit<Batch, 'id'>): BatchResult {
+    const shape = [count, ...this.#inputShape]
+    if (values instanceof Float32Array) return this.#run(RECIPE.images, { values, shape }, asked)
+    if (values instanceof Uint8Array) return this.#run(RECIPE.pixels, { values, shape }, asked)
     const started = performance.now()
-    const input = values instanceof Uint8Array ? RECIPE.pixels : RECIPE.images
-    const feeds = {
-      [input]: { values, shape: [count, ...this.#inputShape] },
-      [RECIPE.k]: { values: Int32Array.of(k), shape: [] },
-    }
+    return this.#jpegs.decoded(values, (pixels, undecoded) => {
+      const decodeMs = performance.now() - started
+      return { ...this.#run(RECIPE.pixels, pixels, asked), undecoded, decodeMs }
+    })
+  }
+
+  #run(input: string, images: Feed, { k, features }: Pick<Batch, 'k' | 'features'>): BatchResult {
+    const started = performance.now()
+    const feeds = { [input]: images, [RECIPE.k]: { values: Int32Array.of(k), shape: [] } }
     const results = this.#session.run(feeds, FETCHES) as Fetched
     const [logits, probabilities, entropy, topLogits, topClasses, featureRows] = results
-    const computeMs = performance.now() - started
-    const asked = features ? featureRows : undefined
-    return { logits, probabilities, entropy, topLogits, topClasses, features: asked, computeMs }
+    return {
+      ...{ logits, probabilities, entropy, topLogits, topClasses },
+      features: features ? featureRows : undefined,
+      undecoded: [],
+      decodeMs: 0,
+      computeMs: performance.now() - started,
+    }
   }
 
   /** The first run optimizes the graph and reorders filters; no caller should wait for that. */
   warmUp(): void {
     const values = new Uint8Array(sizeOf(this.#inputShape))
-    this.run({ values, count: 1, k: 1, features: false })
+    this.predict({ values, count: 1, k: 1, features: false })
   }
 
   close(): void {
     this.#session.close()
+    this.#jpegs.close()
   }
 }

@@ -52,7 +52,7 @@ export class Models implements Handlers<EngineMethods> {
     const model = this.#models.get(batch.id)
     if (model === undefined)
       throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${batch.id}`)
-    return model.run(batch)
+    return model.predict(batch)
   }
 
   unload(id: string): void {

@@ -1,6 +1,5 @@
 import sharp, { type Metadata, type Sharp } from 'sharp'
 import { fieldError } from '../errors.ts'
-import { jpegSize } from './jpeg.ts'
 
 export type Fit = 'cover' | 'fill' | 'contain' | 'exact'
 
@@ -50,20 +49,12 @@ export async function decodeImage(
   if (channels !== 1 && channels !== 3)
     throw unusable(`cannot become ${String(channels)} channels; send application/x-npy`)
   if (bytes.length === 0) throw unusable('is empty; send a JPEG, PNG or WebP image')
-  const open = (): Sharp => sharp(bytes, { limitInputPixels: maxPixels, failOn: 'warning' })
   const pixelsOf = async (image: Sharp) => {
     const flat = image.flatten({ background: '#000' })
     const coloured = channels === 1 ? flat.greyscale() : flat.toColourspace('srgb')
     return readable(coloured.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true }))
   }
-  const hint = jpegSize(bytes)
-  if (hint?.width === width && hint.height === height) {
-    // Likely what clients send most. Opened once instead of twice it costs a third less.
-    const { data, info } = await pixelsOf(open().autoOrient())
-    if (info.width === width && info.height === height && data.length === width * height * channels)
-      return { pixels: data, width, height, format: 'jpeg' }
-  }
-  const image = open()
+  const image = sharp(bytes, { limitInputPixels: maxPixels, failOn: 'warning' })
   const metadata = await readable(image.metadata())
   if (!FORMATS.includes(metadata.format)) throw unusable(NOT_AN_IMAGE)
   const size = turnedSize(metadata)

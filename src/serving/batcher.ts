@@ -218,8 +218,9 @@ export class Batcher {
     const { engine, onBatch } = this.#options
     const now = performance.now()
     const since = begun ?? now
-    queue.usedMs += result.computeMs
-    this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (result.computeMs / images)
+    const usedMs = result.decodeMs + result.computeMs
+    queue.usedMs += usedMs
+    this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (usedMs / images)
     onBatch({ images, computeMs: result.computeMs, ms: (now - since) / engine.lanes })
     const rows = splitRows(
       result,

@@ -2,7 +2,7 @@ import type { Batch, BatchResult } from '../engine/engine.ts'
 import type { Place } from './admission.ts'
 import type { Death } from './quarantine.ts'
 
-/** Images of one request, decoded: whole images of the model's input shape, one after another. */
+/** Images of one request. */
 export interface PredictionJob extends Omit<Batch, 'id'> {
   readonly model: string
   /** Compute these images in a batch of their own. */
@@ -33,7 +33,8 @@ export interface Waiting {
   losses: number
 }
 
-/** A Buffer is as good as any Uint8Array. */
-export function isUint8({ values }: PredictionJob): boolean {
-  return values instanceof Uint8Array
+/** Jobs are joined with those of their kind. A Buffer is as good as any Uint8Array. */
+export function kindOf({ values }: PredictionJob): 'pixels' | 'floats' | 'jpegs' {
+  if (values instanceof Uint8Array) return 'pixels'
+  return values instanceof Float32Array ? 'floats' : 'jpegs'
 }

@@ -1,4 +1,4 @@
-import { isUint8, type Waiting } from './job.ts'
+import { kindOf, type Waiting } from './job.ts'
 
 /** Jobs that go to the engine together. */
 export interface Group {
@@ -55,7 +55,7 @@ export class ModelQueue {
     return all
   }
 
-  /** What would be computed next: the longest waiting job and all of its dtype that fit with it. Nothing is taken. */
+  /** What would be computed next: the longest waiting job and all of its kind that fit with it. Nothing is taken. */
   next(maxBatchSize: number): Group {
     const [suspects] = this.#suspects
     if (suspects !== undefined) return { jobs: suspects, full: true, suspect: true }
@@ -66,7 +66,7 @@ export class ModelQueue {
     let images = first.job.count
     let leftOut = false
     for (const waiting of others) {
-      if (waiting.job.alone || isUint8(waiting.job) !== isUint8(first.job)) continue
+      if (waiting.job.alone || kindOf(waiting.job) !== kindOf(first.job)) continue
       if (images + waiting.job.count > maxBatchSize) {
         leftOut = true
         continue

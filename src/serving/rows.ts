@@ -1,13 +1,13 @@
-import type { Batch, BatchResult } from '../engine/engine.ts'
+import type { Batch, BatchResult, ImageValues } from '../engine/engine.ts'
 import type { JobResult, PredictionJob } from './job.ts'
 
 type Rows = Float32Array | Int32Array
 
-/** Jobs of one model and dtype as one batch, their images one after another. */
+/** Jobs of one model and kind as one batch, their images one after another. */
 export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
   return {
     count: jobs.reduce((sum, { count }) => sum + count, 0),
-    values: concatenate(jobs.map(({ values }) => values)),
+    values: joinValues(jobs.map(({ values }) => values)),
     k: Math.max(...jobs.map(({ k }) => k)),
     features: jobs.some(({ features }) => features),
   }
@@ -20,7 +20,9 @@ export function partsOf(job: PredictionJob, maxBatchSize: number): PredictionJob
   const parts: PredictionJob[] = []
   for (let start = 0; start < job.count; start += maxBatchSize) {
     const count = Math.min(maxBatchSize, job.count - start)
-    parts.push({ ...job, count, values: job.values.subarray(start * size, (start + count) * size) })
+    const [from, to] = [start * size, (start + count) * size]
+    const values = isEncoded(job.values) ? job.values.slice(from, to) : job.values.subarray(from, to)
+    parts.push({ ...job, count, values })
   }
   return parts
 }
@@ -30,6 +32,7 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
   const images = jobs.reduce((sum, { count }) => sum + count, 0)
   let row = 0
   return jobs.map((job) => {
+    const start = row
     const rows = <A extends Rows>(all: A): A => {
       const width = all.length / images
       return all.subarray(row * width, (row + job.count) * width) as A
@@ -41,6 +44,10 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
       topLogits: leading(rows(result.topLogits), job),
       topClasses: leading(rows(result.topClasses), job),
       features: job.features && result.features ? rows(result.features) : undefined,
+      undecoded: result.undecoded
+        .map((index) => index - start)
+        .filter((index) => index >= 0 && index < job.count),
+      decodeMs: result.decodeMs,
       computeMs: result.computeMs,
     }
     row += job.count
@@ -60,6 +67,11 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
     topLogits: floats(({ topLogits }) => topLogits),
     topClasses: concatenate(results.map(({ topClasses }) => topClasses)),
     features: first.features && floats(({ features }) => features ?? new Float32Array()),
+    undecoded: results.flatMap((result, part) => {
+      const before = results.slice(0, part).reduce((sum, { entropy }) => sum + entropy.length, 0)
+      return result.undecoded.map((index) => before + index)
+    }),
+    decodeMs: results.reduce((sum, { decodeMs }) => sum + decodeMs, 0),
     queueMs: Math.max(...results.map(({ queueMs }) => queueMs)),
     computeMs: results.reduce((sum, { computeMs }) => sum + computeMs, 0),
     batchSize: Math.max(...results.map(({ batchSize }) => batchSize)),
@@ -70,6 +82,15 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
 function leading<A extends Rows>(rows: A, { count, k }: PredictionJob): A {
   const width = rows.length / count
   return width <= k ? rows : (rows.filter((_, index) => index % width < k) as A)
+}
+
+function isEncoded(values: ImageValues): values is readonly Uint8Array[] {
+  return Array.isArray(values)
+}
+
+/** Values of one kind. */
+function joinValues(parts: readonly ImageValues[]): ImageValues {
+  return parts.every(isEncoded) ? parts.flat() : concatenate(parts as (Uint8Array | Float32Array)[])
 }
 
 /** One after another, in one array: the only one itself, without a copy. */

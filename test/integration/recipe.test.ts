@@ -39,7 +39,7 @@ it.each(Object.entries(networks))('%s: the init op draws what a build fills in',
   while (step.done !== true) step = await steps.next()
   const { model, result } = step.value
   const pixels = arithmeticImage([8, 8, 3])
-  const { logits } = model.run({ values: pixels, count: 1, k: 1, features: false })
+  const { logits } = model.predict({ values: pixels, count: 1, k: 1, features: false })
   model.close()
 
   const bytes = drawnRecipe(specification, initialized)

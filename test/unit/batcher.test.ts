@@ -6,7 +6,7 @@ import { Batcher } from '../../src/serving/batcher.ts'
 import type { JobResult, PredictionJob } from '../../src/serving/job.ts'
 import { Quarantine } from '../../src/serving/quarantine.ts'
 import { refusalOf } from './support/errors.ts'
-import { answerFor, MemoryEngine, settled } from './support/memory-engine.ts'
+import { answerFor, MemoryEngine, numbersOf, settled, undecodedOf } from './support/memory-engine.ts'
 
 const MAX_BATCH = 4
 const MAX_QUEUE = 24
@@ -46,8 +46,8 @@ function setUp({
       job.place.leave(new Error('answered'))
     })
   const job = (images: readonly number[], fields: Fields = {}): PredictionJob => {
-    const { bytes = false, ...others } = fields
-    const values = bytes ? Uint8Array.from(images) : Float32Array.from(images)
+    const { kind = 'floats', ...others } = fields
+    const values = kinds[kind](images)
     const model = fields.model ?? 'm'
     const place = admission.admit(model, 0)
     place.hold(images.length, 0)
@@ -75,13 +75,20 @@ function setUp({
 }
 
 type Outcome = 'answers' | 'crashes'
-type Fields = Partial<PredictionJob> & { bytes?: boolean }
+const kinds = {
+  floats: (images: readonly number[]) => Float32Array.from(images),
+  pixels: (images: readonly number[]) => Uint8Array.from(images),
+  jpegs: (images: readonly number[]) => images.map((image) => Uint8Array.of(image)),
+}
+type Fields = Partial<PredictionJob> & { kind?: keyof typeof kinds }
 
 function expectAnswer(result: JobResult, { values, count, k, features }: PredictionJob): void {
-  const rows = Array.from(values, answerFor)
+  const images = numbersOf(values)
+  const rows = images.map(answerFor)
+  expect(result.undecoded).toEqual(undecodedOf(values))
   expect([...result.logits]).toEqual(rows.flatMap((row) => row.logits))
   expect([...result.probabilities]).toEqual(rows.flatMap((row) => row.logits.map((logit) => -logit)))
-  expect([...result.entropy]).toEqual([...values])
+  expect([...result.entropy]).toEqual(images)
   expect([...result.topClasses]).toEqual(rows.flatMap((row) => row.topClasses.slice(0, k)))
   expect(result.topLogits).toHaveLength(count * Math.min(k, 5))
   expect(result.features && [...result.features]).toEqual(
@@ -95,7 +102,7 @@ const requests = fc.record({
     size: fc.integer({ min: 1, max: 10 }),
     k: fc.integer({ min: 1, max: 6 }),
   },
-  ...{ features: fc.boolean(), alone: fc.boolean(), bytes: fc.boolean() },
+  ...{ features: fc.boolean(), alone: fc.boolean(), kind: fc.constantFrom('floats', 'pixels', 'jpegs') },
   /** Batches that end before this request comes; whether its caller leaves, and after how many more. */
   ...{ steps: fc.nat(2), leaves: fc.option(fc.nat(3), { freq: 4 }) },
 })
@@ -158,10 +165,11 @@ describe('whatever comes, leaves, crashes and is evicted', () => {
           for (const { id, count, values } of engine.batches) {
             expect(count).toBeLessThanOrEqual(MAX_BATCH)
             expect(values).toHaveLength(count)
-            for (const image of values) {
-              const owner = pending.find(({ one }) => one.values.includes(image))?.one
+            const images = numbersOf(values)
+            for (const image of images) {
+              const owner = pending.find(({ one }) => numbersOf(one.values).includes(image))?.one
               expect([owner?.model, owner?.values.constructor]).toEqual([id, values.constructor])
-              if (owner?.alone) for (const other of values) expect(owner.values).toContain(other)
+              if (owner?.alone) expect(numbersOf(owner.values)).toEqual(expect.arrayContaining(images))
             }
           }
           expect([admission.images, admission.bytes]).toEqual([0, 0])

@@ -2,42 +2,52 @@ import fc from 'fast-check'
 import sharp, { type Sharp } from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { decodeImage } from '../../src/images/decode.ts'
-import { jpegSize } from '../../src/images/jpeg.ts'
+import { plainJpegSize } from '../../src/images/jpeg.ts'
 import { flowerJpeg, flowerWebp, pixelPng, truncatedJpeg } from '../support/images.ts'
 
 const flower = { width: 320, height: 214 }
-const kinds: Record<string, (image: Sharp) => Sharp> = {
+const plain: Record<string, (image: Sharp) => Sharp> = {
   baseline: (image) => image.jpeg(),
   progressive: (image) => image.jpeg({ progressive: true }),
   'full colour': (image) => image.jpeg({ chromaSubsampling: '4:4:4' }),
   grey: (image) => image.greyscale().jpeg(),
+}
+const special: Record<string, (image: Sharp) => Sharp> = {
   'with a profile': (image) => image.withIccProfile('p3').jpeg(),
   'on its side': (image) => image.withMetadata({ orientation: 6 }).jpeg(),
+  'of four inks': (image) => image.toColourspace('cmyk').jpeg(),
 }
+const kinds = { ...plain, ...special }
 
-describe('the size in a JPEG header', () => {
-  it.each(Object.keys(kinds))('%s', async (kind) => {
-    const bytes = (await kinds[kind]?.(sharp(flowerJpeg)).toBuffer()) ?? Buffer.alloc(0)
-    expect(jpegSize(bytes)).toEqual(flower)
+describe('the size of a plain JPEG', () => {
+  it.each(Object.keys(plain))('%s: is in its header', async (kind) => {
+    const bytes = (await plain[kind]?.(sharp(flowerJpeg)).toBuffer()) ?? Buffer.alloc(0)
+    expect(plainJpegSize(bytes)).toEqual(flower)
   })
 
-  it('is found where the scan is cut off, and nowhere else', () => {
-    expect(jpegSize(truncatedJpeg)).toEqual(flower)
-    for (const bytes of [flowerWebp, pixelPng, Buffer.alloc(0), flowerJpeg.subarray(0, 20)])
-      expect(jpegSize(bytes)).toBeUndefined()
+  it.each(Object.keys(special))('%s: is none', async (kind) => {
+    const bytes = (await special[kind]?.(sharp(flowerJpeg)).toBuffer()) ?? Buffer.alloc(0)
+    expect(plainJpegSize(bytes)).toBeUndefined()
+  })
+
+  it('is not looked for in what is cut off, goes on after its end, or is something else', () => {
+    const longer = Buffer.concat([flowerJpeg, Buffer.from([0])])
+    const cut = flowerJpeg.subarray(0, -1)
+    for (const bytes of [truncatedJpeg, cut, longer, flowerWebp, pixelPng, Buffer.alloc(0)])
+      expect(plainJpegSize(bytes)).toBeUndefined()
   })
 
   it('is looked for in any bytes without harm', () => {
     const damaged = fc
       .tuple(fc.nat(flowerJpeg.length), fc.array(fc.tuple(fc.nat(700), fc.nat(255)), { maxLength: 20 }))
       .map(([length, changes]) => {
-        const bytes = Buffer.from(flowerJpeg.subarray(0, length))
+        const bytes = Buffer.concat([flowerJpeg.subarray(0, length), Buffer.from([0xff, 0xd9])])
         for (const [offset, value] of changes) if (offset < length) bytes[offset] = value
         return bytes
       })
     fc.assert(
       fc.property(fc.oneof(fc.uint8Array(), damaged), (bytes) => {
-        const size = jpegSize(bytes)
+        const size = plainJpegSize(bytes)
         expect(size === undefined || (size.width >= 0 && size.height >= 0)).toBe(true)
       }),
     )

@@ -6,10 +6,15 @@ export interface Binding {
   readonly TF_FLOAT: number
   readonly TF_INT32: number
   readonly TF_UINT8: number
+  readonly TF_STRING: number
   readonly TF_Version: string
-  createTensor(shape: number[], dtype: number, values: Uint8Array | Int32Array | Float32Array): number
+  createTensor(
+    shape: number[],
+    dtype: number,
+    values: Uint8Array | Int32Array | Float32Array | readonly Uint8Array[],
+  ): number
   deleteTensor(id: number): void
-  tensorDataSync(id: number): Float32Array | Int32Array
+  tensorDataSync(id: number): Uint8Array | Float32Array | Int32Array
   loadSavedModel(folder: string, tags: string): number
   deleteSavedModel(session: number): void
   runSavedModel(session: number, inputs: number[], inputNames: string, outputNames: string): { id: number }[]

@@ -8,6 +8,10 @@ export type Attribute =
   | { readonly integer: number }
   | { readonly integers: readonly number[] }
   | { readonly shape: readonly number[] }
+  | { readonly types: readonly number[] }
+  | { readonly shapes: readonly (readonly number[])[] }
+  /** The name of a function of the graph. */
+  | { readonly call: string }
   | {
       readonly tensor: {
         readonly type: number
@@ -33,6 +37,7 @@ export const INT32 = { type: DataType.int32 } as const
  */
 export class GraphWriter {
   readonly #nodes: Message[] = []
+  readonly #functions: Message[] = []
   readonly #constants = new Map<string, string>()
   #count = 0
 
@@ -42,8 +47,7 @@ export class GraphWriter {
     attributes = NO_ATTRIBUTES,
     { name = `${op}_${String(this.#count++)}`, device = '' }: NodeOptions = {},
   ): string {
-    const fields = { Name: name, Op: op, Device: device, InputList: inputs }
-    this.#nodes.push(messageOf('NodeDef', fields, { Attr: messagesOf(attributes, attributeMessage) }))
+    this.#nodes.push(nodeMessage(name, op, inputs, attributes, device))
     return name
   }
 
@@ -85,12 +89,44 @@ export class GraphWriter {
     return this.node('Placeholder', [], { dtype: { type }, shape: { shape } }, { name })
   }
 
+  /** A function of one argument and one result that is a single node: its `output`, by the op's own word for it. */
+  unaryFunction(
+    name: string,
+    types: { readonly argument: number; readonly result: number },
+    {
+      op,
+      output,
+      attributes,
+    }: { op: string; output: string; attributes: Readonly<Record<string, Attribute>> },
+  ): void {
+    const signature = messageOf('OpDef', {
+      Name: name,
+      InputArgList: [messageOf('OpDef.ArgDef', { Name: 'x', Type: types.argument })],
+      OutputArgList: [messageOf('OpDef.ArgDef', { Name: 'y', Type: types.result })],
+    })
+    const nodes = [nodeMessage('body', op, ['x'], attributes)]
+    const returned = { Ret: { y: `body:${output}:0` } }
+    this.#functions.push(messageOf('FunctionDef', { Signature: signature, NodeDefList: nodes }, returned))
+  }
+
   /** The GraphDef so far. */
   get message(): Message {
     // The oldest TensorFlow that knows every op used here reads the graph; the producer is that of TensorFlow 2.16.
     const versions = messageOf('VersionDef', { Producer: 1800, MinConsumer: 12 })
-    return messageOf('GraphDef', { NodeList: this.#nodes, Versions: versions })
+    const library = messageOf('FunctionDefLibrary', { FunctionList: this.#functions })
+    return messageOf('GraphDef', { NodeList: this.#nodes, Versions: versions, Library: library })
   }
+}
+
+function nodeMessage(
+  name: string,
+  op: string,
+  inputs: readonly string[],
+  attributes: Readonly<Record<string, Attribute>>,
+  device = '',
+): Message {
+  const fields = { Name: name, Op: op, Device: device, InputList: inputs }
+  return messageOf('NodeDef', fields, { Attr: messagesOf(attributes, attributeMessage) })
 }
 
 function attributeMessage(value: Attribute): Message {
@@ -99,10 +135,16 @@ function attributeMessage(value: Attribute): Message {
   if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
   if ('flag' in value) return messageOf('AttrValue', { B: value.flag })
   if ('integer' in value) return messageOf('AttrValue', { I: value.integer })
-  if ('integers' in value) {
-    return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', { IList: value.integers }) })
-  }
+  if ('call' in value)
+    return messageOf('AttrValue', { Func: messageOf('NameAttrList', { Name: value.call }) })
+  if ('integers' in value) return listMessage({ IList: value.integers })
+  if ('types' in value) return listMessage({ TypeList: value.types })
+  if ('shapes' in value) return listMessage({ ShapeList: value.shapes.map(shapeMessage) })
   const { type, shape, bytes } = value.tensor
   const tensor = { Dtype: type, TensorShape: shapeMessage(shape), TensorContent: bytes }
   return messageOf('AttrValue', { Tensor: messageOf('Tensor', tensor) })
+}
+
+function listMessage(fields: Readonly<Record<string, unknown>>): Message {
+  return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', fields) })
 }

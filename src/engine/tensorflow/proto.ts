@@ -16,7 +16,7 @@ const classes: unknown = createRequire(import.meta.url)('@tensorflow/tfjs-node-g
 export function messageOf(
   type: string,
   fields: Readonly<Record<string, unknown>>,
-  maps: Readonly<Record<string, Readonly<Record<string, Message>>>> = {},
+  maps: Readonly<Record<string, Readonly<Record<string, Message | string>>>> = {},
 ): Message {
   const member = (owner: unknown, name: string): unknown => {
     const found = (owner as Readonly<Record<string, unknown>>)[name]
@@ -30,7 +30,7 @@ export function messageOf(
     setter.call(message, value)
   }
   for (const [field, entries] of Object.entries(maps)) {
-    const getter = member(message, `get${field}Map`) as () => Pick<Map<string, Message>, 'set'>
+    const getter = member(message, `get${field}Map`) as () => Pick<Map<string, Message | string>, 'set'>
     const map = getter.call(message)
     for (const [key, value] of Object.entries(entries)) map.set(key, value)
   }
@@ -53,5 +53,5 @@ export function shapeMessage(shape: readonly number[]): Message {
 
 /** Values of TensorFlow's `DataType`; uint64 postdates the messages tfjs-node ships, but not the library. */
 export const DataType = {
-  ...{ float: 1, double: 2, int32: 3, uint8: 4, bfloat16: 14, complex128: 18, uint64: 23 },
+  ...{ float: 1, double: 2, int32: 3, uint8: 4, string: 7, bfloat16: 14, complex128: 18, uint64: 23 },
 } as const

@@ -91,7 +91,7 @@ function writeNetwork(
   const batch = [-1, ...shape]
   const k = graph.placeholder('k', DataType.int32, [])
   const pixels = graph.placeholder('pixels', DataType.uint8, batch)
-  const prepared = preprocess(graph, pixels, preprocessing)
+  const prepared = preprocess(graph, pixels, shape, preprocessing)
   const float = { dtype: FLOAT, shape: { shape: batch } }
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
   const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
@@ -113,21 +113,34 @@ function writeNetwork(
   return { signatures: { serving_default: signature }, variables: ops.variables }
 }
 
-/** (x * scale - mean) / std as one multiplication and one sum per channel. */
+/**
+ * (x * scale - mean) / std as one multiplication and one sum per channel, over whole rows of the image at once:
+ * TensorFlow broadcasts over three channels ten times slower.
+ */
 export function preprocess(
   graph: GraphWriter,
   pixels: string,
+  [height = 0, width = 0, channels = 0]: readonly number[],
   { scale, mean, std, channel_order }: Preprocessing,
 ): string {
   const uint8 = { type: DataType.uint8 }
-  const perChannel = (values: readonly number[]): string =>
-    graph.constant(Float32Array.from(values), [values.length], DataType.float)
+  const row = width * channels
+  const perChannel = (values: readonly number[]): string => {
+    const repeated = Float32Array.from({ length: row }, (_, index) => values[index % channels] ?? 0)
+    return graph.constant(repeated, [row], DataType.float)
+  }
+  const reshaped = (tensor: string, shape: readonly number[]): string =>
+    graph.node('Reshape', [tensor, graph.integers(shape)], { T: FLOAT })
   const factors = std.map((value) => scale / value)
   const summands = mean.map((value, channel) => -value / (std[channel] ?? 1))
+  const multiplies = factors.some((factor) => factor !== 1)
+  const adds = summands.some((summand) => summand !== 0)
   let x = pixels
   if (channel_order === 'bgr') x = graph.node('ReverseV2', [x, graph.integers([3])], { T: uint8 })
   x = graph.node('Cast', [x], { SrcT: uint8, DstT: FLOAT })
-  if (factors.some((factor) => factor !== 1)) x = graph.floats('Mul', [x, perChannel(factors)])
-  if (summands.some((summand) => summand !== 0)) x = graph.floats('AddV2', [x, perChannel(summands)])
-  return x
+  if (!multiplies && !adds) return x
+  x = reshaped(x, [-1, row])
+  if (multiplies) x = graph.floats('Mul', [x, perChannel(factors)])
+  if (adds) x = graph.floats('AddV2', [x, perChannel(summands)])
+  return reshaped(x, [-1, height, width, channels])
 }

@@ -1,10 +1,31 @@
 import { withSavedModelFolder } from './saved-model.ts'
 import type { Backend, Binding } from './binding.ts'
 
-/** A value fed to a session: its own dtype, never converted. */
-export interface Feed {
-  readonly values: Uint8Array | Int32Array | Float32Array
-  readonly shape: readonly number[]
+/** A value fed to a session: its own dtype, never converted; an array of bytes is one of strings. */
+export type Feed =
+  | {
+      readonly values: Uint8Array | Int32Array | Float32Array | readonly Uint8Array[]
+      readonly shape: readonly number[]
+    }
+  | Held
+
+/** A result that has stayed with the library. Whoever holds it closes it. */
+export class Held {
+  readonly #binding: Binding
+  readonly tensor: number
+
+  constructor(binding: Binding, tensor: number) {
+    this.#binding = binding
+    this.tensor = tensor
+  }
+
+  read(): Uint8Array | Float32Array | Int32Array {
+    return this.#binding.tensorDataSync(this.tensor)
+  }
+
+  close(): void {
+    this.#binding.deleteTensor(this.tensor)
+  }
 }
 
 /**
@@ -31,19 +52,28 @@ export class Session {
 
   /** Feeds and fetches by tensor name. Integer results come as Int32Array. */
   run(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): (Float32Array | Int32Array)[] {
+    return this.hold(feeds, fetches).map((held) => {
+      const values = held.read() as Float32Array | Int32Array
+      held.close()
+      return values
+    })
+  }
+
+  /** The same, its results unread: they can be fed on as they are. */
+  hold(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): Held[] {
     const binding = this.#binding
-    const inputs = Object.values(feeds).map(({ values, shape }) =>
-      binding.createTensor([...shape], dtypeOf(binding, values), values),
-    )
+    const made: number[] = []
+    const inputs = Object.values(feeds).map((feed) => {
+      if (feed instanceof Held) return feed.tensor
+      const tensor = binding.createTensor([...feed.shape], dtypeOf(binding, feed.values), feed.values)
+      made.push(tensor)
+      return tensor
+    })
     try {
       const outputs = binding.runSavedModel(this.#id, inputs, Object.keys(feeds).join(','), fetches.join(','))
-      return outputs.map(({ id }) => {
-        const values = binding.tensorDataSync(id)
-        binding.deleteTensor(id)
-        return values
-      })
+      return outputs.map(({ id }) => new Held(binding, id))
     } finally {
-      for (const id of inputs) binding.deleteTensor(id)
+      for (const id of made) binding.deleteTensor(id)
     }
   }
 
@@ -52,7 +82,8 @@ export class Session {
   }
 }
 
-function dtypeOf(binding: Binding, values: Feed['values']): number {
+function dtypeOf(binding: Binding, values: Exclude<Feed, Held>['values']): number {
   if (values instanceof Uint8Array) return binding.TF_UINT8
+  if (Array.isArray(values)) return binding.TF_STRING
   return values instanceof Int32Array ? binding.TF_INT32 : binding.TF_FLOAT
 }

@@ -1,13 +1,11 @@
 import type { Static } from 'typebox'
 import type { Config } from '../../config.ts'
 import { fieldError } from '../../errors.ts'
-import { decodeImage, type Fit } from '../../images/decode.ts'
-import { sizeOf } from '../../initializers/fans.ts'
-import type { Place } from '../../serving/admission.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
 import { admittance } from '../admittance.ts'
+import { predictImages, readImages, type Images, type ImagesContext } from '../encoded-images.ts'
 import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -17,11 +15,6 @@ import { assertCount, readUpload, type Upload } from './uploads.ts'
 
 const VECTORS = ['logits', 'probabilities', 'features'] as const
 type Answer = Static<typeof Predictions>
-
-interface Images {
-  readonly values: Uint8Array | Float32Array
-  readonly about: Answer['predictions'][number]['image'][]
-}
 
 /** Predictions from uploaded images. */
 export function predictRoutes(app: App, services: Services): void {
@@ -57,20 +50,21 @@ export function predictRoutes(app: App, services: Services): void {
       const { top_k = 5, fit = 'cover', batch = true } = request.query
       const include = listOf(request.query.include, VECTORS, '#/include')
       const upload = await readUpload(request, config)
-      const { values, about } = await imagesOf(upload, { model, fit, config, place })
+      const shape = model.record.specification.architecture.input_shape
+      const images = await imagesOf(upload, { shape, fit, config, place })
       const decoded = performance.now()
 
-      const result = await batcher.submit({
+      const result = await predictImages(batcher, images, {
         model: model.record.id,
-        count: about.length,
-        values,
         k: Math.min(top_k, model.record.specification.classes),
         features: include.has('features'),
         alone: !batch,
         place,
       })
-      metrics.prediction({ images: about.length, decodeMs: decoded - started, queueMs: result.queueMs })
-      const costs = { decode: decoded - started, queue: result.queueMs, compute: result.computeMs }
+      const { values, about } = images
+      const decodeMs = decoded - started + result.decodeMs
+      metrics.prediction({ images: about.length, decodeMs, queueMs: result.queueMs })
+      const costs = { decode: decodeMs, queue: result.queueMs, compute: result.computeMs }
       const entries = Object.entries(costs).map(([name, ms]) => `${name};dur=${ms.toFixed(2)}`)
       void reply.header('server-timing', entries.join(', '))
       return {
@@ -86,49 +80,27 @@ export function predictRoutes(app: App, services: Services): void {
   )
 }
 
-interface ImagesContext {
-  readonly model: Model
-  readonly fit: Fit
-  readonly config: Config
-  readonly place: Place
-}
-
-/** The images of an upload, decoded. QUEUE_FULL before that where there is no room for them. */
+/** The images of an upload. QUEUE_FULL before they are decoded where there is no room for them. */
 async function imagesOf(
   upload: Upload,
-  { model: { record }, fit, config: { MAX_IMAGE_PIXELS: maxPixels, MAX_QUEUE }, place }: ImagesContext,
+  context: ImagesContext & { readonly config: Pick<Config, 'MAX_QUEUE'> },
 ): Promise<Images> {
-  const shape = record.specification.architecture.input_shape
-  if (upload.kind === 'array') {
-    const { shape: given, values } = upload.array
-    const [count = 0, ...image] = given.length === shape.length ? [1, ...given] : given
-    if (count < 1 || image.join() !== shape.join()) {
-      throw fieldError(
-        '#',
-        `must have shape [n, ${shape.join(', ')}], got [${given.join(', ')}]`,
-        'INVALID_IMAGE',
-      )
-    }
-    assertCount(count, '#', MAX_QUEUE)
-    place.hold(count, values.byteLength)
-    const [height = 0, width = 0] = shape
-    const format = values instanceof Uint8Array ? 'npy uint8' : 'npy float32'
-    return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
+  if (upload.kind === 'images') return readImages(upload.images, context)
+  const { shape, config, place } = context
+  const { shape: given, values } = upload.array
+  const [count = 0, ...image] = given.length === shape.length ? [1, ...given] : given
+  if (count < 1 || image.join() !== shape.join()) {
+    throw fieldError(
+      '#',
+      `must have shape [n, ${shape.join(', ')}], got [${given.join(', ')}]`,
+      'INVALID_IMAGE',
+    )
   }
-  const count = upload.images.length
-  const encodedBytes = upload.images.reduce((sum, { bytes }) => sum + bytes.length, 0)
-  const decodedBytes = count * sizeOf(shape)
-  place.hold(count, encodedBytes + decodedBytes)
-  const decoded = await Promise.all(
-    upload.images.map(({ bytes, pointer }) => decodeImage(bytes, pointer, { shape, fit, maxPixels })),
-  )
-  place.hold(count, decodedBytes)
-  const [first, ...others] = decoded.map(({ pixels }) => pixels)
-  return {
-    values:
-      first !== undefined && others.length === 0 ? first : Buffer.concat(decoded.map(({ pixels }) => pixels)),
-    about: decoded.map(({ width, height, format }) => ({ width, height, format })),
-  }
+  assertCount(count, '#', config.MAX_QUEUE)
+  place.hold(count, values.byteLength)
+  const [height = 0, width = 0] = shape
+  const format = values instanceof Uint8Array ? 'npy uint8' : 'npy float32'
+  return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
 }
 
 interface RowContext {
@@ -145,7 +117,7 @@ function predictionOf(
   image: Answer['predictions'][number]['image'],
   { model, values, result, include }: RowContext,
 ): Answer['predictions'][number] {
-  const rowOf = <A extends Images['values'] | Int32Array>(all: A): A => {
+  const rowOf = <A extends Float32Array | Int32Array>(all: A): A => {
     const width = all.length / count
     return all.subarray(row * width, (row + 1) * width) as A
   }
@@ -164,7 +136,8 @@ function predictionOf(
     entropy: result.entropy[row] ?? Number.NaN,
     // What goes in counts too: a ReLU takes NaN for 0 on some processors.
     finite:
-      logits.every(Number.isFinite) && (values instanceof Uint8Array || rowOf(values).every(Number.isFinite)),
+      logits.every(Number.isFinite) &&
+      (!(values instanceof Float32Array) || rowOf(values).every(Number.isFinite)),
     image,
     ...(include.has('logits') ? { logits: [...logits] } : {}),
     ...(include.has('probabilities') ? { probabilities: [...probabilities] } : {}),

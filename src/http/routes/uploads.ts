@@ -3,14 +3,9 @@ import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
 import { parser } from '../../validation.ts'
+import type { EncodedImage } from '../encoded-images.ts'
 import { NPY } from '../schemas/common.ts'
 import { PredictBody, PredictQuery } from '../schemas/predictions.ts'
-
-/** The bytes of an image, and where it stood in the request. */
-interface EncodedImage {
-  readonly bytes: Uint8Array
-  readonly pointer: string
-}
 
 /** Encoded images, or an array of pixels. */
 export type Upload =

@@ -1,8 +1,20 @@
-import type { Batch, BatchResult, Engine } from '../../../src/engine/engine.ts'
+import type { Batch, BatchResult, Engine, ImageValues } from '../../../src/engine/engine.ts'
 import { ServiceError } from '../../../src/errors.ts'
 
 const CLASSES = 5
 const FEATURES = 2
+
+/** The images of a batch of any kind: a number is itself, or the one byte of something encoded. */
+export function numbersOf(values: ImageValues): number[] {
+  return Array.from<number | Uint8Array, number>(values, (value) =>
+    typeof value === 'number' ? value : (value[0] ?? NaN),
+  )
+}
+
+/** Every seventh of what is encoded cannot be decoded. */
+export function undecodedOf(values: ImageValues): number[] {
+  return Array.isArray(values) ? numbersOf(values).flatMap((image, at) => (image % 7 === 0 ? [at] : [])) : []
+}
 
 /** What the engine answers for one image: every number tells which image it belongs to. */
 export function answerFor(image: number) {
@@ -50,12 +62,12 @@ export class MemoryEngine implements Engine {
 
   /** The images of the batches that it was sent and has not ended, oldest first. */
   get current(): number[][] {
-    return this.#waiting.map(({ batch }) => [...batch.values])
+    return this.#waiting.map(({ batch }) => numbersOf(batch.values))
   }
 
   /** The images of the batches there were, each batch with its own. */
   get images(): number[][] {
-    return this.batches.map(({ values }) => [...values])
+    return this.batches.map(({ values }) => numbersOf(values))
   }
 
   predict(batch: Batch): Promise<BatchResult> {
@@ -95,17 +107,20 @@ export class MemoryEngine implements Engine {
 }
 
 function resultOf({ values, k, features }: Batch): BatchResult {
-  const rows = Array.from(values, answerFor)
+  const images = numbersOf(values)
+  const rows = images.map(answerFor)
   const logits = Float32Array.from(rows.flatMap((row) => row.logits))
   return {
     logits,
     probabilities: logits.map((logit) => -logit),
-    entropy: Float32Array.from(values),
+    entropy: Float32Array.from(images),
     topLogits: Float32Array.from(
       rows.flatMap((row) => row.topClasses.slice(0, k).map((c) => row.logits[c] ?? NaN)),
     ),
     topClasses: Int32Array.from(rows.flatMap((row) => row.topClasses.slice(0, k))),
     features: features ? Float32Array.from(rows.flatMap((row) => row.features)) : undefined,
+    undecoded: undecodedOf(values),
+    decodeMs: 0,
     computeMs: 1,
   }
 }
