@@ -25,14 +25,20 @@ const routes = Object.entries(openapi.paths).map(([template, operations]) => ({
   operations,
 }))
 
+/** Paths of protocols whose errors are not problems. */
+export const isForeign = (pathname: string): boolean =>
+  /^\/v2(\/|$)|^\/v1\/models\/[^/]+(\/(versions|labels)\/[^/]+)?(:\w+|\/metadata)$/.test(pathname)
+
 /** Throws where an answer is not what the document says: its status, its type, its body. */
 export function assertContract(method: string, path: string, { status, headers, bytes }: Answer): void {
   const pathname = path.split('?', 1)[0] ?? path
   const type = (headers['content-type'] ?? '').split(';', 1)[0] ?? ''
   const said = `${method} ${path} answered ${String(status)} ${type}: ${bytes.subarray(0, 2000).toString()}`
   if (status >= 400) {
-    if (type !== 'application/problem+json') throw new Error(`errors are problems; ${said}`)
-    validate('/components/schemas/Problem', bytes, said)
+    const foreign = isForeign(pathname)
+    if (type !== (foreign ? 'application/json' : 'application/problem+json'))
+      throw new Error(`errors are problems; ${said}`)
+    validate(`/components/schemas/${foreign ? 'ProtocolError' : 'Problem'}`, bytes, said)
     return
   }
   const route = routes.find(({ pattern, operations }) => pattern.test(pathname) && method in operations)
