@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import type { App, Services } from '../services.ts'
+import { tags } from './models.ts'
 
-const tags = ['open inference']
 const Live = Type.Object({ live: Type.Literal(true) })
 /** The specification's text asks for `live`, its implementations for `ready`. */
 const Ready = Type.Object({ live: Type.Literal(true), ready: Type.Literal(true) })
