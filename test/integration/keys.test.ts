@@ -11,6 +11,7 @@ describe('bound wider than loopback without keys', () => {
   afterAll(() => running.close())
 
   const open = [
+    '/',
     '/livez',
     '/readyz',
     '/v2/health/live',

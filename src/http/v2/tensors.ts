@@ -104,5 +104,5 @@ function fill(
 }
 
 function shortened(value: unknown): string {
-  return Array.isArray(value) ? 'an array' : (JSON.stringify(value) ?? 'nothing').slice(0, 40)
+  return Array.isArray(value) ? 'an array' : JSON.stringify(value).slice(0, 40)
 }
