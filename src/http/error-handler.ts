@@ -60,6 +60,9 @@ const foreignErrors: Readonly<Record<'openInference' | 'tensorflowServing', Fore
   },
 }
 
+/** These name what was sent, which may be of any length. */
+const MAX_ERROR_LENGTH = 1000
+
 /** Whose errors a path has; undefined where they are problems. */
 export function foreignErrorsOf(url: string): ForeignErrors | undefined {
   const path = url.split('?', 1)[0] ?? url
@@ -112,7 +115,7 @@ export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
     return reply
       .code(foreign.statusOf[body.code])
       .header('content-type', 'application/json')
-      .send(Buffer.from(JSON.stringify({ error: body.detail })))
+      .send(Buffer.from(JSON.stringify({ error: body.detail.slice(0, MAX_ERROR_LENGTH) })))
   }
 }
 

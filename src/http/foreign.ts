@@ -41,7 +41,7 @@ export async function bytesOf(
   const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
   const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
   if (encoding === 'identity' || encoding === '' || bytes.length === 0) return bytes
-  if (!(encoding in DECODERS))
+  if (!Object.hasOwn(DECODERS, encoding))
     throw new ServiceError(
       'MALFORMED_REQUEST',
       `Content-Encoding ${encoding} is not read; send gzip, deflate or none`,

@@ -23,6 +23,17 @@ describe('errors of the protocols of others', () => {
     expect(keyless.headers['www-authenticate']).toBe('Bearer')
   })
 
+  it('say that the service is not ready', async () => {
+    const other = await startService()
+    try {
+      other.service.drain()
+      expectForeignError(await other.client.get('/v2/health/ready'), { status: 503, says: /shutting down/ })
+      expect((await other.client.get('/v2/health/live')).status).toBe(200)
+    } finally {
+      await other.close()
+    }
+  })
+
   it('leave the probes open', async () => {
     for (const [path, body] of [
       ['/v2/health/live', { live: true }],

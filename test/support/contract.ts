@@ -19,11 +19,14 @@ export const openapi = JSON.parse(
 const ajv = new Ajv2020({ allErrors: true, strict: false, validateSchema: false })
 ajv.addSchema(openapi, 'openapi')
 const compiled = new Map<string, ValidateFunction>()
-const routes = Object.entries(openapi.paths).map(([template, operations]) => ({
-  template,
-  pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
-  operations,
-}))
+/** Those without parameters first, as the router has them. */
+const routes = Object.entries(openapi.paths)
+  .toSorted(([a], [b]) => Number(a.includes('{')) - Number(b.includes('{')))
+  .map(([template, operations]) => ({
+    template,
+    pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
+    operations,
+  }))
 
 /** Paths of protocols whose errors are not problems. */
 export const isForeign = (pathname: string): boolean =>

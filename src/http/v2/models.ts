@@ -9,7 +9,7 @@ export const tags = ['open inference']
 /** There is one version of every model: a model is its recipe. */
 export const VERSION = '1'
 
-export const VersionedReference = Type.Object({
+const VersionedReference = Type.Object({
   ...ModelReference.properties,
   version: Type.String({ description: 'There is only "1"' }),
 })

@@ -104,5 +104,6 @@ function fill(
 }
 
 function shortened(value: unknown): string {
-  return Array.isArray(value) ? 'an array' : JSON.stringify(value).slice(0, 40)
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
+  return JSON.stringify(value).slice(0, 40)
 }
