@@ -460,8 +460,9 @@ describe('the repository', () => {
   it('unloads under load, and nothing is lost', async () => {
     const wanted = logitsOf(await infer({ inputs: [images()] }))?.length
     const answers: Promise<Answer>[] = []
-    for (let round = 0; round < 5; round++) {
-      answers.push(infer({ inputs: [images()] }), infer({ inputs: [images()] }))
+    // As many as may wait.
+    for (let round = 0; round < 4; round++) {
+      answers.push(infer({ inputs: [images()] }))
       expect((await act('unload')).status).toBe(200)
     }
     for (const answer of await Promise.all(answers)) expect(logitsOf(answer)).toHaveLength(wanted ?? NaN)
