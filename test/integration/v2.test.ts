@@ -512,8 +512,11 @@ describe('metadata', () => {
       ],
     })
     expect((await client.get('/v2/models/n%65t/config')).json).toMatchObject({
-      name: 'net',
-      max_batch_size: 4,
+      ...{ name: 'net', max_batch_size: 0, parameters: { MAX_BATCH_SIZE: { string_value: '4' } } },
+      input: [
+        { name: 'images', data_type: 'TYPE_UINT8', dims: [-1, 8, 8, 3], optional: false },
+        { name: 'image_bytes', data_type: 'TYPE_STRING', dims: [-1], optional: true },
+      ],
     })
     expectForeignError(await client.get('/v2/models/net/versions/one'), { status: 404 })
   })

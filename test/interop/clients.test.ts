@@ -80,6 +80,47 @@ it.each([[], ['--binary-data']])('mlserver infer %s', async (...options) => {
   }
 })
 
+it('perf_analyzer, which finds the statistics it looks for', async () => {
+  const folder = await temporaryFolder()
+  try {
+    const input = path.join(folder, 'data.json')
+    await writeFile(
+      input,
+      JSON.stringify({ data: [{ images: { content: [...pixels], shape: [COUNT, ...SHAPE] } }] }),
+    )
+    const args = [
+      ...[
+        '-m',
+        'net',
+        '-u',
+        running.client.url.replace('http://', ''),
+        '-i',
+        'http',
+        '--concurrency-range',
+        '2',
+      ],
+      // Few requests in each window, and any of them will do.
+      ...[
+        '--measurement-mode',
+        'count_windows',
+        '--measurement-request-count',
+        '20',
+        '-p',
+        '500',
+        '-s',
+        '999',
+      ],
+      ...['--input-data', input, '--shape', `images:${[COUNT, ...SHAPE].join()}`, '--shape', 'image_bytes:1'],
+    ]
+    const said = await runProgram(programOf('RESINIT_PERF_ANALYZER', 'tritonclient 2.41.1'), args)
+    expect(said).toMatch(/Successful request count: [1-9]\d*/)
+    expect(said).toMatch(/queue \d+ usec \+ compute input \d+ usec \+ compute infer [1-9]\d* usec/)
+    expect(said).not.toMatch(/Failed Request Count/i)
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+})
+
 interface MlserverAnswer {
   readonly parameters: { readonly batch_index: number }
   readonly outputs: readonly { readonly name: string; readonly data: number[] | number[][] }[]

@@ -66,7 +66,9 @@ def check_metadata(server, model, config, index):
     shape = [-1, *IMAGES.shape[1:]]
     assert model["inputs"][0] == {"name": "images", "datatype": "UINT8", "shape": shape}, model
     assert model["inputs"][1] == {"name": "image_bytes", "datatype": "BYTES", "shape": [-1]}, model
-    assert config["max_batch_size"] > 0 and config["input"][1]["optional"], config
+    for given, wanted in zip(config["input"], model["inputs"], strict=True):
+        assert config["max_batch_size"] == 0 and given["dims"] == wanted["shape"], config
+    assert config["input"][1]["optional"], config
     assert {"name": MODEL, "version": "1", "state": "READY", "reason": ""} in index, index
 
 

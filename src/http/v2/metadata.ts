@@ -80,25 +80,27 @@ function metadataOf(name: string, { architecture, classes }: Specification): Sta
   }
 }
 
-/** Without the batch, which comes first in every shape. */
+/**
+ * Shapes are whole, the batch first, so `max_batch_size` is 0: by Triton's rule any other would take the batch away from
+ * every shape of the metadata, and `image_bytes` has nothing else; perf_analyzer would find an input without a shape.
+ */
 function configOf(
   name: string,
   { architecture, classes }: Specification,
   maxBatchSize: number,
 ): Static<typeof ModelConfig> {
-  const required = { format: 'FORMAT_NHWC', dims: [...architecture.input_shape], optional: false }
-  // A batch of encoded images is [n], which the configuration can only say as a reshape of [n, 1].
-  const encoded = { format: 'FORMAT_NONE', dims: [1], reshape: { shape: [] }, optional: true }
+  const required = { format: 'FORMAT_NONE', dims: [-1, ...architecture.input_shape], optional: false }
   return {
     name,
     platform: PLATFORM,
     backend: 'resinit',
-    max_batch_size: maxBatchSize,
+    max_batch_size: 0,
     input: [
       { name: 'images', data_type: 'TYPE_UINT8', ...required },
-      { name: 'image_bytes', data_type: 'TYPE_STRING', ...encoded },
+      { name: 'image_bytes', data_type: 'TYPE_STRING', format: 'FORMAT_NONE', dims: [-1], optional: true },
     ],
-    output: OUTPUTS.map((output) => ({ name: output, data_type: 'TYPE_FP32', dims: [classes] })),
+    output: OUTPUTS.map((output) => ({ name: output, data_type: 'TYPE_FP32', dims: [-1, classes] })),
     dynamic_batching: {},
+    parameters: { MAX_BATCH_SIZE: { string_value: String(maxBatchSize) } },
   }
 }

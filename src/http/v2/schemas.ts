@@ -53,17 +53,17 @@ export const ModelConfig = answer('ModelConfig', {
   name: Type.String(),
   platform: Type.String(),
   backend: Type.String(),
-  max_batch_size: Type.Integer(),
+  max_batch_size: Type.Integer({ description: '0: shapes are whole, the batch first' }),
   input: Type.Array(
     Type.Object({
       ...TensorConfig,
       format: Type.String(),
       optional: Type.Boolean(),
-      reshape: optional(Type.Object({ shape: Shape })),
     }),
   ),
   output: Type.Array(Type.Object(TensorConfig)),
   dynamic_batching: Type.Object({}),
+  parameters: Type.Object({ MAX_BATCH_SIZE: Type.Object({ string_value: Type.String() }) }),
 })
 
 export const ModelNames = answer('ModelNames', { models: Type.Array(Type.String()) })
