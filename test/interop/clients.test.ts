@@ -49,7 +49,7 @@ it.each(['sync', 'aio', 'kserve'])('%s', async (client) => {
   await runProgram(python, [SCRIPT, client], JSON.stringify(task))
 })
 
-it.each([[], ['--binary-data']])('mlserver infer %s', async (...options) => {
+it.each(['JSON', 'binary'])('mlserver infer, %s', async (form) => {
   const folder = await temporaryFolder()
   try {
     const [input, output] = [path.join(folder, 'requests'), path.join(folder, 'responses')]
@@ -64,7 +64,20 @@ it.each([[], ['--binary-data']])('mlserver infer %s', async (...options) => {
     }))
     await writeFile(input, requests.map((request) => `${JSON.stringify(request)}\n`).join(''))
     const url = running.client.url.replace('http://', '')
-    const args = ['infer', '-u', url, '-m', 'net', '-i', input, '-o', output, '-w', '2', ...options]
+    const args = [
+      'infer',
+      '-u',
+      url,
+      '-m',
+      'net',
+      '-i',
+      input,
+      '-o',
+      output,
+      '-w',
+      '2',
+      ...(form === 'binary' ? ['--binary-data'] : []),
+    ]
     await runProgram(programOf('RESINIT_MLSERVER', 'test/interop/mlserver.txt'), args)
     const lines = (await readFile(output, 'utf8')).trim().split('\n')
     const answers = lines
