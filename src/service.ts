@@ -15,6 +15,7 @@ import { Batcher } from './serving/batcher.ts'
 import { Quarantine } from './serving/quarantine.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
+import { Usage } from './serving/usage.ts'
 
 export interface Service {
   readonly app: FastifyInstance
@@ -78,6 +79,7 @@ export async function buildService(config: Config): Promise<Service> {
     engineReady: () => engine.ready,
     engineRestarts: () => engine.restarts,
   })
+  const usage = new Usage()
   const batcher = new Batcher({
     engine,
     models: {
@@ -89,9 +91,10 @@ export async function buildService(config: Config): Promise<Service> {
     },
     quarantine,
     maxBatchSize: config.MAX_BATCH_SIZE,
-    onBatch: ({ images, computeMs, ms }) => {
+    onBatch: ({ model, images, computeMs, ms }) => {
       admission.computed(images, ms)
       metrics.batch(images, computeMs)
+      usage.computed(model, images, computeMs)
     },
   })
   const key = requiredKey(config)
@@ -105,6 +108,7 @@ export async function buildService(config: Config): Promise<Service> {
     admission,
     batcher,
     metrics,
+    usage,
     key,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')

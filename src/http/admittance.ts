@@ -14,7 +14,7 @@ export interface Admittance {
  * Lets prediction requests in by their head, before a byte of their body is read: whoever finds no place costs no
  * memory. The place is left with the answer, when the client hangs up, or when it takes too long.
  */
-export function admittance({ registry, admission, config }: Services): Admittance {
+export function admittance({ registry, admission, config, usage }: Services): Admittance {
   const places = new WeakMap<FastifyRequest, Place>()
   return {
     admit: (request, reply, done) => {
@@ -23,6 +23,10 @@ export function admittance({ registry, admission, config }: Services): Admittanc
       const place = admission.admit(record.id, bodyBytes(request, config.MAX_BODY_BYTES))
       places.set(request, place)
       leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
+      reply.raw.once('close', () => {
+        const answered = reply.raw.writableFinished && reply.statusCode < 400
+        if (!answered) usage.failed(record.id, reply.elapsedTime)
+      })
       done()
     },
     placeOf: (request) => {

@@ -16,7 +16,8 @@ import { checker } from '../validation.ts'
 import { VERSION } from '../version.ts'
 import { demandKey } from './access.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
-import { handleErrors, problemAnswers } from './error-handler.ts'
+import { foreignErrorsOf, handleErrors, problemAnswers } from './error-handler.ts'
+import { takeBytes } from './foreign.ts'
 import { withSharedSchemas } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
@@ -29,8 +30,9 @@ import { predictRoutes } from './routes/predict.ts'
 import { signalRoutes } from './routes/signals.ts'
 import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
-import { problems, toJson } from './schemas/common.ts'
+import { foreignErrors, problems, toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
+import { openInferenceRoutes } from './v2/routes.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 
@@ -94,6 +96,12 @@ export async function buildApp(services: Services): Promise<App> {
   signalRoutes(app, services)
   await app.register((scope: App, _options, done) => {
     fitRoutes(scope, services)
+    done()
+  })
+  // The protocols of others, on the same port.
+  await app.register((scope: App, _options, done) => {
+    takeBytes(scope)
+    openInferenceRoutes(scope, services)
     done()
   })
   return app
@@ -166,8 +174,11 @@ function announce(request: FastifyRequest, reply: FastifyReply, metrics: Metrics
 }
 
 async function document(app: FastifyInstance): Promise<void> {
-  app.addHook('onRoute', ({ schema }) => {
-    if (schema?.response) schema.response = { ...schema.response, ...problems }
+  app.addHook('onRoute', ({ url, schema }) => {
+    const errors = foreignErrorsOf(url.replaceAll(/\([^)]*\)/g, '').replaceAll('::', ':'))
+      ? foreignErrors
+      : problems
+    if (schema?.response) schema.response = { ...schema.response, ...errors }
   })
   await app.register(swagger, {
     openapi: {
@@ -183,6 +194,7 @@ async function document(app: FastifyInstance): Promise<void> {
         { name: 'catalogue', description: 'Initializers and architectures' },
         { name: 'models', description: 'Plans, models, weights, statistics' },
         { name: 'prediction', description: 'Images in, classes out' },
+        { name: 'open inference', description: 'The Open Inference Protocol, version 2' },
         { name: 'operation', description: 'Probes and metrics' },
       ],
     },

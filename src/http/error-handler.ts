@@ -33,6 +33,42 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   DEADLINE_EXCEEDED: 504,
 }
 
+/** Errors as a protocol of others has them: `{"error"}` as plain JSON, under its statuses. */
+interface ForeignErrors {
+  readonly paths: RegExp
+  readonly statusOf: Readonly<Record<ErrorCode, number>>
+}
+
+/** Both have one status for whatever is wrong with a request (INVALID_ARG, INVALID_ARGUMENT), its size too. */
+const INVALID_ARGUMENT = {
+  ...{ NOT_ACCEPTABLE: 400, BODY_TOO_LARGE: 400, UNSUPPORTED_MEDIA_TYPE: 400, EXPECTATION_FAILED: 400 },
+  ...{ INVALID_REQUEST: 400, SHAPE_MISMATCH: 400, MODEL_TOO_LARGE: 400 },
+  ...{ INVALID_IMAGE: 400, INVALID_WEIGHTS: 400 },
+} as const
+
+const foreignErrors: Readonly<Record<'openInference' | 'tensorflowServing', ForeignErrors>> = {
+  // Triton's docs/customization_guide/inference_protocols.md; a request that waited too long is UNAVAILABLE there.
+  openInference: {
+    paths: /^\/v2(\/|$)/i,
+    statusOf: { ...statusOf, ...INVALID_ARGUMENT, DEADLINE_EXCEEDED: 503 },
+  },
+  // tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
+  tensorflowServing: {
+    paths:
+      /^\/v1\/models\/[^/:]+((\/versions\/[^/:]*|\/labels\/[^/:]*)?(:\w+|\/metadata)|\/(versions|labels)\/[^/:]*)$/i,
+    statusOf: { ...statusOf, ...INVALID_ARGUMENT },
+  },
+}
+
+/** These name what was sent, which may be of any length. */
+const MAX_ERROR_LENGTH = 1000
+
+/** Whose errors a path has; undefined where they are problems. */
+export function foreignErrorsOf(url: string): ForeignErrors | undefined {
+  const path = url.split('?', 1)[0] ?? url
+  return Object.values(foreignErrors).find(({ paths }) => paths.test(path))
+}
+
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
@@ -66,16 +102,20 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
   })
 }
 
-/** Answers any error as a problem, also from before a request had a route, when no hook has run yet; each is counted. */
+/** Answers any error, as a problem or as the path's protocol has it, also from before a request had a route, when no hook has run yet; each is counted. */
 export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
   return (error, request, reply) => {
     const { status, headers, body } = problemOf(toServiceError(error))
     count(body.code)
     if (status === 500) request.log.error({ err: error }, 'request failed')
+    void reply.code(status).headers({ ...headers, 'x-request-id': request.id })
+    const foreign = foreignErrorsOf(request.url)
+    if (foreign === undefined) return reply.send(body)
+    // Bytes: Fastify would add a charset to the type, and clients of KServe compare it as a whole.
     return reply
-      .code(status)
-      .headers({ ...headers, 'x-request-id': request.id })
-      .send(body)
+      .code(foreign.statusOf[body.code])
+      .header('content-type', 'application/json')
+      .send(Buffer.from(JSON.stringify({ error: body.detail.slice(0, MAX_ERROR_LENGTH) })))
   }
 }
 
@@ -89,7 +129,7 @@ export function problemOf(error: ServiceError) {
     headers: {
       'content-type': 'application/problem+json',
       ...(status === 401 ? { 'www-authenticate': 'Bearer' } : {}),
-      ...(status === 429 || status === 503 ? { 'retry-after': String(error.retryAfterSeconds ?? 1) } : {}),
+      ...([429, 503].includes(status) ? { 'retry-after': String(error.retryAfterSeconds ?? 1) } : {}),
     },
     body: {
       type: `urn:resinit:problem:${error.code}`,

@@ -28,6 +28,7 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
     id: record.id,
     names,
     state,
+    ready: state === 'ready',
     last_error: lastError,
     spec: record.specification,
     weights: record.weights,

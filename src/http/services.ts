@@ -11,6 +11,7 @@ import type { Batcher } from '../serving/batcher.ts'
 import type { ServiceError } from '../errors.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
+import type { Usage } from '../serving/usage.ts'
 
 /** A route's schemas are the types of what it is asked and answers. */
 interface TypeBoxTypeProvider extends FastifyTypeProvider {
@@ -37,6 +38,7 @@ export interface Services {
   readonly admission: Admission
   readonly batcher: Batcher
   readonly metrics: Metrics
+  readonly usage: Usage
   /** The key every call but probes and docs must carry; none where anyone may call. */
   readonly key: string | undefined
   /** Why the service should get no traffic, or undefined where it should. */

@@ -26,9 +26,12 @@ export const PreprocessingRequest = Type.Union([
   Type.Partial(Preprocessing, { additionalProperties: false }),
 ])
 
-/** uint8 pixels, whole images with the channels last, as the network gets them: the float32 arithmetic of the graph. */
+/**
+ * Pixels of 0..255, whole images with the channels last, as the network gets them: the float32 arithmetic of the graph,
+ * so that whole numbers give the same bits as uint8.
+ */
 export function preprocess(
-  pixels: Uint8Array,
+  pixels: Uint8Array | Float32Array,
   { scale, mean, std, channel_order }: Preprocessing,
 ): Float32Array {
   const channels = std.length

@@ -25,6 +25,7 @@ export interface BatcherOptions {
 }
 
 interface BatchCosts {
+  readonly model: string
   readonly images: number
   readonly computeMs: number
   /** What it had of the engine's time, as this process sees it: of several lanes, its own one's share. */
@@ -221,7 +222,7 @@ export class Batcher {
     const usedMs = result.decodeMs + result.computeMs
     queue.usedMs += usedMs
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (usedMs / images)
-    onBatch({ images, computeMs: result.computeMs, ms: (now - since) / engine.lanes })
+    onBatch({ model: queue.model, images, computeMs: result.computeMs, ms: (now - since) / engine.lanes })
     const rows = splitRows(
       result,
       jobs.map(({ job }) => job),

@@ -146,6 +146,13 @@ export class Registry {
     await this.#residency.ensureReady(this.#entries.find(id))
   }
 
+  /** Frees what the engine holds of a model, also of one that is being built. It is built again when it is asked for. */
+  async unload(id: string): Promise<void> {
+    const entry = this.#entries.find(id)
+    await entry.building?.catch(() => undefined)
+    await this.#residency.unload(entry)
+  }
+
   /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
   engineLost(id?: string): void {
     this.#residency.engineLost(id)

@@ -70,7 +70,7 @@ describe('weights that were exported', () => {
     running = await startService({ MAX_MODEL_PARAMETERS: '5000', MAX_BODY_BYTES: '10000' }, folder)
     expect((await running.client.get('/v1/models/loaded')).json).toMatchObject({
       ...loaded,
-      state: 'unloaded',
+      ...{ state: 'unloaded', ready: false },
       weights_sha256,
       artifact_bytes: null,
       build_ms: null,

@@ -19,11 +19,18 @@ export const openapi = JSON.parse(
 const ajv = new Ajv2020({ allErrors: true, strict: false, validateSchema: false })
 ajv.addSchema(openapi, 'openapi')
 const compiled = new Map<string, ValidateFunction>()
-const routes = Object.entries(openapi.paths).map(([template, operations]) => ({
-  template,
-  pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
-  operations,
-}))
+/** Those without parameters first, as the router has them. */
+const routes = Object.entries(openapi.paths)
+  .toSorted(([a], [b]) => Number(a.includes('{')) - Number(b.includes('{')))
+  .map(([template, operations]) => ({
+    template,
+    pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
+    operations,
+  }))
+
+/** Paths of protocols whose errors are not problems. */
+export const isForeign = (pathname: string): boolean =>
+  /^\/v2(\/|$)|^\/v1\/models\/[^/]+(\/(versions|labels)\/[^/]+)?(:\w+|\/metadata)$/.test(pathname)
 
 /** Throws where an answer is not what the document says: its status, its type, its body. */
 export function assertContract(method: string, path: string, { status, headers, bytes }: Answer): void {
@@ -31,8 +38,10 @@ export function assertContract(method: string, path: string, { status, headers, 
   const type = (headers['content-type'] ?? '').split(';', 1)[0] ?? ''
   const said = `${method} ${path} answered ${String(status)} ${type}: ${bytes.subarray(0, 2000).toString()}`
   if (status >= 400) {
-    if (type !== 'application/problem+json') throw new Error(`errors are problems; ${said}`)
-    validate('/components/schemas/Problem', bytes, said)
+    const foreign = isForeign(pathname)
+    if (type !== (foreign ? 'application/json' : 'application/problem+json'))
+      throw new Error(`errors are problems; ${said}`)
+    validate(`/components/schemas/${foreign ? 'ProtocolError' : 'Problem'}`, bytes, said)
     return
   }
   const route = routes.find(({ pattern, operations }) => pattern.test(pathname) && method in operations)

@@ -28,3 +28,15 @@ export function expectProblem(answer: Answer, { status, code, pointer, says }: R
   if (says) expect(details).toMatch(says)
   return problem
 }
+
+/** What a refusal of another's protocol must say. */
+export function expectForeignError(
+  answer: Answer,
+  { status, says }: { status: number; says?: RegExp },
+): void {
+  expect([answer.status, answer.headers['content-type']]).toEqual([status, 'application/json'])
+  const { error, ...others } = answer.json as { error: string }
+  expect(others).toEqual({})
+  expect(error).not.toMatch(/node_modules|\.ts\b|\.js\b|\n\s+at /)
+  expect(error).toMatch(says ?? /\w/)
+}

@@ -4,6 +4,12 @@ import type { App, Services } from '../services.ts'
 const Status = Type.Object({ status: Type.String() })
 
 export function healthRoutes(app: App, { notReady }: Services): void {
+  // What clients of KServe's V1 protocol ask for.
+  app.get(
+    '/',
+    { schema: { tags: ['operation'], summary: 'Whether the process answers', response: { 200: Status } } },
+    () => ({ status: 'alive' }),
+  )
   app.get(
     '/livez',
     { schema: { tags: ['operation'], summary: 'Whether the process answers', response: { 200: Status } } },

@@ -18,7 +18,7 @@ type Answer = Static<typeof Predictions>
 
 /** Predictions from uploaded images. */
 export function predictRoutes(app: App, services: Services): void {
-  const { registry, batcher, config, metrics } = services
+  const { registry, batcher, config, metrics, usage } = services
   const { admit, placeOf } = admittance(services)
   const encoded = Bytes('One encoded image')
   app.post(
@@ -67,13 +67,20 @@ export function predictRoutes(app: App, services: Services): void {
       const costs = { decode: decodeMs, queue: result.queueMs, compute: result.computeMs }
       const entries = Object.entries(costs).map(([name, ms]) => `${name};dur=${ms.toFixed(2)}`)
       void reply.header('server-timing', entries.join(', '))
+      const computed = performance.now()
+      const predictions = about.map((image, row) =>
+        predictionOf(row, about.length, image, { model, values, result, include }),
+      )
+      const now = performance.now()
+      usage.answered(model.record.id, {
+        ...{ images: about.length, decodeMs: costs.decode, queueMs: costs.queue, computeMs: costs.compute },
+        ...{ encodeMs: now - computed, totalMs: now - started },
+      })
       return {
         model: model.record.id,
         weights: model.record.weights,
-        predictions: about.map((image, row) =>
-          predictionOf(row, about.length, image, { model, values, result, include }),
-        ),
-        timing_ms: { ...costs, total: performance.now() - started },
+        predictions,
+        timing_ms: { ...costs, total: now - started },
         batch_size: result.batchSize,
       }
     },

@@ -28,6 +28,18 @@ export const problems = {
   '5xx': problem('The service could not'),
 }
 
+const ProtocolError = named('ProtocolError', { error: Type.String() })
+const foreignError = (description: string) => ({
+  description,
+  content: { 'application/json': { schema: ProtocolError } },
+})
+
+/** The same, of the protocols of others. */
+export const foreignErrors = {
+  '4xx': foreignError('What is wrong with the request, and the cure'),
+  '5xx': foreignError('The service could not'),
+}
+
 export const Page = closed({
   limit: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
   cursor: optional(Type.String()),

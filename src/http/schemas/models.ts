@@ -36,6 +36,7 @@ export const Model = answer('Model', {
   }),
   names: Type.Array(Type.String()),
   state: Type.Enum(['building', 'ready', 'unloaded', 'failed']),
+  ready: Type.Boolean({ description: "Whether state is ready, for clients of KServe's V1 protocol" }),
   last_error: nullable(Type.Object({ code: Type.String(), detail: Type.String() })),
   spec: Specification,
   weights: Type.Enum(['initialized', 'loaded']),

@@ -1,0 +1,24 @@
+import Type from 'typebox'
+import type { App, Services } from '../services.ts'
+import { tags } from './models.ts'
+
+const Live = Type.Object({ live: Type.Literal(true) })
+/** The specification's text asks for `live`, its implementations for `ready`. */
+const Ready = Type.Object({ live: Type.Literal(true), ready: Type.Literal(true) })
+
+export function healthRoutes(app: App, { notReady }: Services): void {
+  app.get(
+    '/v2/health/live',
+    { schema: { tags, summary: 'Whether the process answers', response: { 200: Live } } },
+    () => ({ live: true as const }),
+  )
+  app.get(
+    '/v2/health/ready',
+    { schema: { tags, summary: 'Whether it can take traffic', response: { 200: Ready } } },
+    () => {
+      const reason = notReady()
+      if (reason !== undefined) throw reason
+      return { live: true as const, ready: true as const }
+    },
+  )
+}

@@ -1,0 +1,134 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { promisify } from 'node:util'
+import { constants, deflate, gzip } from 'node:zlib'
+import { fieldError, ServiceError } from '../../errors.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import type { Specification } from '../../network/specification.ts'
+import type { Place } from '../../serving/admission.ts'
+import { labelsOf } from '../../serving/labels.ts'
+import { admittance } from '../admittance.ts'
+import { predictImages } from '../encoded-images.ts'
+import { bytesOf } from '../foreign.ts'
+import { InferRequest, InferResponse } from './schemas.ts'
+import type { App, Services } from '../services.ts'
+import { imagesOf } from './inputs.ts'
+import { findModel, paths, tags, VERSION } from './models.ts'
+import { requestedOutputs, writeAnswer } from './outputs.ts'
+import { countOf, headLength, readRequest, type InferenceRequest } from './request.ts'
+
+const HEAD_LENGTH = 'inference-header-content-length'
+const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as const
+
+/** Inference: tensors or encoded images in, tensors or classes out, as JSON and as binary data. */
+export function inferRoutes(app: App, services: Services): void {
+  const { registry, batcher, config, metrics, usage } = services
+  const { admit, placeOf } = admittance(services)
+  const contents = <S>(schema: S) => ({
+    content: {
+      'application/json': { schema },
+      'application/octet-stream': { schema: { description: 'The JSON, and tensors behind it' } },
+    },
+  })
+  for (const { path, params } of paths('/infer')) {
+    app.post(
+      path,
+      {
+        onRequest: admit,
+        schema: {
+          tags,
+          summary: 'Infers probabilities and logits of images',
+          params,
+          body: contents(InferRequest),
+          response: { 200: { description: 'Outputs', ...contents(InferResponse) } },
+        },
+      },
+      async (request, reply) => {
+        const started = performance.now()
+        const place = placeOf(request)
+        const { model, name } = findModel(registry, request.params)
+        const { specification, id } = model.record
+        const bytes = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
+          place.hold(place.images, length)
+        })
+        const inference = read(bytes, request.headers[HEAD_LENGTH], specification)
+        assertNoSequence(inference)
+        leaveInTime(inference, place, reply)
+        const requested = requestedOutputs(inference)
+        const images = await imagesOf(inference, { specification, config, place })
+        const count = images.about.length
+        const decoded = performance.now()
+        const result = await predictImages(batcher, images, {
+          ...{ model: id, k: 1, features: false, alone: false, place },
+        })
+        const computed = performance.now()
+        const labels = labelsOf(specification)
+        const answer = writeAnswer(inference, requested, result, { name, version: VERSION, count, labels })
+        const { queueMs, computeMs } = result
+        const decodeMs = decoded - started + result.decodeMs
+        metrics.prediction({ images: count, decodeMs, queueMs })
+        const now = performance.now()
+        usage.answered(id, {
+          ...{ images: count, decodeMs, queueMs, computeMs },
+          ...{ encodeMs: now - computed, totalMs: now - started },
+        })
+        if (answer.headLength !== undefined) void reply.header(HEAD_LENGTH, String(answer.headLength))
+        void reply.type(answer.headLength === undefined ? 'application/json' : 'application/octet-stream')
+        return reply.send(await compressed(answer.body, request, reply))
+      },
+    )
+  }
+}
+
+/** Without JSON the whole body is one image of one request: pixels where it has their size, else an encoded one. */
+function read(
+  body: Buffer,
+  header: string | string[] | undefined,
+  { architecture }: Specification,
+): InferenceRequest {
+  const length = headLength(header, body.length)
+  if (length > 0 || header === undefined) return readRequest(body.subarray(0, length), body.subarray(length))
+  const raw = { parameters: {}, id: undefined, outputs: undefined, binary: true }
+  const shape = architecture.input_shape
+  if (body.length === sizeOf(shape)) {
+    const pixels = { name: 'images', datatype: 'UINT8', shape: [1, ...shape], data: { bytes: body } }
+    return { ...raw, inputs: [{ pointer: '#', ...pixels }] }
+  }
+  const json = [body.toString('base64')]
+  return {
+    ...raw,
+    inputs: [{ pointer: '#', name: 'image_bytes', datatype: 'BYTES', shape: [1], data: { json } }],
+  }
+}
+
+/** Models here keep nothing between requests. */
+function assertNoSequence({ parameters }: InferenceRequest): void {
+  for (const name of ['sequence_id', 'sequence_start', 'sequence_end']) {
+    if (parameters[name])
+      throw fieldError(`#/parameters/${name}`, 'is for models with a state; these have none')
+  }
+}
+
+/** `timeout`, in microseconds, ends a request sooner than REQUEST_TIMEOUT_MS does. */
+function leaveInTime({ parameters }: InferenceRequest, place: Place, reply: FastifyReply): void {
+  const microseconds = countOf(parameters, 'timeout', '#/parameters') ?? 0
+  // Longer ones than a timer takes are longer than any REQUEST_TIMEOUT_MS.
+  if (microseconds === 0 || microseconds / 1000 >= 2 ** 31) return
+  const timer = setTimeout(() => {
+    place.leave(
+      new ServiceError('DEADLINE_EXCEEDED', 'Request timeout expired; send a longer timeout, or none'),
+    )
+  }, microseconds / 1000)
+  reply.raw.once('close', () => {
+    clearTimeout(timer)
+  })
+}
+
+/** The answer as `Accept-Encoding` asks for it; no other answer of the protocol is ever compressed. */
+async function compressed(body: Buffer, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
+  void reply.header('vary', 'accept-encoding')
+  if (request.headers['accept-encoding'] === undefined) return body
+  const encoding = request.encoding(['gzip', 'deflate', 'identity'])
+  if (encoding !== 'gzip' && encoding !== 'deflate') return body
+  void reply.header('content-encoding', encoding)
+  return COMPRESSORS[encoding](body, { level: constants.Z_BEST_SPEED })
+}

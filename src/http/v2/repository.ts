@@ -1,0 +1,93 @@
+import type { FastifyRequest } from 'fastify'
+import Type, { type Static } from 'typebox'
+import { fieldError, pointerTo } from '../../errors.ts'
+import type { Model } from '../../serving/model.ts'
+import { bytesOf } from '../foreign.ts'
+import type { App, Services } from '../services.ts'
+import { findModel, namedModels, tags, VERSION } from './models.ts'
+import { objectOf, parametersOf, parseJson } from './request.ts'
+import { RepositoryIndex } from './schemas.ts'
+import { ModelReference } from '../schemas/models.ts'
+
+type IndexEntry = Static<typeof RepositoryIndex>[number]
+
+/** The state of a model as a repository has it. */
+export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' | 'reason'> {
+  if (state === 'ready') return { state: 'READY', reason: '' }
+  if (state === 'building') return { state: 'LOADING', reason: '' }
+  if (state === 'failed') return { state: 'UNAVAILABLE', reason: lastError?.detail ?? 'it failed' }
+  return { state: 'UNAVAILABLE', reason: 'unloaded; a load, or the next inference, builds it again' }
+}
+
+/** The repository: what is there, and what of it the engine holds. */
+export function repositoryRoutes(app: App, { registry, config }: Services): void {
+  const read = async (request: FastifyRequest) => {
+    const bytes = await bytesOf(request, config.MAX_BODY_BYTES)
+    return bytes.length === 0 ? {} : objectOf(parseJson(bytes), '#')
+  }
+  const json = (properties: object) => ({
+    content: {
+      'application/json': { schema: properties },
+      'application/octet-stream': { schema: properties },
+    },
+  })
+  const parameters = json({ type: 'object', properties: { parameters: { type: 'object' } } })
+  const nothing = { 200: { description: 'Done' } }
+
+  app.post(
+    '/v2/repository/index',
+    {
+      schema: {
+        tags,
+        summary: 'All models and their states',
+        body: json(Type.Object({ ready: Type.Optional(Type.Boolean()) })),
+        response: { 200: RepositoryIndex },
+      },
+    },
+    async (request) => {
+      const { ready = false } = await read(request)
+      if (typeof ready !== 'boolean') throw fieldError('#/ready', 'must be true or false')
+      return namedModels(registry)
+        .map(({ model, name }) => ({ name, version: VERSION, ...stateOf(model) }))
+        .filter(({ state }) => !ready || state === 'READY')
+    },
+  )
+
+  app.post(
+    '/v2/repository/models/:model/load',
+    {
+      schema: {
+        ...{ tags, params: ModelReference, body: parameters, response: nothing },
+        summary: 'Has the engine hold a model; answers when it is ready',
+      },
+    },
+    async (request, reply) => {
+      const { model } = findModel(registry, request.params)
+      const [override] = Object.keys(parametersOf(await read(request), '#'))
+      if (override !== undefined)
+        throw fieldError(
+          pointerTo('#/parameters', override),
+          'cannot be set: a model is its specification; create another with POST /v1/models',
+        )
+      await registry.ensureReady(model.record.id)
+      return reply.code(200).send()
+    },
+  )
+
+  app.post(
+    '/v2/repository/models/:model/unload',
+    {
+      schema: {
+        ...{ tags, params: ModelReference, body: parameters, response: nothing },
+        summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
+      },
+    },
+    async (request, reply) => {
+      const { model } = findModel(registry, request.params)
+      // unload_dependents is all it may say; no model depends on another.
+      parametersOf(await read(request), '#')
+      await registry.unload(model.record.id)
+      return reply.code(200).send()
+    },
+  )
+}

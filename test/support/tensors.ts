@@ -1,0 +1,55 @@
+import type { Answer } from './client.ts'
+
+/** An inference request with binary tensors: its JSON, and the tensors behind it. */
+export function binaryRequest(json: object, ...tensors: readonly Uint8Array[]) {
+  const head = Buffer.from(JSON.stringify(json))
+  return {
+    body: Buffer.concat([head, ...tensors]),
+    headers: { 'inference-header-content-length': String(head.length) },
+  }
+}
+
+/** Elements as BYTES has them. */
+export function framed(...elements: readonly Uint8Array[]): Buffer {
+  return Buffer.concat(
+    elements.flatMap((element) => {
+      const length = Buffer.alloc(4)
+      length.writeUInt32LE(element.length)
+      return [length, element]
+    }),
+  )
+}
+
+interface OutputTensor {
+  readonly name: string
+  readonly datatype: string
+  readonly shape: readonly number[]
+  readonly parameters?: { readonly binary_data_size: number }
+  readonly data?: readonly (number | string)[]
+}
+
+interface InferenceBody {
+  readonly id?: string
+  readonly model_name: string
+  readonly model_version: string
+  readonly outputs: readonly OutputTensor[]
+}
+
+/** The JSON of an answer, and its float32 outputs by name, binary or not. */
+export function inferenceOf({ status, headers, bytes }: Answer) {
+  if (status !== 200) throw new Error(bytes.toString())
+  const length = Number(headers['inference-header-content-length'] ?? bytes.length)
+  const json = JSON.parse(bytes.subarray(0, length).toString()) as InferenceBody
+  let offset = length
+  const floats = json.outputs.map(({ name, data, parameters }) => {
+    if (data) return [name, data.map(Number)] as const
+    const size = parameters?.binary_data_size ?? 0
+    offset += size
+    return [
+      name,
+      [...new Float32Array(Uint8Array.from(bytes.subarray(offset - size, offset)).buffer)],
+    ] as const
+  })
+  if (offset !== bytes.length) throw new Error('bytes are left over')
+  return { json, floats: Object.fromEntries(floats) as Record<string, number[]> }
+}
