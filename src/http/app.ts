@@ -32,6 +32,7 @@ import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
 import { foreignErrors, problems, toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
+import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
@@ -102,6 +103,7 @@ export async function buildApp(services: Services): Promise<App> {
   await app.register((scope: App, _options, done) => {
     takeBytes(scope)
     openInferenceRoutes(scope, services)
+    tensorflowServingRoutes(scope, services)
     done()
   })
   return app

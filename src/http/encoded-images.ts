@@ -49,6 +49,15 @@ export async function readImages(encoded: readonly EncodedImage[], context: Imag
   }
 }
 
+/** Images that came as numbers, [n, height, width, channels]. */
+export function imagesAs(
+  format: string,
+  values: Uint8Array | Float32Array,
+  [count = 0, height = 0, width = 0]: readonly number[],
+): Images {
+  return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
+}
+
 async function decodeImages(
   encoded: readonly EncodedImage[],
   { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, place }: ImagesContext,

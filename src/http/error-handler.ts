@@ -69,6 +69,7 @@ export function foreignErrorsOf(url: string): ForeignErrors | undefined {
   return Object.values(foreignErrors).find(({ paths }) => paths.test(path))
 }
 
+const VERB = /^\/v1\/models\/[^/:]+(\/versions\/[^/:]+)?:\w*$/i
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
@@ -98,30 +99,39 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
     throw refuse(request, reply)
   })
   app.addHook('onRequest', (request, reply, done) => {
-    done(request.is404 ? refuse(request, reply) : undefined)
+    done(malformed(request) ?? (request.is404 ? refuse(request, reply) : undefined))
   })
+}
+
+/** A verb of TensorFlow Serving's API that there is not, or not by this method; else a route would take it for a name. */
+function malformed({ method, url, routeOptions }: FastifyRequest): ServiceError | undefined {
+  const path = url.split('?', 1)[0] ?? url
+  if (!VERB.test(path) || routeOptions.url?.includes('::') === true) return undefined
+  return new ServiceError(
+    'MALFORMED_REQUEST',
+    `Malformed request: ${method} ${path}; there is POST of :predict, GET of /metadata`,
+  )
 }
 
 /** Answers any error, as a problem or as the path's protocol has it, also from before a request had a route, when no hook has run yet; each is counted. */
 export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
   return (error, request, reply) => {
-    const { status, headers, body } = problemOf(toServiceError(error))
+    const foreign = foreignErrorsOf(request.url)
+    const { status, headers, body } = problemOf(toServiceError(error), foreign?.statusOf)
     count(body.code)
     if (status === 500) request.log.error({ err: error }, 'request failed')
     void reply.code(status).headers({ ...headers, 'x-request-id': request.id })
-    const foreign = foreignErrorsOf(request.url)
     if (foreign === undefined) return reply.send(body)
     // Bytes: Fastify would add a charset to the type, and clients of KServe compare it as a whole.
     return reply
-      .code(foreign.statusOf[body.code])
       .header('content-type', 'application/json')
       .send(Buffer.from(JSON.stringify({ error: body.detail.slice(0, MAX_ERROR_LENGTH) })))
   }
 }
 
-/** An error as it is answered. */
-export function problemOf(error: ServiceError) {
-  const status = statusOf[error.code]
+/** An error as it is answered, under the statuses of a problem or of a protocol. */
+export function problemOf(error: ServiceError, statuses: Readonly<Record<ErrorCode, number>> = statusOf) {
+  const status = statuses[error.code]
   // What went wrong inside is for the log; the client learns that it is not his fault.
   const detail = error.code === 'INTERNAL' ? 'the service failed; its log has the request id' : error.message
   return {

@@ -3,7 +3,7 @@ import type { EngineInfo } from '../engine/engine.ts'
 import { residualSchemes } from '../network/schemes.ts'
 import type { Specification } from '../network/specification.ts'
 import type { Model, ModelState } from '../serving/model.ts'
-import type { Model as ModelSchema } from './schemas/models.ts'
+import type { Model as ModelSchema, VersionStatus } from './schemas/models.ts'
 
 /** TensorFlow Serving's word for a state; an unloaded model answers too, after it has been built again. */
 const VERSION_STATE: Readonly<Record<ModelState, string>> = {
@@ -42,14 +42,27 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
     created_at: record.created_at,
     build_ms: buildMs,
     engine,
-    model_version_status: [
-      {
-        version: '1',
-        state: VERSION_STATE[state],
-        status: { error_code: lastError ? 'UNKNOWN' : 'OK', error_message: lastError?.detail ?? '' },
-      },
-    ],
+    model_version_status: [versionStatusOf(model)],
     advice: [...advice, ...precisionAdvice(record.specification, engine)],
+  }
+}
+
+/** TensorFlow's code for why a model failed; whatever else it was, it was not the client. */
+const ERROR_CODE: Readonly<Record<string, string>> = {
+  WEIGHTS_DIVERGED: 'DATA_LOSS',
+  MODEL_QUARANTINED: 'UNAVAILABLE',
+  ENGINE_UNAVAILABLE: 'UNAVAILABLE',
+}
+
+/** A model's only version as TensorFlow Serving tells of it. */
+export function versionStatusOf({ state, lastError }: Model): Static<typeof VersionStatus> {
+  return {
+    version: '1',
+    state: VERSION_STATE[state],
+    status: {
+      error_code: lastError === null ? 'OK' : (ERROR_CODE[lastError.code] ?? 'INTERNAL'),
+      error_message: lastError?.detail ?? '',
+    },
   }
 }
 

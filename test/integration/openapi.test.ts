@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { openapi } from '../support/contract.ts'
+import { isForeign, openapi } from '../support/contract.ts'
 import { startService, type RunningService } from '../support/service.ts'
 
 let running: RunningService
@@ -18,7 +18,10 @@ it.each(
     Object.entries(operations).map(([method, operation]) => [method, path, operation] as const),
   ),
 )('%s %s is offered, and explained', (method, path, { summary, tags }) => {
-  const url = path.replaceAll(/\{(\w+)\}/g, ':$1')
+  // A verb after a colon is written with two, behind a parameter that stops before it.
+  const [name = '', verb] = path.split(':')
+  const stops = /^\/v1\/models\/[^/]+(\/versions\/.*|\/metadata)?$/.test(name) && isForeign(path)
+  const url = name.replaceAll(/\{(\w+)\}/g, stops ? ':$1([^/:]+)' : ':$1') + (verb ? `::${verb}` : '')
   expect(running.service.app.hasRoute({ method: method.toUpperCase(), url })).toBe(true)
   expect(summary).toMatch(/\w+/)
   expect(tags).toHaveLength(1)

@@ -5,7 +5,7 @@ import type { JobResult } from '../../serving/job.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
 import { admittance } from '../admittance.ts'
-import { predictImages, readImages, type Images, type ImagesContext } from '../encoded-images.ts'
+import { imagesAs, predictImages, readImages, type Images, type ImagesContext } from '../encoded-images.ts'
 import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -105,9 +105,7 @@ async function imagesOf(
   }
   assertCount(count, '#', config.MAX_QUEUE)
   place.hold(count, values.byteLength)
-  const [height = 0, width = 0] = shape
-  const format = values instanceof Uint8Array ? 'npy uint8' : 'npy float32'
-  return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
+  return imagesAs(values instanceof Uint8Array ? 'npy uint8' : 'npy float32', values, [count, ...shape])
 }
 
 interface RowContext {

@@ -14,7 +14,7 @@ export type Upload =
 
 /** Types that say nothing of the content (curl's default among them): what it is shows in its first bytes. */
 const UNSPECIFIC = ['', 'application/octet-stream', 'application/x-www-form-urlencoded']
-const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/
+export const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/
 const parseBody = parser(PredictBody)
 
 /** The images of a prediction request, in any of the forms it may have. */

@@ -29,6 +29,12 @@ const SchemeWords = {
   statistic: Type.String({ description: 'What shows that it worked, before any training' }),
 }
 
+export const VersionStatus = Type.Object({
+  version: Type.String(),
+  state: Type.String(),
+  status: Type.Object({ error_code: Type.String(), error_message: Type.String() }),
+})
+
 export const Model = answer('Model', {
   id: Type.String({
     description:
@@ -58,13 +64,7 @@ export const Model = answer('Model', {
   created_at: Type.String(),
   build_ms: nullable(Type.Integer()),
   engine: Type.Object({ backend: Type.String(), device: Type.String(), library_version: Type.String() }),
-  model_version_status: Type.Array(
-    Type.Object({
-      version: Type.String(),
-      state: Type.String(),
-      status: Type.Object({ error_code: Type.String(), error_message: Type.String() }),
-    }),
-  ),
+  model_version_status: Type.Array(VersionStatus),
   advice: Type.Array(Type.String()),
 })
 export const ModelList = Type.Object({ models: Type.Array(Model), next_cursor: NextCursor })

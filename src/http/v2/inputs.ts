@@ -4,7 +4,7 @@ import type { Fit } from '../../images/decode.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
-import { readImages, type Images } from '../encoded-images.ts'
+import { imagesAs, readImages, type Images } from '../encoded-images.ts'
 import { assertCount } from '../routes/uploads.ts'
 import type { InferenceRequest, InputTensor } from './request.ts'
 import { byteElements, floatValues, uint8Values } from './tensors.ts'
@@ -62,14 +62,6 @@ function pixelsOf(input: InputTensor, { specification, config, place }: Context)
     )
   place.hold(count, pixels.byteLength)
   return imagesAs('fp32 tensor', preprocess(pixels, preprocessing), shape)
-}
-
-function imagesAs(
-  format: string,
-  values: Uint8Array | Float32Array,
-  [count = 0, height = 0, width = 0]: readonly number[],
-): Images {
-  return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
 }
 
 async function decodedOf(

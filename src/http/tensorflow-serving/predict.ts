@@ -1,0 +1,113 @@
+import Type from 'typebox'
+import { answer } from '../../schema.ts'
+import { ServiceError } from '../../errors.ts'
+import type { JobResult } from '../../serving/job.ts'
+import { admittance } from '../admittance.ts'
+import { predictImages } from '../encoded-images.ts'
+import { bytesOf } from '../foreign.ts'
+import { optional } from '../schemas/common.ts'
+import type { App, Services } from '../services.ts'
+import { imagesOf } from './images.ts'
+import { findModel, paths, tags } from './models.ts'
+import { readPredictRequest, SIGNATURE, type PredictRequest } from './request.ts'
+
+const OUTPUTS = ['logits', 'probabilities'] as const
+
+const PredictRequestBody = answer('TensorFlowServingRequest', {
+  signature_name: optional(Type.String({ description: `${SIGNATURE}, unless said` })),
+  instances: optional(
+    Type.Array(Type.Unknown(), {
+      description: 'By row: images as nested lists, {"b64"}, {"images"} or {"image_bytes": {"b64"}}',
+    }),
+  ),
+  inputs: optional(
+    Type.Unknown({ description: 'By column: the same in one list, or in an object by input' }),
+  ),
+})
+
+const Row = Type.Object({ logits: Type.Array(Type.Number()), probabilities: Type.Array(Type.Number()) })
+const PredictResponse = answer('TensorFlowServingResponse', {
+  predictions: optional(Type.Array(Row)),
+  outputs: optional(
+    Type.Object({
+      logits: Type.Array(Type.Array(Type.Number())),
+      probabilities: Type.Array(Type.Array(Type.Number())),
+    }),
+  ),
+})
+
+/** TensorFlow Serving's predict by row and by column; classify and regress say that no signature offers them. */
+export function predictRoutes(app: App, services: Services): void {
+  const { registry, batcher, config, metrics, usage } = services
+  const { admit, placeOf } = admittance(services)
+  const content = {
+    content: { 'application/json': { schema: PredictRequestBody }, '*/*': { schema: PredictRequestBody } },
+  }
+  for (const { path, params } of paths('::predict')) {
+    // Written as text, for numbers that JSON does not have; so its type is the document's business only.
+    const response: Readonly<Record<number, object>> = {
+      200: { description: 'Outputs', content: { 'application/json': { schema: PredictResponse } } },
+    }
+    const summary = 'Logits and probabilities of images'
+    const schema = { tags, summary, params, body: content, response }
+    app.post(path, { onRequest: admit, schema }, async (request, reply) => {
+      const started = performance.now()
+      const place = placeOf(request)
+      const { model } = findModel(registry, request.params)
+      const { specification, id } = model.record
+      const body = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
+        place.hold(place.images, length)
+      })
+      const asked = readPredictRequest(body)
+      const images = await imagesOf(asked, { specification, config, place })
+      const count = images.about.length
+      const decoded = performance.now()
+      const result = await predictImages(batcher, images, {
+        ...{ model: id, k: 1, features: false, alone: false, place },
+      })
+      const computed = performance.now()
+      const text = textOf(asked.layout, result, count)
+      const now = performance.now()
+      const { queueMs, computeMs } = result
+      const decodeMs = decoded - started + result.decodeMs
+      metrics.prediction({ images: count, decodeMs, queueMs })
+      usage.answered(id, {
+        ...{ images: count, decodeMs, queueMs, computeMs },
+        ...{ encodeMs: now - computed, totalMs: now - started },
+      })
+      return reply.type('application/json').send(Buffer.from(text))
+    })
+  }
+  for (const verb of ['classify', 'regress']) {
+    for (const { path, params } of paths(`::${verb}`)) {
+      const schema = { tags, summary: `No signature is one to ${verb}`, params, hide: true }
+      app.post(path, { schema }, (request) => {
+        findModel(registry, request.params)
+        throw new ServiceError(
+          'INVALID_REQUEST',
+          `Expected ${verb} signature method_name to be tensorflow/serving/${verb}. Was: tensorflow/serving/predict; use :predict`,
+        )
+      })
+    }
+  }
+}
+
+/** Numbers that JSON does not have are written as TensorFlow Serving writes them: NaN, Infinity, -Infinity. */
+function textOf(layout: PredictRequest['layout'], result: JobResult, count: number): string {
+  const rowsOf = (name: (typeof OUTPUTS)[number]): string[] => {
+    const values = result[name]
+    const width = values.length / count
+    return Array.from(
+      { length: count },
+      (_, row) => `[${values.subarray(row * width, (row + 1) * width).join()}]`,
+    )
+  }
+  const columns = OUTPUTS.map((name) => ({ name, rows: rowsOf(name) }))
+  if (layout === 'columns')
+    return `{"outputs":{${columns.map(({ name, rows }) => `"${name}":[${rows.join()}]`).join()}}}`
+  const predictions = Array.from(
+    { length: count },
+    (_, row) => `{${columns.map(({ name, rows }) => `"${name}":${String(rows[row])}`).join()}}`,
+  )
+  return `{"predictions":[${predictions.join()}]}`
+}

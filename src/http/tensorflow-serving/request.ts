@@ -1,0 +1,117 @@
+import { fieldError, ServiceError } from '../../errors.ts'
+
+/** What is asked for: the one input that is given, with what is in it, and how the answer is laid out. */
+export interface PredictRequest {
+  readonly input: 'images' | 'image_bytes'
+  /** One for each image, with where it stood. */
+  readonly elements: readonly { readonly value: unknown; readonly pointer: string }[]
+  readonly layout: 'rows' | 'columns'
+}
+
+export const SIGNATURE = 'serving_default'
+/** Every signature, with the inputs it takes. The default one takes either, which a SavedModel could not say. */
+const INPUTS: Readonly<Record<string, readonly PredictRequest['input'][]>> = {
+  [SIGNATURE]: ['images', 'image_bytes'],
+  image_bytes: ['image_bytes'],
+}
+
+/**
+ * A predict request by row (`instances`) or by column (`inputs`), as `g3doc/api_rest.md` of TensorFlow Serving has them; a
+ * value may stand for itself, where it says which input it is. Fields it does not know are ignored, as they are there.
+ */
+export function readPredictRequest(body: Buffer): PredictRequest {
+  const request = recordOf(parse(body.toString()))
+  if (request === undefined) throw fieldError('#', 'must be an object with "instances" or "inputs"')
+  const { signature_name: signature = SIGNATURE, instances, inputs } = request
+  const allowed = typeof signature === 'string' && Object.hasOwn(INPUTS, signature) && INPUTS[signature]
+  if (!allowed)
+    throw fieldError(
+      '#/signature_name',
+      `Serving signature name: ${JSON.stringify(signature)} not found in signature def; send ${Object.keys(INPUTS).join(' or ')}`,
+    )
+  if ((instances === undefined) === (inputs === undefined))
+    throw fieldError('#', 'must have either "instances" (by row) or "inputs" (by column), and not both')
+  const read = instances === undefined ? columnsOf(inputs) : rowsOf(instances)
+  if (!allowed.includes(read.input))
+    throw fieldError('#/signature_name', `${String(signature)} has no input ${read.input}`)
+  return read
+}
+
+function rowsOf(instances: unknown): PredictRequest {
+  if (!Array.isArray(instances) || instances.length === 0)
+    throw fieldError('#/instances', 'must be a list of at least one instance')
+  const rows = instances.map((value: unknown, index) => {
+    const pointer = `#/instances/${String(index)}`
+    return { ...inputIn(value, pointer), pointer }
+  })
+  const [{ input }] = rows as [(typeof rows)[number]]
+  const other = rows.find((row) => row.input !== input)
+  if (other) throw fieldError(other.pointer, `must be like the first: keys must be equal to: ${input}`)
+  return {
+    ...{ input, layout: 'rows' },
+    elements: rows.map(({ value, named, pointer }) => ({
+      value,
+      pointer: named ? `${pointer}/${input}` : pointer,
+    })),
+  }
+}
+
+function columnsOf(inputs: unknown): PredictRequest {
+  const pointer = '#/inputs'
+  // A list that stands for itself says by its first element which input it is.
+  const bare: unknown = Array.isArray(inputs) ? inputs[0] : undefined
+  const { input, value, named } =
+    bare === undefined
+      ? inputIn(inputs, pointer)
+      : {
+          input: isEncoded(bare) ? ('image_bytes' as const) : ('images' as const),
+          value: inputs,
+          named: false,
+        }
+  const at = named ? `${pointer}/${input}` : pointer
+  const list: readonly unknown[] = isEncoded(value) ? [value] : Array.isArray(value) ? value : []
+  if (list.length === 0) throw fieldError(at, 'must be a list of at least one image')
+  return {
+    ...{ input, layout: 'columns' },
+    elements: list.map((element, index) => ({ value: element, pointer: `${at}/${String(index)}` })),
+  }
+}
+
+interface Input {
+  readonly input: PredictRequest['input']
+  readonly value: unknown
+  /** Whether it was an object that names the input. */
+  readonly named: boolean
+}
+
+function inputIn(value: unknown, pointer: string): Input {
+  if (Array.isArray(value)) return { input: 'images', value, named: false }
+  if (isEncoded(value)) return { input: 'image_bytes', value, named: false }
+  const record = recordOf(value)
+  const [key, ...others] = Object.keys(record ?? {})
+  if (record === undefined || (key !== 'images' && key !== 'image_bytes') || others.length > 0)
+    throw fieldError(
+      pointer,
+      'Missing named input: must be an image as nested lists, {"b64": "..."}, or an object with exactly one of images and image_bytes',
+    )
+  return { input: key, value: record[key], named: true }
+}
+
+function isEncoded(value: unknown): boolean {
+  const record = recordOf(value)
+  return record !== undefined && 'b64' in record
+}
+
+export function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? (value as Readonly<Record<string, unknown>>)
+    : undefined
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    throw new ServiceError('MALFORMED_REQUEST', `JSON Parse error: ${(error as Error).message}`)
+  }
+}
