@@ -5,6 +5,9 @@ import type { Specification } from '../network/specification.ts'
 import type { Model, ModelState } from '../serving/model.ts'
 import type { Model as ModelSchema, VersionStatus } from './schemas/models.ts'
 
+/** There is one version of every model: a model is its recipe. */
+export const VERSION = '1'
+
 /** TensorFlow Serving's word for a state; an unloaded model answers too, after it has been built again. */
 const VERSION_STATE: Readonly<Record<ModelState, string>> = {
   building: 'LOADING',
@@ -57,7 +60,7 @@ const ERROR_CODE: Readonly<Record<string, string>> = {
 /** A model's only version as TensorFlow Serving tells of it. */
 export function versionStatusOf({ state, lastError }: Model): Static<typeof VersionStatus> {
   return {
-    version: '1',
+    version: VERSION,
     state: VERSION_STATE[state],
     status: {
       error_code: lastError === null ? 'OK' : (ERROR_CODE[lastError.code] ?? 'INTERNAL'),

@@ -13,6 +13,11 @@ export const ModelReference = Type.Object({
 })
 export const ModelName = Type.Object({ name: Type.String() })
 
+export const VersionedReference = Type.Object({
+  ...ModelReference.properties,
+  version: Type.String({ description: 'There is only "1"' }),
+})
+
 const Name = Type.String({ description: 'Letters, digits, ".", "_", "-"; moves here if it is taken' })
 
 export const CreateRequest = named('CreateRequest', { ...specificationFields, name: optional(Name) })

@@ -1,10 +1,10 @@
 import Type from 'typebox'
 import { answer } from '../../schema.ts'
 import type { Specification } from '../../network/specification.ts'
-import { versionStatusOf } from '../model-view.ts'
+import { VERSION, versionStatusOf } from '../model-view.ts'
 import { VersionStatus } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
-import { findModel, paths, tags, VERSION } from './models.ts'
+import { findModel, paths, tags } from './models.ts'
 import { SIGNATURE } from './request.ts'
 
 const Metadata = answer('TensorFlowServingMetadata', {

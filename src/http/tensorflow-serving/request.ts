@@ -33,7 +33,7 @@ export function readPredictRequest(body: Buffer): PredictRequest {
     throw fieldError('#', 'must have either "instances" (by row) or "inputs" (by column), and not both')
   const read = instances === undefined ? columnsOf(inputs) : rowsOf(instances)
   if (!allowed.includes(read.input))
-    throw fieldError('#/signature_name', `${String(signature)} has no input ${read.input}`)
+    throw fieldError('#/signature_name', `${signature} has no input ${read.input}`)
   return read
 }
 

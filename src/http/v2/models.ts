@@ -1,18 +1,10 @@
-import Type from 'typebox'
 import { ServiceError } from '../../errors.ts'
 import type { Model } from '../../serving/model.ts'
 import type { Registry } from '../../serving/registry.ts'
-import { ModelReference } from '../schemas/models.ts'
+import { VERSION } from '../model-view.ts'
+import { ModelReference, VersionedReference } from '../schemas/models.ts'
 
 export const tags = ['open inference']
-
-/** There is one version of every model: a model is its recipe. */
-export const VERSION = '1'
-
-const VersionedReference = Type.Object({
-  ...ModelReference.properties,
-  version: Type.String({ description: 'There is only "1"' }),
-})
 
 interface Reference {
   readonly model: string

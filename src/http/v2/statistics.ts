@@ -1,7 +1,8 @@
 import type { Static } from 'typebox'
 import type { ModelUsage, Tally } from '../../serving/usage.ts'
 import type { App, Services } from '../services.ts'
-import { findModel, namedModels, paths, tags, VERSION } from './models.ts'
+import { VERSION } from '../model-view.ts'
+import { findModel, namedModels, paths, tags } from './models.ts'
 import { InferenceStatistics } from './schemas.ts'
 
 type Statistics = Static<typeof InferenceStatistics>['model_stats'][number]
