@@ -8,7 +8,10 @@ import { quantile, spread } from './rounds.mjs'
  */
 const NETWORKS = /** @type {const} */ (['resnet50', 'tiny'])
 const CLIENTS = [1, 32]
-const CONTESTANTS = ['resinit', 'litserve', 'kserve', 'triton', 'resinit-bfloat16']
+const CONTESTANTS = [
+  ...['resinit', 'litserve', 'kserve', 'triton', 'triton/instances=2/threads=1'],
+  'resinit-bfloat16',
+]
 
 /** @typedef {{ throughput: number, p50: number, p99: number, errors: number }} Measurement */
 
