@@ -78,7 +78,7 @@ const rooms = {
     sees: [...['analysis', 'tensorflow', 'control'], ...['network', 'initializers', 'statistics', 'formats']],
   },
   analysisChild: {
-    path: 'analysis/(child|fits|lsuv|mean-field|measure-signals|measurer|record|spectra|statistics).ts',
+    path: 'analysis/(child|fits|lsuv|saved-model|mean-field|measure-signals|measurer|record|spectra|statistics).ts',
     sees: [
       ...['analysis', 'analysisThread', 'weights', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'errors'],

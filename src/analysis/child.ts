@@ -18,6 +18,7 @@ import { measureSignals } from './measure-signals.ts'
 import { Measurer } from './measurer.ts'
 import { assertAffordable, recordOf } from './record.ts'
 import { Sampler } from './sampler.ts'
+import { savedModel } from './saved-model.ts'
 import type { NetworkSignals } from './signals.ts'
 import { Spectra } from './spectra.ts'
 import { measureWeights } from './statistics.ts'
@@ -56,6 +57,7 @@ const handlers: Handlers<AnalysisMethods> = {
       if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
       return tensor.read(offset, count)
     }),
+  savedModel: (weights, job) => savedModel(backend, sampler, weights, job),
   unitVariance: (specification, pixels) => unitVariance(backend, specification, pixels),
   tensorStatistics: async (draw, options, job) => {
     const { shape, initializer } = draw

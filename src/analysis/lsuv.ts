@@ -1,6 +1,6 @@
 import { GraphDrawOps } from '../engine/tensorflow/draw-ops.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
-import { BFLOAT16, FLOAT, GraphWriter } from '../engine/tensorflow/graph.ts'
+import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from '../engine/tensorflow/graph.ts'
 import { GraphNetworkOps, type GraphNetworkOptions, type Value } from '../engine/tensorflow/network-ops.ts'
 import { DataType } from '../engine/tensorflow/proto.ts'
 import { preprocess } from '../engine/tensorflow/recipe.ts'
@@ -54,7 +54,7 @@ export async function unitVariance(
     given > 0
       ? preprocess(
           graph,
-          graph.placeholder('pixels', DataType.uint8, batch),
+          graph.cast(graph.placeholder('pixels', DataType.uint8, batch), UINT8, FLOAT),
           shape,
           specification.preprocessing,
         )

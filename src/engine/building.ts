@@ -8,8 +8,9 @@ import type { BuildRequest, BuildResult } from './engine.ts'
 import { Model } from './model.ts'
 import type { Backend } from './tensorflow/binding.ts'
 import type { Filling, RowFilling } from './tensorflow/filling.ts'
+import { exportedModel } from './tensorflow/exported.ts'
 import { Jpegs } from './tensorflow/jpegs.ts'
-import { drawnRecipe, feedOf, sessionRecipe } from './tensorflow/recipe.ts'
+import { feedOf, sessionRecipe } from './tensorflow/recipe.ts'
 import { Session, type Feed } from './tensorflow/session.ts'
 
 /** Values that one step draws: 50 to 80 ms on two cores. */
@@ -35,8 +36,7 @@ type Steps<R = void> = AsyncGenerator<undefined, R>
  */
 export async function* building(backend: Backend, sampler: Sampler, request: BuildRequest): Steps<Build> {
   const { specification, factors = {} } = request
-  const { initialized } = planSpecification(specification, { factors })
-  const artifactBytes = drawnRecipe(specification, initialized).byteLength
+  const artifactBytes = exportedModel(planSpecification(specification, { factors }), 'drawn').byteLength
   yield
   const { bytes, fillings } = sessionRecipe(specification)
   yield

@@ -27,6 +27,7 @@ import { initializerRoutes } from './routes/initializers.ts'
 import { metricsRoutes } from './routes/metrics.ts'
 import { modelRoutes } from './routes/models.ts'
 import { predictRoutes } from './routes/predict.ts'
+import { savedModelRoutes } from './routes/saved-model.ts'
 import { signalRoutes } from './routes/signals.ts'
 import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
@@ -92,6 +93,7 @@ export async function buildApp(services: Services): Promise<App> {
   architectureRoutes(app, services)
   modelRoutes(app, services)
   weightsRoutes(app, services)
+  savedModelRoutes(app, services)
   predictRoutes(app, services)
   statisticsRoutes(app, services)
   signalRoutes(app, services)

@@ -55,7 +55,7 @@ const foreignErrors: Readonly<Record<'openInference' | 'tensorflowServing', Fore
   // tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
   tensorflowServing: {
     paths:
-      /^\/v1\/models\/[^/:]+((\/versions\/[^/:]*|\/labels\/[^/:]*)?(:\w+|\/metadata)|\/(versions|labels)\/[^/:]*)$/i,
+      /^\/v1\/models\/[^/:]+((\/versions\/[^/:]*|\/labels\/[^/:]*)?(:\w*|\/metadata)|\/(versions|labels)\/[^/:]*)$/i,
     statusOf: { ...statusOf, ...INVALID_ARGUMENT },
   },
 }

@@ -3,9 +3,10 @@ import { expect, it } from 'vitest'
 import { Sampler } from '../../src/analysis/sampler.ts'
 import { building } from '../../src/engine/building.ts'
 import { openBackend } from '../../src/engine/tensorflow/binding.ts'
-import { drawnRecipe, RECIPE, sessionRecipe } from '../../src/engine/tensorflow/recipe.ts'
+import { EXPORTED, exportedModel } from '../../src/engine/tensorflow/exported.ts'
+import { sessionRecipe } from '../../src/engine/tensorflow/recipe.ts'
 import { Session } from '../../src/engine/tensorflow/session.ts'
-import { planRequest } from '../../src/network/plan.ts'
+import { planRequest, planSpecification } from '../../src/network/plan.ts'
 import { arithmeticImage } from '../support/images.ts'
 import { tiny, withScalars } from '../support/networks.ts'
 
@@ -33,7 +34,7 @@ const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 
 it.each(Object.entries(networks))('%s: the init op draws what a build fills in', async (_, network) => {
-  const { specification, initialized } = planRequest({ initializers, ...network } as never, 1e6)
+  const { specification } = planRequest({ initializers, ...network } as never, 1e6)
   const steps = building(backend, sampler, { id: 'net', specification })
   let step = await steps.next()
   while (step.done !== true) step = await steps.next()
@@ -42,12 +43,13 @@ it.each(Object.entries(networks))('%s: the init op draws what a build fills in',
   const { logits } = model.predict({ values: pixels, count: 1, k: 1, features: false })
   model.close()
 
-  const bytes = drawnRecipe(specification, initialized)
+  const bytes = exportedModel(planSpecification(specification), 'drawn')
   expect(result.artifactBytes).toBe(bytes.byteLength)
   const session = await Session.open(backend, bytes)
-  const [drawn = []] = session.run({ [RECIPE.pixels]: { values: pixels, shape: [1, 8, 8, 3] } }, [
-    RECIPE.logits,
-  ])
+  const [drawn = []] = session.run(
+    { [EXPORTED.images]: { values: Float32Array.from(pixels), shape: [1, 8, 8, 3] } },
+    [EXPORTED.logits],
+  )
   const largest = Math.max(...logits.map(Math.abs))
   logits.forEach((logit, index) => {
     expect(Math.abs(logit - (drawn[index] ?? Number.NaN)) / largest).toBeLessThan(1e-5)

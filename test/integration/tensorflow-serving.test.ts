@@ -77,6 +77,7 @@ describe('predict', () => {
     const forms = [
       { instances: [b64(flowerJpeg), b64(halfTransparentPng)] },
       { instances: [{ image_bytes: b64(flowerJpeg) }, { image_bytes: b64(halfTransparentPng) }] },
+      { signature_name: '', instances: [b64(flowerJpeg), b64(halfTransparentPng)] },
       { signature_name: 'serving_default', instances: [b64(flowerJpeg), b64(halfTransparentPng)] },
       { signature_name: 'image_bytes', instances: [b64(flowerJpeg), b64(halfTransparentPng)] },
     ]
@@ -165,6 +166,7 @@ describe('errors', () => {
     ['/v1/models/net:classify', 'post', 400, /Expected classify signature/],
     ['/v1/models/net:regress', 'post', 400, /Expected regress signature/],
     ['/v1/models/net:explain', 'post', 400, /Malformed request: POST/],
+    ['/v1/models/net:', 'post', 400, /Malformed request: POST/],
     ['/v1/models/net/versions/2', 'get', 404, /Specific\(net, 2\)/],
     ['/v1/models/unknown/metadata', 'get', 404, /unknown/],
     ['/v1/models/net/versions/2/metadata', 'get', 404, /Specific\(net, 2\)/],
@@ -179,6 +181,9 @@ describe('errors', () => {
     const wild = fc.oneof(
       fc.json(),
       fc.record({ instances: fc.jsonValue() }).map((body) => JSON.stringify(body)),
+      fc
+        .record({ signature_name: fc.jsonValue(), instances: fc.jsonValue() })
+        .map((body) => JSON.stringify(body)),
       fc.record({ inputs: fc.jsonValue() }).map((body) => JSON.stringify(body)),
       fc.string(),
     )

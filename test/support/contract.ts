@@ -30,7 +30,7 @@ const routes = Object.entries(openapi.paths)
 
 /** Paths of protocols whose errors are not problems. */
 export const isForeign = (pathname: string): boolean =>
-  /^\/v2(\/|$)|^\/v1\/models\/[^/]+((\/(versions|labels)\/[^/]+)?(:\w+|\/metadata)|\/(versions|labels)\/[^/]+)$/.test(
+  /^\/v2(\/|$)|^\/v1\/models\/[^/]+((\/(versions|labels)\/[^/]+)?(:\w*|\/metadata)|\/(versions|labels)\/[^/]+)$/.test(
     pathname,
   )
 

@@ -12,6 +12,8 @@ export function programOf(variable: string, requirements: string): string {
 /** Runs a program to its end, with an input; what it wrote to both outputs where it fails. */
 export async function runProgram(program: string, args: readonly string[], input = ''): Promise<string> {
   const child = spawn(program, args, { stdio: 'pipe' })
+  // A program that reads none of it may be gone by then.
+  child.stdin.on('error', () => undefined)
   child.stdin.end(input)
   const [out, errors, [code]] = await Promise.all([
     text(child.stdout),

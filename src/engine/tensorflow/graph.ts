@@ -10,6 +10,7 @@ export type Attribute =
   | { readonly shape: readonly number[] }
   | { readonly types: readonly number[] }
   | { readonly shapes: readonly (readonly number[])[] }
+  | { readonly texts: readonly string[] }
   /** The name of a function of the graph. */
   | { readonly call: string }
   | {
@@ -29,6 +30,8 @@ const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
 export const FLOAT = { type: DataType.float } as const
 export const DOUBLE = { type: DataType.double } as const
 export const BFLOAT16 = { type: DataType.bfloat16 } as const
+export const UINT8 = { type: DataType.uint8 } as const
+export const STRING = { type: DataType.string } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
@@ -85,6 +88,11 @@ export class GraphWriter {
     return this.constant(Float32Array.of(value), [], DataType.float)
   }
 
+  /** A constant vector of texts. */
+  texts(values: readonly string[]): string {
+    return this.node('Const', [], { dtype: STRING, value: { texts: values } })
+  }
+
   placeholder(name: string, type: number, shape: readonly number[]): string {
     return this.node('Placeholder', [], { dtype: { type }, shape: { shape } }, { name })
   }
@@ -138,6 +146,13 @@ function attributeMessage(value: Attribute): Message {
   if ('call' in value)
     return messageOf('AttrValue', { Func: messageOf('NameAttrList', { Name: value.call }) })
   if ('integers' in value) return listMessage({ IList: value.integers })
+  if ('texts' in value) {
+    const shape = shapeMessage([value.texts.length])
+    const texts = value.texts.map((text) => Buffer.from(text))
+    return messageOf('AttrValue', {
+      Tensor: messageOf('Tensor', { Dtype: DataType.string, TensorShape: shape, StringValList: texts }),
+    })
+  }
   if ('types' in value) return listMessage({ TypeList: value.types })
   if ('shapes' in value) return listMessage({ ShapeList: value.shapes.map(shapeMessage) })
   const { type, shape, bytes } = value.tensor

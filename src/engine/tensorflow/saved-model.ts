@@ -5,7 +5,7 @@ import type { GraphWriter } from './graph.ts'
 import { messageOf, messagesOf, shapeMessage, type Message } from './proto.ts'
 
 /** A named tensor of the graph, as signatures describe it; -1 is the batch. */
-interface TensorSpec {
+export interface TensorSpec {
   readonly tensor: string
   readonly type: number
   readonly shape: readonly number[]
@@ -19,15 +19,20 @@ interface Signature {
 export interface SavedModelContents {
   readonly graph: GraphWriter
   readonly signatures: Readonly<Record<string, Signature>>
-  /** The op a loader runs once, before anything else; it assigns every variable. */
+  /** The op a loader runs once, before any signature and after what restores; it assigns every variable. */
   readonly initOp?: string | undefined
+  /** What takes variables from a checkpoint: the tensor that is fed its path, and the op. */
+  readonly restore?: { readonly path: string; readonly op: string } | undefined
 }
 
 /** Where loaders look for the op to run first. */
 const INIT_OP = '__saved_model_init_op'
 
+/** SaverDef.CheckpointFormatVersion of tensor bundles. */
+const CHECKPOINT_V2 = 2
+
 /** The bytes of `saved_model.pb`. */
-export function savedModelBytes({ graph, signatures, initOp }: SavedModelContents): Uint8Array {
+export function savedModelBytes({ graph, signatures, initOp, restore }: SavedModelContents): Uint8Array {
   const signatureDef = messagesOf(signatures, signatureMessage)
   if (initOp !== undefined) {
     const op = messageOf('TensorInfo', { Name: initOp })
@@ -36,11 +41,21 @@ export function savedModelBytes({ graph, signatures, initOp }: SavedModelContent
   const info = messageOf('MetaGraphDef.MetaInfoDef', { TagsList: ['serve'] })
   const metaGraph = messageOf(
     'MetaGraphDef',
-    { MetaInfoDef: info, GraphDef: graph.message },
+    {
+      ...{ MetaInfoDef: info, GraphDef: graph.message },
+      ...(restore && { SaverDef: saverMessage(restore) }),
+    },
     { SignatureDef: signatureDef },
   )
   const savedModel = messageOf('SavedModel', { SavedModelSchemaVersion: 1, MetaGraphsList: [metaGraph] })
   return savedModel.serializeBinary()
+}
+
+function saverMessage({ path, op }: NonNullable<SavedModelContents['restore']>): Message {
+  // Nothing saves: loaders restore only, yet ask for a name.
+  return messageOf('SaverDef', {
+    ...{ FilenameTensorName: path, SaveTensorName: path, RestoreOpName: op, Version: CHECKPOINT_V2 },
+  })
 }
 
 function signatureMessage({ inputs, outputs }: Signature): Message {

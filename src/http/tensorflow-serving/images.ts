@@ -64,5 +64,6 @@ function pixelsIn(elements: readonly Element[], shape: readonly number[]): Float
 
 function saying(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${String(value.length)}`
+  if (typeof value === 'number') return String(value)
   return typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value)
 }

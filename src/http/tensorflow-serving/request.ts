@@ -22,12 +22,14 @@ const INPUTS: Readonly<Record<string, readonly PredictRequest['input'][]>> = {
 export function readPredictRequest(body: Buffer): PredictRequest {
   const request = recordOf(parse(body.toString()))
   if (request === undefined) throw fieldError('#', 'must be an object with "instances" or "inputs"')
-  const { signature_name: signature = SIGNATURE, instances, inputs } = request
-  const allowed = typeof signature === 'string' && Object.hasOwn(INPUTS, signature) && INPUTS[signature]
-  if (!allowed)
+  const { signature_name: given = '', instances, inputs } = request
+  if (typeof given !== 'string') throw fieldError('#/signature_name', 'must be a string')
+  const signature = given === '' ? SIGNATURE : given
+  const allowed = Object.hasOwn(INPUTS, signature) ? INPUTS[signature] : undefined
+  if (allowed === undefined)
     throw fieldError(
       '#/signature_name',
-      `Serving signature name: ${JSON.stringify(signature)} not found in signature def; send ${Object.keys(INPUTS).join(' or ')}`,
+      `Serving signature name: "${signature}" not found in signature def; send ${Object.keys(INPUTS).join(' or ')}`,
     )
   if ((instances === undefined) === (inputs === undefined))
     throw fieldError('#', 'must have either "instances" (by row) or "inputs" (by column), and not both')

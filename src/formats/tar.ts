@@ -1,0 +1,45 @@
+import { posix } from 'node:path'
+
+/** Tar counts in blocks. */
+const BLOCK = 512
+const MODE = '0000644'
+/** What the checksum's own field counts as. */
+const SPACES = '        '
+const CHECKSUM = 148
+
+/** The two blocks of zeros that end an archive. */
+export const TAR_END = Buffer.alloc(2 * BLOCK)
+
+/**
+ * The header of a file in a tar archive (POSIX ustar), with nothing in it but the file's path, a folder of at most 155
+ * bytes and a name of at most 100, and its size: the same files are the same archive, whoever wrote it and when.
+ */
+export function tarHeader(path: string, size: number): Buffer {
+  const { dir, base } = posix.parse(path)
+  if (Buffer.byteLength(base) > 100 || Buffer.byteLength(dir) > 155)
+    throw new TypeError(`${path} is too long for a tar header`)
+  const header = Buffer.alloc(BLOCK)
+  const octal = (value: number, digits: number): string => value.toString(8).padStart(digits, '0')
+  const fields: readonly (readonly [offset: number, text: string])[] = [
+    [0, base],
+    [100, MODE],
+    [108, octal(0, 7)],
+    [116, octal(0, 7)],
+    [124, octal(size, 11)],
+    [136, octal(0, 11)],
+    [CHECKSUM, SPACES],
+    [156, '0'],
+    [257, 'ustar'],
+    [263, '00'],
+    [345, dir],
+  ]
+  for (const [offset, text] of fields) header.write(text, offset)
+  const sum = header.reduce((total, byte) => total + byte, 0)
+  header.write(`${octal(sum, 6)}\0 `, CHECKSUM)
+  return header
+}
+
+/** The zeros between a file's end and the next block. */
+export function tarPadding(size: number): Buffer {
+  return Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK)
+}

@@ -1,0 +1,140 @@
+import Type from 'typebox'
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { readdir, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { Readable } from 'node:stream'
+import type { SavedModel } from '../../analysis/analysis.ts'
+import { TAR_END, tarHeader, tarPadding } from '../../formats/tar.ts'
+import type { Specification } from '../../network/specification.ts'
+import { VERSION as SERVICE_VERSION } from '../../version.ts'
+import { hangUp } from '../hang-up.ts'
+import { VERSION } from '../model-view.ts'
+import { knows } from '../ranges.ts'
+import { Content, optional } from '../schemas/common.ts'
+import { ModelReference } from '../schemas/models.ts'
+import type { App, Services } from '../services.ts'
+
+const TAR = 'application/x-tar'
+
+const Query = Type.Object({
+  config: optional(
+    Type.Enum(['triton'], {
+      description:
+        "Lays the model out as Triton's repository has it, with a config.pbtxt; otherwise as TensorFlow Serving's",
+    }),
+  ),
+})
+
+interface ArchiveFile {
+  readonly name: string
+  readonly size: number
+  readonly content: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+}
+
+/** A model as a SavedModel in a tar, for TensorFlow Serving, Triton, KServe and `tf.saved_model.load`; streamed. */
+export function savedModelRoutes(
+  app: App,
+  { registry, analysis, config: { MAX_BATCH_SIZE } }: Services,
+): void {
+  app.get(
+    '/v1/models/:model/savedmodel',
+    {
+      schema: {
+        tags: ['models'],
+        summary:
+          'The model as a SavedModel, in a tar; weights of initialized models are drawn by its own init op',
+        params: ModelReference,
+        querystring: Query,
+        response: { 200: Content('The archive', [TAR]), 304: { description: 'The client has it' } },
+      },
+    },
+    async (request, reply) => {
+      const model = registry.find(request.params.model)
+      const { id, specification } = model.record
+      const { config } = request.query
+      const names = registry.namesOf(id)
+      const name = names.includes(request.params.model)
+        ? request.params.model
+        : (names[0] ?? id.slice(0, SHORT_ID))
+      const of = [id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)]
+      const etag = `"${createHash('sha256').update(of.join('\n')).digest('hex').slice(0, 32)}"`
+      void reply.headers({ etag, 'cache-control': 'private, max-age=0, must-revalidate' })
+      if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
+
+      const exported = await analysis.savedModel(registry.weightsOf(model), { signal: hangUp(reply) })
+      const discard = async (): Promise<void> => {
+        if (exported.checkpoint !== null) await rm(exported.checkpoint, { recursive: true, force: true })
+      }
+      try {
+        const folder = `${name}/${VERSION}${config === 'triton' ? '/model.savedmodel' : ''}`
+        const files = await filesOf(exported, folder)
+        if (config === 'triton')
+          files.unshift(
+            fileOf(`${name}/config.pbtxt`, Buffer.from(tritonConfig(name, specification, MAX_BATCH_SIZE))),
+          )
+        void reply
+          .type(TAR)
+          .header('content-disposition', `attachment; filename="${name}.tar"`)
+          .header('content-length', String(files.reduce((sum, file) => sum + archived(file), TAR_END.length)))
+        const stream = Readable.from(request.method === 'HEAD' ? [] : archive(files), { objectMode: false })
+        // Whether it was read to its end or left.
+        stream.once('close', () => {
+          void discard()
+        })
+        return await reply.send(stream)
+      } catch (error) {
+        await discard()
+        throw error
+      }
+    },
+  )
+}
+
+/** Of an id, where a model has no name. */
+const SHORT_ID = 12
+
+async function filesOf({ graph, checkpoint }: SavedModel, folder: string): Promise<ArchiveFile[]> {
+  const files = [fileOf(`${folder}/saved_model.pb`, graph)]
+  if (checkpoint === null) return files
+  for (const name of (await readdir(checkpoint)).toSorted()) {
+    const path = join(checkpoint, name)
+    const { size } = await stat(path)
+    files.push({ name: `${folder}/variables/${name}`, size, content: () => createReadStream(path) })
+  }
+  return files
+}
+
+function fileOf(name: string, bytes: Uint8Array): ArchiveFile {
+  return { name, size: bytes.length, content: () => [bytes] }
+}
+
+async function* archive(files: readonly ArchiveFile[]): AsyncGenerator<Uint8Array> {
+  for (const { name, size, content } of files) {
+    yield tarHeader(name, size)
+    yield* content()
+    yield tarPadding(size)
+  }
+  yield TAR_END
+}
+
+function archived({ name, size }: ArchiveFile): number {
+  return tarHeader(name, size).length + size + tarPadding(size).length
+}
+
+/** Triton's model configuration for its TensorFlow backend (`model_config.proto`, as text). */
+function tritonConfig(name: string, { architecture, classes }: Specification, maxBatchSize: number): string {
+  const output = (of: string): string =>
+    `  { name: "${of}" data_type: TYPE_FP32 dims: [ ${String(classes)} ] }`
+  return `name: "${name}"
+platform: "tensorflow_savedmodel"
+max_batch_size: ${String(maxBatchSize)}
+input [
+  { name: "images" data_type: TYPE_FP32 dims: [ ${architecture.input_shape.join(', ')} ] }
+]
+output [
+${['logits', 'probabilities'].map(output).join(',\n')}
+]
+dynamic_batching { }
+`
+}
