@@ -4,8 +4,6 @@ import { decodeImage, type Fit } from '../images/decode.ts'
 import { plainJpegSize } from '../images/jpeg.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import type { Place } from '../serving/admission.ts'
-import type { Batcher } from '../serving/batcher.ts'
-import type { JobResult, PredictionJob } from '../serving/job.ts'
 
 /** The bytes of an image, and where it stood in the request. */
 export interface EncodedImage {
@@ -78,18 +76,4 @@ async function decodeImages(
 
 function bytesOf(encoded: readonly EncodedImage[]): number {
   return encoded.reduce((sum, { bytes }) => sum + bytes.length, 0)
-}
-
-/** Computes images, and what the engine cannot decode once more from pixels: a decoder with other opinions decides. */
-export async function predictImages(
-  batcher: Batcher,
-  { values, about, decoded }: Images,
-  job: Omit<PredictionJob, 'values' | 'count'>,
-): Promise<JobResult> {
-  const count = about.length
-  const result = await batcher.submit({ ...job, count, values })
-  if (result.undecoded.length === 0 || decoded === undefined) return result
-  job.place.begin(-count)
-  const images = await decoded()
-  return batcher.submit({ ...job, count, values: images.values })
 }

@@ -4,9 +4,7 @@ import { residualSchemes } from '../network/schemes.ts'
 import type { Specification } from '../network/specification.ts'
 import type { Model, ModelState } from '../serving/model.ts'
 import type { Model as ModelSchema, VersionStatus } from './schemas/models.ts'
-
-/** There is one version of every model: a model is its recipe. */
-export const VERSION = '1'
+import { VERSION } from './versions.ts'
 
 /** TensorFlow Serving's word for a state; an unloaded model answers too, after it has been built again. */
 const VERSION_STATE: Readonly<Record<ModelState, string>> = {

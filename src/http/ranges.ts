@@ -1,4 +1,12 @@
+import { createHash } from 'node:crypto'
 import type { Range } from '../serving/weights-stream.ts'
+
+/** A strong tag of an answer that follows from these alone. */
+export function etagOf(...parts: readonly (string | Uint8Array)[]): string {
+  const hash = createHash('sha256')
+  for (const part of parts) hash.update(part)
+  return `"${hash.digest('hex').slice(0, 32)}"`
+}
 
 /** Whether If-None-Match names this tag (RFC 9110, 13.1.2): it compares weakly, and a star is any. */
 export function knows(header: string | undefined, etag: string): boolean {

@@ -5,7 +5,8 @@ import type { JobResult } from '../../serving/job.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import type { Model } from '../../serving/model.ts'
 import { admittance } from '../admittance.ts'
-import { imagesAs, predictImages, readImages, type Images, type ImagesContext } from '../encoded-images.ts'
+import { imagesAs, readImages, type Images, type ImagesContext } from '../encoded-images.ts'
+import { predictor } from '../prediction.ts'
 import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -18,7 +19,8 @@ type Answer = Static<typeof Predictions>
 
 /** Predictions from uploaded images. */
 export function predictRoutes(app: App, services: Services): void {
-  const { registry, batcher, config, metrics, usage } = services
+  const { registry, config } = services
+  const predict = predictor(services)
   const { admit, placeOf } = admittance(services)
   const encoded = Bytes('One encoded image')
   app.post(
@@ -52,35 +54,25 @@ export function predictRoutes(app: App, services: Services): void {
       const upload = await readUpload(request, config)
       const shape = model.record.specification.architecture.input_shape
       const images = await imagesOf(upload, { shape, fit, config, place })
-      const decoded = performance.now()
-
-      const result = await predictImages(batcher, images, {
+      const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),
         features: include.has('features'),
         alone: !batch,
         place,
-      })
+      }
+      const { result, costs, answered } = await predict(images, job, started)
       const { values, about } = images
-      const decodeMs = decoded - started + result.decodeMs
-      metrics.prediction({ images: about.length, decodeMs, queueMs: result.queueMs })
-      const costs = { decode: decodeMs, queue: result.queueMs, compute: result.computeMs }
       const entries = Object.entries(costs).map(([name, ms]) => `${name};dur=${ms.toFixed(2)}`)
       void reply.header('server-timing', entries.join(', '))
-      const computed = performance.now()
       const predictions = about.map((image, row) =>
         predictionOf(row, about.length, image, { model, values, result, include }),
       )
-      const now = performance.now()
-      usage.answered(model.record.id, {
-        ...{ images: about.length, decodeMs: costs.decode, queueMs: costs.queue, computeMs: costs.compute },
-        ...{ encodeMs: now - computed, totalMs: now - started },
-      })
       return {
         model: model.record.id,
         weights: model.record.weights,
         predictions,
-        timing_ms: { ...costs, total: now - started },
+        timing_ms: { ...costs, total: answered() },
         batch_size: result.batchSize,
       }
     },

@@ -1,5 +1,4 @@
 import Type from 'typebox'
-import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,8 +8,8 @@ import { TAR_END, tarHeader, tarPadding } from '../../formats/tar.ts'
 import type { Specification } from '../../network/specification.ts'
 import { VERSION as SERVICE_VERSION } from '../../version.ts'
 import { hangUp } from '../hang-up.ts'
-import { VERSION } from '../model-view.ts'
-import { knows } from '../ranges.ts'
+import { VERSION } from '../versions.ts'
+import { etagOf, knows } from '../ranges.ts'
 import { Content, optional } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
@@ -57,8 +56,7 @@ export function savedModelRoutes(
       const name = names.includes(request.params.model)
         ? request.params.model
         : (names[0] ?? id.slice(0, SHORT_ID))
-      const of = [id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)]
-      const etag = `"${createHash('sha256').update(of.join('\n')).digest('hex').slice(0, 32)}"`
+      const etag = etagOf([id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)].join('\n'))
       void reply.headers({ etag, 'cache-control': 'private, max-age=0, must-revalidate' })
       if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
 

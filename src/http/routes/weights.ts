@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { Readable } from 'node:stream'
 import { fieldError, ServiceError } from '../../errors.ts'
 import { kerasHdf5Header } from '../../formats/hdf5.ts'
@@ -10,7 +9,7 @@ import { planSpecification } from '../../network/plan.ts'
 import { METADATA } from '../../serving/loading.ts'
 import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/weights-stream.ts'
 import { hangUp } from '../hang-up.ts'
-import { knows, rangeOf } from '../ranges.ts'
+import { etagOf, knows, rangeOf } from '../ranges.ts'
 import { Content, HDF5, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
@@ -56,7 +55,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.digestOf(model) }
       const { header, content } = fileOf(type, tensors, origin, JSON.stringify(specification))
       const length = content.reduce((sum, tensor) => sum + streamedBytes(tensor), header.length)
-      const etag = `"${createHash('sha256').update(id).update(header).digest('hex').slice(0, 32)}"`
+      const etag = etagOf(id, header)
       void reply.headers({
         etag,
         vary: 'accept',

@@ -3,8 +3,8 @@ import { answer } from '../../schema.ts'
 import { ServiceError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { admittance } from '../admittance.ts'
-import { predictImages } from '../encoded-images.ts'
 import { bytesOf } from '../foreign.ts'
+import { predictor } from '../prediction.ts'
 import { optional } from '../schemas/common.ts'
 import type { App, Services } from '../services.ts'
 import { imagesOf } from './images.ts'
@@ -38,7 +38,8 @@ const PredictResponse = answer('TensorFlowServingResponse', {
 
 /** TensorFlow Serving's predict by row and by column; classify and regress say that no signature offers them. */
 export function predictRoutes(app: App, services: Services): void {
-  const { registry, batcher, config, metrics, usage } = services
+  const { registry, config } = services
+  const predict = predictor(services)
   const { admit, placeOf } = admittance(services)
   const content = {
     content: { 'application/json': { schema: PredictRequestBody }, '*/*': { schema: PredictRequestBody } },
@@ -60,21 +61,10 @@ export function predictRoutes(app: App, services: Services): void {
       })
       const asked = readPredictRequest(body)
       const images = await imagesOf(asked, { specification, config, place })
-      const count = images.about.length
-      const decoded = performance.now()
-      const result = await predictImages(batcher, images, {
-        ...{ model: id, k: 1, features: false, alone: false, place },
-      })
-      const computed = performance.now()
-      const text = textOf(asked.layout, result, count)
-      const now = performance.now()
-      const { queueMs, computeMs } = result
-      const decodeMs = decoded - started + result.decodeMs
-      metrics.prediction({ images: count, decodeMs, queueMs })
-      usage.answered(id, {
-        ...{ images: count, decodeMs, queueMs, computeMs },
-        ...{ encodeMs: now - computed, totalMs: now - started },
-      })
+      const job = { model: id, k: 1, features: false, alone: false, place }
+      const { result, answered } = await predict(images, job, started)
+      const text = textOf(asked.layout, result, images.about.length)
+      answered()
       return reply.type('application/json').send(Buffer.from(text))
     })
   }

@@ -7,12 +7,12 @@ import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import { admittance } from '../admittance.ts'
-import { predictImages } from '../encoded-images.ts'
 import { bytesOf } from '../foreign.ts'
+import { predictor } from '../prediction.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
 import type { App, Services } from '../services.ts'
 import { imagesOf } from './inputs.ts'
-import { VERSION } from '../model-view.ts'
+import { VERSION } from '../versions.ts'
 import { findModel, paths, tags } from './models.ts'
 import { requestedOutputs, writeAnswer } from './outputs.ts'
 import { countOf, headLength, readRequest, type InferenceRequest } from './request.ts'
@@ -22,7 +22,8 @@ const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as co
 
 /** Inference: tensors or encoded images in, tensors or classes out, as JSON and as binary data. */
 export function inferRoutes(app: App, services: Services): void {
-  const { registry, batcher, config, metrics, usage } = services
+  const { registry, config } = services
+  const predict = predictor(services)
   const { admit, placeOf } = admittance(services)
   const contents = <S>(schema: S) => ({
     content: {
@@ -57,21 +58,11 @@ export function inferRoutes(app: App, services: Services): void {
         const requested = requestedOutputs(inference)
         const images = await imagesOf(inference, { specification, config, place })
         const count = images.about.length
-        const decoded = performance.now()
-        const result = await predictImages(batcher, images, {
-          ...{ model: id, k: 1, features: false, alone: false, place },
-        })
-        const computed = performance.now()
+        const job = { model: id, k: 1, features: false, alone: false, place }
+        const { result, answered } = await predict(images, job, started)
         const labels = labelsOf(specification)
         const answer = writeAnswer(inference, requested, result, { name, version: VERSION, count, labels })
-        const { queueMs, computeMs } = result
-        const decodeMs = decoded - started + result.decodeMs
-        metrics.prediction({ images: count, decodeMs, queueMs })
-        const now = performance.now()
-        usage.answered(id, {
-          ...{ images: count, decodeMs, queueMs, computeMs },
-          ...{ encodeMs: now - computed, totalMs: now - started },
-        })
+        answered()
         if (answer.headLength !== undefined) void reply.header(HEAD_LENGTH, String(answer.headLength))
         void reply.type(answer.headLength === undefined ? 'application/json' : 'application/octet-stream')
         return reply.send(await compressed(answer.body, request, reply))

@@ -1,7 +1,7 @@
 import type { Static } from 'typebox'
 import type { ModelUsage, Tally } from '../../serving/usage.ts'
 import type { App, Services } from '../services.ts'
-import { VERSION } from '../model-view.ts'
+import { VERSION } from '../versions.ts'
 import { findModel, namedModels, paths, tags } from './models.ts'
 import { InferenceStatistics } from './schemas.ts'
 
