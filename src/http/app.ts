@@ -179,9 +179,12 @@ function announce(request: FastifyRequest, reply: FastifyReply, metrics: Metrics
 
 async function document(app: FastifyInstance): Promise<void> {
   app.addHook('onRoute', ({ url, schema }) => {
-    const errors = foreignErrorsOf(url.replaceAll(/\([^)]*\)/g, '').replaceAll('::', ':'))
-      ? foreignErrors
-      : problems
+    // As a client would call it: without patterns, and a parameter is a segment like any other.
+    const path = url
+      .replaceAll(/\([^)]*\)/g, '')
+      .replaceAll('/:', '/')
+      .replaceAll('::', ':')
+    const errors = foreignErrorsOf(path) ? foreignErrors : problems
     if (schema?.response) schema.response = { ...schema.response, ...errors }
   })
   await app.register(swagger, {

@@ -19,12 +19,12 @@ export const openapi = JSON.parse(
 const ajv = new Ajv2020({ allErrors: true, strict: false, validateSchema: false })
 ajv.addSchema(openapi, 'openapi')
 const compiled = new Map<string, ValidateFunction>()
-/** Those without parameters first, as the router has them. */
+/** Those without parameters first, as the router has them; what is behind a colon is a verb and no part of a name. */
 const routes = Object.entries(openapi.paths)
   .toSorted(([a], [b]) => Number(a.includes('{')) - Number(b.includes('{')))
   .map(([template, operations]) => ({
     template,
-    pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/]+')}$`),
+    pattern: new RegExp(`^${template.replaceAll(/\{[^}]+\}/g, '[^/:]+')}$`),
     operations,
   }))
 
@@ -39,14 +39,16 @@ export function assertContract(method: string, path: string, { status, headers, 
   const pathname = path.split('?', 1)[0] ?? path
   const type = (headers['content-type'] ?? '').split(';', 1)[0] ?? ''
   const said = `${method} ${path} answered ${String(status)} ${type}: ${bytes.subarray(0, 2000).toString()}`
+  const route = routes.find(({ pattern, operations }) => pattern.test(pathname) && method in operations)
   if (status >= 400) {
     const foreign = isForeign(pathname)
     if (type !== (foreign ? 'application/json' : 'application/problem+json'))
       throw new Error(`errors are problems; ${said}`)
+    const declared = route?.operations[method]?.responses[`${String(status).slice(0, 1)}XX`]
+    if (declared && !declared.content?.[type]) throw new Error(`the document knows no such error; ${said}`)
     validate(`/components/schemas/${foreign ? 'ProtocolError' : 'Problem'}`, bytes, said)
     return
   }
-  const route = routes.find(({ pattern, operations }) => pattern.test(pathname) && method in operations)
   if (!route || status === 304) return
   const response = route.operations[method]?.responses[String(status)]
   if (!response) throw new Error(`the document knows no such status; ${said}`)
