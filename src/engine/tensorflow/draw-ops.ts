@@ -1,7 +1,7 @@
 import type { RandomLaw } from '../../initializers/law.ts'
 import type { DrawOps, DrawStream } from '../../initializers/ops.ts'
-import { DOUBLE, FLOAT, INT32, type Attribute, type GraphWriter } from './graph.ts'
-import { DataType } from './proto.ts'
+import { DOUBLE, FLOAT, INT32, type GraphWriter } from './graph.ts'
+import { DataType, type NodeDef } from './proto.ts'
 
 const PHILOX = 1
 /**
@@ -178,11 +178,7 @@ export class GraphDrawOps implements DrawOps<string> {
   }
 
   /** A node over values of one kind, its first input's. */
-  #floats(
-    op: string,
-    inputs: readonly string[],
-    attributes: Readonly<Record<string, Attribute>> = {},
-  ): string {
+  #floats(op: string, inputs: readonly string[], attributes: NodeDef['attributes'] = {}): string {
     if (!this.#doubles.has(inputs[0] ?? '')) return this.#node(op, inputs, { T: FLOAT, ...attributes })
     return this.#double(this.#node(op, inputs, { T: DOUBLE, ...attributes }))
   }
@@ -192,7 +188,7 @@ export class GraphDrawOps implements DrawOps<string> {
     return node
   }
 
-  #node(op: string, inputs: readonly string[], attributes: Readonly<Record<string, Attribute>>): string {
+  #node(op: string, inputs: readonly string[], attributes: NodeDef['attributes']): string {
     return this.#graph.node(op, inputs, attributes, { device: DRAW_DEVICE })
   }
 }

@@ -6,9 +6,9 @@ import type { Parameter } from '../../network/shapes.ts'
 import { GraphDrawOps } from './draw-ops.ts'
 import { FLOAT, GraphWriter, STRING } from './graph.ts'
 import { GraphNetworkOps, type Value } from './network-ops.ts'
-import { DataType } from './proto.ts'
+import { DataType, type TensorInfo } from './proto.ts'
 import { precisionOf, preprocess } from './recipe.ts'
-import { savedModelBytes, type TensorSpec } from './saved-model.ts'
+import { savedModelBytes } from './saved-model.ts'
 
 /** Where an exported model has its weights from: its own init op draws them, or they lie beside it. */
 export type ExportedWeights = 'drawn' | 'checkpoint'
@@ -56,9 +56,8 @@ export function exportedModel(
   const logits = graph.floats('Identity', [ops.float(forward.logits)], 'logits')
   graph.floats('Softmax', [logits], 'probabilities')
 
-  const float = (tensor: string, of: readonly number[]): TensorSpec => ({
-    tensor,
-    type: DataType.float,
+  const float = (name: string, of: readonly number[]): TensorInfo => ({
+    ...{ name, type: DataType.float },
     shape: of,
   })
   const inputs = { images: float(EXPORTED.images, [-1, ...shape]) }

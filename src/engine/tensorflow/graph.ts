@@ -1,32 +1,11 @@
-import { DataType, messageOf, messagesOf, shapeMessage, type Message } from './proto.ts'
-
-/** An attribute of a node: exactly one of the kinds TensorFlow's AttrValue knows. */
-export type Attribute =
-  | { readonly type: number }
-  | { readonly text: string }
-  | { readonly flag: boolean }
-  | { readonly integer: number }
-  | { readonly integers: readonly number[] }
-  | { readonly shape: readonly number[] }
-  | { readonly types: readonly number[] }
-  | { readonly shapes: readonly (readonly number[])[] }
-  | { readonly texts: readonly string[] }
-  /** The name of a function of the graph. */
-  | { readonly call: string }
-  | {
-      readonly tensor: {
-        readonly type: number
-        readonly shape: readonly number[]
-        readonly bytes: Uint8Array
-      }
-    }
+import { DataType, type FunctionDef, type GraphDef, type NodeDef } from './proto.ts'
 
 export interface NodeOptions {
   readonly name?: string | undefined
   readonly device?: string
 }
 
-const NO_ATTRIBUTES: Readonly<Record<string, Attribute>> = {}
+const NO_ATTRIBUTES: NodeDef['attributes'] = {}
 export const FLOAT = { type: DataType.float } as const
 export const DOUBLE = { type: DataType.double } as const
 export const BFLOAT16 = { type: DataType.bfloat16 } as const
@@ -39,8 +18,8 @@ export const INT32 = { type: DataType.int32 } as const
  * of values are always said; other attributes only where they are not the op's default, which loaders fill in.
  */
 export class GraphWriter {
-  readonly #nodes: Message[] = []
-  readonly #functions: Message[] = []
+  readonly #nodes: NodeDef[] = []
+  readonly #functions: FunctionDef[] = []
   readonly #constants = new Map<string, string>()
   #count = 0
 
@@ -50,7 +29,7 @@ export class GraphWriter {
     attributes = NO_ATTRIBUTES,
     { name = `${op}_${String(this.#count++)}`, device = '' }: NodeOptions = {},
   ): string {
-    this.#nodes.push(nodeMessage(name, op, inputs, attributes, device))
+    this.#nodes.push({ name, op, inputs, device, attributes })
     return name
   }
 
@@ -100,66 +79,17 @@ export class GraphWriter {
   /** A function of one argument and one result that is a single node: its `output`, by the op's own word for it. */
   unaryFunction(
     name: string,
-    types: { readonly argument: number; readonly result: number },
-    {
-      op,
-      output,
-      attributes,
-    }: { op: string; output: string; attributes: Readonly<Record<string, Attribute>> },
+    types: Pick<FunctionDef, 'argument' | 'result'>,
+    { op, output, attributes }: { op: string; output: string; attributes: NodeDef['attributes'] },
   ): void {
-    const signature = messageOf('OpDef', {
-      Name: name,
-      InputArgList: [messageOf('OpDef.ArgDef', { Name: 'x', Type: types.argument })],
-      OutputArgList: [messageOf('OpDef.ArgDef', { Name: 'y', Type: types.result })],
-    })
-    const nodes = [nodeMessage('body', op, ['x'], attributes)]
-    const returned = { Ret: { y: `body:${output}:0` } }
-    this.#functions.push(messageOf('FunctionDef', { Signature: signature, NodeDefList: nodes }, returned))
+    const body = { name: 'body', op, inputs: ['x'], device: '', attributes }
+    this.#functions.push({ name, ...types, nodes: [body], returned: `body:${output}:0` })
   }
 
   /** The GraphDef so far. */
-  get message(): Message {
+  get definition(): GraphDef {
     // The oldest TensorFlow that knows every op used here reads the graph; the producer is that of TensorFlow 2.16.
-    const versions = messageOf('VersionDef', { Producer: 1800, MinConsumer: 12 })
-    const library = messageOf('FunctionDefLibrary', { FunctionList: this.#functions })
-    return messageOf('GraphDef', { NodeList: this.#nodes, Versions: versions, Library: library })
+    const versions = { producer: 1800, minConsumer: 12 }
+    return { nodes: this.#nodes, functions: this.#functions, versions }
   }
-}
-
-function nodeMessage(
-  name: string,
-  op: string,
-  inputs: readonly string[],
-  attributes: Readonly<Record<string, Attribute>>,
-  device = '',
-): Message {
-  const fields = { Name: name, Op: op, Device: device, InputList: inputs }
-  return messageOf('NodeDef', fields, { Attr: messagesOf(attributes, attributeMessage) })
-}
-
-function attributeMessage(value: Attribute): Message {
-  if ('type' in value) return messageOf('AttrValue', { Type: value.type })
-  if ('text' in value) return messageOf('AttrValue', { S: Buffer.from(value.text) })
-  if ('shape' in value) return messageOf('AttrValue', { Shape: shapeMessage(value.shape) })
-  if ('flag' in value) return messageOf('AttrValue', { B: value.flag })
-  if ('integer' in value) return messageOf('AttrValue', { I: value.integer })
-  if ('call' in value)
-    return messageOf('AttrValue', { Func: messageOf('NameAttrList', { Name: value.call }) })
-  if ('integers' in value) return listMessage({ IList: value.integers })
-  if ('texts' in value) {
-    const shape = shapeMessage([value.texts.length])
-    const texts = value.texts.map((text) => Buffer.from(text))
-    return messageOf('AttrValue', {
-      Tensor: messageOf('Tensor', { Dtype: DataType.string, TensorShape: shape, StringValList: texts }),
-    })
-  }
-  if ('types' in value) return listMessage({ TypeList: value.types })
-  if ('shapes' in value) return listMessage({ ShapeList: value.shapes.map(shapeMessage) })
-  const { type, shape, bytes } = value.tensor
-  const tensor = { Dtype: type, TensorShape: shapeMessage(shape), TensorContent: bytes }
-  return messageOf('AttrValue', { Tensor: messageOf('Tensor', tensor) })
-}
-
-function listMessage(fields: Readonly<Record<string, unknown>>): Message {
-  return messageOf('AttrValue', { List: messageOf('AttrValue.ListValue', fields) })
 }

@@ -4,7 +4,8 @@ import type { Moments, NetworkOps, Padding, Role, Window } from '../../network/o
 import { VARIABLE_SCOPE } from '../../network/parameters.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import type { GraphDrawOps } from './draw-ops.ts'
-import { type BFLOAT16, FLOAT, type Attribute, type GraphWriter } from './graph.ts'
+import { type BFLOAT16, FLOAT, type GraphWriter } from './graph.ts'
+import type { NodeDef } from './proto.ts'
 
 /** What convolutions compute in. */
 export type Precision = typeof FLOAT | typeof BFLOAT16
@@ -263,7 +264,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     inputs: readonly string[],
     shape: readonly number[],
     type: Precision,
-    attributes: Readonly<Record<string, Attribute>> = {},
+    attributes: NodeDef['attributes'] = {},
   ): Value {
     return tensor(this.#graph.node(op, inputs, { T: type, ...attributes }), shape, type)
   }

@@ -1,57 +1,248 @@
-import { createRequire } from 'node:module'
-
-/** A protocol message of TensorFlow, written once and never read here. */
-export interface Message {
-  serializeBinary(): Uint8Array
-}
-
-/** TensorFlow's messages as tfjs-node ships them: google-protobuf classes without types. */
-const classes: unknown = createRequire(import.meta.url)('@tensorflow/tfjs-node-gpu/dist/proto/api_pb.js')
+import { PbfWriter } from 'pbf'
 
 /**
- * A message by its type (a nested one as `AttrValue.ListValue`), its fields and its maps, named as google-protobuf's
- * setters are: `Name` for `setName`, `InputList` for `setInputList`, `Attr` for `getAttrMap`. Throws on a name that the
- * message does not have; a field at its default is not written.
+ * TensorFlow's messages (tensorflow/core/framework and tensorflow/core/protobuf), as far as this service writes them:
+ * fields in the order of their numbers, nothing said of one at its default. None is read here.
  */
-export function messageOf(
-  type: string,
-  fields: Readonly<Record<string, unknown>>,
-  maps: Readonly<Record<string, Readonly<Record<string, Message | string>>>> = {},
-): Message {
-  const member = (owner: unknown, name: string): unknown => {
-    const found = (owner as Readonly<Record<string, unknown>>)[name]
-    if (typeof found !== 'function') throw new TypeError(`TensorFlow's ${type} has no ${name}`)
-    return found
-  }
-  const MessageClass = type.split('.').reduce(member, classes) as new () => Message
-  const message = new MessageClass()
-  for (const [field, value] of Object.entries(fields)) {
-    const setter = member(message, `set${field}`) as (value: unknown) => void
-    setter.call(message, value)
-  }
-  for (const [field, entries] of Object.entries(maps)) {
-    const getter = member(message, `get${field}Map`) as () => Pick<Map<string, Message | string>, 'set'>
-    const map = getter.call(message)
-    for (const [key, value] of Object.entries(entries)) map.set(key, value)
-  }
-  return message
+export interface SavedModel {
+  readonly schemaVersion: number
+  readonly metaGraph: MetaGraphDef
 }
 
-/** A map's messages, one for each value. */
-export function messagesOf<V>(
-  values: Readonly<Record<string, V>>,
-  message: (value: V) => Message,
-): Record<string, Message> {
-  return Object.fromEntries(Object.entries(values).map(([key, value]) => [key, message(value)]))
+export interface MetaGraphDef {
+  readonly tags: readonly string[]
+  readonly graph: GraphDef
+  readonly saver?: SaverDef | undefined
+  readonly signatures: Readonly<Record<string, SignatureDef>>
 }
 
-export function shapeMessage(shape: readonly number[]): Message {
-  return messageOf('TensorShape', {
-    DimList: shape.map((size) => messageOf('TensorShape.Dim', { Size: size })),
-  })
+export interface SaverDef {
+  readonly filenameTensor: string
+  readonly saveTensor: string
+  readonly restoreOp: string
+  readonly version: number
 }
 
-/** Values of TensorFlow's `DataType`; uint64 postdates the messages tfjs-node ships, but not the library. */
+export interface SignatureDef {
+  readonly inputs?: Readonly<Record<string, TensorInfo>>
+  readonly outputs?: Readonly<Record<string, TensorInfo>>
+  readonly method?: string
+}
+
+/** A tensor of the graph; -1 is the batch. An op has a name only. */
+export interface TensorInfo {
+  readonly name: string
+  readonly type?: number
+  readonly shape?: readonly number[]
+}
+
+export interface GraphDef {
+  readonly nodes: readonly NodeDef[]
+  readonly functions: readonly FunctionDef[]
+  readonly versions: { readonly producer: number; readonly minConsumer: number }
+}
+
+export interface NodeDef {
+  readonly name: string
+  readonly op: string
+  readonly inputs: readonly string[]
+  readonly device: string
+  readonly attributes: Readonly<Record<string, AttrValue>>
+}
+
+/** A function of the graph, with one argument `x` and one result `y`. */
+export interface FunctionDef {
+  readonly name: string
+  readonly argument: number
+  readonly result: number
+  readonly nodes: readonly NodeDef[]
+  /** Where `y` comes from. */
+  readonly returned: string
+}
+
+/** An attribute of a node: exactly one of the kinds there are. */
+export type AttrValue =
+  | { readonly type: number }
+  | { readonly text: string }
+  | { readonly flag: boolean }
+  | { readonly integer: number }
+  | { readonly integers: readonly number[] }
+  | { readonly shape: readonly number[] }
+  | { readonly types: readonly number[] }
+  | { readonly shapes: readonly (readonly number[])[] }
+  /** A constant vector. */
+  | { readonly texts: readonly string[] }
+  /** The name of a function of the graph. */
+  | { readonly call: string }
+  | {
+      readonly tensor: {
+        readonly type: number
+        readonly shape: readonly number[]
+        readonly bytes: Uint8Array
+      }
+    }
+
+/** Values of TensorFlow's `DataType`. */
 export const DataType = {
   ...{ float: 1, double: 2, int32: 3, uint8: 4, string: 7, bfloat16: 14, complex128: 18, uint64: 23 },
 } as const
+
+export function encodeSavedModel(model: SavedModel): Uint8Array {
+  const pbf = new PbfWriter()
+  pbf.writeVarintField(1, model.schemaVersion)
+  pbf.writeMessage(2, writeMetaGraph, model.metaGraph)
+  return pbf.finish()
+}
+
+function writeMetaGraph({ tags, graph, saver, signatures }: MetaGraphDef, pbf: PbfWriter): void {
+  pbf.writeMessage(1, writeTags, tags)
+  pbf.writeMessage(2, writeGraph, graph)
+  if (saver !== undefined) pbf.writeMessage(3, writeSaver, saver)
+  writeMap(5, writeSignature, signatures, pbf)
+}
+
+/** MetaGraphDef.MetaInfoDef. */
+function writeTags(tags: readonly string[], pbf: PbfWriter): void {
+  for (const tag of tags) pbf.writeStringField(4, tag)
+}
+
+function writeSaver({ filenameTensor, saveTensor, restoreOp, version }: SaverDef, pbf: PbfWriter): void {
+  pbf.writeStringField(1, filenameTensor)
+  pbf.writeStringField(2, saveTensor)
+  pbf.writeStringField(3, restoreOp)
+  pbf.writeVarintField(7, version)
+}
+
+function writeSignature({ inputs = {}, outputs = {}, method }: SignatureDef, pbf: PbfWriter): void {
+  writeMap(1, writeTensorInfo, inputs, pbf)
+  writeMap(2, writeTensorInfo, outputs, pbf)
+  if (method !== undefined) pbf.writeStringField(3, method)
+}
+
+function writeTensorInfo({ name, type, shape }: TensorInfo, pbf: PbfWriter): void {
+  pbf.writeStringField(1, name)
+  if (type !== undefined) pbf.writeVarintField(2, type)
+  if (shape !== undefined) pbf.writeMessage(3, writeShape, shape)
+}
+
+function writeGraph({ nodes, functions, versions }: GraphDef, pbf: PbfWriter): void {
+  for (const node of nodes) pbf.writeMessage(1, writeNode, node)
+  pbf.writeMessage(2, writeLibrary, functions)
+  pbf.writeMessage(4, writeVersions, versions)
+}
+
+function writeVersions({ producer, minConsumer }: GraphDef['versions'], pbf: PbfWriter): void {
+  pbf.writeVarintField(1, producer)
+  pbf.writeVarintField(2, minConsumer)
+}
+
+function writeLibrary(functions: readonly FunctionDef[], pbf: PbfWriter): void {
+  for (const one of functions) pbf.writeMessage(1, writeFunction, one)
+}
+
+function writeFunction(one: FunctionDef, pbf: PbfWriter): void {
+  pbf.writeMessage(1, writeOpDef, one)
+  for (const node of one.nodes) pbf.writeMessage(3, writeNode, node)
+  pbf.writeMessage(4, writeReturned, one.returned)
+}
+
+/** An entry of the map `ret`. */
+function writeReturned(from: string, pbf: PbfWriter): void {
+  pbf.writeStringField(1, 'y')
+  pbf.writeStringField(2, from)
+}
+
+function writeOpDef({ name, argument, result }: FunctionDef, pbf: PbfWriter): void {
+  pbf.writeStringField(1, name)
+  pbf.writeMessage(2, writeArgDef, { name: 'x', type: argument })
+  pbf.writeMessage(3, writeArgDef, { name: 'y', type: result })
+}
+
+function writeArgDef({ name, type }: { readonly name: string; readonly type: number }, pbf: PbfWriter): void {
+  pbf.writeStringField(1, name)
+  pbf.writeVarintField(3, type)
+}
+
+function writeNode({ name, op, inputs, device, attributes }: NodeDef, pbf: PbfWriter): void {
+  pbf.writeStringField(1, name)
+  pbf.writeStringField(2, op)
+  for (const input of inputs) pbf.writeStringField(3, input)
+  if (device !== '') pbf.writeStringField(4, device)
+  writeMap(5, writeAttribute, attributes, pbf)
+}
+
+function writeAttribute(value: AttrValue, pbf: PbfWriter): void {
+  if ('type' in value) pbf.writeVarintField(6, value.type)
+  else if ('text' in value) pbf.writeStringField(2, value.text)
+  else if ('flag' in value) pbf.writeBooleanField(5, value.flag)
+  else if ('integer' in value) pbf.writeVarintField(3, value.integer)
+  else if ('shape' in value) pbf.writeMessage(7, writeShape, value.shape)
+  else if ('tensor' in value) pbf.writeMessage(8, writeTensor, value.tensor)
+  else if ('texts' in value) pbf.writeMessage(8, writeTexts, value.texts)
+  else if ('call' in value) pbf.writeMessage(10, writeText, value.call)
+  else pbf.writeMessage(1, writeList, value)
+}
+
+type List = Extract<
+  AttrValue,
+  { readonly integers: unknown } | { readonly types: unknown } | { readonly shapes: unknown }
+>
+
+/** AttrValue.ListValue. */
+function writeList(value: List, pbf: PbfWriter): void {
+  if ('integers' in value) pbf.writePackedVarint(3, [...value.integers])
+  else if ('types' in value) pbf.writePackedVarint(6, [...value.types])
+  else for (const shape of value.shapes) pbf.writeMessage(7, writeShape, shape)
+}
+
+function writeTensor(
+  {
+    type,
+    shape,
+    bytes,
+  }: { readonly type: number; readonly shape: readonly number[]; readonly bytes: Uint8Array },
+  pbf: PbfWriter,
+): void {
+  pbf.writeVarintField(1, type)
+  pbf.writeMessage(2, writeShape, shape)
+  if (bytes.length > 0) pbf.writeBytesField(4, bytes)
+}
+
+/** A tensor of strings. */
+function writeTexts(texts: readonly string[], pbf: PbfWriter): void {
+  pbf.writeVarintField(1, DataType.string)
+  pbf.writeMessage(2, writeShape, [texts.length])
+  for (const text of texts) pbf.writeStringField(8, text)
+}
+
+function writeShape(shape: readonly number[], pbf: PbfWriter): void {
+  for (const size of shape) pbf.writeMessage(2, writeSize, size)
+}
+
+function writeSize(size: number, pbf: PbfWriter): void {
+  if (size !== 0) pbf.writeVarintField(1, size)
+}
+
+/** A message whose first field is a text. */
+function writeText(text: string, pbf: PbfWriter): void {
+  pbf.writeStringField(1, text)
+}
+
+/** A map from texts to messages is a message for every entry. */
+function writeMap<V>(
+  tag: number,
+  write: (value: V, pbf: PbfWriter) => void,
+  entries: Readonly<Record<string, V>>,
+  pbf: PbfWriter,
+): void {
+  for (const [key, value] of Object.entries(entries)) {
+    pbf.writeMessage(
+      tag,
+      () => {
+        pbf.writeStringField(1, key)
+        pbf.writeMessage(2, write, value)
+      },
+      undefined,
+    )
+  }
+}

@@ -2,18 +2,11 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { GraphWriter } from './graph.ts'
-import { messageOf, messagesOf, shapeMessage, type Message } from './proto.ts'
-
-/** A named tensor of the graph, as signatures describe it; -1 is the batch. */
-export interface TensorSpec {
-  readonly tensor: string
-  readonly type: number
-  readonly shape: readonly number[]
-}
+import { encodeSavedModel, type SaverDef, type SignatureDef, type TensorInfo } from './proto.ts'
 
 interface Signature {
-  readonly inputs: Readonly<Record<string, TensorSpec>>
-  readonly outputs: Readonly<Record<string, TensorSpec>>
+  readonly inputs: Readonly<Record<string, TensorInfo>>
+  readonly outputs: Readonly<Record<string, TensorInfo>>
 }
 
 export interface SavedModelContents {
@@ -33,38 +26,20 @@ const CHECKPOINT_V2 = 2
 
 /** The bytes of `saved_model.pb`. */
 export function savedModelBytes({ graph, signatures, initOp, restore }: SavedModelContents): Uint8Array {
-  const signatureDef = messagesOf(signatures, signatureMessage)
-  if (initOp !== undefined) {
-    const op = messageOf('TensorInfo', { Name: initOp })
-    signatureDef[INIT_OP] = messageOf('SignatureDef', {}, { Outputs: { [INIT_OP]: op } })
+  const method = 'tensorflow/serving/predict'
+  const definitions: Record<string, SignatureDef> = {}
+  for (const [name, signature] of Object.entries(signatures)) definitions[name] = { ...signature, method }
+  if (initOp !== undefined) definitions[INIT_OP] = { outputs: { [INIT_OP]: { name: initOp } } }
+  const metaGraph = {
+    ...{ tags: ['serve'], graph: graph.definition, saver: restore && saverOf(restore) },
+    signatures: definitions,
   }
-  const info = messageOf('MetaGraphDef.MetaInfoDef', { TagsList: ['serve'] })
-  const metaGraph = messageOf(
-    'MetaGraphDef',
-    {
-      ...{ MetaInfoDef: info, GraphDef: graph.message },
-      ...(restore && { SaverDef: saverMessage(restore) }),
-    },
-    { SignatureDef: signatureDef },
-  )
-  const savedModel = messageOf('SavedModel', { SavedModelSchemaVersion: 1, MetaGraphsList: [metaGraph] })
-  return savedModel.serializeBinary()
+  return encodeSavedModel({ schemaVersion: 1, metaGraph })
 }
 
-function saverMessage({ path, op }: NonNullable<SavedModelContents['restore']>): Message {
+function saverOf({ path, op }: NonNullable<SavedModelContents['restore']>): SaverDef {
   // Nothing saves: loaders restore only, yet ask for a name.
-  return messageOf('SaverDef', {
-    ...{ FilenameTensorName: path, SaveTensorName: path, RestoreOpName: op, Version: CHECKPOINT_V2 },
-  })
-}
-
-function signatureMessage({ inputs, outputs }: Signature): Message {
-  const maps = { Inputs: messagesOf(inputs, tensorInfo), Outputs: messagesOf(outputs, tensorInfo) }
-  return messageOf('SignatureDef', { MethodName: 'tensorflow/serving/predict' }, maps)
-}
-
-function tensorInfo({ tensor, type, shape }: TensorSpec): Message {
-  return messageOf('TensorInfo', { Name: tensor, Dtype: type, TensorShape: shapeMessage(shape) })
+  return { filenameTensor: path, saveTensor: path, restoreOp: op, version: CHECKPOINT_V2 }
 }
 
 /** Lays a SavedModel into a folder of its own for as long as `use` runs; a loaded session needs it no longer. */
