@@ -1,7 +1,7 @@
-import { Session, type Feed } from '../engine/tensorflow/session.ts'
+import { Session, type Feed, type Held } from '../engine/tensorflow/session.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
 import { GraphDrawOps } from '../engine/tensorflow/draw-ops.ts'
-import { GraphWriter, type Attribute } from '../engine/tensorflow/graph.ts'
+import { GraphWriter, INT32 } from '../engine/tensorflow/graph.ts'
 import { DataType } from '../engine/tensorflow/proto.ts'
 import { savedModelBytes } from '../engine/tensorflow/saved-model.ts'
 import {
@@ -71,20 +71,15 @@ export class Sampler {
     return whole.subarray(offset, offset + count)
   }
 
+  /** A whole tensor that stays with the library; whoever asks for it closes it. */
+  hold(law: ElementwiseLaw, shape: readonly number[], seed: SeedVector): Held {
+    const feeds = streamFeeds(law, seed, { offset: 0, shape })
+    return this.#session.hold(feeds, [`${law.kind}:0`])[0] as Held
+  }
+
   #stream(law: ElementwiseLaw, seed: SeedVector, offset: number, count: number): Float32Array {
-    const { key, counter } = streamOf(seed)
-    const start = advance(counter, offset * COUNTERS[law.kind])
-    const words = (values: readonly number[]): Int32Array => Int32Array.from(Uint32Array.from(values))
-    const [values] = this.#session.run(
-      {
-        'key:0': { values: words(key), shape: [1, 2] },
-        'counter:0': { values: words(start), shape: [2, 2] },
-        'count:0': { values: Int32Array.of(count), shape: [1] },
-        ...numbersOf(law),
-      },
-      [`${law.kind}:0`],
-    )
-    return values as Float32Array
+    const feeds = streamFeeds(law, seed, { offset, shape: [count] })
+    return this.#session.run(feeds, [`${law.kind}:0`])[0] as Float32Array
   }
 
   async #whole(law: Law, shape: readonly number[], seed: SeedVector): Promise<Float32Array> {
@@ -104,6 +99,24 @@ export class Sampler {
 /** Whether a part of a tensor costs no more than its share; any part of another is cut out of the whole. */
 export function isDivisible(law: Law): boolean {
   return isElementwise(law) || law.kind === 'constant' || law.kind === 'values'
+}
+
+/** Which part of a stream: where it begins, and the shape its values get. */
+interface Part {
+  readonly offset: number
+  readonly shape: readonly number[]
+}
+
+function streamFeeds(law: ElementwiseLaw, seed: SeedVector, { offset, shape }: Part): Record<string, Feed> {
+  const { key, counter } = streamOf(seed)
+  const start = advance(counter, offset * COUNTERS[law.kind])
+  const words = (values: readonly number[]): Int32Array => Int32Array.from(Uint32Array.from(values))
+  return {
+    'key:0': { values: words(key), shape: [1, 2] },
+    'counter:0': { values: words(start), shape: [2, 2] },
+    'shape:0': { values: Int32Array.from(shape), shape: [shape.length] },
+    ...numbersOf(law),
+  }
 }
 
 /** The numbers of a law as the graph takes them: float64 in two int32, since the binding carries none. */
@@ -127,17 +140,17 @@ function numbersOf(law: ElementwiseLaw): Record<string, Feed> {
 function streamGraph(): Uint8Array {
   const graph = new GraphWriter()
   const ops = new GraphDrawOps(graph)
-  const int32: Attribute = { type: DataType.int32 }
   // Sessions are fed int32 pairs, since the binding carries neither uint64 nor float64.
   const pairs = (name: string, shape: readonly number[], type: number): string =>
     graph.node('Bitcast', [graph.placeholder(name, DataType.int32, [...shape, 2])], {
-      T: int32,
+      T: INT32,
       type: { type },
     })
   const stream = {
     key: pairs('key', [1], DataType.uint64),
     counter: pairs('counter', [2], DataType.uint64),
-    count: graph.placeholder('count', DataType.int32, [1]),
+    // A vector of any length: the values come in that shape.
+    count: graph.placeholder('shape', DataType.int32, [-1]),
   }
   const scale = graph.placeholder('scale', DataType.float, [])
   const offset = graph.placeholder('offset', DataType.float, [])

@@ -2,14 +2,17 @@ import { inSteps, type Job } from '../control.ts'
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
+import { isElementwise, type Law } from '../initializers/law.ts'
 import {
   INITIAL_MOMENTS,
   isBuffer,
   recordedInitializer,
   type InitializedParameter,
 } from '../network/parameters.ts'
+import type { SeedVector } from '../initializers/seeds.ts'
 import { planSpecification } from '../network/plan.ts'
 import type { Parameter } from '../network/shapes.ts'
+import type { Held } from '../engine/tensorflow/session.ts'
 import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from './analysis.ts'
 import { isDivisible, SLICE, type Sampler } from './sampler.ts'
@@ -26,6 +29,8 @@ export interface WeightTensor extends TensorSource {
   readonly divisible: boolean
   /** `count` values from `offset` on, which must be a multiple of 4. */
   read(offset: number, count: number): Promise<Float32Array>
+  /** All values, left with the library, where it draws them independently. Whoever asks for them closes them. */
+  readonly hold?: (() => Held) | undefined
 }
 
 /** A network's stored tensors in creation order, for as long as `use` runs; their slices stop where the job does. */
@@ -78,7 +83,10 @@ function drawnTensor(
 ): WeightTensor {
   const { shape } = parameter
   const value = INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS]
-  const { law, seed } = initialized ?? { law: { kind: 'constant', value } as const, seed: [0, 0] as const }
+  const { law, seed }: { law: Law; seed: SeedVector } = initialized ?? {
+    law: { kind: 'constant', value },
+    seed: [0, 0],
+  }
   return {
     ...aboutOf(parameter),
     law,
@@ -87,6 +95,7 @@ function drawnTensor(
     divisible: isDivisible(law),
     slices: () => sampler.slices(law, shape, seed),
     read: (offset, count) => sampler.read(law, shape, seed, offset, count),
+    hold: isElementwise(law) ? () => sampler.hold(law, shape, seed) : undefined,
   }
 }
 

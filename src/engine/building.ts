@@ -11,10 +11,10 @@ import type { Filling, RowFilling } from './tensorflow/filling.ts'
 import { exportedModel } from './tensorflow/exported.ts'
 import { Jpegs } from './tensorflow/jpegs.ts'
 import { feedOf, sessionRecipe } from './tensorflow/recipe.ts'
-import { Session, type Feed } from './tensorflow/session.ts'
+import { Session, type Feed, type Held } from './tensorflow/session.ts'
 
-/** Values that one step draws: 50 to 80 ms on two cores. */
-const DRAWN_AT_ONCE = 2 ** 21
+/** Values that one step draws, so that ResNet's largest kernels are one: 25 to 80 ms on two cores, by their law. */
+const DRAWN_AT_ONCE = 2_500_000
 /** Values that one step assigns. Every group costs an executor, some 30 ms for a large network. */
 const ASSIGNED_AT_ONCE = 2 ** 22
 /** Parts of a tensor begin at multiples of this many values. */
@@ -35,8 +35,8 @@ type Steps<R = void> = AsyncGenerator<undefined, R>
  * takes the model closes it; a build that fails leaves nothing behind.
  */
 export async function* building(backend: Backend, sampler: Sampler, request: BuildRequest): Steps<Build> {
-  const { specification, factors = {} } = request
-  const artifactBytes = exportedModel(planSpecification(specification, { factors }), 'drawn').byteLength
+  const { specification } = request
+  const artifactBytes = artifactBytesOf(request)
   yield
   const { bytes, fillings } = sessionRecipe(specification)
   yield
@@ -56,6 +56,13 @@ export async function* building(backend: Backend, sampler: Sampler, request: Bui
     jpegs?.close()
     throw error
   }
+}
+
+/** What an export weighs: its graph, and beside it the parameters where no recipe draws them. */
+function artifactBytesOf({ specification, weightsFile, factors = {} }: BuildRequest): number {
+  const plan = planSpecification(specification, { factors })
+  if (weightsFile === undefined) return exportedModel(plan, 'drawn').byteLength
+  return exportedModel(plan, 'checkpoint').byteLength + plan.totals.bytes
 }
 
 /** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
@@ -87,26 +94,40 @@ async function* fillWhole(session: Session, group: readonly Filling[], tensors: 
     group.flatMap(({ variable }) => variable.parameters.map((one) => [one.name, one] as const)),
   )
   const feeds: Record<string, Feed> = {}
+  const held: Held[] = []
   let drawn = 0
-  for (const parameter of parameters.values()) {
-    const tensor = tensorOf(parameter, tensors)
-    const values = new Float32Array(sizeOf(parameter.shape))
-    const step = tensor.divisible ? DRAWN_AT_ONCE : values.length
-    for (let offset = 0; offset < values.length; offset += step) {
-      const count = Math.min(step, values.length - offset)
-      if (drawn + count > DRAWN_AT_ONCE) {
+  try {
+    for (const parameter of parameters.values()) {
+      const tensor = tensorOf(parameter, tensors)
+      const size = sizeOf(parameter.shape)
+      if (drawn > 0 && drawn + size > DRAWN_AT_ONCE) {
         yield
         drawn = 0
       }
-      values.set(await tensor.read(offset, count), offset)
-      drawn += count
+      drawn += size
+      if (tensor.hold && size <= DRAWN_AT_ONCE) {
+        const values = tensor.hold()
+        held.push(values)
+        feeds[feedOf(parameter)] = values
+      } else feeds[feedOf(parameter)] = yield* readWhole(tensor)
     }
-    feeds[feedOf(parameter)] = { values, shape: parameter.shape }
+    yield
+    const fetches = group.map((filling) => filling.held)
+    for (const values of session.run(feeds, fetches)) hash.update(values)
+  } finally {
+    for (const values of held) values.close()
   }
   yield
-  const fetches = group.map(({ held }) => held)
-  for (const values of session.run(feeds, fetches)) hash.update(values)
-  yield
+}
+
+async function* readWhole(tensor: WeightTensor): Steps<Feed> {
+  const values = new Float32Array(sizeOf(tensor.shape))
+  const step = tensor.divisible ? DRAWN_AT_ONCE : values.length
+  for (let offset = 0; offset < values.length; offset += step) {
+    if (offset > 0) yield
+    values.set(await tensor.read(offset, Math.min(step, values.length - offset)), offset)
+  }
+  return { values, shape: tensor.shape }
 }
 
 /** A variable too large for one step: no more than a part of it is ever there twice. */
