@@ -1,11 +1,15 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
+import { untilAborted } from '../control.ts'
 import { ServiceError } from '../errors.ts'
 import type { Place } from '../serving/admission.ts'
+import { statusOf, toServiceError } from './error-handler.ts'
 import type { Services } from './services.ts'
 
 export interface Admittance {
   /** For the route's `onRequest`. */
   readonly admit: onRequestHookHandler
+  /** For the route's `errorHandler`. */
+  readonly refuseInTurn: (error: unknown, request: FastifyRequest) => Promise<never>
   /** The place of a request that was admitted. */
   readonly placeOf: (request: FastifyRequest) => Place
 }
@@ -13,8 +17,12 @@ export interface Admittance {
 /**
  * Lets prediction requests in by their head, before a byte of their body is read: whoever finds no place costs no
  * memory. The place is left with the answer, when the client hangs up, or when it takes too long.
+ *
+ * What was let in and turns out to be unusable is refused no sooner than the batch is done that is being computed.
+ * Refused at once, a client who sends broken images as fast as he is answered would come back hundreds of times a second,
+ * and reading them would take the processors from those who are served.
  */
-export function admittance({ registry, admission, config, usage }: Services): Admittance {
+export function admittance({ registry, admission, batcher, config, usage }: Services): Admittance {
   const places = new WeakMap<FastifyRequest, Place>()
   return {
     admit: (request, reply, done) => {
@@ -28,6 +36,15 @@ export function admittance({ registry, admission, config, usage }: Services): Ad
         if (!answered) usage.failed(record.id, reply.elapsedTime)
       })
       done()
+    },
+    refuseInTurn: async (error, request) => {
+      const place = places.get(request)
+      const status = statusOf[toServiceError(error).code]
+      if (place && status >= 400 && status < 500 && status !== 429) {
+        // Whoever has hung up, or waits too long already, waits no longer.
+        await untilAborted(batcher.turn(), place.signal).catch(() => undefined)
+      }
+      throw error
     },
     placeOf: (request) => {
       const place = places.get(request)

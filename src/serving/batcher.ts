@@ -41,6 +41,8 @@ interface Batch {
   readonly estimateMs: number
   /** When a lane was free for it. */
   begun: number | undefined
+  /** Settles when it is over, well or not. */
+  over: Promise<void>
 }
 
 /** An engine that does not hold a model that was made ready, twice, is not asked a third time. */
@@ -104,6 +106,11 @@ export class Batcher {
     }
   }
 
+  /** Resolves when the batches that are with the engine now are over: at once where there are none. */
+  async turn(): Promise<void> {
+    await Promise.all(this.#batches.map(({ over }) => over))
+  }
+
   #queueOf(model: string): ModelQueue {
     for (const queue of this.#queues.values()) {
       const inUse = !queue.empty || this.#batches.some((batch) => batch.queue === queue)
@@ -134,7 +141,11 @@ export class Batcher {
     const estimateMs = images * this.#msPerImage
     this.#servedMs = Math.max(this.#servedMs, queue.usedMs)
     queue.expectedMs += estimateMs
-    void this.#compute({ queue, group, images, estimateMs, begun: undefined })
+    const batch: Batch = {
+      ...{ queue, group, images, estimateMs },
+      ...{ begun: undefined, over: Promise.resolve() },
+    }
+    batch.over = this.#compute(batch)
     return true
   }
 

@@ -1,7 +1,8 @@
 import { readdir, readFile, rm } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, it, vi } from 'vitest'
-import { arithmeticImage, npy } from '../support/images.ts'
-import { tiny } from '../support/networks.ts'
+import type { PredictionsBody } from '../support/client.ts'
+import { arithmeticImage, npy, truncatedJpeg } from '../support/images.ts'
+import { slow, tiny } from '../support/networks.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
 
 let running: RunningService
@@ -73,4 +74,25 @@ it('a model that is built and unloaded again and again leaves nothing behind', a
   }
   expect((await memory()) / tenth).toBeLessThan(1.05)
   expect(await readdir(temporary)).toEqual(before)
+})
+
+it('who sends what cannot be used waits as long as who sends what can', async () => {
+  const { client } = running
+  const { id } = await client.create(slow)
+  const path = `/v1/models/${id}/predict`
+  const shapeOfAll = [32, ...slow.architecture.input_shape]
+  const images = npy(shapeOfAll, arithmeticImage(shapeOfAll))
+  const served = new AbortController()
+  const answer = client.upload(path, images, 'application/x-npy').finally(() => {
+    served.abort()
+  })
+  const waits: number[] = []
+  while (!served.signal.aborted) {
+    const sent = performance.now()
+    const { status } = await client.upload(path, truncatedJpeg, 'image/jpeg')
+    expect(status).toBe(422)
+    waits.push(performance.now() - sent)
+  }
+  const { timing_ms: costs } = (await answer).json as PredictionsBody
+  expect(Math.max(...waits)).toBeGreaterThan(costs.compute / 2)
 })

@@ -2,6 +2,7 @@ import sharp, { type Sharp } from 'sharp'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Client, PredictionsBody } from '../support/client.ts'
 import { flowerJpeg, npy } from '../support/images.ts'
+import { expectLogits } from '../support/numbers.ts'
 import { expectProblem } from '../support/problems.ts'
 import { tiny } from '../support/networks.ts'
 import { startService, type RunningService } from '../support/service.ts'
@@ -69,7 +70,8 @@ it('one that cannot be decoded fails alone, whoever is in its batch', async () =
   )
   for (const [index, answer] of answers.entries()) {
     if (index % 3 === 1) expectProblem(answer, { status: 422, code: 'INVALID_IMAGE', pointer: '#' })
-    else expect((answer.json as PredictionsBody).predictions[0]?.logits).toEqual(expected?.logits)
+    // A batch of another size may be computed by other kernels.
+    else expectLogits((answer.json as PredictionsBody).predictions[0]?.logits ?? [], expected?.logits ?? [])
   }
 })
 

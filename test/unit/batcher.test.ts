@@ -71,7 +71,7 @@ function setUp({
   const begun = async (): Promise<void> => {
     for (let turn = 0; turn < 3; turn++) await settled()
   }
-  return { engine, built, held, quarantine, admission, submit, job, step, runDown, begun }
+  return { engine, batcher, built, held, quarantine, admission, submit, job, step, runDown, begun }
 }
 
 type Outcome = 'answers' | 'crashes'
@@ -246,6 +246,30 @@ describe('batches', () => {
     await begun()
     expect(engine.images).toHaveLength(2)
     await Promise.all([...results, runDown()])
+  })
+
+  test('are waited for while they are computed, and not once they are over', async () => {
+    const { batcher, submit, job, step, begun } = setUp()
+    const passed: string[] = []
+    const turn = async (name: string): Promise<void> => {
+      await batcher.turn()
+      passed.push(name)
+    }
+    await turn('idle')
+    const result = submit(job([1]))
+    await begun()
+    const waiting = turn('busy')
+    await begun()
+    expect(passed).toEqual(['idle'])
+    await step('crashes')
+    await waiting
+    expect(passed).toEqual(['idle', 'busy'])
+    await Promise.all([
+      result,
+      begun()
+        .then(() => step())
+        .then(() => step()),
+    ])
   })
 
   test('are as many at once as the engine has lanes, and as many full ones go ahead', async () => {

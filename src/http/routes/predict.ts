@@ -21,12 +21,13 @@ type Answer = Static<typeof Predictions>
 export function predictRoutes(app: App, services: Services): void {
   const { registry, config } = services
   const predict = predictor(services)
-  const { admit, placeOf } = admittance(services)
+  const { admit, refuseInTurn, placeOf } = admittance(services)
   const encoded = Bytes('One encoded image')
   app.post(
     '/v1/models/:model/predict',
     {
       onRequest: admit,
+      errorHandler: refuseInTurn,
       schema: {
         tags: ['prediction'],
         summary: 'Top classes of one or more images',

@@ -40,7 +40,7 @@ const PredictResponse = answer('TensorFlowServingResponse', {
 export function predictRoutes(app: App, services: Services): void {
   const { registry, config } = services
   const predict = predictor(services)
-  const { admit, placeOf } = admittance(services)
+  const { admit, refuseInTurn, placeOf } = admittance(services)
   const content = {
     content: { 'application/json': { schema: PredictRequestBody }, '*/*': { schema: PredictRequestBody } },
   }
@@ -51,7 +51,7 @@ export function predictRoutes(app: App, services: Services): void {
     }
     const summary = 'Logits and probabilities of images'
     const schema = { tags, summary, params, body: content, response }
-    app.post(path, { onRequest: admit, schema }, async (request, reply) => {
+    app.post(path, { onRequest: admit, errorHandler: refuseInTurn, schema }, async (request, reply) => {
       const started = performance.now()
       const place = placeOf(request)
       const { model } = findModel(registry, request.params)

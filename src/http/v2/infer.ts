@@ -24,7 +24,7 @@ const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as co
 export function inferRoutes(app: App, services: Services): void {
   const { registry, config } = services
   const predict = predictor(services)
-  const { admit, placeOf } = admittance(services)
+  const { admit, refuseInTurn, placeOf } = admittance(services)
   const contents = <S>(schema: S) => ({
     content: {
       'application/json': { schema },
@@ -36,6 +36,7 @@ export function inferRoutes(app: App, services: Services): void {
       path,
       {
         onRequest: admit,
+        errorHandler: refuseInTurn,
         schema: {
           tags,
           summary: 'Infers probabilities and logits of images',
