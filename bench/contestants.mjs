@@ -39,8 +39,8 @@ export function contestant(words) {
 
 /** @type {Record<string, (overrides: Settings) => Omit<Contestant, 'name'>>} */
 const makers = {
-  resinit: () => resinit({}),
-  'resinit-bfloat16': () => resinit({ precision: 'bfloat16' }),
+  resinit: (settings) => resinit({}, settings),
+  'resinit-bfloat16': (settings) => resinit({ precision: 'bfloat16' }, settings),
   litserve,
   kserve,
   triton,

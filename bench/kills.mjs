@@ -6,12 +6,16 @@ import { machine } from './machine.mjs'
 
 /**
  * Kills the engine at random, as often as the first argument says (300), while clients ask two models without pause.
- * Fails where an answer is lost or is not its image's, or where a model ends in quarantine.
+ * Around one kill in thirty, what is answered a second is counted. Fails where an answer is lost or is not its image's,
+ * where a model ends in quarantine, or where the rate is mostly not back in time.
  */
 const KILLS = Number(process.argv[2] ?? 300)
 const CLIENTS = 8
 const IMAGES = 12
 const SHAPE = [32, 32, 3]
+/** Of thirty kills one's end is watched: the rate of the second that begins so long after must be so much of the one before. */
+const WATCHED = Math.floor(KILLS / 30)
+const BACK = { afterMs: 4000, share: 0.9 }
 /** Longest an engine is left alone once it has answered, in ms. */
 const LONGEST_LIFE_MS = 400
 /** Of the largest logit: what batches of different sizes differ by, and far less than images do. */
@@ -104,16 +108,37 @@ async function ask(client) {
   }
 }
 
-const asking = Array.from({ length: CLIENTS }, (_, client) => ask(client))
-for (let kills = 0; kills < KILLS; kills += 1) {
+async function kill() {
   const before = engine.restarts
-  const answeredBefore = answered
-  while (!engine.ready || answered === answeredBefore) await pause(5)
-  await pause(Math.random() * LONGEST_LIFE_MS)
   const { pid } = engine
   if (pid === undefined) throw new Error('the engine has no process')
   process.kill(pid, 'SIGKILL')
   while (engine.restarts === before) await pause(5)
+}
+
+/** Answers in the second that begins now. */
+async function rate() {
+  const [before, started] = [answered, performance.now()]
+  await pause(1000)
+  return ((answered - before) / (performance.now() - started)) * 1000
+}
+
+const asking = Array.from({ length: CLIENTS }, (_, client) => ask(client))
+for (let kills = 0; kills < KILLS - WATCHED; kills += 1) {
+  const answeredBefore = answered
+  while (!engine.ready || answered === answeredBefore) await pause(5)
+  await pause(Math.random() * LONGEST_LIFE_MS)
+  await kill()
+}
+await pause(BACK.afterMs)
+const shares = []
+for (let kills = 0; kills < WATCHED; kills += 1) {
+  const usual = await rate()
+  await pause(Math.random() * LONGEST_LIFE_MS)
+  const killed = kill()
+  await pause(BACK.afterMs)
+  await killed
+  shares.push((await rate()) / usual)
 }
 stop.abort()
 await Promise.all(asking)
@@ -124,11 +149,16 @@ for (const model of models) {
   // Whom nobody asked since the last kill is not loaded yet.
   if (state === 'failed') wrong.push(`${model} ends ${state}`)
 }
+shares.sort((a, b) => a - b)
+const middle = shares[Math.floor(shares.length / 2)] ?? 1
+if (middle < BACK.share) wrong.push(`the rate is back to ${middle.toFixed(2)} only`)
 await service.close()
 await rm(folder, { recursive: true })
 
 console.log(
   `${machine()}: ${String(KILLS)} kills, ${String(answered)} answers, ${String(wrong.length)} lost or wrong`,
 )
+if (WATCHED > 0)
+  console.log(`within 5 s the rate is back to ${shares.map((share) => share.toFixed(2)).join(', ')}`)
 for (const line of new Set(wrong)) console.log(line)
 process.exitCode = wrong.length === 0 ? 0 : 1

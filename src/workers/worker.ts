@@ -19,11 +19,15 @@ export interface WorkerOptions {
    * nothing else to judge it by than the time since its last word, or since it was first asked.
    */
   readonly timeoutMs?: number
+  /** A child that is not ready so long after its start is killed. */
+  readonly startTimeoutMs?: number
   /** Called once for every child that died unasked, before the next one starts; what it held is gone. */
   readonly onLost?: () => void
 }
 
 const STOP_GRACE_MS = 5000
+/** Libraries of hundreds of MB, from a cold disk. */
+const START_TIMEOUT_MS = 120_000
 /** The pause doubles with every death that comes early; a child that starts well is worth a second. */
 const RESTART_DELAY_MS = { first: 100, most: 10_000, mostWhereItStarts: 1000 }
 /** A child that lived this long did not die early. */
@@ -159,6 +163,8 @@ export class Worker<M extends Methods<M>, Info> {
       }
       this.#failures = 0
       this.#answering = true
+      this.#watchdog?.close()
+      this.#watchdog = this.#watch(child)
       this.#said = { info: answer.info as Info }
       logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
       this.#settleWaiting(({ resolve }) => {
@@ -175,14 +181,17 @@ export class Worker<M extends Methods<M>, Info> {
     })
   }
 
+  /** Its start, and once it is ready its answers. */
   #watch(child: ChildProcess): Watchdog | undefined {
-    const { timeoutMs: limitMs, name, logger } = this.#options
+    const { timeoutMs, startTimeoutMs = START_TIMEOUT_MS, name, logger } = this.#options
+    const ready = this.#answering
+    const limitMs = ready ? timeoutMs : startTimeoutMs
     if (limitMs === undefined) return undefined
     const bite = (): void => {
       logger.error({ worker: name, pid: child.pid, ms: limitMs }, 'worker hangs and is killed')
       child.kill('SIGKILL')
     }
-    return new Watchdog({ limitMs, waits: () => this.#pending.size > 0, bite })
+    return new Watchdog({ limitMs, waits: () => !ready || this.#pending.size > 0, bite })
   }
 
   /** The next child comes after a pause; whoever waits for one waits for that, unless several have died in a row. */

@@ -22,17 +22,19 @@ interface Methods {
 
 let folder: string
 let broken: string
+let silent: string
 let worker: Worker<Methods, string>
 beforeEach(async () => {
   folder = await temporaryFolder()
   broken = join(folder, 'broken')
+  silent = join(folder, 'silent')
 })
 afterEach(async () => {
   await worker.close()
   await rm(folder, { recursive: true })
 })
 
-/** A child that answers, unless there is a file that says it is broken. */
+/** A child that answers, unless there is a file that says it is broken; or silent, for as long as it is there. */
 async function start(options: Partial<WorkerOptions> = {}): Promise<void> {
   const entry = join(folder, 'child.mjs')
   const source = `
@@ -40,6 +42,7 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { betweenSteps } from ${JSON.stringify(childEntry('control.js').href)}
 import { answerCalls } from ${JSON.stringify(childEntry('workers/child.js').href)}
 if (existsSync(${JSON.stringify(broken)})) process.exit(1)
+while (existsSync(${JSON.stringify(silent)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
 const dieOnce = () => {
   if (existsSync(${JSON.stringify(join(folder, 'died'))})) return 'alive'
   writeFileSync(${JSON.stringify(join(folder, 'died'))}, '')
@@ -127,6 +130,15 @@ it('is killed when it says nothing for too long, and only when it was asked', as
   expect(worker.restarts).toBe(0)
   expect((await refusalOf(worker.call('hang'))).code).toBe('ENGINE_CRASHED')
   expect(worker.restarts).toBe(1)
+  expect(await worker.call('echo', 'a')).toBe('a')
+})
+
+it('is killed when it is not ready in time, like one that dies', async () => {
+  await writeFile(silent, '')
+  await start({ startTimeoutMs: 3000 })
+  await vi.waitUntil(() => worker.restarts > 0, { interval: 5, timeout: 30_000 })
+  await rm(silent)
+  expect(await worker.info()).toBe('well')
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
