@@ -12,12 +12,15 @@ export function requiredKey({ HOST, ALLOW_ANONYMOUS }: Config): string | undefin
   return ALLOW_ANONYMOUS || LOOPBACK.includes(HOST) ? undefined : randomBytes(24).toString('base64url')
 }
 
+/** Whether a path is answered without a key. */
+export const isOpen = (path: string): boolean => OPEN_PATHS.test(path)
+
 /** Refuses calls without the key, given as `Authorization: Bearer <key>` or `X-API-Key`. */
 export function demandKey(app: FastifyInstance, key: string): void {
   const expected = digest(key)
   app.addHook('onRequest', (request, _reply, done) => {
     const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = OPEN_PATHS.test(path) || timingSafeEqual(digest(givenKey(request)), expected)
+    const allowed = isOpen(path) || timingSafeEqual(digest(givenKey(request)), expected)
     done(
       allowed
         ? undefined

@@ -1,7 +1,5 @@
 import accepts from '@fastify/accepts'
 import multipart from '@fastify/multipart'
-import swagger from '@fastify/swagger'
-import swaggerUi from '@fastify/swagger-ui'
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -13,12 +11,11 @@ import { randomUUID } from 'node:crypto'
 import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
-import { VERSION } from '../version.ts'
 import { demandKey } from './access.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
-import { foreignErrorsOf, handleErrors, problemAnswers } from './error-handler.ts'
+import { handleErrors, problemAnswers } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
-import { withSharedSchemas } from './openapi.ts'
+import { document } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { fitRoutes } from './routes/fits.ts'
@@ -31,7 +28,7 @@ import { savedModelRoutes } from './routes/saved-model.ts'
 import { signalRoutes } from './routes/signals.ts'
 import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
-import { foreignErrors, problems, toJson } from './schemas/common.ts'
+import { toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
@@ -113,7 +110,9 @@ export async function buildApp(services: Services): Promise<App> {
 
 /** Bodies are checked as they are; scalars of queries and paths are parsed from text. Answers are plain JSON. */
 function checkBySchema(app: FastifyInstance): void {
-  app.setValidatorCompiler(({ schema, httpPart }) => {
+  app.setValidatorCompiler(({ schema, httpPart, contentType = 'application/json' }) => {
+    // A body that is not JSON is described for those who read the document; its route reads and checks it.
+    if (contentType !== 'application/json') return () => true
     const check = checker(schema, httpPart === 'body' ? 'json' : 'text')
     return (data: unknown) => {
       const errors = check(data)
@@ -175,37 +174,4 @@ function announce(request: FastifyRequest, reply: FastifyReply, metrics: Metrics
       'request',
     )
   })
-}
-
-async function document(app: FastifyInstance): Promise<void> {
-  app.addHook('onRoute', ({ url, schema }) => {
-    // As a client would call it: without patterns, and a parameter is a segment like any other.
-    const path = url
-      .replaceAll(/\([^)]*\)/g, '')
-      .replaceAll('/:', '/')
-      .replaceAll('::', ':')
-    const errors = foreignErrorsOf(path) ? foreignErrors : problems
-    if (schema?.response) schema.response = { ...schema.response, ...errors }
-  })
-  await app.register(swagger, {
-    openapi: {
-      openapi: '3.1.0',
-      info: {
-        title: 'resinit',
-        version: VERSION,
-        description:
-          'Residual networks from a specification and a seed: built, served, and held against theory.',
-        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
-      },
-      tags: [
-        { name: 'catalogue', description: 'Initializers and architectures' },
-        { name: 'models', description: 'Plans, models, weights, statistics' },
-        { name: 'prediction', description: 'Images in, classes out' },
-        { name: 'open inference', description: 'The Open Inference Protocol, version 2' },
-        { name: 'operation', description: 'Probes and metrics' },
-      ],
-    },
-  })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
-  app.get('/openapi.json', { schema: { hide: true } }, () => withSharedSchemas(app.swagger()))
 }

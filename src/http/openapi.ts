@@ -1,4 +1,70 @@
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { FastifyInstance, FastifySchema } from 'fastify'
+import { isDeepStrictEqual } from 'node:util'
+import { VERSION } from '../version.ts'
+import { isOpen } from './access.ts'
+import { foreignErrorsOf } from './error-handler.ts'
+import { foreignErrors, problems } from './schemas/common.ts'
+
 type Json = Record<string, unknown>
+
+/** Serves what the routes that follow amount to as an OpenAPI document, and a page to try them on. */
+export async function document(app: FastifyInstance): Promise<void> {
+  const operations = new Set<string>()
+  app.addHook('onRoute', ({ method, url, schema }) => {
+    if (schema?.hide === true) return
+    // As a client would call it: without patterns, and a parameter is a segment like any other.
+    const path = url
+      .replaceAll(/\([^)]*\)/g, '')
+      .replaceAll('/:', '/')
+      .replaceAll('::', ':')
+    if (schema?.operationId === undefined)
+      throw new TypeError(`${String(method)} ${url} has no operationId, by which clients would call it`)
+    describe(schema, path)
+    // Fastify answers HEAD wherever there is GET; the document leaves it out.
+    if (method === 'HEAD') return
+    const { operationId } = schema
+    if (operations.has(operationId)) throw new TypeError(`two routes have the operationId ${operationId}`)
+    operations.add(operationId)
+  })
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'resinit',
+        version: VERSION,
+        description:
+          'Residual networks from a specification and a seed: built, served, and held against theory.',
+        license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+      },
+      tags: [
+        { name: 'catalogue', description: 'Initializers and architectures' },
+        { name: 'models', description: 'Plans, models, weights, statistics' },
+        { name: 'prediction', description: 'Images in, classes out' },
+        { name: 'open inference', description: 'The Open Inference Protocol, version 2' },
+        { name: 'tensorflow serving', description: "TensorFlow Serving's REST API" },
+        { name: 'operation', description: 'Probes and metrics' },
+      ],
+      components: {
+        securitySchemes: {
+          bearer: { type: 'http', scheme: 'bearer', description: 'The key, where the service asks for one' },
+          header: { type: 'apiKey', in: 'header', name: 'X-API-Key', description: 'The same' },
+        },
+      },
+      security: [{ bearer: [] }, { header: [] }],
+    },
+  })
+  await app.register(swaggerUi, { routePrefix: '/docs' })
+  app.get('/openapi.json', { schema: { hide: true } }, () => withSharedSchemas(app.swagger()))
+}
+
+/** Adds what follows from a route's path: how its errors look, and whether it asks for the key. */
+function describe(schema: FastifySchema, path: string): void {
+  const errors = foreignErrorsOf(path) ? foreignErrors : problems
+  if (schema.response) schema.response = { ...schema.response, ...errors }
+  if (isOpen(path)) schema.security = []
+}
 
 /**
  * Moves every schema that has a title into `components/schemas`, once, and leaves references behind: the routes repeat
@@ -12,6 +78,8 @@ export function withSharedSchemas(document: object): Json {
     const moved = Object.fromEntries(Object.entries(value).map(([name, field]) => [name, move(field)]))
     const { title, ...schema } = moved
     if (typeof title !== 'string' || !('type' in schema || 'anyOf' in schema)) return moved
+    if (!isDeepStrictEqual(schemas[title] ?? schema, schema))
+      throw new TypeError(`two schemas have the title ${title}`)
     schemas[title] = schema
     return { $ref: `#/components/schemas/${title}` }
   }

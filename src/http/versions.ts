@@ -6,11 +6,15 @@ import { ModelReference, VersionedReference } from './schemas/models.ts'
 /** There is one version of every model: a model is its recipe. */
 export const VERSION = '1'
 
-/** A model's path without and with a version, `rest` after it, each with the schema of its parameters. */
+/** A model's path without and with a version, `rest` after it; what an operationId calls each; the schema of its parameters. */
 export function versionedPaths(model: string, version: string, rest: string) {
   return [
-    { path: `${model}${rest}`, params: ModelReference },
-    { path: `${model}/versions/${version}${rest}`, params: VersionedReference },
+    { path: `${model}${rest}`, subject: 'Model', params: ModelReference },
+    {
+      path: `${model}/versions/${version}${rest}`,
+      subject: 'ModelVersion',
+      params: VersionedReference,
+    },
   ] as const
 }
 

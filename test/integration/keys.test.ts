@@ -24,6 +24,21 @@ describe('bound wider than loopback without keys', () => {
     .filter(([path]) => !open.includes(path))
     .flatMap(([path, operations]) => Object.keys(operations).map((method) => [method, path] as const))
 
+  it('the document says which routes demand it', () => {
+    const operations = Object.entries(openapi.paths).flatMap(([path, methods]) =>
+      Object.values(methods).map(({ security }) => ({ path, asks: security === undefined })),
+    )
+    expect(operations.filter(({ asks }) => !asks).map(({ path }) => path)).toEqual(
+      open.filter((path) => path in openapi.paths),
+    )
+    expect(openapi).toMatchObject({
+      security: [{ bearer: [] }, { header: [] }],
+      components: {
+        securitySchemes: { bearer: { type: 'http', scheme: 'bearer' }, header: { in: 'header' } },
+      },
+    })
+  })
+
   it.each(routes)('%s %s demands the key', async (method, path) => {
     const wanted = path.replaceAll(/\{[^}]+\}/g, 'x')
     for (const headers of [{}, { authorization: 'Bearer wrong' }, { 'x-api-key': '' }]) {

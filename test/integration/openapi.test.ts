@@ -13,11 +13,15 @@ it('the document in the repository is the one the routes amount to; "npm run ope
   expect(json).toEqual(openapi)
 })
 
+/** Clients of these send JSON as octet-stream, too. */
+const readsJsonAsBytes = (path: string): boolean => path.startsWith('/v2/repository/')
+
 it.each(
   Object.entries(openapi.paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => [method, path, operation] as const),
   ),
-)('%s %s is offered, and explained', (method, path, { summary, tags }) => {
+)('%s %s is offered, explained, and described for clients', (method, path, operation) => {
+  const { operationId, summary, tags, requestBody, responses } = operation
   // A verb after a colon is written with two, behind a parameter that stops before it.
   const [name = '', verb] = path.split(':')
   const stops = /^\/v1\/models\/[^/]+(\/versions\/.*|\/metadata)?$/.test(name) && isForeign(path)
@@ -25,4 +29,11 @@ it.each(
   expect(running.service.app.hasRoute({ method: method.toUpperCase(), url })).toBe(true)
   expect(summary).toMatch(/\w+/)
   expect(tags).toHaveLength(1)
+  expect(operationId).toMatch(/^[a-z]+([A-Z][a-z]*)*$/)
+  for (const status of ['204', '304'])
+    if (status in responses) expect(responses[status]).not.toHaveProperty('content')
+  for (const { content = {} } of [requestBody ?? {}, ...Object.values(responses)])
+    for (const [type, { schema }] of Object.entries(content))
+      if (/octet-stream|safetensors|npy|hdf5|tar|image/.test(type) && !readsJsonAsBytes(path))
+        expect(schema, type).toMatchObject({ type: 'string', format: 'binary' })
 })

@@ -2,13 +2,16 @@ import { readFileSync } from 'node:fs'
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import type { Answer } from './client.ts'
 
-interface Response {
+interface Content {
   readonly content?: Readonly<Record<string, { readonly schema: object }>>
 }
 interface Operation {
+  readonly operationId?: string
   readonly summary?: string
   readonly tags?: readonly string[]
-  readonly responses: Readonly<Record<string, Response>>
+  readonly security?: readonly object[]
+  readonly requestBody?: Content
+  readonly responses: Readonly<Record<string, Content>>
 }
 
 /** The document as it is kept in the repository. */

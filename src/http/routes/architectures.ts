@@ -15,6 +15,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
     '/v1/architectures',
     {
       schema: {
+        operationId: 'listArchitectures',
         tags: ['catalogue'],
         summary: 'All presets',
         querystring: Page,
@@ -37,6 +38,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
     '/v1/residual-schemes',
     {
       schema: {
+        operationId: 'listResidualSchemes',
         tags: ['catalogue'],
         summary: 'All residual schemes: what each does, which norm it needs, what shows that it worked',
         querystring: Page,
@@ -62,6 +64,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
     '/v1/plans',
     {
       schema: {
+        operationId: 'planModel',
         tags: ['models'],
         summary: 'What a specification would be: layers, shapes, parameters, cost. Nothing is built',
         body: SpecificationRequest,

@@ -1,5 +1,6 @@
 import type { FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
+import Type from 'typebox'
 import { fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import type { StagedWeights, Store } from '../../serving/store.ts'
 import { hangUp } from '../hang-up.ts'
@@ -24,6 +25,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
     '/v1/weights/statistics',
     {
       schema: {
+        operationId: 'fitInitializers',
         tags: ['models'],
         summary:
           'Whose weights are these: which initializers the tensors of a safetensors file may come from',
@@ -32,7 +34,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
           content: {
             [OCTETS]: { schema: Bytes('A safetensors file') },
             [SAFETENSORS]: { schema: Bytes('The same') },
-            'multipart/form-data': { schema: Bytes('The same as part `weights`') },
+            'multipart/form-data': { schema: Type.Object({ weights: Bytes('The same') }) },
           },
         },
         response: { 200: FittedWeights },

@@ -7,17 +7,38 @@ export function healthRoutes(app: App, { notReady }: Services): void {
   // What clients of KServe's V1 protocol ask for.
   app.get(
     '/',
-    { schema: { tags: ['operation'], summary: 'Whether the process answers', response: { 200: Status } } },
+    {
+      schema: {
+        operationId: 'getRoot',
+        tags: ['operation'],
+        summary: 'Whether the process answers',
+        response: { 200: Status },
+      },
+    },
     () => ({ status: 'alive' }),
   )
   app.get(
     '/livez',
-    { schema: { tags: ['operation'], summary: 'Whether the process answers', response: { 200: Status } } },
+    {
+      schema: {
+        operationId: 'checkLive',
+        tags: ['operation'],
+        summary: 'Whether the process answers',
+        response: { 200: Status },
+      },
+    },
     () => ({ status: 'alive' }),
   )
   app.get(
     '/readyz',
-    { schema: { tags: ['operation'], summary: 'Whether it can take traffic', response: { 200: Status } } },
+    {
+      schema: {
+        operationId: 'checkReady',
+        tags: ['operation'],
+        summary: 'Whether it can take traffic',
+        response: { 200: Status },
+      },
+    },
     () => {
       const reason = notReady()
       if (reason !== undefined) throw reason

@@ -1,4 +1,4 @@
-import type { Static } from 'typebox'
+import Type, { type Static } from 'typebox'
 import { fieldError, ServiceError } from '../../errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
@@ -14,6 +14,7 @@ import {
   InitializerEntry,
   InitializerList,
   InitializerName,
+  SampledTensor,
   TensorRecord,
   TensorRequest,
 } from '../schemas/initializers.ts'
@@ -47,7 +48,15 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
 
   app.get(
     '/v1/initializers',
-    { schema: { tags, summary: 'All initializers', querystring: Page, response: { 200: InitializerList } } },
+    {
+      schema: {
+        operationId: 'listInitializers',
+        tags,
+        summary: 'All initializers',
+        querystring: Page,
+        response: { 200: InitializerList },
+      },
+    },
     ({ query }) => {
       const { items, next_cursor } = pageOf(definitions, query)
       return { initializers: items.map(({ name }) => catalogueEntry(name)), next_cursor }
@@ -58,6 +67,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
     '/v1/initializers/:name',
     {
       schema: {
+        operationId: 'getInitializer',
         tags,
         summary: 'One initializer',
         params: InitializerName,
@@ -71,6 +81,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
     '/v1/initializers/:name/statistics',
     {
       schema: {
+        operationId: 'measureInitializer',
         tags,
         summary: 'Statistics of one tensor, held against theory',
         params: InitializerName,
@@ -90,11 +101,20 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
     '/v1/initializers/:name/sample',
     {
       schema: {
+        operationId: 'sampleInitializer',
         tags,
         summary: `The tensor itself: ${NPY}, ${SAFETENSORS} or JSON by Accept`,
         params: InitializerName,
         body: TensorRequest,
-        response: { 200: Content('The tensor', ['application/json', NPY, SAFETENSORS]) },
+        response: {
+          200: {
+            description: 'The tensor',
+            content: {
+              'application/json': { schema: Type.Unsafe<unknown>(SampledTensor) },
+              ...Content('', [NPY, SAFETENSORS]).content,
+            },
+          },
+        },
       },
     },
     async (request, reply) => {

@@ -1,4 +1,4 @@
-import { Content } from '../schemas/common.ts'
+import Type from 'typebox'
 import type { App, Services } from '../services.ts'
 
 /** What the service measured of itself. Like any other call it asks for the key, where there is one. */
@@ -7,9 +7,12 @@ export function metricsRoutes(app: App, { metrics }: Services): void {
     '/metrics',
     {
       schema: {
+        operationId: 'getMetrics',
         tags: ['operation'],
         summary: 'Counters, gauges and histograms for Prometheus',
-        response: { 200: Content('The text format', ['text/plain']) },
+        response: {
+          200: { description: 'The text format', content: { 'text/plain': { schema: Type.String() } } },
+        },
       },
     },
     async (_request, reply) => {

@@ -6,8 +6,10 @@ import type { Model } from '../../serving/model.ts'
 import { parser } from '../../validation.ts'
 import { viewModel } from '../model-view.ts'
 import { pageOf } from '../query.ts'
-import { Bytes, Page } from '../schemas/common.ts'
+import { Nothing, Page } from '../schemas/common.ts'
 import {
+  CreateForm,
+  CreationHeaders,
   CreateRequest,
   Model as ModelSchema,
   ModelList,
@@ -57,18 +59,16 @@ export function modelRoutes(app: App, services: Services): void {
     '/v1/models',
     {
       schema: {
+        operationId: 'createModel',
         tags,
         summary: 'Creates a model from a specification, weights or images; answers when it is ready and warm',
         body: {
           content: {
             'application/json': { schema: CreateRequest },
-            'multipart/form-data': {
-              schema: Bytes(
-                'Part `spec` (JSON) first, then `weights` (safetensors), or any number of `images` where residual_scheme is lsuv',
-              ),
-            },
+            'multipart/form-data': { schema: CreateForm },
           },
         },
+        headers: CreationHeaders,
         response: creation,
       },
     },
@@ -83,18 +83,20 @@ export function modelRoutes(app: App, services: Services): void {
   )
 
   app.put(
-    '/v1/models/:name',
+    '/v1/models/:model',
     {
       schema: {
+        operationId: 'nameModel',
         tags,
         summary: 'Gives a model a name: a specification creates it, an id points to one that is there',
         params: ModelName,
         body: NameRequest,
+        headers: CreationHeaders,
         response: creation,
       },
     },
     async (request, reply) => {
-      const { name } = request.params
+      const { model: name } = request.params
       const { id, ...given } = request.body
       const nameIsNew = !registry.hasName(name)
       if (id === undefined) {
@@ -111,7 +113,15 @@ export function modelRoutes(app: App, services: Services): void {
 
   app.get(
     '/v1/models',
-    { schema: { tags, summary: 'All models', querystring: Page, response: { 200: ModelList } } },
+    {
+      schema: {
+        operationId: 'listModels',
+        tags,
+        summary: 'All models',
+        querystring: Page,
+        response: { 200: ModelList },
+      },
+    },
     async ({ query }) => {
       const { items, next_cursor } = pageOf(registry.list(), query)
       return { models: await Promise.all(items.map(view)), next_cursor }
@@ -120,7 +130,15 @@ export function modelRoutes(app: App, services: Services): void {
 
   app.get(
     '/v1/models/:model',
-    { schema: { tags, summary: 'One model', params: ModelReference, response: { 200: ModelSchema } } },
+    {
+      schema: {
+        operationId: 'getModel',
+        tags,
+        summary: 'One model',
+        params: ModelReference,
+        response: { 200: ModelSchema },
+      },
+    },
     ({ params }) => view(registry.find(params.model)),
   )
 
@@ -128,10 +146,11 @@ export function modelRoutes(app: App, services: Services): void {
     '/v1/models/:model',
     {
       schema: {
+        operationId: 'deleteModel',
         tags,
         summary: 'Removes a name, or by id a model and its names',
         params: ModelReference,
-        response: { 204: {} },
+        response: { 204: Nothing('Removed') },
       },
     },
     async ({ params }, reply) => {

@@ -1,4 +1,4 @@
-import type { Static } from 'typebox'
+import Type, { type Static } from 'typebox'
 import type { Config } from '../../config.ts'
 import { fieldError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
@@ -29,6 +29,7 @@ export function predictRoutes(app: App, services: Services): void {
       onRequest: admit,
       errorHandler: refuseInTurn,
       schema: {
+        operationId: 'predict',
         tags: ['prediction'],
         summary: 'Top classes of one or more images',
         params: ModelReference,
@@ -40,7 +41,12 @@ export function predictRoutes(app: App, services: Services): void {
             'image/png': { schema: encoded },
             'image/webp': { schema: encoded },
             [NPY]: { schema: Bytes('uint8 or float32 [n, height, width, channels]') },
-            'multipart/form-data': { schema: Bytes('Any number of file parts') },
+            'multipart/form-data': {
+              schema: Type.Object(
+                { images: Type.Array(Bytes()) },
+                { description: 'Any number of file parts, by any name' },
+              ),
+            },
           },
         },
         response: { 200: Predictions },

@@ -10,7 +10,7 @@ import { VERSION as SERVICE_VERSION } from '../../version.ts'
 import { hangUp } from '../hang-up.ts'
 import { VERSION } from '../versions.ts'
 import { etagOf, knows } from '../ranges.ts'
-import { Content, optional } from '../schemas/common.ts'
+import { Content, Nothing, optional } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
 
@@ -40,12 +40,13 @@ export function savedModelRoutes(
     '/v1/models/:model/savedmodel',
     {
       schema: {
+        operationId: 'getSavedModel',
         tags: ['models'],
         summary:
           'The model as a SavedModel, in a tar; weights of initialized models are drawn by its own init op',
         params: ModelReference,
         querystring: Query,
-        response: { 200: Content('The archive', [TAR]), 304: { description: 'The client has it' } },
+        response: { 200: Content('The archive', [TAR]), 304: Nothing('The client has it') },
       },
     },
     async (request, reply) => {

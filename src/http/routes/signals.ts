@@ -6,9 +6,8 @@ import { fieldError, fieldErrors, ServiceError } from '../../errors.ts'
 import { planRequest, planSpecification, type Plan } from '../../network/plan.ts'
 import type { SpecificationRequest } from '../../network/specification.ts'
 import { answerJob } from '../events.ts'
-import { Bytes } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
-import { Comparison, ComparisonRequest, ModelSignals, withEvents } from '../schemas/signals.ts'
+import { Comparison, ComparisonRequest, ModelSignals, SignalsForm, withEvents } from '../schemas/signals.ts'
 import type { App, Services } from '../services.ts'
 import { readSignalsForm } from './signals-form.ts'
 
@@ -20,6 +19,7 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
     '/v1/models/:model/signals',
     {
       schema: {
+        operationId: 'measureSignals',
         tags: ['models'],
         summary: 'How signals and gradients pass through the network: block by block, with a verdict',
         params: ModelReference,
@@ -27,7 +27,7 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
           content: {
             'application/json': { schema: SignalsQuestion },
             'multipart/form-data': {
-              schema: Bytes('Images as file parts: the batch; and the fields seed, repeats, mode'),
+              schema: SignalsForm,
             },
           },
         },
@@ -61,6 +61,7 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
     '/v1/comparisons',
     {
       schema: {
+        operationId: 'compareSpecifications',
         tags: ['models'],
         summary:
           'The same for several specifications under the same input and labels, ranked; nothing is built',

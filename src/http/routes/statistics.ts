@@ -18,6 +18,7 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
     '/v1/models/:model/statistics',
     {
       schema: {
+        operationId: 'getStatistics',
         tags: ['models'],
         summary: 'Statistics of the trainable parameters, held against theory',
         params: ModelReference,

@@ -10,7 +10,7 @@ import { METADATA } from '../../serving/loading.ts'
 import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/weights-stream.ts'
 import { hangUp } from '../hang-up.ts'
 import { etagOf, knows, rangeOf } from '../ranges.ts'
-import { Content, HDF5, NPY, SAFETENSORS } from '../schemas/common.ts'
+import { Content, HDF5, Nothing, NPY, SAFETENSORS } from '../schemas/common.ts'
 import { ModelReference, WeightsQuery } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
 
@@ -23,6 +23,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
     '/v1/models/:model/weights',
     {
       schema: {
+        operationId: 'getWeights',
         tags: ['models'],
         summary:
           "All weights as safetensors under one's own or another framework's names, as Keras's HDF5, or one tensor as npy; with ETag and ranges",
@@ -31,7 +32,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
         response: {
           200: Content('The weights', OFFERED),
           206: Content('A range of them', OFFERED),
-          304: { description: 'The client has them' },
+          304: Nothing('The client has them'),
         },
       },
     },

@@ -47,13 +47,19 @@ export const Page = closed({
 
 export const NextCursor = nullable(Type.String())
 
-/** Content that is not JSON: its route reads and checks it. */
-export const Bytes = (description: string) => Type.Unsafe<Buffer>({ description })
-/** An answer in one of several formats. */
+/** Content that is not JSON: its route reads and checks it. In these words generators know a file. */
+export const Bytes = (description?: string) =>
+  Type.Unsafe<unknown>({
+    ...{ type: 'string', format: 'binary' },
+    ...(description === undefined ? {} : { description }),
+  })
+/** An answer in one of several binary formats. */
 export const Content = (description: string, types: readonly string[]) => ({
   description,
-  content: Object.fromEntries(types.map((type) => [type, { schema: Type.Unsafe<unknown>({}) }])),
+  content: Object.fromEntries(types.map((type) => [type, { schema: Bytes() }])),
 })
+/** An answer without a body. */
+export const Nothing = (description: string) => Type.Unsafe<unknown>({ type: 'null', description })
 
 /** JSON for answers: numbers JSON cannot carry become words. */
 export function toJson(value: unknown): string {

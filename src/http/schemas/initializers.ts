@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { ParameterStatistics, TensorStatistics } from '../../analysis/analysis.ts'
 import { SafeInteger, SeedPair } from '../../initializers/initializer.ts'
-import { answer, named, nullable } from '../../schema.ts'
+import { answer, named, nullable, Num } from '../../schema.ts'
 import { NextCursor, optional } from './common.ts'
 
 export const InitializerEntry = answer('InitializerEntry', {
@@ -33,6 +33,12 @@ export const TensorRequest = named('TensorRequest', {
       description: 'histogram, quantiles, spectrum, operator_spectrum',
     }),
   ),
+})
+
+export const SampledTensor = answer('SampledTensor', {
+  shape: Type.Array(Type.Integer()),
+  dtype: Type.Literal('float32'),
+  values: Type.Array(Num, { description: 'In row-major order' }),
 })
 
 export const TensorRecord = answer('TensorRecord', TensorStatistics.properties)

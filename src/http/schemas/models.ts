@@ -5,13 +5,13 @@ import { schemeNames } from '../../network/schemes.ts'
 import { layouts } from '../../network/layouts.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
 import { answer, closed, named, nullable } from '../../schema.ts'
-import { NextCursor, optional } from './common.ts'
+import { Bytes, NextCursor, optional } from './common.ts'
 import { ParameterRecord } from './initializers.ts'
 
 export const ModelReference = Type.Object({
   model: Type.String({ description: 'A name, an id, or a unique id prefix of 12 or more' }),
 })
-export const ModelName = Type.Object({ name: Type.String() })
+export const ModelName = Type.Object({ model: Type.String({ description: 'A name' }) })
 
 export const VersionedReference = Type.Object({
   ...ModelReference.properties,
@@ -21,6 +21,20 @@ export const VersionedReference = Type.Object({
 const Name = Type.String({ description: 'Letters, digits, ".", "_", "-"; moves here if it is taken' })
 
 export const CreateRequest = named('CreateRequest', { ...specificationFields, name: optional(Name) })
+export const CreationHeaders = Type.Object({
+  Prefer: optional(Type.String({ description: 'respond-async: answers 202 at once, with state "building"' })),
+})
+export const CreateForm = Type.Object(
+  {
+    spec: optional(CreateRequest),
+    weights: optional(Bytes('safetensors')),
+    images: optional(Type.Array(Bytes())),
+  },
+  {
+    description:
+      'Part `spec` (JSON) first, then `weights`, or any number of `images` where residual_scheme is lsuv; weights of this service need no `spec`',
+  },
+)
 /** A specification for the name, or the id of a model that is there. */
 export const NameRequest = named('NameRequest', {
   ...Type.Partial(Type.Object(specificationFields)).properties,

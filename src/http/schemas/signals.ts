@@ -1,15 +1,21 @@
 import Type from 'typebox'
 import { Rankings } from '../../analysis/rankings.ts'
-import { NetworkSignals, SignalsQuestion } from '../../analysis/signals.ts'
+import { NetworkSignals, SignalFields, SignalsQuestion } from '../../analysis/signals.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
 import { answer, named } from '../../schema.ts'
-import { EVENTS, optional } from './common.ts'
+import { Bytes, EVENTS, optional } from './common.ts'
 
 export const ModelSignals = answer('ModelSignals', {
   model: Type.String(),
   weights: Type.Enum(['initialized', 'loaded']),
   ...NetworkSignals.properties,
 })
+
+const { seed, repeats, mode } = SignalFields
+export const SignalsForm = Type.Object(
+  { ...Type.Partial(Type.Object({ seed, repeats, mode })).properties, images: Type.Array(Bytes()) },
+  { description: 'The images are the batch' },
+)
 
 export const ComparisonRequest = named('ComparisonRequest', {
   specs: Type.Array(SpecificationRequest, { minItems: 2, maxItems: 8 }),

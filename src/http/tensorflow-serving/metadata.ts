@@ -16,8 +16,14 @@ const Status = answer('TensorFlowServingStatus', { model_version_status: Type.Ar
 
 /** A model's signatures, and the state of its version; without a version the state is part of our own answer. */
 export function metadataRoutes(app: App, { registry }: Services): void {
-  for (const { path, params } of paths('/metadata')) {
-    const schema = { tags, summary: 'Signatures of a model', params, response: { 200: Metadata } }
+  for (const { path, subject, params } of paths('/metadata')) {
+    const schema = {
+      operationId: `get${subject}Signatures`,
+      tags,
+      summary: 'Signatures of a model',
+      params,
+      response: { 200: Metadata },
+    }
     app.get(path, { schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return {
@@ -27,7 +33,13 @@ export function metadataRoutes(app: App, { registry }: Services): void {
     })
   }
   const [, { path, params }] = paths('')
-  const schema = { tags, summary: 'The state of a version', params, response: { 200: Status } }
+  const schema = {
+    operationId: 'getModelVersionStatus',
+    tags,
+    summary: 'The state of a version',
+    params,
+    response: { 200: Status },
+  }
   app.get(path, { schema }, (request) => ({
     model_version_status: [versionStatusOf(findModel(registry, request.params).model)],
   }))

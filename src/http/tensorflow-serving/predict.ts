@@ -44,13 +44,13 @@ export function predictRoutes(app: App, services: Services): void {
   const content = {
     content: { 'application/json': { schema: PredictRequestBody }, '*/*': { schema: PredictRequestBody } },
   }
-  for (const { path, params } of paths('::predict')) {
+  for (const { path, subject, params } of paths('::predict')) {
     // Written as text, for numbers that JSON does not have; so its type is the document's business only.
     const response: Readonly<Record<number, object>> = {
       200: { description: 'Outputs', content: { 'application/json': { schema: PredictResponse } } },
     }
     const summary = 'Logits and probabilities of images'
-    const schema = { tags, summary, params, body: content, response }
+    const schema = { operationId: `run${subject}Signature`, tags, summary, params, body: content, response }
     app.post(path, { onRequest: admit, errorHandler: refuseInTurn, schema }, async (request, reply) => {
       const started = performance.now()
       const place = placeOf(request)

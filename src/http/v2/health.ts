@@ -9,12 +9,26 @@ const Ready = Type.Object({ live: Type.Literal(true), ready: Type.Literal(true) 
 export function healthRoutes(app: App, { notReady }: Services): void {
   app.get(
     '/v2/health/live',
-    { schema: { tags, summary: 'Whether the process answers', response: { 200: Live } } },
+    {
+      schema: {
+        operationId: 'checkServerLive',
+        tags,
+        summary: 'Whether the process answers',
+        response: { 200: Live },
+      },
+    },
     () => ({ live: true as const }),
   )
   app.get(
     '/v2/health/ready',
-    { schema: { tags, summary: 'Whether it can take traffic', response: { 200: Ready } } },
+    {
+      schema: {
+        operationId: 'checkServerReady',
+        tags,
+        summary: 'Whether it can take traffic',
+        response: { 200: Ready },
+      },
+    },
     () => {
       const reason = notReady()
       if (reason !== undefined) throw reason

@@ -9,6 +9,7 @@ import { labelsOf } from '../../serving/labels.ts'
 import { admittance } from '../admittance.ts'
 import { bytesOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
+import { Bytes } from '../schemas/common.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
 import type { App, Services } from '../services.ts'
 import { imagesOf } from './inputs.ts'
@@ -28,16 +29,17 @@ export function inferRoutes(app: App, services: Services): void {
   const contents = <S>(schema: S) => ({
     content: {
       'application/json': { schema },
-      'application/octet-stream': { schema: { description: 'The JSON, and tensors behind it' } },
+      'application/octet-stream': { schema: Bytes('The JSON, and tensors behind it') },
     },
   })
-  for (const { path, params } of paths('/infer')) {
+  for (const { path, subject, params } of paths('/infer')) {
     app.post(
       path,
       {
         onRequest: admit,
         errorHandler: refuseInTurn,
         schema: {
+          operationId: `infer${subject}`,
           tags,
           summary: 'Infers probabilities and logits of images',
           params,

@@ -23,22 +23,31 @@ const EXTENSIONS = [
 /** What there is: the server, its models, what goes into each and comes out. */
 export function metadataRoutes(app: App, { registry, config }: Services): void {
   const server = { name: 'resinit', version: SERVICE_VERSION, extensions: EXTENSIONS }
-  for (const path of ['/v2', '/v2/']) {
-    app.get(
-      path,
-      { schema: { tags, summary: 'The server and its extensions', response: { 200: ServerMetadata } } },
-      () => server,
-    )
+  const schema = {
+    operationId: 'getServerMetadata',
+    tags,
+    summary: 'The server and its extensions',
+    response: { 200: ServerMetadata },
   }
+  app.get('/v2', { schema }, () => server)
+  app.get('/v2/', { schema: { hide: true } }, () => server)
   app.get(
     '/v2/models',
-    { schema: { tags, summary: 'Names of all models', response: { 200: ModelNames } } },
+    {
+      schema: {
+        operationId: 'listModelNames',
+        tags,
+        summary: 'Names of all models',
+        response: { 200: ModelNames },
+      },
+    },
     () => ({
       models: namedModels(registry).map(({ name }) => name),
     }),
   )
-  for (const { path, params } of paths('')) {
+  for (const { path, subject, params } of paths('')) {
     const schema = {
+      operationId: `get${subject}Metadata`,
       tags,
       summary: 'Inputs and outputs of a model',
       params,
@@ -49,15 +58,27 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
       return metadataOf(name, model.record.specification)
     })
   }
-  for (const { path, params } of paths('/config')) {
-    const schema = { tags, summary: 'Configuration of a model', params, response: { 200: ModelConfig } }
+  for (const { path, subject, params } of paths('/config')) {
+    const schema = {
+      operationId: `get${subject}Config`,
+      tags,
+      summary: 'Configuration of a model',
+      params,
+      response: { 200: ModelConfig },
+    }
     app.get(path, { schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return configOf(name, model.record.specification, config.MAX_BATCH_SIZE)
     })
   }
-  for (const { path, params } of paths('/ready')) {
-    const schema = { tags, summary: 'Whether a model is loaded', params, response: { 200: ModelReady } }
+  for (const { path, subject, params } of paths('/ready')) {
+    const schema = {
+      operationId: `check${subject}Ready`,
+      tags,
+      summary: 'Whether a model is loaded',
+      params,
+      response: { 200: ModelReady },
+    }
     app.get(path, { schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       const { state, reason } = stateOf(model)

@@ -8,6 +8,7 @@ import { VERSION } from '../versions.ts'
 import { findModel, namedModels, tags } from './models.ts'
 import { objectOf, parametersOf, parseJson } from './request.ts'
 import { RepositoryIndex } from './schemas.ts'
+import { Nothing } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
 
 type IndexEntry = Static<typeof RepositoryIndex>[number]
@@ -33,12 +34,13 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     },
   })
   const parameters = json({ type: 'object', properties: { parameters: { type: 'object' } } })
-  const nothing = { 200: { description: 'Done' } }
+  const nothing = { 200: Nothing('Done') }
 
   app.post(
     '/v2/repository/index',
     {
       schema: {
+        operationId: 'listRepository',
         tags,
         summary: 'All models and their states',
         body: json(Type.Object({ ready: Type.Optional(Type.Boolean()) })),
@@ -58,7 +60,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     '/v2/repository/models/:model/load',
     {
       schema: {
-        ...{ tags, params: ModelReference, body: parameters, response: nothing },
+        ...{ operationId: 'loadModel', tags, params: ModelReference, body: parameters, response: nothing },
         summary: 'Has the engine hold a model; answers when it is ready',
       },
     },
@@ -79,7 +81,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     '/v2/repository/models/:model/unload',
     {
       schema: {
-        ...{ tags, params: ModelReference, body: parameters, response: nothing },
+        ...{ operationId: 'unloadModel', tags, params: ModelReference, body: parameters, response: nothing },
         summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
       },
     },

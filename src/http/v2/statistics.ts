@@ -10,13 +10,26 @@ type Statistics = Static<typeof InferenceStatistics>['model_stats'][number]
 /** What models have done since the service started, whichever protocol asked them. */
 export function statisticsRoutes(app: App, { registry, usage }: Services): void {
   const response = { 200: InferenceStatistics }
-  app.get('/v2/models/stats', { schema: { tags, summary: 'What all models have done', response } }, () => ({
-    model_stats: namedModels(registry).map(({ model, name }) =>
-      statisticsOf(name, usage.of(model.record.id)),
-    ),
-  }))
-  for (const { path, params } of paths('/stats')) {
-    app.get(path, { schema: { tags, summary: 'What a model has done', params, response } }, (request) => {
+  app.get(
+    '/v2/models/stats',
+    {
+      schema: { operationId: 'getInferenceStatistics', tags, summary: 'What all models have done', response },
+    },
+    () => ({
+      model_stats: namedModels(registry).map(({ model, name }) =>
+        statisticsOf(name, usage.of(model.record.id)),
+      ),
+    }),
+  )
+  for (const { path, subject, params } of paths('/stats')) {
+    const schema = {
+      operationId: `get${subject}InferenceStatistics`,
+      tags,
+      summary: 'What a model has done',
+      params,
+      response,
+    }
+    app.get(path, { schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return { model_stats: [statisticsOf(name, usage.of(model.record.id))] }
     })
