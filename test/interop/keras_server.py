@@ -13,7 +13,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "hdf5", "path"}
     {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
 
-and the operations of init_ops.py and weights.py.
+and the operations of init_ops.py, weights.py and photographs.py.
 """
 
 import base64
@@ -34,10 +34,12 @@ import h5py
 import init_ops
 import keras
 import numpy as np
+import photographs
 import tensorflow as tf
 import twin
 import weights
 from keras.src.legacy.saving import legacy_h5_format
+from norms import move_norms
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -100,22 +102,6 @@ def start(request):
         "mean_squares": network.sum_mean_squares(images),
         "silent": network.silent_kernels(images, labels),
     }
-
-
-def move_norms(variables, seed):
-    generator = np.random.default_rng(seed)
-    draws = {
-        "gamma": lambda shape: generator.uniform(0.5, 1.5, shape),
-        "beta": lambda shape: generator.normal(0, 0.5, shape),
-        "moving_mean": lambda shape: generator.normal(0, 0.5, shape),
-        "moving_variance": lambda shape: generator.uniform(0.3, 3, shape),
-        "multiplier": lambda shape: generator.normal(0, 0.5, shape),
-        "offset": lambda shape: generator.normal(0, 0.3, shape),
-    }
-    for name, variable in variables.items():
-        draw = draws.get(name.rsplit("/", 1)[1])
-        if draw:
-            variable.assign(draw(variable.shape))
 
 
 def save(variables, path):
@@ -213,7 +199,7 @@ OPERATIONS = {
         *(initializer, model, variances, start, trained),
         *(application, safetensors, hdf5, signals),
     )
-} | init_ops.OPERATIONS | weights.OPERATIONS
+} | init_ops.OPERATIONS | weights.OPERATIONS | photographs.OPERATIONS
 
 
 def answer(line):
