@@ -9,6 +9,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications;
         with "load" its weights are read from that file, with "save" they are as after training, saved there
+    {"op": "block_sums", "spec", "factors", "images", "path"}  of npy images into an npz
     {"op": "safetensors", "path", "digests"}
     {"op": "hdf5", "path"}
     {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
@@ -143,6 +144,16 @@ def application(request):
     }
 
 
+def block_sums(request):
+    """Of every block for uint8 images, saved by its name."""
+    free_models()
+    network = twin.ResidualNetwork(request["spec"], request["factors"])
+    images = twin.preprocess(np.load(request["images"]), network.spec["preprocessing"])
+    sums = keras.Model(network.model.inputs, network.sums)(images, training=False)
+    np.savez(request["path"], **{name: value.numpy() for name, value in sums.items()})
+    return {}
+
+
 def safetensors(request):
     tensors = []
     with safe_open(request["path"], framework="numpy") as file:
@@ -197,7 +208,7 @@ OPERATIONS = {
     operation.__name__: operation
     for operation in (
         *(initializer, model, variances, start, trained),
-        *(application, safetensors, hdf5, signals),
+        *(application, block_sums, safetensors, hdf5, signals),
     )
 } | init_ops.OPERATIONS | weights.OPERATIONS | photographs.OPERATIONS
 
