@@ -49,10 +49,10 @@ afterAll(async () => {
 async function photographOf(name: string): Promise<Photograph> {
   const pixels = { [WIDTH]: join(folder, `${name}.npy`), 224: join(folder, `${name}-224.npy`) }
   const { jpeg } = (await keras.ask({ op: 'photograph', name, path: pixels[WIDTH] })) as { jpeg: string }
-  const whole = await readFile(pixels[WIDTH] ?? '')
+  const whole = await readFile(pixels[WIDTH])
   const values = whole.subarray(-HEIGHT * WIDTH * 3)
   const cut = sharp(values, { raw: { width: WIDTH, height: HEIGHT, channels: 3 } }).resize(224, 224)
-  await writeFile(pixels[224] ?? '', npy([224, 224, 3], await cut.raw().toBuffer()))
+  await writeFile(pixels[224], npy([224, 224, 3], await cut.raw().toBuffer()))
   return { name, jpeg: await readFile(jpeg), pixels }
 }
 

@@ -88,10 +88,10 @@ export function savedModelRoutes(
         signal.addEventListener('abort', () => stream.destroy())
         void reply.headers({ ...head, 'content-length': String(length) }).send(stream)
         await finished(stream).catch(() => undefined)
-        return reply
       } finally {
         await variables.discard()
       }
+      return reply
     },
   )
 }
