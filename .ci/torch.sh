@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Holds weights under torchvision's names against torchvision and timm, both ways. Downloads some 3 GB of torch, so no
-# part of run. TORCH_PYTHON names a Python that has torch, torchvision, timm and safetensors already.
+# part of run. TORCH_PYTHON names a Python that has torch, torchvision, timm,
+# safetensors and scikit-learn (for its photographs) already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 scratch=$(mktemp -d)
@@ -11,7 +12,7 @@ python=${TORCH_PYTHON:-$scratch/venv/bin/python}
 
 [[ -n ${TORCH_PYTHON:-} ]] || {
   python3 -m venv "$scratch/venv"
-  "$python" -m pip install -q --disable-pip-version-check torch torchvision timm safetensors
+  "$python" -m pip install -q --disable-pip-version-check torch torchvision timm safetensors scikit-learn
 }
 [[ -d node_modules ]] || npm ci --no-audit --no-fund >/dev/null
 node native/cli.mjs ensure

@@ -18,14 +18,6 @@ export interface WeightsSource {
   readonly factors?: Readonly<Record<string, number>>
 }
 
-/** A network for any TensorFlow. */
-export interface SavedModel {
-  /** `saved_model.pb`. */
-  readonly graph: Uint8Array
-  /** A folder with the files of `variables/`, which whoever asked removes; null where the init op draws all weights. */
-  readonly checkpoint: string | null
-}
-
 export const LayerScale = Type.Object({
   kernel: Type.String(),
   factor: Type.Number({ description: "What the kernel's initializer is multiplied by" }),
@@ -134,7 +126,11 @@ export interface AnalysisMethods {
   fit(weightsFile: string, options: { readonly layout?: Layout }): Promise<FittedWeights>
   /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
   read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
-  savedModel(weights: WeightsSource): Promise<SavedModel>
+  /**
+   * The bytes of `saved_model.pb` for any TensorFlow. Of loaded weights the files of `variables/` are left in the folder,
+   * which is the caller's; of others the init op draws every weight, and nothing is.
+   */
+  savedModel(weights: WeightsSource, folder: string): Promise<Uint8Array>
   /** LSUV's factors, in the order of the layers, on Gaussian images or on uint8 images of the input's size, joined. */
   unitVariance(specification: Specification, pixels?: Uint8Array): Promise<LayerScale[]>
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>

@@ -57,7 +57,7 @@ const handlers: Handlers<AnalysisMethods> = {
       if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
       return tensor.read(offset, count)
     }),
-  savedModel: (weights, job) => savedModel(backend, sampler, weights, job),
+  savedModel: (weights, folder, job) => savedModel(backend, sampler, weights, folder, job),
   unitVariance: (specification, pixels) => unitVariance(backend, specification, pixels),
   tensorStatistics: async (draw, options, job) => {
     const { shape, initializer } = draw

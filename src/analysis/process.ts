@@ -45,7 +45,7 @@ export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
       await queue.run(() => Promise.resolve(), { claim: 'client', signal: control.signal })
       return (name, offset, count) => inTurn('admitted', control, 'read', weights, name, offset, count)
     },
-    savedModel: (weights, control = {}) => inTurn('client', control, 'savedModel', weights),
+    savedModel: (weights, folder, control = {}) => inTurn('client', control, 'savedModel', weights, folder),
     unitVariance: (specification, pixels, control = {}) =>
       inTurn('client', control, 'unitVariance', specification, pixels),
     tensorStatistics: (draw, options, control = {}) =>

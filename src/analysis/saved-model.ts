@@ -1,85 +1,112 @@
-import { mkdir, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { betweenSteps, type Job } from '../control.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
 import { CHECKPOINTING, checkpointingGraph, exportedModel } from '../engine/tensorflow/exported.ts'
-import { Session } from '../engine/tensorflow/session.ts'
+import { Session, type Feed } from '../engine/tensorflow/session.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { planSpecification } from '../network/plan.ts'
-import type { SavedModel, WeightsSource } from './analysis.ts'
+import type { WeightsSource } from './analysis.ts'
 import { SLICE, type Sampler } from './sampler.ts'
 import { withWeights, type WeightTensor } from './weights.ts'
 
-/** A model for any TensorFlow; the checkpoint of loaded weights lies in a folder that is the caller's to remove. */
+/** A model for any TensorFlow; the checkpoint of loaded weights is left in the folder. */
 export async function savedModel(
   backend: Backend,
   sampler: Sampler,
   source: WeightsSource,
+  folder: string,
   job: Job,
-): Promise<SavedModel> {
+): Promise<Uint8Array> {
   const { specification, weightsFile, factors = {} } = source
   const plan = planSpecification(specification, { factors })
-  if (weightsFile === undefined) return { graph: exportedModel(plan, 'drawn'), checkpoint: null }
-  const folder = await mkdtemp(join(tmpdir(), 'resinit-checkpoint-'))
-  try {
-    await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
-    return { graph: exportedModel(plan, 'checkpoint'), checkpoint: folder }
-  } catch (error) {
-    await rm(folder, { recursive: true })
-    throw error
-  }
+  if (weightsFile === undefined) return exportedModel(plan, 'drawn')
+  // A process that died over it may have begun. The folder itself is never made: where it is gone, so is who asked.
+  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
+  await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
+  return exportedModel(plan, 'checkpoint')
 }
 
-/** `variables.index` and `variables.data-...` in the folder, written by TensorFlow; never more than a part in memory. */
+/** `variables.index` and `variables.data-...` in the folder, written by TensorFlow; never more than a shard in memory. */
 async function writeCheckpoint(
   backend: Backend,
   tensors: readonly WeightTensor[],
   folder: string,
   job: Job,
 ): Promise<void> {
-  const session = await Session.open(backend, checkpointingGraph())
+  const shards = shardsOf(tensors)
+  const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
+  const partsFolder = join(folder, 'parts')
   try {
+    await mkdir(partsFolder)
     const parts: Uint8Array[] = []
-    await mkdir(join(folder, 'parts'))
-    for (const tensor of tensors) {
-      for (const { slice, shape, offset } of partsOf(tensor.shape)) {
-        await betweenSteps(job)
-        const path = bytesOf(join(folder, 'parts', String(parts.length)))
-        const values = await tensor.read(offset, sizeOf(shape))
-        run(session, CHECKPOINTING.saved, {
-          [CHECKPOINTING.path]: { values: [path], shape: [] },
-          [CHECKPOINTING.name]: { values: [bytesOf(tensor.name)], shape: [1] },
-          [CHECKPOINTING.slice]: { values: [bytesOf(slice)], shape: [1] },
-          [CHECKPOINTING.value]: { values, shape },
-        })
-        parts.push(path)
+    for (const shard of shards) {
+      await betweenSteps(job)
+      const path = bytesOf(join(partsFolder, String(parts.length)))
+      const texts = (of: (part: Part) => string): Feed => ({
+        values: shard.map((part) => bytesOf(of(part))),
+        shape: [shard.length],
+      })
+      const feeds: Record<string, Feed> = {
+        [CHECKPOINTING.path]: { values: [path], shape: [] },
+        [CHECKPOINTING.names]: texts(({ tensor }) => tensor.name),
+        [CHECKPOINTING.slices]: texts(({ slice }) => slice),
       }
+      for (const [index, { tensor, shape, offset }] of shard.entries())
+        feeds[CHECKPOINTING.value(index)] = { values: await tensor.read(offset, sizeOf(shape)), shape }
+      run(session, CHECKPOINTING.saved(shard.length), feeds)
+      parts.push(path)
     }
     run(session, CHECKPOINTING.merged, {
       [CHECKPOINTING.parts]: { values: parts, shape: [parts.length] },
       [CHECKPOINTING.whole]: { values: [bytesOf(join(folder, 'variables'))], shape: [] },
     })
-    await rm(join(folder, 'parts'), { recursive: true, force: true })
+    await rm(partsFolder, { recursive: true, force: true })
   } finally {
     session.close()
   }
 }
 
-/** Whole rows of a tensor, few enough to be held; `slice` says to TensorFlow which (`shape` and `start,length` by axis). */
-function* partsOf(shape: readonly number[]) {
+/** Whole rows of a tensor; `slice` says to TensorFlow which (`shape` and `start,length` by axis), nothing that all are. */
+interface Part {
+  readonly tensor: WeightTensor
+  readonly slice: string
+  readonly shape: readonly number[]
+  readonly offset: number
+}
+
+/** All tensors in order, in shards that are small enough to be held. */
+function shardsOf(tensors: readonly WeightTensor[]): Part[][] {
+  const shards: Part[][] = []
+  let room = 0
+  for (const part of tensors.flatMap((tensor) => [...partsOf(tensor)])) {
+    const size = sizeOf(part.shape)
+    const last = shards.at(-1)
+    if (last === undefined || size > room) {
+      shards.push([part])
+      room = SLICE - size
+    } else {
+      last.push(part)
+      room -= size
+    }
+  }
+  return shards
+}
+
+function* partsOf(tensor: WeightTensor): Generator<Part> {
+  const { shape } = tensor
   const [rows = 1, ...row] = shape
   const width = sizeOf(row)
   // Reads begin at multiples of four values.
   const height = Math.max(4, Math.floor(SLICE / width / 4) * 4)
   if (rows <= height) {
-    yield { slice: '', shape, offset: 0 }
+    yield { tensor, slice: '', shape, offset: 0 }
     return
   }
   for (let start = 0; start < rows; start += height) {
     const count = Math.min(height, rows - start)
     const axes = [`${String(start)},${String(count)}`, ...row.map(() => '-')].join(':')
-    yield { slice: `${shape.join(' ')} ${axes}`, shape: [count, ...row], offset: start * width }
+    yield { tensor, slice: `${shape.join(' ')} ${axes}`, shape: [count, ...row], offset: start * width }
   }
 }
 

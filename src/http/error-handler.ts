@@ -70,6 +70,7 @@ export function foreignErrorsOf(url: string): ForeignErrors | undefined {
 }
 
 const VERB = /^\/v1\/models\/[^/:]+(\/versions\/[^/:]+)?:\w*$/i
+const LABEL = /^\/v1\/models\/[^/:]+\/labels\/([^/:]+)(:(predict|classify|regress)|\/metadata)?$/i
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
@@ -103,9 +104,18 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
   })
 }
 
-/** A verb of TensorFlow Serving's API that there is not, or not by this method; else a route would take it for a name. */
+/**
+ * A verb of TensorFlow Serving's API that there is not, or not by this method (its verbs are written small), else a route
+ * would take it for a name; or a label, in the words of its `ServerCore`, for no version has one.
+ */
 function malformed({ method, url, routeOptions }: FastifyRequest): ServiceError | undefined {
   const path = url.split('?', 1)[0] ?? url
+  const label = LABEL.exec(path)?.[1]
+  if (label !== undefined)
+    return new ServiceError(
+      'MALFORMED_REQUEST',
+      `Unrecognized servable version label: ${label}; there are no labels, only version 1`,
+    )
   if (!VERB.test(path) || routeOptions.url?.includes('::') === true) return undefined
   return new ServiceError(
     'MALFORMED_REQUEST',

@@ -23,11 +23,14 @@ export interface StoredModel {
   readonly measured?: readonly LayerScale[]
 }
 
-/** Weights on their way in; whoever stages them keeps or discards them. */
-export interface StagedWeights {
+/** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
+export interface Staged {
   readonly path: string
   discard(): Promise<void>
 }
+
+/** Weights on their way in. */
+export type StagedWeights = Staged
 
 const RECORD = 'model.json'
 const WEIGHTS = 'weights.safetensors'
@@ -107,6 +110,13 @@ export class Store {
       throw (error as NodeJS.ErrnoException).syscall === undefined ? error : storageFailed(error)
     }
     return staged
+  }
+
+  /** A folder for what is written only to be sent. A writer that is told too late may still be at it when it goes. */
+  async stageFolder(): Promise<Staged> {
+    const path = join(this.#staging, randomUUID())
+    await stored(() => mkdir(path))
+    return { path, discard: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
   }
 
   /** Keeps a model's record, and weights that were staged for it. */

@@ -42,8 +42,9 @@ def initializer(identifier, seed=None):
     if name == "xavier_initializer":
         name = "GlorotUniform" if config.pop("uniform", True) else "GlorotNormal"
     name = ALIASES.get(name, name.removesuffix("_initializer"))
-    # A seed in the configuration is the user's own and wins over the layer's.
-    seed = config.pop("seed", seed)
+    # A seed in the configuration is the user's own and wins over the layer's; null is none.
+    own = config.pop("seed", None)
+    seed = seed if own is None else own
     if isinstance(seed, list):
         seed = seed_generator(*seed)
     cls = getattr(keras.initializers, name)

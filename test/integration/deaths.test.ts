@@ -6,7 +6,7 @@ import type { ModelBody } from '../support/client.ts'
 import { halt, kill } from '../support/halt.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { slow, tiny } from '../support/networks.ts'
-import { expectProblem } from '../support/problems.ts'
+import { expectForeignError, expectProblem } from '../support/problems.ts'
 import { startService, type RunningService } from '../support/service.ts'
 
 const shape = [1, 8, 8, 3]
@@ -84,10 +84,15 @@ describe('a model the engine dies of', () => {
         expect(await stateOf('poison')).toMatchObject({
           state: 'failed',
           last_error: { code: 'MODEL_QUARANTINED' },
+          model_version_status: [{ version: '1', state: 'END', status: { error_code: 'UNAVAILABLE' } }],
         })
         expect(await stateOf('good')).toMatchObject({ state: 'ready', last_error: null })
         const { restarts } = engine
         expect((await ask('poison')).status).toBe(503)
+        const instances = [Array.from({ length: 8 }, () => Array.from({ length: 8 }, () => [0, 0, 0]))]
+        const foreign = await client.post('/v1/models/poison:predict', { instances })
+        expectForeignError(foreign, { status: 503, says: /again and again.*asked again in \d+ s/ })
+        expect(Number(foreign.headers['retry-after'])).toBeGreaterThan(500)
         expect(engine.restarts).toBe(restarts)
 
         // Cured and sent again, it is tried at once.

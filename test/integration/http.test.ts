@@ -1,6 +1,7 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ModelBody } from '../support/client.ts'
+import type { Answer, ModelBody } from '../support/client.ts'
+import { openapi } from '../support/contract.ts'
 import { tiny } from '../support/networks.ts'
 import { expectProblem, type Refusal } from '../support/problems.ts'
 import { startService, type RunningService } from '../support/service.ts'
@@ -241,5 +242,20 @@ describe('X-Request-Id', () => {
   it('is a fresh one for an id nobody should log', async () => {
     const { headers } = await running.client.get('/livez', { 'x-request-id': 'a "b" c' })
     expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
+  })
+})
+
+describe('HEAD', () => {
+  const values: Readonly<Record<string, string>> = { model: 'net', version: '1', name: 'zeros' }
+  const paths = Object.entries(openapi.paths)
+    .filter(([, operations]) => 'get' in operations)
+    .map(([path]) => path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? name))
+
+  it.each(paths)('%s says what GET says, without a body', async (path) => {
+    const headOf = ({ status, headers }: Answer) => [status, headers['content-type'], headers['etag']]
+    const [whole, head] = [await running.client.get(path), await running.client.send('head', path, {})]
+    expect(whole.status).toBe(200)
+    expect(headOf(head)).toEqual(headOf(whole))
+    expect(head.bytes).toHaveLength(0)
   })
 })

@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { ModelBody } from '../support/client.ts'
 import { untilRead, whileHalted } from '../support/halt.ts'
-import { arithmeticImage, npy } from '../support/images.ts'
+import { arithmeticImage, flowerJpeg, npy } from '../support/images.ts'
 import { slow, tiny } from '../support/networks.ts'
-import { expectProblem } from '../support/problems.ts'
+import { expectForeignError, expectProblem } from '../support/problems.ts'
 import { runs, startProcess, type ServiceProcess } from '../support/process.ts'
 import { temporaryFolder, type Settings } from '../support/service.ts'
 
@@ -105,13 +105,21 @@ describe('a service that is stopped and started again', () => {
     expect((await running.client.get('/v1/models/net')).json).toMatchObject({
       state: 'failed',
       last_error: { code: 'WEIGHTS_DIVERGED' },
-      model_version_status: [{ state: 'END' }],
+      model_version_status: [{ version: '1', state: 'END', status: { error_code: 'DATA_LOSS' } }],
     })
-    for (const what of ['weights', 'statistics'])
-      expectProblem(await running.client.get(`/v1/models/net/${what}`), {
-        status: 500,
-        code: 'WEIGHTS_DIVERGED',
-      })
+    const instances = [{ b64: flowerJpeg.toString('base64') }]
+    expectForeignError(await running.client.post('/v1/models/net:predict', { instances }), {
+      status: 500,
+      says: new RegExp(altered),
+    })
+    for (const what of ['weights', 'statistics', 'savedmodel']) {
+      // Nor is it said that what a client has of it is still good.
+      for (const headers of [{}, { 'if-none-match': '*' }])
+        expectProblem(await running.client.get(`/v1/models/net/${what}`, headers), {
+          status: 500,
+          code: 'WEIGHTS_DIVERGED',
+        })
+    }
     const other = await running.client.logits('last', [1, 8, 8, 3], arithmeticImage([1, 8, 8, 3]))
     expect(other[0]).toHaveLength(5)
     expectProblem(await running.client.post('/v1/models', { architecture: 'resnet20', seed: 7 }), {

@@ -1,6 +1,8 @@
 import fc from 'fast-check'
+import { deflateSync, gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, PredictionsBody } from '../support/client.ts'
+import { whileHalted } from '../support/halt.ts'
 import { arithmeticImage, flowerJpeg, halfTransparentPng } from '../support/images.ts'
 import { tiny } from '../support/networks.ts'
 import { expectForeignError } from '../support/problems.ts'
@@ -43,9 +45,11 @@ const columnsOf = (answer: Answer) => {
   return (answer.json as { outputs: { logits: number[][]; probabilities: number[][] } }).outputs
 }
 const b64 = (bytes: Buffer) => ({ b64: bytes.toString('base64') })
-const ours = async (bytes: Buffer, type: string) => {
+/** As many at once as elsewhere: in batches of other sizes the last bits are others. */
+const ours = async (...images: Buffer[]) => {
+  const parts = images.map((value) => ({ name: 'image', value, filename: 'image' }))
   const path = '/v1/models/net/predict?include=logits,probabilities'
-  return ((await running.client.upload(path, bytes, type)).json as PredictionsBody).predictions[0]
+  return ((await running.client.form(path, parts)).json as PredictionsBody).predictions
 }
 
 describe('predict', () => {
@@ -53,8 +57,9 @@ describe('predict', () => {
     const [logits = []] = await running.client.logits('net', SHAPE, image)
     for (const instances of [[nested], [{ images: nested }]])
       expect(rowsOf(await predict({ instances })).map((row) => row.logits)).toEqual([logits])
+    const pair = await running.client.logits('net', [2, ...SHAPE], Uint8Array.from([...image, ...image]))
     for (const inputs of [[nested, nested], { images: [nested, nested] }])
-      expect(columnsOf(await predict({ inputs })).logits).toEqual([logits, logits])
+      expect(columnsOf(await predict({ inputs })).logits).toEqual(pair)
   })
 
   it.each(['torch', 'caffe', 'tf', 'unit', 'none'])(
@@ -72,8 +77,8 @@ describe('predict', () => {
   )
 
   it('takes encoded images in every form, with the logits of our own route', async () => {
-    const expected = await ours(flowerJpeg, 'image/jpeg')
-    const other = await ours(halfTransparentPng, 'image/png')
+    const [expected, other] = await ours(flowerJpeg, halfTransparentPng)
+    const [alone] = await ours(flowerJpeg)
     const forms = [
       { instances: [b64(flowerJpeg), b64(halfTransparentPng)] },
       { instances: [{ image_bytes: b64(flowerJpeg) }, { image_bytes: b64(halfTransparentPng) }] },
@@ -90,7 +95,7 @@ describe('predict', () => {
       ])
     }
     for (const inputs of [b64(flowerJpeg), [b64(flowerJpeg)], { image_bytes: [b64(flowerJpeg)] }])
-      expect(columnsOf(await predict({ inputs })).logits).toEqual([expected?.logits])
+      expect(columnsOf(await predict({ inputs })).logits).toEqual([alone?.logits])
   })
 
   it.each([undefined, 'application/json', 'application/x-www-form-urlencoded', 'text/plain', 'image/png'])(
@@ -162,7 +167,11 @@ describe('errors', () => {
   it.each<[string, string, number, RegExp]>([
     ['/v1/models/unknown:predict', 'post', 404, /unknown/],
     ['/v1/models/net/versions/2:predict', 'post', 404, /Servable not found for request: Specific\(net, 2\)/],
-    ['/v1/models/net/labels/stable:predict', 'post', 404, /labels/],
+    ['/v1/models/net/labels/stable:predict', 'post', 400, /^Unrecognized servable version label: stable/],
+    ['/v1/models/net/labels/stable/metadata', 'get', 400, /^Unrecognized servable version label: stable/],
+    ['/v1/models/net/labels/stable', 'get', 400, /^Unrecognized servable version label: stable/],
+    ['/v1/models/net:PREDICT', 'post', 400, /Malformed request: POST \/v1\/models\/net:PREDICT/],
+    ['/v1/models/net:Classify', 'post', 400, /Malformed request: POST/],
     ['/v1/models/net:classify', 'post', 400, /Expected classify signature/],
     ['/v1/models/net:regress', 'post', 400, /Expected regress signature/],
     ['/v1/models/net:explain', 'post', 400, /Malformed request: POST/],
@@ -194,6 +203,87 @@ describe('errors', () => {
       { numRuns: 200, seed: 8 },
     )
     expect(rowsOf(await predict({ instances: [nested] }))).toHaveLength(1)
+  })
+})
+
+describe('like every prediction', () => {
+  const body = JSON.stringify({ instances: [nested] })
+  const ask = (client = running.client) => client.upload(PREDICT, body)
+
+  it.each([
+    ['gzip', gzipSync],
+    ['deflate', deflateSync],
+  ])('it comes compressed with %s', async (encoding, compress) => {
+    const encoded = { 'content-encoding': encoding }
+    expect(await running.client.upload(PREDICT, compress(body), undefined, encoded)).toMatchObject({
+      bytes: (await ask()).bytes,
+    })
+    // What becomes more than is read, and what is not what it says.
+    for (const [bytes, says] of [
+      [compress(Buffer.alloc(10_000_000)), /MAX_BODY_BYTES/],
+      [Buffer.from(body), /the body is not (gzip|deflate)/],
+    ] as const)
+      expectForeignError(await running.client.upload(PREDICT, bytes, undefined, encoded), {
+        ...{ status: 400, says },
+      })
+  })
+
+  it('it is counted, well or not', async () => {
+    interface Counts {
+      readonly inference_count: number
+      readonly inference_stats: { readonly success: { count: number }; readonly fail: { count: number } }
+    }
+    const counts = async () => {
+      const { json } = await running.client.get('/v2/models/net/stats')
+      const [{ inference_count, inference_stats }] = (json as { model_stats: [Counts] }).model_stats
+      return [inference_count, inference_stats.success.count, inference_stats.fail.count] as const
+    }
+    const [images, successes, failures] = await counts()
+    rowsOf(await predict({ instances: [nested, nested, nested] }))
+    expectForeignError(await predict({ instances: [] }), { status: 400 })
+    await expect.poll(counts).toEqual([images + 3, successes + 1, failures + 1])
+  })
+
+  it('it says what it cost', async () => {
+    const timing = /^decode;dur=[\d.]+, queue;dur=[\d.]+, compute;dur=[\d.]+$/
+    expect((await ask()).headers['server-timing']).toMatch(timing)
+  })
+
+  it('it is refused where the queue is full or time is up, with when to come again', async () => {
+    const strict = await startService({ MAX_QUEUE: '2', MAX_BATCH_SIZE: '1', REQUEST_TIMEOUT_MS: '3000' })
+    try {
+      const { client, service } = strict
+      await client.create({ ...tiny, name: 'net' })
+      const answers = await whileHalted(service.engine.pid, () =>
+        Promise.all(Array.from({ length: 6 }, () => ask(client))),
+      )
+      const late = answers.filter(({ status }) => status === 504)
+      const refused = answers.filter(({ status }) => status === 429)
+      expect([late.length > 0, refused.length > 0, late.length + refused.length]).toEqual([true, true, 6])
+      for (const answer of late) expectForeignError(answer, { status: 504, says: /REQUEST_TIMEOUT_MS/ })
+      for (const answer of refused) {
+        expectForeignError(answer, { status: 429, says: /try again in \d+ s/ })
+        expect(answer.headers['retry-after']).toMatch(/^[1-9]\d*$/)
+      }
+      expect((await ask(client)).status).toBe(200)
+    } finally {
+      await strict.close()
+    }
+  })
+
+  it('it asks for the key where there is one', async () => {
+    const locked = await startService({ HOST: '0.0.0.0' })
+    try {
+      const { client, service } = locked
+      const key = { authorization: `Bearer ${service.key ?? ''}` }
+      expect((await client.post('/v1/models', { ...tiny, name: 'net' }, key)).status).toBe(201)
+      const says = /Authorization: Bearer/
+      for (const headers of [{}, { authorization: 'Bearer wrong' }])
+        expectForeignError(await client.upload(PREDICT, body, undefined, headers), { status: 401, says })
+      expect((await client.upload(PREDICT, body, undefined, key)).status).toBe(200)
+    } finally {
+      await locked.close()
+    }
   })
 })
 

@@ -54,7 +54,11 @@ describe('inference', () => {
       { name: 'logits', datatype: 'FP32', shape: [1, 5] },
     ])
     const [logits] = await running.client.logits('net', SHAPE, image)
-    expect(logitsOf(await infer({ inputs: [images()] }))).toEqual(logits)
+    const answer = await infer({ inputs: [images()] })
+    expect(logitsOf(answer)).toEqual(logits)
+    expect(answer.headers['server-timing']).toMatch(
+      /^decode;dur=[\d.]+, queue;dur=[\d.]+, compute;dur=[\d.]+$/,
+    )
   })
 
   it.each(['torch', 'caffe', 'tf', 'unit', 'none'])(

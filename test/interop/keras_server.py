@@ -9,11 +9,12 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
     {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications;
         with "load" its weights are read from that file, with "save" they are as after training, saved there
+    {"op": "block_sums", "spec", "factors", "images", "path"}  of npy images into an npz
     {"op": "safetensors", "path", "digests"}
     {"op": "hdf5", "path"}
     {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
 
-and the operations of init_ops.py and weights.py.
+and the operations of init_ops.py, weights.py and photographs.py.
 """
 
 import base64
@@ -34,10 +35,12 @@ import h5py
 import init_ops
 import keras
 import numpy as np
+import photographs
 import tensorflow as tf
 import twin
 import weights
 from keras.src.legacy.saving import legacy_h5_format
+from norms import move_norms
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
@@ -102,22 +105,6 @@ def start(request):
     }
 
 
-def move_norms(variables, seed):
-    generator = np.random.default_rng(seed)
-    draws = {
-        "gamma": lambda shape: generator.uniform(0.5, 1.5, shape),
-        "beta": lambda shape: generator.normal(0, 0.5, shape),
-        "moving_mean": lambda shape: generator.normal(0, 0.5, shape),
-        "moving_variance": lambda shape: generator.uniform(0.3, 3, shape),
-        "multiplier": lambda shape: generator.normal(0, 0.5, shape),
-        "offset": lambda shape: generator.normal(0, 0.3, shape),
-    }
-    for name, variable in variables.items():
-        draw = draws.get(name.rsplit("/", 1)[1])
-        if draw:
-            variable.assign(draw(variable.shape))
-
-
 def save(variables, path):
     save_file({name: variable.numpy() for name, variable in variables.items()}, path)
 
@@ -155,6 +142,16 @@ def application(request):
         ],
         "logits": base64_floats(logits.numpy()[0]),
     }
+
+
+def block_sums(request):
+    """Of every block for uint8 images, saved by its name."""
+    free_models()
+    network = twin.ResidualNetwork(request["spec"], request["factors"])
+    images = twin.preprocess(np.load(request["images"]), network.spec["preprocessing"])
+    sums = keras.Model(network.model.inputs, network.sums)(images, training=False)
+    np.savez(request["path"], **{name: value.numpy() for name, value in sums.items()})
+    return {}
 
 
 def safetensors(request):
@@ -211,9 +208,9 @@ OPERATIONS = {
     operation.__name__: operation
     for operation in (
         *(initializer, model, variances, start, trained),
-        *(application, safetensors, hdf5, signals),
+        *(application, block_sums, safetensors, hdf5, signals),
     )
-} | init_ops.OPERATIONS | weights.OPERATIONS
+} | init_ops.OPERATIONS | weights.OPERATIONS | photographs.OPERATIONS
 
 
 def answer(line):

@@ -2,7 +2,9 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { factorsOf } from '../../src/analysis/analysis.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
+import { Keras } from '../support/keras.ts'
 import { tiny } from '../support/networks.ts'
 import { programOf, runProgram } from '../support/python.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
@@ -10,13 +12,15 @@ import { startService, temporaryFolder, type RunningService } from '../support/s
 const SCRIPT = fileURLToPath(new URL('saved_model.py', import.meta.url))
 
 let running: RunningService
+let keras: Keras
 let folder: string
 beforeAll(async () => {
   running = await startService()
+  keras = new Keras()
   folder = await temporaryFolder()
 })
 afterAll(async () => {
-  await running.close()
+  await Promise.all([running.close(), keras.close()])
   await rm(folder, { recursive: true })
 })
 
@@ -25,7 +29,9 @@ interface Loaded {
   readonly keras_logits: number[][]
   readonly missing: string[]
   readonly different: string[]
-  readonly blocks: Readonly<Record<string, number[]>>
+  /** How far the sum of each block is from Keras's, as a share of its largest value. */
+  readonly blocks: Readonly<Record<string, number>>
+  readonly all_blocks: string[]
 }
 
 const initializers = { kernel: 'he_normal', beta: 'uniform', gamma: 'normal', dense_kernel: 'orthogonal' }
@@ -37,8 +43,12 @@ const networks = {
     preprocessing: 'caffe',
     initializers,
   },
+  lsuv: { ...tiny, architecture: { ...tiny.architecture, norm: 'none' }, residual_scheme: 'lsuv' },
+  bfloat16: { ...tiny, preprocessing: 'torch', precision: 'bfloat16', initializers },
   resnet18: { architecture: 'resnet18', seed: 3, initializers: { kernel: 'he_normal' } },
 }
+/** Of the largest: a bfloat16 has 8 bits, and other kernels round sums elsewhere. */
+const TOLERANCE = { float32: 1e-5, bfloat16: 2e-2 } as const
 
 it.each(
   Object.entries(networks).flatMap(([name, network]) =>
@@ -68,21 +78,23 @@ it.each(
   await writeFile(join(root, 'images.npy'), npy(shape, pixels))
   await writeFile(join(root, 'weights.safetensors'), weights)
   const python = programOf('RESINIT_PYTHON', 'test/golden/requirements.txt')
-  const args = [
-    SCRIPT,
-    join(root, reference, '1'),
-    join(root, 'images.npy'),
-    join(root, 'weights.safetensors'),
-  ]
+  const [images, blocks] = [join(root, 'images.npy'), join(root, 'blocks.npz')]
+  const factors = factorsOf(drawn.scheme?.measured ?? [])
+  await keras.ask({ op: 'block_sums', spec: drawn.spec, factors, images, path: blocks })
+  const args = [SCRIPT, join(root, reference, '1'), images, join(root, 'weights.safetensors'), blocks]
   const found = JSON.parse(await runProgram(python, args)) as Loaded
   expect([found.missing, found.different]).toEqual([[], []])
   const logits = await client.logits(reference, shape, pixels)
+  const tolerance = TOLERANCE[drawn.spec.precision]
   for (const given of [found.logits, found.keras_logits]) {
     for (const [index, row] of logits.entries()) {
       const largest = Math.max(...row.map(Math.abs))
       for (const [at, logit] of row.entries())
-        expect(Math.abs(logit - (given[index]?.[at] ?? NaN)) / largest).toBeLessThan(1e-5)
+        expect(Math.abs(logit - (given[index]?.[at] ?? NaN)) / largest).toBeLessThan(tolerance)
     }
   }
-  expect(Object.keys(found.blocks)).toContain('stage1/block1')
+  expect(Object.keys(found.blocks).toSorted()).toEqual(found.all_blocks)
+  expect(found.all_blocks).toContain('stage1/block1')
+  for (const [block, difference] of Object.entries(found.blocks))
+    expect(difference, block).toBeLessThan(tolerance)
 })

@@ -190,6 +190,17 @@ async def kserve():
     assert not await v2.is_model_ready(url, "nobody")
     v1 = InferenceRESTClient(RESTConfig(protocol="v1"))
     assert await v1.is_server_live(url) and await v1.is_model_ready(url, MODEL)
+    encoded = [{"b64": TASK["encoded"]}] * 2
+    for instances, wanted in ((IMAGES.tolist(), LOGITS), (encoded, TASK["encoded_logits"])):
+        result = await v1.infer(url, {"instances": instances}, model_name=MODEL)
+        rows = [row["logits"] for row in result["predictions"]]
+        near(np.array(rows, dtype=np.float32), np.array(wanted, dtype=np.float32))
+    try:
+        await v1.infer(url, {"instances": []}, model_name=MODEL)
+    except httpx.HTTPStatusError as error:
+        assert "at least one instance" in str(error), error
+    else:
+        raise AssertionError("no instances are refused")
 
 
 if __name__ == "__main__":

@@ -113,19 +113,26 @@ class TappedOps extends GraphNetworkOps {
 }
 
 export const CHECKPOINTING = {
-  ...{ path: 'path:0', name: 'name:0', slice: 'slice:0', value: 'value:0', saved: 'saved:0' },
+  ...{ path: 'path:0', names: 'names:0', slices: 'slices:0' },
   ...{ parts: 'parts:0', whole: 'whole:0', merged: 'merged:0' },
+  value: (index: number) => `value${String(index)}:0`,
+  saved: (count: number) => `saved${String(count)}:0`,
 } as const
 
-/** A graph that writes checkpoints: one tensor, or a part of it, into one; and several into one. */
-export function checkpointingGraph(): Uint8Array {
+/** A graph that writes checkpoints: so many tensors, or parts of them, into one, for each of the counts; and several into one. */
+export function checkpointingGraph(counts: readonly number[]): Uint8Array {
   const graph = new GraphWriter()
   const path = graph.placeholder('path', DataType.string, [])
-  const name = graph.placeholder('name', DataType.string, [1])
-  const slice = graph.placeholder('slice', DataType.string, [1])
-  const value = graph.node('Placeholder', [], { dtype: FLOAT }, { name: 'value' })
-  const save = graph.node('SaveV2', [path, name, slice, value], { dtypes: { types: [DataType.float] } })
-  graph.node('Identity', [path, `^${save}`], { T: STRING }, { name: 'saved' })
+  const names = graph.placeholder('names', DataType.string, [-1])
+  const slices = graph.placeholder('slices', DataType.string, [-1])
+  const values = Array.from({ length: Math.max(...counts) }, (_, index) =>
+    graph.node('Placeholder', [], { dtype: FLOAT }, { name: `value${String(index)}` }),
+  )
+  for (const count of new Set(counts)) {
+    const dtypes = { types: values.slice(0, count).map(() => DataType.float) }
+    const save = graph.node('SaveV2', [path, names, slices, ...values.slice(0, count)], { dtypes })
+    graph.node('Identity', [path, `^${save}`], { T: STRING }, { name: `saved${String(count)}` })
+  }
   const parts = graph.placeholder('parts', DataType.string, [-1])
   const whole = graph.placeholder('whole', DataType.string, [])
   const merge = graph.node('MergeV2Checkpoints', [parts, whole])

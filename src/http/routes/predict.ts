@@ -11,6 +11,7 @@ import { listOf } from '../query.ts'
 import { Bytes, NPY } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
 import { PredictBody, PredictQuery, Predictions } from '../schemas/predictions.ts'
+import { tellCosts } from '../server-timing.ts'
 import type { App, Services } from '../services.ts'
 import { assertCount, readUpload, type Upload } from './uploads.ts'
 
@@ -70,8 +71,7 @@ export function predictRoutes(app: App, services: Services): void {
       }
       const { result, costs, answered } = await predict(images, job, started)
       const { values, about } = images
-      const entries = Object.entries(costs).map(([name, ms]) => `${name};dur=${ms.toFixed(2)}`)
-      void reply.header('server-timing', entries.join(', '))
+      tellCosts(reply, costs)
       const predictions = about.map((image, row) =>
         predictionOf(row, about.length, image, { model, values, result, include }),
       )

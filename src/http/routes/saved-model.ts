@@ -1,9 +1,9 @@
 import Type from 'typebox'
 import { createReadStream } from 'node:fs'
-import { readdir, rm, stat } from 'node:fs/promises'
+import { readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
-import type { SavedModel } from '../../analysis/analysis.ts'
+import { finished } from 'node:stream/promises'
 import { TAR_END, tarHeader, tarPadding } from '../../formats/tar.ts'
 import type { Specification } from '../../network/specification.ts'
 import { VERSION as SERVICE_VERSION } from '../../version.ts'
@@ -34,7 +34,7 @@ interface ArchiveFile {
 /** A model as a SavedModel in a tar, for TensorFlow Serving, Triton, KServe and `tf.saved_model.load`; streamed. */
 export function savedModelRoutes(
   app: App,
-  { registry, analysis, config: { MAX_BATCH_SIZE } }: Services,
+  { registry, analysis, store, config: { MAX_BATCH_SIZE } }: Services,
 ): void {
   app.get(
     '/v1/models/:model/savedmodel',
@@ -52,40 +52,47 @@ export function savedModelRoutes(
     async (request, reply) => {
       const model = registry.find(request.params.model)
       const { id, specification } = model.record
+      // What is refused is refused before anything else is said of it.
+      const source = registry.weightsOf(model)
       const { config } = request.query
       const names = registry.namesOf(id)
       const name = names.includes(request.params.model)
         ? request.params.model
         : (names[0] ?? id.slice(0, SHORT_ID))
       const etag = etagOf([id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)].join('\n'))
-      void reply.headers({ etag, 'cache-control': 'private, max-age=0, must-revalidate' })
-      if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
-
-      const exported = await analysis.savedModel(registry.weightsOf(model), { signal: hangUp(reply) })
-      const discard = async (): Promise<void> => {
-        if (exported.checkpoint !== null) await rm(exported.checkpoint, { recursive: true, force: true })
+      const caching = { etag, 'cache-control': 'private, max-age=0, must-revalidate' }
+      if (knows(request.headers['if-none-match'], etag)) return reply.headers(caching).code(304).send()
+      const head = {
+        ...caching,
+        'content-type': TAR,
+        'content-disposition': `attachment; filename="${name}.tar"`,
       }
+      // Without its length, which is known only when all of it is written.
+      if (request.method === 'HEAD') return reply.headers(head).send(Readable.from([], { objectMode: false }))
+
+      const signal = hangUp(reply)
+      const variables = await store.stageFolder()
       try {
         const folder = `${name}/${VERSION}${config === 'triton' ? '/model.savedmodel' : ''}`
-        const files = await filesOf(exported, folder)
+        const graph = fileOf(
+          `${folder}/saved_model.pb`,
+          await analysis.savedModel(source, variables.path, { signal }),
+        )
+        const files = [graph, ...(await filesIn(variables.path, `${folder}/variables`))]
         if (config === 'triton')
           files.unshift(
             fileOf(`${name}/config.pbtxt`, Buffer.from(tritonConfig(name, specification, MAX_BATCH_SIZE))),
           )
-        void reply
-          .type(TAR)
-          .header('content-disposition', `attachment; filename="${name}.tar"`)
-          .header('content-length', String(files.reduce((sum, file) => sum + archived(file), TAR_END.length)))
-        const stream = Readable.from(request.method === 'HEAD' ? [] : archive(files), { objectMode: false })
-        // Whether it was read to its end or left.
-        stream.once('close', () => {
-          void discard()
-        })
-        return await reply.send(stream)
-      } catch (error) {
-        await discard()
-        throw error
+        signal.throwIfAborted()
+        const length = files.reduce((sum, file) => sum + archived(file), TAR_END.length)
+        const stream = Readable.from(archive(files), { objectMode: false })
+        signal.addEventListener('abort', () => stream.destroy())
+        void reply.headers({ ...head, 'content-length': String(length) }).send(stream)
+        await finished(stream).catch(() => undefined)
+      } finally {
+        await variables.discard()
       }
+      return reply
     },
   )
 }
@@ -93,15 +100,15 @@ export function savedModelRoutes(
 /** Of an id, where a model has no name. */
 const SHORT_ID = 12
 
-async function filesOf({ graph, checkpoint }: SavedModel, folder: string): Promise<ArchiveFile[]> {
-  const files = [fileOf(`${folder}/saved_model.pb`, graph)]
-  if (checkpoint === null) return files
-  for (const name of (await readdir(checkpoint)).toSorted()) {
-    const path = join(checkpoint, name)
-    const { size } = await stat(path)
-    files.push({ name: `${folder}/variables/${name}`, size, content: () => createReadStream(path) })
-  }
-  return files
+async function filesIn(folder: string, archiveFolder: string): Promise<ArchiveFile[]> {
+  const names = (await readdir(folder)).toSorted()
+  return Promise.all(
+    names.map(async (name) => {
+      const path = join(folder, name)
+      const { size } = await stat(path)
+      return { name: `${archiveFolder}/${name}`, size, content: () => createReadStream(path) }
+    }),
+  )
 }
 
 function fileOf(name: string, bytes: Uint8Array): ArchiveFile {

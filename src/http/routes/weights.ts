@@ -38,6 +38,8 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
     },
     async (request, reply) => {
       const model = registry.find(request.params.model)
+      // What is refused is refused before anything else is said of it.
+      const source = registry.weightsOf(model)
       const glob = request.query.parameters
       const matches = glob === undefined ? () => true : nameMatcher(glob)
       const { id, specification } = model.record
@@ -78,7 +80,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       void reply.header('content-length', String(end - start)).type(type)
       // The content of an answer to HEAD would be drawn only to be thrown away.
       if (request.method === 'HEAD') return reply.send(Readable.from([], { objectMode: false }))
-      const read = await analysis.reader(registry.weightsOf(model), { signal: hangUp(reply) })
+      const read = await analysis.reader(source, { signal: hangUp(reply) })
       async function* bytes(): AsyncGenerator<Buffer> {
         if (start < header.length) yield header.subarray(start, end)
         yield* tensorStream(content, read, { start: start - header.length, end: end - header.length })

@@ -6,6 +6,7 @@ import { admittance } from '../admittance.ts'
 import { bytesOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
 import { optional } from '../schemas/common.ts'
+import { tellCosts } from '../server-timing.ts'
 import type { App, Services } from '../services.ts'
 import { imagesOf } from './images.ts'
 import { findModel, paths, tags } from './models.ts'
@@ -62,7 +63,8 @@ export function predictRoutes(app: App, services: Services): void {
       const asked = readPredictRequest(body)
       const images = await imagesOf(asked, { specification, config, place })
       const job = { model: id, k: 1, features: false, alone: false, place }
-      const { result, answered } = await predict(images, job, started)
+      const { result, costs, answered } = await predict(images, job, started)
+      tellCosts(reply, costs)
       const text = textOf(asked.layout, result, images.about.length)
       answered()
       return reply.type('application/json').send(Buffer.from(text))

@@ -11,6 +11,7 @@ import { bytesOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
 import { Bytes } from '../schemas/common.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
+import { tellCosts } from '../server-timing.ts'
 import type { App, Services } from '../services.ts'
 import { imagesOf } from './inputs.ts'
 import { VERSION } from '../versions.ts'
@@ -62,7 +63,8 @@ export function inferRoutes(app: App, services: Services): void {
         const images = await imagesOf(inference, { specification, config, place })
         const count = images.about.length
         const job = { model: id, k: 1, features: false, alone: false, place }
-        const { result, answered } = await predict(images, job, started)
+        const { result, costs, answered } = await predict(images, job, started)
+        tellCosts(reply, costs)
         const labels = labelsOf(specification)
         const answer = writeAnswer(inference, requested, result, { name, version: VERSION, count, labels })
         answered()

@@ -1,0 +1,120 @@
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import sharp from 'sharp'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { ModelBody, PredictionsBody } from '../support/client.ts'
+import { npy } from '../support/images.ts'
+import { Keras } from '../support/keras.ts'
+import { expectLogits } from '../support/numbers.ts'
+import { exportWeights, loadWeights } from '../support/weights.ts'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { programOf, runProgram } from '../support/python.ts'
+import { Choices } from '../support/random.ts'
+import { temporaryFolder } from '../support/service.ts'
+
+const TORCHVISION = fileURLToPath(new URL('torchvision_peer.py', import.meta.url))
+/** What scikit-learn ships: 640 by 427. */
+const NAMES = ['china.jpg', 'flower.jpg']
+const [HEIGHT, WIDTH] = [427, 640] as const
+const choices = new Choices()
+
+interface Photograph {
+  readonly name: string
+  readonly jpeg: Buffer
+  /** Where its pixels lie, by the width of the network's input. */
+  readonly pixels: Readonly<Record<number, string>>
+}
+interface Outputs {
+  readonly logits: number[]
+  readonly probabilities: number[]
+}
+
+let keras: Keras
+let folder: string
+let running: ServiceProcess
+let photographs: Photograph[]
+beforeAll(async () => {
+  keras = new Keras()
+  folder = await temporaryFolder()
+  running = await startProcess({ DATA_DIR: join(folder, 'data') })
+  photographs = await Promise.all(NAMES.map(photographOf))
+})
+afterAll(async () => {
+  await Promise.all([running.stop(), keras.close()])
+  await rm(folder, { recursive: true })
+})
+
+/** Untouched, and of 224 by 224: cut by `cover` from the pixels that TensorFlow decoded. */
+async function photographOf(name: string): Promise<Photograph> {
+  const pixels = { [WIDTH]: join(folder, `${name}.npy`), 224: join(folder, `${name}-224.npy`) }
+  const { jpeg } = (await keras.ask({ op: 'photograph', name, path: pixels[WIDTH] })) as { jpeg: string }
+  const whole = await readFile(pixels[WIDTH])
+  const values = whole.subarray(-HEIGHT * WIDTH * 3)
+  const cut = sharp(values, { raw: { width: WIDTH, height: HEIGHT, channels: 3 } }).resize(224, 224)
+  await writeFile(pixels[224], npy([224, 224, 3], await cut.raw().toBuffer()))
+  return { name, jpeg: await readFile(jpeg), pixels }
+}
+
+/** What the service answers to the file itself. */
+async function predicted(model: ModelBody, { jpeg }: Photograph): Promise<Outputs> {
+  const path = `/v1/models/${model.id}/predict?include=logits,probabilities`
+  const answer = await running.client.upload(path, jpeg, 'image/jpeg')
+  expect(answer.status).toBe(200)
+  const [{ logits = [], probabilities = [], image } = {}] = (answer.json as PredictionsBody).predictions
+  expect(image).toEqual({ width: WIDTH, height: HEIGHT, format: 'jpeg' })
+  return { logits: logits.map(Number), probabilities: probabilities.map(Number) }
+}
+
+function expectSame(given: Outputs, wanted: Outputs): void {
+  expectLogits(given.logits, wanted.logits)
+  expect(given.probabilities).toHaveLength(wanted.probabilities.length)
+  const differences = wanted.probabilities.map((value, at) =>
+    Math.abs(value - (given.probabilities[at] ?? NaN)),
+  )
+  expect(Math.max(...differences)).toBeLessThan(1e-4)
+}
+
+async function forget({ id }: ModelBody): Promise<void> {
+  expect((await running.client.delete(`/v1/models/${id}`)).status).toBe(204)
+}
+
+const SIZES = [
+  ['cut to 224x224', [224, 224, 3]],
+  ['as they are', [HEIGHT, WIDTH, 3]],
+] as const
+
+describe("photographs are to imported weights what they are to the weights' own framework", () => {
+  it.each(SIZES)("Keras's ResNet50, %s", async (_, shape) => {
+    const weights = join(folder, 'keras.safetensors')
+    await keras.ask({ op: 'save_resnet50', seed: choices.integer(0, 2 ** 32 - 1), path: weights })
+    const model = await loadWeights(running.client, weights, { preset: 'resnet50_v1', input_shape: shape })
+    for (const photograph of photographs) {
+      const wanted = await keras.ask({ op: 'resnet50', weights, pixels: photograph.pixels[shape[1]] })
+      expectSame(await predicted(model, photograph), wanted as Outputs)
+    }
+    await forget(model)
+  })
+
+  it.each(
+    ['resnet18', 'resnet50'].flatMap((preset) => SIZES.map(([how, shape]) => [preset, how, shape] as const)),
+  )("torchvision's %s, %s, there and back", async (preset, _, shape) => {
+    const python = programOf('RESINIT_TORCH_PYTHON', 'torchvision and test/interop/torchvision.txt')
+    const saved = join(folder, 'torchvision.safetensors')
+    const seed = String(choices.integer(0, 2 ** 32 - 1))
+    await runProgram(python, [TORCHVISION, 'save', preset, seed, saved])
+    const model = await loadWeights(running.client, saved, { preset, input_shape: shape })
+    const { path } = await exportWeights(running.client, model.id, {
+      names: 'torchvision',
+      to: join(folder, 'exported.safetensors'),
+    })
+    const images = photographs.map(({ pixels }) => pixels[shape[1]] ?? '')
+    const given = await Promise.all(photographs.map((photograph) => predicted(model, photograph)))
+    for (const weights of [saved, path]) {
+      const said = await runProgram(python, [TORCHVISION, 'predict', preset, weights, ...images])
+      for (const [index, wanted] of (JSON.parse(said) as Outputs[]).entries())
+        expectSame(given[index] ?? { logits: [], probabilities: [] }, wanted)
+    }
+    await forget(model)
+  })
+})
