@@ -16,7 +16,7 @@ import { Session, type Feed, type Held } from './tensorflow/session.ts'
 /** Values that one step draws, so that ResNet's largest kernels are one: 25 to 80 ms on two cores, by their law. */
 const DRAWN_AT_ONCE = 2_500_000
 /** Values that one step assigns. Every group costs an executor, some 30 ms for a large network. */
-const ASSIGNED_AT_ONCE = 2 ** 22
+const ASSIGNED_AT_ONCE = 2 ** 23
 /** Parts of a tensor begin at multiples of this many values. */
 const PART = 4
 
