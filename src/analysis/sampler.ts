@@ -74,7 +74,9 @@ export class Sampler {
   /** A whole tensor that stays with the library; whoever asks for it closes it. */
   hold(law: ElementwiseLaw, shape: readonly number[], seed: SeedVector): Held {
     const feeds = streamFeeds(law, seed, { offset: 0, shape })
-    return this.#session.hold(feeds, [`${law.kind}:0`])[0] as Held
+    const [values] = this.#session.hold(feeds, [`${law.kind}:0`])
+    if (values === undefined) throw new TypeError(`the session gave no ${law.kind}`)
+    return values
   }
 
   #stream(law: ElementwiseLaw, seed: SeedVector, offset: number, count: number): Float32Array {

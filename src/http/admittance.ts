@@ -9,7 +9,7 @@ export interface Admittance {
   /** For the route's `onRequest`. */
   readonly admit: onRequestHookHandler
   /** For the route's `errorHandler`. */
-  readonly refuseInTurn: (error: unknown, request: FastifyRequest) => Promise<never>
+  readonly refuseInTurn: (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
   /** The place of a request that was admitted. */
   readonly placeOf: (request: FastifyRequest) => Place
 }
@@ -37,14 +37,14 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
       })
       done()
     },
-    refuseInTurn: async (error, request) => {
+    refuseInTurn: (error, request, reply) => {
+      // To the handler of all routes.
+      const answer = (): void => void reply.send(error)
       const place = places.get(request)
       const status = statusOf[toServiceError(error).code]
-      if (place && status >= 400 && status < 500 && status !== 429) {
-        // Whoever has hung up, or waits too long already, waits no longer.
-        await untilAborted(batcher.turn(), place.signal).catch(() => undefined)
-      }
-      throw error
+      if (place === undefined || status >= 500 || status === 429) answer()
+      // Whoever has hung up, or waits too long already, waits no longer.
+      else untilAborted(batcher.turn(), place.signal).then(answer, answer)
     },
     placeOf: (request) => {
       const place = places.get(request)
