@@ -94,7 +94,7 @@ const rooms = {
   tensorflow: {
     path: 'engine/tensorflow/',
     sees: ['network', 'initializers', 'errors'],
-    packages: ['@tensorflow/tfjs-node-gpu'],
+    packages: ['pbf', '@tensorflow/tfjs-node-gpu'],
   },
 
   // What everything above is about: no process, no file, no clock.

@@ -9,7 +9,7 @@ export interface SavedModel {
   readonly metaGraph: MetaGraphDef
 }
 
-export interface MetaGraphDef {
+interface MetaGraphDef {
   readonly tags: readonly string[]
   readonly graph: GraphDef
   readonly saver?: SaverDef | undefined
