@@ -18,7 +18,11 @@ import { processGroup } from './server.mjs'
 export async function startService(folder, settings = {}) {
   const child = spawn(process.execPath, ['dist/main.js'], {
     detached: true,
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder, ...settings },
+    env: {
+      ...process.env,
+      ...{ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder, DRAIN_DELAY_MS: '0' },
+      ...settings,
+    },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const group = processGroup(child)

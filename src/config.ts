@@ -52,7 +52,14 @@ const Settings = Type.Object({
     shareOfMemory(1 / 4),
     'What signals may take; default a quarter of the memory',
   ),
-  SHUTDOWN_TIMEOUT_MS: milliseconds(30_000, 'Longest a stop may take, in ms'),
+  DRAIN_DELAY_MS: Type.Integer({
+    ...{ minimum: 0, maximum: 2 ** 30, default: 3000 },
+    description: 'After SIGTERM, how long everything is still served while /readyz says no, in ms',
+  }),
+  SHUTDOWN_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 1, maximum: 2 ** 30, default: 30_000 },
+    description: 'Longest a stop may take after that, in ms',
+  }),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: 'pino level',

@@ -1,4 +1,4 @@
-import { describeSettings, readConfig } from './config.ts'
+import { describeSettings, readConfig, type Config } from './config.ts'
 import { buildService, type Service } from './service.ts'
 
 if (process.argv.includes('--help')) {
@@ -13,7 +13,7 @@ async function run(): Promise<void> {
     const config = readConfig(process.env)
     const { HOST, PORT, DATA_DIR } = config
     const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config))
-    isStopping = stopOnSignal(service, config.SHUTDOWN_TIMEOUT_MS)
+    isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service
     if (key !== undefined) {
       const why = 'no key is set and HOST is wider than loopback: this key is asked for until the next start'
@@ -45,22 +45,33 @@ function sentence(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 
-/** The first signal finishes what was begun, within a limit; a second one exits now. Says whether there was one. */
-function stopOnSignal(service: Service, timeoutMs: number): () => boolean {
+/**
+ * The first signal finishes what was begun, within a limit; a second one exits now. Whoever sends SIGTERM may have others
+ * who go on sending requests here for a moment, so these are served first; who presses keys waits for nothing. Says
+ * whether there was a signal.
+ */
+function stopOnSignal(
+  service: Service,
+  { DRAIN_DELAY_MS, SHUTDOWN_TIMEOUT_MS }: Pick<Config, 'DRAIN_DELAY_MS' | 'SHUTDOWN_TIMEOUT_MS'>,
+): () => boolean {
   let stopping = false
   const stop = (signal: NodeJS.Signals): void => {
     if (stopping) process.exit(1)
     stopping = true
     service.logger.info({ signal }, 'stopping')
     service.drain()
-    setTimeout(() => process.exit(1), timeoutMs).unref()
-    void service.close().then(
-      () => process.exit(0),
-      (error: unknown) => {
-        service.logger.error({ err: error }, 'stop failed')
-        process.exit(1)
-      },
-    )
+    const delay = signal === 'SIGTERM' && service.app.server.listening ? DRAIN_DELAY_MS : 0
+    setTimeout(() => process.exit(1), delay + SHUTDOWN_TIMEOUT_MS).unref()
+    setTimeout(() => void end(), delay)
+  }
+  const end = async (): Promise<never> => {
+    try {
+      await service.close()
+      process.exit(0)
+    } catch (error) {
+      service.logger.error({ err: error }, 'stop failed')
+      process.exit(1)
+    }
   }
   process.on('SIGTERM', stop)
   process.on('SIGINT', stop)

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino'
 import type { Control } from '../control.ts'
-import { processors } from '../machine.ts'
+import { computingWith, processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import type { Analysis, AnalysisMethods } from './analysis.ts'
 import { AnalysisQueue, type Claim } from './queue.ts'
 
 /** On the CPU even where there is a GPU: the bits of a weight are those the CPU draws. */
-const ENVIRONMENT = { CUDA_VISIBLE_DEVICES: '', TF_CPP_MIN_LOG_LEVEL: '2' }
+const ENVIRONMENT = { CUDA_VISIBLE_DEVICES: '' }
 
 export interface AnalysisOptions {
   readonly logger: Logger
@@ -15,11 +15,10 @@ export interface AnalysisOptions {
 }
 
 export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
-  const threads = String(processors())
   const worker = new Worker<AnalysisMethods, null>({
     name: 'analysis',
     entry: childEntry('analysis/child.js'),
-    env: { ...ENVIRONMENT, TF_NUM_INTRAOP_THREADS: threads, OMP_NUM_THREADS: threads },
+    env: { ...ENVIRONMENT, ...computingWith(processors()) },
     again: true,
     logger,
   })

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { processors } from '../machine.ts'
+import { computingWith, processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import { assertBatch, formOf, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
@@ -9,13 +9,10 @@ import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
  * filter of a shape. So it is set for the process that runs sessions only, and that one runs nothing eagerly.
  */
 const SESSION_ENVIRONMENT = {
-  // TensorFlow leaves oneDNN to processors with AVX512_VNNI; one with AVX2 computes ResNet-50 half as fast without it.
-  TF_ENABLE_ONEDNN_OPTS: '1',
   TF_ONEDNN_ASSUME_FROZEN_WEIGHTS: '1',
   // A batch's JPEGs are decoded by these; networks gain nothing from more than one.
   TF_NUM_INTEROP_THREADS: '2',
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
-  TF_CPP_MIN_LOG_LEVEL: '2',
 }
 
 export interface EngineOptions {
@@ -45,9 +42,7 @@ export function startEngine({
     entry: childEntry('engine/child.js'),
     env: {
       ...SESSION_ENVIRONMENT,
-      // Left alone, TensorFlow takes a thread for each of the host's processors, whatever the container may use.
-      TF_NUM_INTRAOP_THREADS: String(threads),
-      OMP_NUM_THREADS: String(threads),
+      ...computingWith(threads),
       ...(gpu === undefined ? {} : { CUDA_VISIBLE_DEVICES: gpu }),
     },
     logger,

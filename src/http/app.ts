@@ -70,7 +70,7 @@ export async function buildApp(services: Services): Promise<App> {
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
   checkHead(app)
-  closeOrderly(app)
+  closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
   readRefusedAway(app)
   if (services.key !== undefined) demandKey(app, services.key)
   handleErrors(app, answerError)

@@ -13,10 +13,11 @@ export function readRefusedAway(app: FastifyInstance): void {
 }
 
 /**
- * Ends well: what was begun is answered, what comes later on a connection that is kept alive is refused, and when
- * nothing is left every connection is cut; one that never sent a request would keep the server open.
+ * Ends well: while it drains every answer ends its connection, so that clients go elsewhere with their next request. From
+ * the end of listening on, what was begun is answered, what comes later on a connection that is kept alive is refused,
+ * and when nothing is left every connection is cut; one that never sent a request would keep the server open.
  */
-export function closeOrderly(app: FastifyInstance): void {
+export function closeOrderly(app: FastifyInstance, draining: () => boolean): void {
   let closing = false
   let answering = 0
   const cut = (): void => {
@@ -32,6 +33,7 @@ export function closeOrderly(app: FastifyInstance): void {
   })
   app.addHook('onRequest', (_request, reply, done) => {
     answering += 1
+    if (draining()) void reply.header('connection', 'close')
     reply.raw.once('close', () => {
       answering -= 1
       cutSoon()

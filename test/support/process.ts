@@ -26,7 +26,11 @@ export interface ServiceProcess {
 export async function startProcess(settings: Settings): Promise<ServiceProcess> {
   const child = spawn(process.execPath, ['dist/main.js'], {
     cwd: ROOT,
-    env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', ...settings },
+    env: {
+      ...process.env,
+      ...{ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DRAIN_DELAY_MS: '0' },
+      ...settings,
+    },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const { pid } = child

@@ -1,5 +1,5 @@
-import { describe, expect, it, test } from 'vitest'
-import { gpus, multipliesBfloat16, processors, quotaOf } from '../../src/machine.ts'
+import { describe, expect, it, test, vi } from 'vitest'
+import { computingWith, gpus, multipliesBfloat16, processors, quotaOf } from '../../src/machine.ts'
 
 const quota = (files: Readonly<Record<string, string>>) => quotaOf((path) => files[path])
 
@@ -69,4 +69,11 @@ test.each([
   ['', false],
 ])('%s: bfloat16 is multiplied: %s', (cpuinfo, expected) => {
   expect(multipliesBfloat16(cpuinfo)).toBe(expected)
+})
+
+test('TensorFlow computes with oneDNN and so many threads, unless the environment forbids oneDNN', () => {
+  expect(computingWith(3)).toMatchObject({ TF_NUM_INTRAOP_THREADS: '3', TF_ENABLE_ONEDNN_OPTS: '1' })
+  vi.stubEnv('TF_ENABLE_ONEDNN_OPTS', '0')
+  expect(computingWith(3)).toMatchObject({ TF_ENABLE_ONEDNN_OPTS: '0' })
+  vi.unstubAllEnvs()
 })
