@@ -60,7 +60,7 @@ function stopOnSignal(
     stopping = true
     service.logger.info({ signal }, 'stopping')
     service.drain()
-    const delay = signal === 'SIGTERM' && service.app.server.listening ? DRAIN_DELAY_MS : 0
+    const delay = signal === 'SIGTERM' && service.isStarted ? DRAIN_DELAY_MS : 0
     setTimeout(() => process.exit(1), delay + SHUTDOWN_TIMEOUT_MS).unref()
     setTimeout(() => void end(), delay)
   }

@@ -25,6 +25,8 @@ export interface Service {
   readonly key: string | undefined
   /** Resolves when the engine and the analysis have answered; rejects with a sentence where they cannot. */
   started(): Promise<void>
+  /** Whether they have: before that nobody sends requests here. */
+  readonly isStarted: boolean
   /** From here on /readyz says no; everything else is still served. */
   drain(): void
   close(): Promise<void>
@@ -125,6 +127,9 @@ export async function buildService(config: Config): Promise<Service> {
     started: async () => {
       await Promise.all([engine.info(), analysis.ready()])
       started = true
+    },
+    get isStarted() {
+      return started
     },
     drain: () => {
       draining = true
