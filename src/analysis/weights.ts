@@ -1,18 +1,18 @@
 import { inSteps, type Job } from '../control.ts'
+import type { Held } from '../engine/tensorflow/session.ts'
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
 import { isElementwise, type Law } from '../initializers/law.ts'
+import type { SeedVector } from '../initializers/seeds.ts'
 import {
   INITIAL_MOMENTS,
   isBuffer,
   recordedInitializer,
   type InitializedParameter,
 } from '../network/parameters.ts'
-import type { SeedVector } from '../initializers/seeds.ts'
 import { planSpecification } from '../network/plan.ts'
 import type { Parameter } from '../network/shapes.ts'
-import type { Held } from '../engine/tensorflow/session.ts'
 import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from './analysis.ts'
 import { isDivisible, SLICE, type Sampler } from './sampler.ts'

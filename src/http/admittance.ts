@@ -38,8 +38,10 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
       done()
     },
     refuseInTurn: (error, request, reply) => {
-      // To the handler of all routes.
-      const answer = (): void => void reply.send(error)
+      // To the handler of all routes, unless the deadline was answered meanwhile.
+      const answer = (): void => {
+        if (!reply.sent) void reply.send(error)
+      }
       const place = places.get(request)
       const status = statusOf[toServiceError(error).code]
       if (place === undefined || status >= 500 || status === 429) answer()
