@@ -15,7 +15,10 @@ import { Session, type Feed, type Held } from './tensorflow/session.ts'
 
 /** Values that one step draws, so that ResNet's largest kernels are one: 25 to 80 ms on two cores, by their law. */
 const DRAWN_AT_ONCE = 2_500_000
-/** Values that one step assigns. Every group costs an executor, some 30 ms for a large network. */
+/**
+ * Values that one step assigns. Every group costs an executor: some 3 ms for every variable in it and more for each group, so
+ * fewer and larger groups are sooner done, and leave others waiting less in all.
+ */
 const ASSIGNED_AT_ONCE = 2 ** 23
 /** Parts of a tensor begin at multiples of this many values. */
 const PART = 4
@@ -28,8 +31,9 @@ export interface Build {
 type Steps<R = void> = AsyncGenerator<undefined, R>
 
 /**
- * Builds a network in steps; between two of them whoever drives it may let predictions through. A step takes some 150
- * ms at most. What cannot be divided takes longer: the first prediction of a deep network, a large orthogonal kernel.
+ * Builds a network in steps; between two of them whoever drives it may let predictions through. Most steps
+ * take some 50 ms; the first assignment took up to 400 on a processor with AVX2. What cannot be divided takes longer: the
+ * first prediction of a deep network, a large orthogonal kernel.
  *
  * Values come in parts from where digests and statistics take them; the session folds kernels from them itself. Whoever
  * takes the model closes it; a build that fails leaves nothing behind.
