@@ -66,7 +66,7 @@ const rooms = {
 
   // What runs in the children.
   engineChild: {
-    path: 'engine/(building|child|model|models).ts',
+    path: 'engine/(building|values|child|model|models).ts',
     sees: [
       ...['engine', 'weights', 'tensorflow', 'workers', 'machine'],
       ...['network', 'initializers', 'formats', 'errors'],

@@ -1,5 +1,6 @@
 import { GraphDrawOps } from '../engine/tensorflow/draw-ops.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
+import { Folding } from '../engine/tensorflow/folding.ts'
 import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from '../engine/tensorflow/graph.ts'
 import { GraphNetworkOps, type GraphNetworkOptions, type Value } from '../engine/tensorflow/network-ops.ts'
 import { DataType } from '../engine/tensorflow/proto.ts'
@@ -45,10 +46,11 @@ export async function unitVariance(
   const graph = new GraphWriter()
   const draws = new GraphDrawOps(graph)
   const laws = new Map(planSpecification(specification).initialized.map((one) => [one.name, one]))
-  const ops = new UnitVarianceOps(graph, { draws, first, count }, (parameter) => {
+  const folding = new Folding(draws, (parameter) => {
     const { law, seed } = laws.get(parameter.name) ?? { law: { kind: 'constant', value: 0 }, seed: [0, 0] }
     return draw(draws, law, parameter.shape, seed)
   })
+  const ops = new UnitVarianceOps(graph, { first, count }, (value) => folding.node(value))
   const batch = [count, ...shape]
   const images =
     given > 0
@@ -82,7 +84,6 @@ export async function unitVariance(
 }
 
 interface Batch {
-  readonly draws: GraphDrawOps
   /** How many images are measured with, of how many there are. */
   readonly first: number
   readonly count: number
@@ -102,7 +103,7 @@ class UnitVarianceOps extends GraphNetworkOps {
   readonly #batch: Batch
 
   constructor(graph: GraphWriter, batch: Batch, source: GraphNetworkOptions['source']) {
-    super(graph, batch.draws, { source, precision: FLOAT })
+    super(graph, { source, precision: FLOAT })
     this.#graph = graph
     this.#batch = batch
   }

@@ -4,6 +4,7 @@ import { building } from './building.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, EngineMethods } from './engine.ts'
 import type { Model } from './model.ts'
 import type { Backend } from './tensorflow/binding.ts'
+import { Folder } from './tensorflow/folding.ts'
 import type { Handlers } from '../workers/messages.ts'
 
 interface Begun {
@@ -15,20 +16,23 @@ interface Begun {
 export class Models implements Handlers<EngineMethods> {
   readonly #backend: Backend
   readonly #sampler: Sampler
+  readonly #folder: Folder
   readonly #models = new Map<string, Model>()
   readonly #builds = new Map<number, Begun>()
 
-  private constructor(backend: Backend, sampler: Sampler) {
+  private constructor(backend: Backend, sampler: Sampler, folder: Folder) {
     this.#backend = backend
     this.#sampler = sampler
+    this.#folder = folder
   }
 
   static async open(backend: Backend): Promise<Models> {
-    return new Models(backend, await Sampler.open(backend))
+    return new Models(backend, await Sampler.open(backend), await Folder.open(backend))
   }
 
   begin(build: number, request: BuildRequest): void {
-    this.#builds.set(build, { id: request.id, steps: building(this.#backend, this.#sampler, request) })
+    const steps = building(this.#backend, this.#sampler, this.#folder, request)
+    this.#builds.set(build, { id: request.id, steps })
   }
 
   async step(build: number): Promise<BuildResult | undefined> {

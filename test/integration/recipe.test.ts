@@ -4,6 +4,7 @@ import { Sampler } from '../../src/analysis/sampler.ts'
 import { building } from '../../src/engine/building.ts'
 import { openBackend } from '../../src/engine/tensorflow/binding.ts'
 import { EXPORTED, exportedModel } from '../../src/engine/tensorflow/exported.ts'
+import { Folder } from '../../src/engine/tensorflow/folding.ts'
 import { sessionRecipe } from '../../src/engine/tensorflow/recipe.ts'
 import { Session } from '../../src/engine/tensorflow/session.ts'
 import { planRequest, planSpecification } from '../../src/network/plan.ts'
@@ -32,10 +33,11 @@ const networks = {
 }
 const backend = await openBackend()
 const sampler = await Sampler.open(backend)
+const folder = await Folder.open(backend)
 
 it.each(Object.entries(networks))('%s: the init op draws what a build fills in', async (_, network) => {
   const { specification } = planRequest({ initializers, ...network } as never, 1e6)
-  const steps = building(backend, sampler, { id: 'net', specification })
+  const steps = building(backend, sampler, folder, { id: 'net', specification })
   let step = await steps.next()
   while (step.done !== true) step = await steps.next()
   const { model, result } = step.value

@@ -4,6 +4,7 @@ import type { Plan } from '../../network/plan.ts'
 import { residualNetwork } from '../../network/residual-network.ts'
 import type { Parameter } from '../../network/shapes.ts'
 import { GraphDrawOps } from './draw-ops.ts'
+import { Folding } from './folding.ts'
 import { FLOAT, GraphWriter, STRING } from './graph.ts'
 import { GraphNetworkOps, type Value } from './network-ops.ts'
 import { DataType, type TensorInfo } from './proto.ts'
@@ -49,7 +50,11 @@ export function exportedModel(
 
   const { architecture, preprocessing, classes } = specification
   const shape = architecture.input_shape
-  const ops = new TappedOps(graph, draws, { precision: precisionOf(specification), source })
+  const folding = new Folding(draws, source)
+  const ops = new TappedOps(graph, {
+    precision: precisionOf(specification),
+    source: (value) => folding.node(value),
+  })
   const pixels = graph.placeholder('images', DataType.float, [-1, ...shape])
   const images = preprocess(graph, pixels, shape, preprocessing)
   const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })

@@ -1,4 +1,5 @@
 import { sizeOf } from '../../initializers/fans.ts'
+import type { Parameter } from '../../network/shapes.ts'
 import { FLOAT, INT32, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
 import type { Precision, Variable } from './network-ops.ts'
@@ -10,6 +11,8 @@ const WHOLE_AT_MOST = 2 ** 23
 export interface Filling {
   readonly variable: Variable
   readonly bytes: number
+  /** Fed with the variable's value, float32, unless it has rows. */
+  readonly value: string
   /** All of it, or the rows that were just filled; fetching it runs the assignment. */
   readonly held: string
   /** Where the variable is too large for one step. */
@@ -18,39 +21,41 @@ export interface Filling {
 
 /** The variable as a matrix [n, columns]: fetch `create` once, then `held` with every so many rows and their values. */
 export interface RowFilling {
+  readonly parameter: Parameter
   readonly columns: number
   readonly create: string
   /** int32 [m], fed. */
   readonly indices: string
   /** float32 [m, columns], fed. */
-  readonly values: string
+  readonly part: string
 }
 
 /** Writes the nodes that fill a variable. */
 export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
-  const { shape, parameters, type } = variable
-  if (parameters.length === 1 && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
-    return rowFillingOf(graph, variable)
-  const { handle, assign } = variable
+  const { shape, value, type } = variable
+  if (value.kind === 'parameter' && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
+    return rowFillingOf(graph, variable, value.parameter)
+  const { handle, assign, source } = variable
   const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
-  return { variable, bytes: bytesOf(variable), held: `${asFloats(graph, read, type)}:0` }
+  const held = asFloats(graph, read, type)
+  return { variable, bytes: bytesOf(variable), value: `${source}:0`, held: `${held}:0` }
 }
 
 /**
  * `InplaceUpdate` writes into the buffer it is given, which is the variable's own. `ResourceStridedSliceAssign` would
  * have every later read copy the whole variable.
  */
-function rowFillingOf(graph: GraphWriter, variable: Variable): Filling {
+function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Parameter): Filling {
   const { name, shape, type, handle } = variable
   const columns = shape.at(-1) ?? 1
   const empty = graph.node('Empty', [graph.integers(shape)], { dtype: type })
   const assign = graph.node('AssignVariableOp', [handle, empty], { dtype: type })
   const create = graph.floats('Identity', [graph.number(0), `^${assign}`])
   const indices = graph.placeholder(`${name}/rows`, DataType.int32, [-1])
-  const values = graph.placeholder(`${name}/values`, DataType.float, [-1, columns])
+  const part = graph.placeholder(`${name}/part`, DataType.float, [-1, columns])
   const cells = graph.node('ReadVariableOp', [handle], { dtype: type })
   const matrix = graph.node('Reshape', [cells, graph.integers([-1, columns])], { T: type })
-  const cast = type === FLOAT ? values : graph.cast(values, FLOAT, type)
+  const cast = type === FLOAT ? part : graph.cast(part, FLOAT, type)
   const updated = graph.node('InplaceUpdate', [matrix, indices, cast], { T: type })
   const read = graph.node('ReadVariableOp', [handle, `^${updated}`], { dtype: type })
   const table = graph.node('Reshape', [read, graph.integers([-1, columns])], { T: type })
@@ -62,8 +67,9 @@ function rowFillingOf(graph: GraphWriter, variable: Variable): Filling {
   return {
     variable,
     bytes: bytesOf(variable),
+    value: `${variable.source}:0`,
     held: `${asFloats(graph, rows, type)}:0`,
-    rows: { columns, create: `${create}:0`, indices: `${indices}:0`, values: `${values}:0` },
+    rows: { parameter, columns, create: `${create}:0`, indices: `${indices}:0`, part: `${part}:0` },
   }
 }
 

@@ -3,7 +3,7 @@ import { windowShape } from '../../network/geometry.ts'
 import type { Moments, NetworkOps, Padding, Role, Window } from '../../network/ops.ts'
 import { VARIABLE_SCOPE } from '../../network/parameters.ts'
 import type { Parameter } from '../../network/shapes.ts'
-import type { GraphDrawOps } from './draw-ops.ts'
+import type { VariableValue } from './folding.ts'
 import { type BFLOAT16, FLOAT, type GraphWriter } from './graph.ts'
 import type { NodeDef } from './proto.ts'
 
@@ -31,20 +31,21 @@ interface PendingConvolution {
   readonly window: Window
 }
 
-/** A variable of the graph: its node, the one that assigns it, and what its value is computed from. */
+/** A variable of the graph: its node, the one that assigns it, and what it holds. */
 export interface Variable {
   readonly name: string
   readonly shape: readonly number[]
   readonly type: Precision
   readonly handle: string
   readonly assign: string
-  /** The true parameters the variable's value is computed from. */
-  readonly parameters: readonly Parameter[]
+  readonly value: VariableValue
+  /** The node of its value, float32. */
+  readonly source: string
 }
 
 export interface GraphNetworkOptions {
-  /** Where a parameter's values come from: a node that draws it, or a placeholder. */
-  readonly source: (parameter: Parameter) => string
+  /** The node of what a variable is to hold, as float32: computed in the graph, or a placeholder. */
+  readonly source: (value: VariableValue, variable: Pick<Variable, 'name' | 'shape'>) => string
   readonly precision: Precision
   /**
    * A node whose control edge keeps the dense layer's bias apart. Fused with it, oneDNN would reorder the kernel at the
@@ -64,14 +65,11 @@ export interface GraphNetworkOptions {
 export class GraphNetworkOps implements NetworkOps<Value> {
   readonly variables: Variable[] = []
   readonly #graph: GraphWriter
-  readonly #draws: GraphDrawOps
   readonly #options: GraphNetworkOptions
   readonly #precision: Precision
-  readonly #sources = new Map<string, string>()
 
-  constructor(graph: GraphWriter, draws: GraphDrawOps, options: GraphNetworkOptions) {
+  constructor(graph: GraphWriter, options: GraphNetworkOptions) {
     this.#graph = graph
-    this.#draws = draws
     this.#options = options
     this.#precision = options.precision
   }
@@ -120,26 +118,19 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     const beta = asParameter(moments.beta)
     const mean = asParameter(moments.mean)
     const variance = asParameter(moments.variance)
-    const draws = this.#draws
-    const inverse = draws.rsqrt(draws.sum(this.#valueOf(variance), draws.scalar(epsilon)))
-    const scale = draws.mul(this.#valueOf(gamma), inverse)
-    const center = draws.negative(this.#valueOf(mean))
-    const bias = x.kind === 'convolution' ? x.bias : undefined
-    const offset = bias ? draws.sum(this.#valueOf(bias), center) : center
-    const shift = draws.sum(this.#valueOf(beta), draws.mul(offset, scale))
-    const shiftedBy = [...(bias ? [bias] : []), gamma, beta, mean, variance]
+    const norm = { gamma, beta, mean, variance, epsilon }
     if (x.kind !== 'convolution') {
       const type = this.#typeOf(x)
-      const scaleRead = this.#variable(`${name}/scale`, gamma.shape, scale, [gamma, variance], type)
-      const shiftRead = this.#variable(`${name}/shift`, beta.shape, shift, shiftedBy, type)
-      const scaled = this.#tensor('Mul', [this.node(x), scaleRead], x.shape, type)
-      return this.#tensor('AddV2', [this.node(scaled), shiftRead], x.shape, type)
+      const scale = this.#variable(`${name}/scale`, gamma.shape, { kind: 'scale', norm }, type)
+      const shift = this.#variable(`${name}/shift`, beta.shape, { kind: 'shift', norm }, type)
+      const scaled = this.#tensor('Mul', [this.node(x), scale], x.shape, type)
+      return this.#tensor('AddV2', [this.node(scaled), shift], x.shape, type)
     }
-    const { kernel } = x
-    const folded = draws.mul(this.#valueOf(kernel), scale)
+    const { kernel, bias } = x
     const type = this.#precision
-    const kernelRead = this.#variable(kernel.name, kernel.shape, folded, [kernel, gamma, variance], type)
-    const biasRead = this.#variable(bias?.name ?? `${x.name}/bias`, beta.shape, shift, shiftedBy, type)
+    const kernelRead = this.#variable(kernel.name, kernel.shape, { kind: 'kernel', kernel, norm }, type)
+    const shift = { kind: 'shift', norm, bias } as const
+    const biasRead = this.#variable(bias?.name ?? `${x.name}/bias`, beta.shape, shift, type)
     return tensor(this.#bias(this.#convolve(x, kernelRead), biasRead, type), x.shape, type)
   }
 
@@ -199,34 +190,21 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return from === type ? node : this.#graph.cast(node, from, type)
   }
 
-  #valueOf(parameter: Parameter): string {
-    const known = this.#sources.get(parameter.name)
-    if (known !== undefined) return known
-    const node = this.#options.source(parameter)
-    this.#sources.set(parameter.name, node)
-    return node
-  }
-
   /** The read of a variable that holds the parameter as it is. */
   #plain(parameter: Parameter, type: Precision): string {
-    return this.#variable(parameter.name, parameter.shape, this.#valueOf(parameter), [parameter], type)
+    return this.#variable(parameter.name, parameter.shape, { kind: 'parameter', parameter }, type)
   }
 
-  #variable(
-    name: string,
-    shape: readonly number[],
-    value: string,
-    parameters: readonly Parameter[],
-    type: Precision,
-  ): string {
+  #variable(name: string, shape: readonly number[], value: VariableValue, type: Precision): string {
     const graph = this.#graph
     const scoped = `${VARIABLE_SCOPE}/${name}`
+    const source = this.#options.source(value, { name: scoped, shape })
     const dtype = { dtype: type }
     const attributes = { ...dtype, shape: { shape }, shared_name: { text: scoped } }
     const handle = graph.node('VarHandleOp', [], attributes, { name: scoped })
-    const held = type === FLOAT ? value : graph.cast(value, FLOAT, type)
+    const held = type === FLOAT ? source : graph.cast(source, FLOAT, type)
     const assign = graph.node('AssignVariableOp', [handle, held], dtype, { name: `${scoped}/assign` })
-    this.variables.push({ name: scoped, shape, type, handle, assign, parameters })
+    this.variables.push({ name: scoped, shape, type, handle, assign, value, source })
     return graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
   }
 

@@ -1,8 +1,6 @@
 import type { Preprocessing } from '../../network/preprocessing.ts'
 import { residualNetwork } from '../../network/residual-network.ts'
-import type { Parameter } from '../../network/shapes.ts'
 import type { Specification } from '../../network/specification.ts'
-import { GraphDrawOps } from './draw-ops.ts'
 import { fillingOf, type Filling } from './filling.ts'
 import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from './graph.ts'
 import { GraphNetworkOps, type GraphNetworkOptions, type Precision, type Variable } from './network-ops.ts'
@@ -35,16 +33,11 @@ export interface SessionRecipe {
 /** The network for a session of this process, which fills its variables step by step. */
 export function sessionRecipe(specification: Specification): SessionRecipe {
   const graph = new GraphWriter()
-  const source = ({ name, shape }: Parameter): string =>
-    graph.placeholder(`feed/${name}`, DataType.float, shape)
+  const source: GraphNetworkOptions['source'] = (_value, { name, shape }) =>
+    graph.placeholder(`${name}/value`, DataType.float, shape)
   const variables = writeNetwork(graph, specification, { source, barrier: 'k' })
   const fillings = variables.map((variable) => fillingOf(graph, variable))
   return { bytes: savedModelBytes({ graph, signatures: {} }), fillings }
-}
-
-/** The tensor a parameter's values are fed to. */
-export function feedOf({ name }: Parameter): string {
-  return `feed/${name}:0`
 }
 
 function writeNetwork(
@@ -54,7 +47,7 @@ function writeNetwork(
 ): readonly Variable[] {
   const { architecture, preprocessing } = specification
   const precision = precisionOf(specification)
-  const ops = new GraphNetworkOps(graph, new GraphDrawOps(graph), { precision, ...options })
+  const ops = new GraphNetworkOps(graph, { precision, ...options })
   const shape = architecture.input_shape
   const batch = [-1, ...shape]
   const k = graph.placeholder('k', DataType.int32, [])
