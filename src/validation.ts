@@ -78,6 +78,15 @@ function describeOne(error: ErrorObject, base: string): FieldError {
       const choices = allowed.map((v) => shown(v)).join(', ')
       return { pointer, detail: `must be one of ${choices}${got}${hint ? `; ${hint}` : ''}` }
     }
+    case 'pattern': {
+      // A pattern tells people less than what it is for.
+      const { examples } = error.parentSchema as { readonly examples?: readonly string[] }
+      const wanted = examples?.join(' or ')
+      return {
+        pointer,
+        detail: `${wanted === undefined ? (error.message ?? '') : `must be like ${wanted}`}${got}`,
+      }
+    }
     case 'const':
       return { pointer, detail: `must be ${shown(params['allowedValue'])}${got}` }
     case 'anyOf':

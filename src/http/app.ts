@@ -11,12 +11,15 @@ import { randomUUID } from 'node:crypto'
 import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
-import { demandKey } from './access.ts'
+import { guard } from './access.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
+import { allowOrigins } from './cors.ts'
 import { handleErrors, problemAnswers } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
+import { limiter } from './rate-limit.ts'
+import { rateOf } from './rates.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -72,7 +75,8 @@ export async function buildApp(services: Services): Promise<App> {
   checkHead(app)
   closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
   readRefusedAway(app)
-  if (services.key !== undefined) demandKey(app, services.key)
+  await allowOrigins(app, services.config)
+  guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
   handleErrors(app, answerError)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')

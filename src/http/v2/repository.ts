@@ -39,6 +39,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/index',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listRepository',
         tags,
@@ -59,6 +60,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/models/:model/load',
     {
+      config: { scope: 'manage' },
       schema: {
         ...{ operationId: 'loadModel', tags, params: ModelReference, body: parameters, response: nothing },
         summary: 'Has the engine hold a model; answers when it is ready',
@@ -80,6 +82,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/models/:model/unload',
     {
+      config: { scope: 'manage' },
       schema: {
         ...{ operationId: 'unloadModel', tags, params: ModelReference, body: parameters, response: nothing },
         summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
