@@ -64,6 +64,12 @@ const Settings = Type.Object({
     300_000,
     'Longest the engine may be silent while it is asked, in ms; then it is killed. A build is one call',
   ),
+  HEAD_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 100, maximum: 300_000, default: 20_000 },
+    description: 'Longest the head of a request may take to arrive, in ms',
+  }),
+  UPLOAD_TIMEOUT_MS: milliseconds(900_000, 'Longest a whole request may take to arrive, in ms'),
+  MAX_CONNECTIONS: integer(4096, 'Connections at once; what comes beyond is closed'),
   MAX_BODY_BYTES: integer(
     67_108_864,
     'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',
