@@ -13,6 +13,7 @@ export function statisticsRoutes(app: App, { registry, usage }: Services): void 
   app.get(
     '/v2/models/stats',
     {
+      config: { scope: 'read' },
       schema: { operationId: 'getInferenceStatistics', tags, summary: 'What all models have done', response },
     },
     () => ({
