@@ -13,9 +13,7 @@ export const RATE = {
 const ORIGIN = 'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\\[[0-9a-f:]+\\](:[0-9]+)?'
 
 /** What stops the start; its sentence names the setting. */
-export class SettingError extends Error {
-  override readonly name = 'SettingError'
-}
+export class SettingError extends Error {}
 
 /** Node's timers take no longer ones: they would fire at once. */
 const milliseconds = (value: number, description: string) =>
