@@ -3,16 +3,17 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
 import { VERSION } from '../version.ts'
-import { isOpen } from './access.ts'
 import { foreignErrorsOf } from './error-handler.ts'
-import { foreignErrors, problems } from './schemas/common.ts'
+import { foreignErrors, problems, refusals } from './schemas/common.ts'
+import { scopeOf, type Scope } from './scopes.ts'
 
 type Json = Record<string, unknown>
 
 /** Serves what the routes that follow amount to as an OpenAPI document, and a page to try them on. */
 export async function document(app: FastifyInstance): Promise<void> {
   const operations = new Set<string>()
-  app.addHook('onRoute', ({ method, url, schema }) => {
+  app.addHook('onRoute', (route) => {
+    const { method, url, schema } = route
     if (schema?.hide === true) return
     // As a client would call it: without patterns, and a parameter is a segment like any other.
     const path = url
@@ -21,7 +22,7 @@ export async function document(app: FastifyInstance): Promise<void> {
       .replaceAll('::', ':')
     if (schema?.operationId === undefined)
       throw new TypeError(`${String(method)} ${url} has no operationId, by which clients would call it`)
-    describe(schema, path)
+    describe(schema, path, scopeOf(route))
     // Fastify answers HEAD wherever there is GET; the document leaves it out.
     if (method === 'HEAD') return
     const { operationId } = schema
@@ -59,11 +60,15 @@ export async function document(app: FastifyInstance): Promise<void> {
   app.get('/openapi.json', { schema: { hide: true } }, () => withSharedSchemas(app.swagger()))
 }
 
-/** Adds what follows from a route's path: how its errors look, and whether it asks for the key. */
-function describe(schema: FastifySchema, path: string): void {
-  const errors = foreignErrorsOf(path) ? foreignErrors : problems
-  if (schema.response) schema.response = { ...schema.response, ...errors }
-  if (isOpen(path)) schema.security = []
+/** Adds what follows from a route's path and scope: how its errors look, and which keys it asks for. */
+function describe(schema: FastifySchema, path: string, scope: Scope | undefined): void {
+  const isForeign = foreignErrorsOf(path) !== undefined
+  const keyErrors = scope === undefined ? {} : refusals(scope, isForeign)
+  const errors = isForeign ? foreignErrors : problems
+  if (schema.response) schema.response = { ...schema.response, ...keyErrors, ...errors }
+  // An extension of the document: the words of `security` are for OAuth.
+  if (scope === undefined) schema.security = []
+  else Object.assign(schema, { 'x-required-scope': scope })
 }
 
 /**

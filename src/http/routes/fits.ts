@@ -24,6 +24,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
   app.post(
     '/v1/weights/statistics',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'fitInitializers',
         tags: ['models'],

@@ -6,7 +6,7 @@ import { bytesOf } from '../foreign.ts'
 import type { App, Services } from '../services.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, namedModels, tags } from './models.ts'
-import { objectOf, parametersOf, parseJson } from './request.ts'
+import { objectOf, parametersOf, requestJson } from './request.ts'
 import { RepositoryIndex } from './schemas.ts'
 import { Nothing } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -25,7 +25,7 @@ export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' |
 export function repositoryRoutes(app: App, { registry, config }: Services): void {
   const read = async (request: FastifyRequest) => {
     const bytes = await bytesOf(request, config.MAX_BODY_BYTES)
-    return bytes.length === 0 ? {} : objectOf(parseJson(bytes), '#')
+    return bytes.length === 0 ? {} : objectOf(requestJson(bytes), '#')
   }
   const json = (properties: object) => ({
     content: {
@@ -39,6 +39,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/index',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listRepository',
         tags,
@@ -59,6 +60,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/models/:model/load',
     {
+      config: { scope: 'manage' },
       schema: {
         ...{ operationId: 'loadModel', tags, params: ModelReference, body: parameters, response: nothing },
         summary: 'Has the engine hold a model; answers when it is ready',
@@ -80,6 +82,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/models/:model/unload',
     {
+      config: { scope: 'manage' },
       schema: {
         ...{ operationId: 'unloadModel', tags, params: ModelReference, body: parameters, response: nothing },
         summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
