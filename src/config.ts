@@ -123,7 +123,7 @@ export function describeSettings(): string {
       default?: unknown
       description?: string
     }
-    return `  ${name.padEnd(22)} ${description ?? ''} (${String(value ?? 'none')})`
+    return `  ${name.padEnd(22)} ${description ?? ''} (${value === undefined ? 'none' : String(value)})`
   })
   return [
     'resinit: residual networks with chosen initializers over REST',
