@@ -20,6 +20,7 @@ import { document } from './openapi.ts'
 import { answerClientError, checkHead, headTimes } from './protocol.ts'
 import { limiter } from './rate-limit.ts'
 import { rateOf } from './rates.ts'
+import { page } from './page.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -101,6 +102,7 @@ export async function buildApp(services: Services): Promise<App> {
   demandJson(app)
   await document(app)
 
+  await page(app)
   healthRoutes(app, services)
   metricsRoutes(app, services)
   initializerRoutes(app, services)

@@ -1,0 +1,112 @@
+import type { Call } from './call.ts'
+import type { Client } from './client.ts'
+import { button, element, say } from './dom.ts'
+import { languages, snippet } from './snippets.ts'
+
+const SAID_MS = 1500
+
+/** Copies a text that is made when it is asked for, and says so on itself. */
+export function copyButton(label: string, text: () => string, kind = ''): HTMLButtonElement {
+  const made = button(
+    label,
+    () => {
+      const copied = text()
+      // Browsers have a clipboard for pages that came over TLS, or from this machine; elsewhere people copy by hand.
+      const written = isSecureContext ? navigator.clipboard.writeText(copied) : Promise.reject(new Error())
+      void written.then(
+        () => {
+          made.textContent = 'Copied'
+          say('Copied')
+          setTimeout(() => (made.textContent = label), SAID_MS)
+        },
+        () => {
+          showToCopy(copied)
+        },
+      )
+    },
+    kind,
+  )
+  return made
+}
+
+function showToCopy(text: string): void {
+  const area = element('textarea', { readonly: true, rows: 12, 'aria-label': 'Text to copy' })
+  area.value = text
+  const dialog = element(
+    'dialog',
+    {
+      'aria-label': 'Copy by hand',
+      onclose: () => {
+        dialog.remove()
+      },
+    },
+    element(
+      'form',
+      { method: 'dialog' },
+      element('p', {}, 'The browser keeps its clipboard from pages without TLS; this is the text.'),
+      area,
+      element('div', { class: 'row end' }, element('button', { class: 'primary' }, 'Close')),
+    ),
+  )
+  document.body.append(dialog)
+  dialog.showModal()
+  area.select()
+}
+
+/** A request, to copy as a program; `call` says undefined while there is none. */
+export function copyAs(client: Client, what: string, call: () => Call | undefined): HTMLElement {
+  return element(
+    'div',
+    { class: 'copy-as', role: 'group', 'aria-label': `Copy ${what} as a program` },
+    element('span', { 'aria-hidden': 'true' }, 'Copy as'),
+    languages.map((language) =>
+      copyButton(
+        language,
+        () => {
+          const made = call()
+          if (made === undefined) return ''
+          return snippet(language, made, { origin: location.origin, withKey: client.key !== undefined })
+        },
+        'link',
+      ),
+    ),
+  )
+}
+
+/** Hands a file to the browser. */
+export function save(name: string, contents: Blob): void {
+  const address = URL.createObjectURL(contents)
+  element('a', { href: address, download: name }).click()
+  // The browser has begun to read it by then.
+  setTimeout(() => {
+    URL.revokeObjectURL(address)
+  }, 60_000)
+}
+
+export const saveJson = (name: string, value: unknown): void => {
+  save(name, new Blob([JSON.stringify(value, null, 2)], { type: 'application/json' }))
+}
+
+/**
+ * Downloads what a GET answers: as any link where nobody asks for a key, for then the browser streams it to its disk,
+ * and by a request with the key elsewhere.
+ */
+export function download(
+  client: Client,
+  label: string,
+  path: string,
+  name: string,
+  failed: (error: Error) => void,
+): HTMLElement {
+  if (client.key === undefined) return element('a', { href: path, download: name, class: 'button' }, label)
+  const made = button(label, () => {
+    made.disabled = true
+    client
+      .blob({ method: 'GET', path, headers: { accept: '*/*' } })
+      .then((blob) => {
+        save(name, blob)
+      }, failed)
+      .finally(() => (made.disabled = false))
+  })
+  return made
+}
