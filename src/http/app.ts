@@ -18,6 +18,7 @@ import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
+import { experimentRoutes } from './routes/experiments.ts'
 import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
@@ -94,6 +95,7 @@ export async function buildApp(services: Services): Promise<App> {
   predictRoutes(app, services)
   statisticsRoutes(app, services)
   signalRoutes(app, services)
+  experimentRoutes(app, services)
   await app.register((scope: App, _options, done) => {
     fitRoutes(scope, services)
     done()

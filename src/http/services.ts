@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Admission } from '../serving/admission.ts'
 import type { Batcher } from '../serving/batcher.ts'
 import type { ServiceError } from '../errors.ts'
+import type { Experiments } from '../serving/experiments.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
 import type { Usage } from '../serving/usage.ts'
@@ -37,6 +38,7 @@ export interface Services {
   readonly registry: Registry
   readonly admission: Admission
   readonly batcher: Batcher
+  readonly experiments: Experiments
   readonly metrics: Metrics
   readonly usage: Usage
   /** The key every call but probes and docs must carry; none where anyone may call. */
