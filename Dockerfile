@@ -51,6 +51,7 @@ WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN --mount=type=cache,target=/var/cache/npm npm ci --cache /var/cache/npm --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
+COPY page page
 COPY src src
 RUN npm run build && rm -f dist/.tsbuildinfo
 

@@ -5,7 +5,7 @@ import { ServiceError } from '../errors.ts'
 
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 /** What orchestrators and people need before they have a key. */
-const OPEN_PATHS = /^\/(|livez|readyz|v2\/health\/(live|ready)|openapi\.json|docs(\/.*)?)$/
+const OPEN_PATHS = /^\/(|livez|readyz|v2\/health\/(live|ready)|openapi\.json|docs(\/.*)?|page\/.*)$/
 
 /** A fresh key where the service listens wider than loopback and nobody said that anyone may call. */
 export function requiredKey({ HOST, ALLOW_ANONYMOUS }: Config): string | undefined {

@@ -16,6 +16,7 @@ import { closeOrderly, readRefusedAway } from './closing.ts'
 import { handleErrors, problemAnswers } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
+import { page } from './page.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { experimentRoutes } from './routes/experiments.ts'
@@ -85,6 +86,7 @@ export async function buildApp(services: Services): Promise<App> {
   demandJson(app)
   await document(app)
 
+  await page(app)
   healthRoutes(app, services)
   metricsRoutes(app, services)
   initializerRoutes(app, services)

@@ -4,19 +4,6 @@ import type { App, Services } from '../services.ts'
 const Status = Type.Object({ status: Type.String() })
 
 export function healthRoutes(app: App, { notReady }: Services): void {
-  // What clients of KServe's V1 protocol ask for.
-  app.get(
-    '/',
-    {
-      schema: {
-        operationId: 'getRoot',
-        tags: ['operation'],
-        summary: 'Whether the process answers',
-        response: { 200: Status },
-      },
-    },
-    () => ({ status: 'alive' }),
-  )
   app.get(
     '/livez',
     {

@@ -1,0 +1,66 @@
+// Writes the page: `dist/page/index.html` and, beside it, what it loads, under names that follow from the contents.
+import { build } from 'esbuild'
+import { createHash } from 'node:crypto'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { brotliCompress, constants, gzip } from 'node:zlib'
+
+const SOURCE = new URL('./', import.meta.url)
+const TARGET = new URL('../dist/page/', import.meta.url)
+const ASSETS = new URL('assets/', TARGET)
+/** The styles that Plot puts into every chart, which the page's Content-Security-Policy would refuse. */
+const PLOT_STYLES = /\.call\(\(svg\) =>[^`]*append\("style"\)[^`]*`[^`]*`\s*\)\s*\)/
+
+/** @type {import('esbuild').Plugin} */
+const withoutInlineStyles = {
+  name: 'plot without inline styles',
+  setup({ onLoad }) {
+    onLoad({ filter: /@observablehq.plot.src.plot\.js$/ }, async ({ path }) => {
+      const code = await readFile(path, 'utf8')
+      if (!PLOT_STYLES.test(code))
+        throw new Error(`${path} has no inline styles where they were: see styles.css`)
+      return { contents: code.replace(PLOT_STYLES, ''), loader: 'js' }
+    })
+  },
+}
+
+await rm(TARGET, { recursive: true, force: true })
+await mkdir(ASSETS, { recursive: true })
+let html = await readFile(new URL('index.html', SOURCE), 'utf8')
+for (const source of ['src/main.ts', 'styles.css', 'icon.svg']) {
+  const contents = source.endsWith('.svg') ? await readFile(new URL(source, SOURCE)) : await bundle(source)
+  const digest = createHash('sha256').update(contents).digest('hex').slice(0, 12)
+  const name = source.replace(/^.*\/|\.[^.]*$/g, '')
+  const file = `${name}-${digest}${source.endsWith('.ts') ? '.js' : source.slice(source.lastIndexOf('.'))}`
+  await writeCompressed(new URL(file, ASSETS), contents)
+  if (!html.includes(`"${source}"`)) throw new Error(`index.html does not load ${source}`)
+  html = html.replaceAll(`"${source}"`, `"/page/${file}"`)
+}
+await writeCompressed(new URL('index.html', TARGET), Buffer.from(html))
+
+/** @param {string} source */
+async function bundle(source) {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL(source, SOURCE))],
+    outdir: fileURLToPath(TARGET),
+    write: false,
+    bundle: true,
+    minify: true,
+    format: 'esm',
+    target: ['es2022', 'chrome111', 'firefox121', 'safari16.4'],
+    legalComments: 'none',
+    plugins: [withoutInlineStyles],
+  })
+  const [output] = outputFiles
+  if (output === undefined) throw new Error(`esbuild wrote nothing for ${source}`)
+  return output.contents
+}
+
+/** @param {URL} file @param {Uint8Array} contents */
+async function writeCompressed(file, contents) {
+  const params = { [constants.BROTLI_PARAM_SIZE_HINT]: contents.length }
+  await writeFile(file, contents)
+  await writeFile(`${fileURLToPath(file)}.br`, await promisify(brotliCompress)(contents, { params }))
+  await writeFile(`${fileURLToPath(file)}.gz`, await promisify(gzip)(contents, { level: 9 }))
+}

@@ -1,0 +1,82 @@
+import { button, element, fill } from './dom.ts'
+import type { Entry } from './models.ts'
+import type { Page } from './view.ts'
+
+export interface ReadyModel {
+  readonly entry: Entry
+  readonly id: string
+  /** Aborted when another model takes its place. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Draws the chosen model into an element as soon as the service has it, and again when another is chosen or what `also`
+ * says changes; until then it says what is missing.
+ */
+export function forChosen(
+  root: HTMLElement,
+  { models, session }: Page,
+  draw: (model: ReadyModel) => void,
+  ...also: readonly string[]
+): void {
+  let shown: string | undefined
+  let current = new AbortController()
+  const follow = (): void => {
+    const entry = models.chosen
+    const state = JSON.stringify([
+      entry?.id,
+      entry?.status === 'ready' ? 'ready' : [entry?.status, entry?.reason],
+      also.map((name) => session.field(name)),
+    ])
+    if (state === shown) return
+    shown = state
+    current.abort()
+    current = new AbortController()
+    if (entry?.status === 'ready' && entry.id !== undefined)
+      draw({ entry, id: entry.id, signal: current.signal })
+    else fill(root, entry === undefined ? nothingYet(session) : missing(entry))
+  }
+  function missing(entry: Entry): HTMLElement {
+    if (entry.status === 'looking') return element('p', { class: 'notice' }, 'Looking the model up.')
+    if (entry.status === 'building') return waiting('The service is building the model.')
+    return element(
+      'div',
+      { class: 'notice' },
+      element(
+        'p',
+        {},
+        entry.reason ?? 'This service has not built the model yet; the link says all that is needed to.',
+      ),
+      'spec' in entry.source ? button('Build it', () => void models.build(entry), 'primary') : undefined,
+    )
+  }
+  models.onChange(follow)
+  session.onChange(follow)
+  follow()
+}
+
+/** Where there is no model, the way to one. */
+export function nothingYet(session: Page['session']): HTMLElement {
+  return element(
+    'div',
+    { class: 'notice' },
+    element('p', {}, 'There is no model on this page yet.'),
+    button(
+      'Write a specification',
+      () => {
+        session.set({ view: 'specification' })
+      },
+      'primary',
+    ),
+  )
+}
+
+/** Something that lasts, nobody knows how long. */
+export function waiting(text: string): HTMLElement {
+  return element(
+    'div',
+    { class: 'notice' },
+    element('p', {}, text),
+    element('progress', { 'aria-label': text }),
+  )
+}

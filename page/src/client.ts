@@ -1,0 +1,135 @@
+import type { Problem } from '../api/types.gen.ts'
+import { addressOf, type Call } from './call.ts'
+
+const KEY = 'resinit.key'
+
+/** What the service refused, in its own words. */
+export class Refusal extends Error {
+  override readonly name = 'Refusal'
+  readonly problem: Problem
+
+  constructor(problem: Problem) {
+    super(problem.detail)
+    this.problem = problem
+  }
+}
+
+export interface Progress {
+  readonly done: number
+  readonly total: number
+}
+
+/** Asks the service that this page came from, with the key where it wants one. */
+export class Client {
+  readonly #askForKey: (refused: boolean) => Promise<string>
+  /** All that were refused for want of a key wait for the same answer. */
+  #asked: Promise<string> | undefined
+
+  /** `askForKey` gets a key from whoever sits there; `refused` is whether one was tried. */
+  constructor(askForKey: (refused: boolean) => Promise<string>) {
+    this.#askForKey = askForKey
+  }
+
+  get key(): string | undefined {
+    return sessionStorage.getItem(KEY) ?? undefined
+  }
+
+  set key(key: string | undefined) {
+    if (key === undefined || key === '') sessionStorage.removeItem(KEY)
+    else sessionStorage.setItem(KEY, key)
+  }
+
+  /** The answer's JSON. Throws a Refusal, or an Error where there was no answer. */
+  async json<T>(call: Call, signal?: AbortSignal): Promise<T> {
+    return (await (await this.#send(call, signal)).json()) as T
+  }
+
+  async blob(call: Call, signal?: AbortSignal): Promise<Blob> {
+    return (await this.#send(call, signal)).blob()
+  }
+
+  async delete(path: string): Promise<void> {
+    await this.#send({ method: 'DELETE', path })
+  }
+
+  /** The result of a long job, which tells its progress on the way. */
+  async job<T>(call: Call, progress: (progress: Progress) => void, signal?: AbortSignal): Promise<T> {
+    const headers = { ...call.headers, accept: 'text/event-stream' }
+    const { body } = await this.#send({ ...call, headers }, signal)
+    for await (const [event, data] of eventsOf(body)) {
+      if (event === 'progress') progress(data as Progress)
+      else if (event === 'error') throw new Refusal(data as Problem)
+      else if (event === 'result') return data as T
+    }
+    throw new Error('the service ended its answer before the result; is it being stopped?')
+  }
+
+  async #send(call: Call, signal?: AbortSignal): Promise<Response> {
+    for (;;) {
+      const { key } = this
+      const answer = await this.#fetch(call, key, signal)
+      if (answer.ok) return answer
+      if (answer.status !== 401) throw await refusalOf(answer)
+      if (key === this.key) {
+        this.#asked ??= this.#askForKey(key !== undefined).finally(() => (this.#asked = undefined))
+        this.key = await this.#asked
+      }
+    }
+  }
+
+  async #fetch(call: Call, key: string | undefined, signal?: AbortSignal): Promise<Response> {
+    const { method, headers = {}, json, images = [] } = call
+    const sent = new Headers({ accept: 'application/json', ...headers })
+    if (key !== undefined) sent.set('authorization', `Bearer ${key}`)
+    let body: BodyInit | undefined
+    const [image] = images
+    if (json !== undefined) {
+      sent.set('content-type', 'application/json')
+      body = JSON.stringify(json)
+    } else if (images.length > 1) {
+      body = new FormData()
+      for (const file of images) body.append('images', file)
+    } else if (image !== undefined) {
+      sent.set('content-type', image.type)
+      body = image
+    }
+    try {
+      return await fetch(addressOf(call), {
+        method,
+        headers: sent,
+        ...(body === undefined ? {} : { body }),
+        ...(signal === undefined ? {} : { signal }),
+      })
+    } catch (error) {
+      if (signal?.aborted === true) throw error
+      throw new Error('the service does not answer', { cause: error })
+    }
+  }
+}
+
+async function refusalOf(answer: Response): Promise<Error> {
+  const type = answer.headers.get('content-type') ?? ''
+  if (type.includes('problem+json')) return new Refusal((await answer.json()) as Problem)
+  return new Error(`the service answered with status ${String(answer.status)}`)
+}
+
+/** The events of an answer, each with its data. */
+async function* eventsOf(
+  body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
+): AsyncGenerator<[string, unknown]> {
+  if (body === null) return
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return
+    text += value
+    const events = text.split('\n\n')
+    text = events.pop() ?? ''
+    for (const event of events) {
+      const name = /^event: (.*)$/m.exec(event)?.[1]
+      const data = /^data: (.*)$/m.exec(event)?.[1]
+      if (name !== undefined && data !== undefined) yield [name, JSON.parse(data)]
+    }
+  }
+}

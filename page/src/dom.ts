@@ -1,0 +1,75 @@
+type Child = Node | string | number | undefined
+type Value = string | number | boolean | undefined | ((event: never) => void)
+
+/** An element with attributes (`true` sets one, `false` leaves it out; functions listen to their `on...`) and children. */
+export function element<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  attributes: Readonly<Record<string, Value>> = {},
+  ...children: readonly (Child | readonly Child[])[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(tag)
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === 'function') made.addEventListener(name.slice(2), value as EventListener)
+    else if (value === true) made.setAttribute(name, '')
+    else if (value !== undefined && value !== false) made.setAttribute(name, String(value))
+  }
+  made.append(...present(children.flat()))
+  return made
+}
+
+/** Puts these in the place of all children. */
+export function fill(parent: Element, ...children: readonly (Child | readonly Child[])[]): void {
+  parent.replaceChildren(...present(children.flat()))
+}
+
+/** A select of options; values that are not among them are shown as such. */
+export function select(
+  name: string,
+  options: readonly (readonly [value: string, label: string])[],
+  value: string,
+  onchange: (value: string) => void,
+): HTMLSelectElement {
+  const known = options.some(([option]) => option === value)
+  const made = element(
+    'select',
+    {
+      name,
+      onchange: () => {
+        onchange(made.value)
+      },
+    },
+    (known ? options : [[value, value] as const, ...options]).map(([option, label]) =>
+      element('option', { value: option, selected: option === value }, label),
+    ),
+  )
+  return made
+}
+
+/** A control under its label; a hint is read with it. */
+export function labelled(label: string, control: HTMLElement, hint?: string): HTMLElement {
+  return element(
+    'label',
+    { class: 'field' },
+    element('span', { class: 'label' }, label),
+    control,
+    hint === undefined ? undefined : element('small', {}, hint),
+  )
+}
+
+/** A button with words on it. */
+export function button(label: string, onclick: () => void, kind = ''): HTMLButtonElement {
+  return element('button', { type: 'button', class: kind, onclick }, label)
+}
+
+/** Tells who cannot see it what changed. */
+export function say(text: string): void {
+  const said = document.querySelector('#said')
+  if (said !== null) said.textContent = text
+}
+
+function present(children: readonly (Child | readonly Child[])[]): (Node | string)[] {
+  return children
+    .flat()
+    .filter((child) => child !== undefined)
+    .map((child) => (typeof child === 'number' ? String(child) : child))
+}

@@ -1,0 +1,83 @@
+import type { InitializerEntry, Plan, TensorRecord } from '../api/types.gen.ts'
+import type { Call } from './call.ts'
+import { copyAs } from './actions.ts'
+import { element, fill } from './dom.ts'
+import { number, shape } from './format.ts'
+import { wordsOf } from './labels.ts'
+import { figure, histogram } from './plots.ts'
+import { entryOf } from './specification-form.ts'
+import type { Page } from './view.ts'
+
+interface Card {
+  /** The catalogue has come. */
+  know(initializers: readonly InitializerEntry[]): void
+  /** Shows the initializer of the plan's kernels. */
+  show(plan: Plan): void
+}
+
+/** An initializer: its formula, where it comes from, and one kernel of the network drawn from it over its density. */
+export function initializerCard(root: HTMLElement, { client }: Page): Card {
+  let catalogue: readonly InitializerEntry[] = []
+  let latest: Plan | undefined
+  let asked = new AbortController()
+
+  async function draw(plan: Plan): Promise<void> {
+    const kernels = plan.layers
+      .flatMap(({ parameters }) => parameters)
+      .filter(({ name }) => name.endsWith('/kernel'))
+    const kernel = kernels.find(({ name }) => name.startsWith('stage1/')) ?? kernels[0]
+    const entry = entryOf(plan.spec.initializers.kernel, catalogue)
+    root.classList.remove('stale')
+    if (kernel?.initializer == null || entry === undefined) return
+    const { class_name, config } = kernel.initializer
+    const call: Call = {
+      method: 'POST',
+      path: `/v1/initializers/${class_name}/statistics`,
+      json: { shape: kernel.shape, config, seed: plan.spec.seed, bins: 48, include: ['histogram'] },
+    }
+    asked.abort()
+    asked = new AbortController()
+    const { signal } = asked
+    const drawn = element('div', { class: 'drawn' })
+    fill(
+      root,
+      element('h2', {}, wordsOf(entry.name)),
+      element('p', { class: 'formula' }, entry.formula),
+      element('p', { class: 'muted' }, entry.reference),
+      drawn,
+      element('p', {}, entry.notes),
+      element('p', { class: 'muted' }, `Also known as ${entry.aliases.join(', ')}.`),
+      copyAs(client, 'this drawing', () => call),
+    )
+    try {
+      const record = await client.json<TensorRecord>(call, signal)
+      const { theory, sample, histogram: counted } = record
+      if (counted === undefined) return
+      fill(
+        drawn,
+        figure(`${kernel.name}, ${shape(kernel.shape)}: drawn, and the density it is drawn from`, (width) =>
+          histogram(counted, 1, width, 200),
+        ),
+        element(
+          'p',
+          { class: 'muted' },
+          `Standard deviation ${number(sample.std)} drawn`,
+          theory === null ? '.' : `, ${number(theory.std)} in theory.`,
+        ),
+      )
+    } catch (error) {
+      if (!signal.aborted) fill(drawn, element('p', { class: 'notice' }, (error as Error).message))
+    }
+  }
+
+  return {
+    know: (initializers) => {
+      catalogue = initializers
+      if (latest !== undefined) void draw(latest)
+    },
+    show: (plan) => {
+      latest = plan
+      if (catalogue.length > 0) void draw(plan)
+    },
+  }
+}

@@ -1,0 +1,54 @@
+import { button, element, fill, labelled } from './dom.ts'
+
+/** Asks for the API key. */
+export class KeyDialog {
+  readonly #dialog: HTMLDialogElement
+
+  constructor(dialog: HTMLDialogElement) {
+    this.#dialog = dialog
+  }
+
+  /** The key that was typed; asks until there is one. `refused` is whether the last one was wrong. */
+  ask(refused: boolean): Promise<string> {
+    return new Promise((resolve) => {
+      const input = element('input', {
+        ...{ type: 'password', name: 'key', required: true, autocomplete: 'off', spellcheck: 'false' },
+        'aria-describedby': 'key-why',
+      })
+      const close = (): void => {
+        if (input.value === '') return
+        this.#dialog.close()
+        resolve(input.value)
+      }
+      fill(
+        this.#dialog,
+        element(
+          'form',
+          {
+            onsubmit: (event: SubmitEvent) => {
+              event.preventDefault()
+              close()
+            },
+          },
+          element('h2', { id: 'key-title' }, 'API key'),
+          element(
+            'p',
+            { id: 'key-why' },
+            refused
+              ? 'The service refused that key. '
+              : 'This service asks for a key; its log had one at start. ',
+            'It is kept in this tab only, until the tab is closed.',
+          ),
+          labelled('Key', input),
+          element('div', { class: 'row end' }, button('Use this key', close, 'primary')),
+        ),
+      )
+      // Escape would leave every request waiting for an answer that nobody can give any more.
+      this.#dialog.addEventListener('cancel', (event) => {
+        event.preventDefault()
+      })
+      if (!this.#dialog.open) this.#dialog.showModal()
+      input.focus()
+    })
+  }
+}

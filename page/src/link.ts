@@ -1,0 +1,40 @@
+import type { SpecificationRequest } from '../api/types.gen.ts'
+
+/** What a model is known by: its specification wherever that is all there is to it, else its id on this service. */
+export type ModelSource = { readonly spec: SpecificationRequest } | { readonly id: string }
+
+/** All that the page shows, as its address says it: `#view?model=...&field=...`. */
+export interface State {
+  readonly view: string
+  readonly models: readonly ModelSource[]
+  /** What views keep, under names of their own. */
+  readonly fields: Readonly<Record<string, string>>
+}
+
+/** A state from an address; what cannot be read is left out. */
+export function readLink(fragment: string): State {
+  const [view = '', query = ''] = fragment.replace(/^#/, '').split(/\?(.*)/s)
+  const parameters = new URLSearchParams(query)
+  const models = parameters.getAll('model').flatMap((text) => sourceOf(text) ?? [])
+  const fields = Object.fromEntries([...parameters].filter(([name]) => name !== 'model'))
+  return { view, models, fields }
+}
+
+export function writeLink({ view, models, fields }: State): string {
+  const parameters = new URLSearchParams()
+  for (const model of models)
+    parameters.append('model', 'spec' in model ? JSON.stringify(model.spec) : model.id)
+  for (const [name, value] of Object.entries(fields)) parameters.append(name, value)
+  const query = parameters.toString()
+  return query === '' ? `#${view}` : `#${view}?${query}`
+}
+
+function sourceOf(text: string): ModelSource | undefined {
+  if (/^[0-9a-f]{12,64}$/.test(text)) return { id: text }
+  try {
+    const spec: unknown = JSON.parse(text)
+    return typeof spec === 'object' && spec !== null ? { spec: spec as SpecificationRequest } : undefined
+  } catch {
+    return undefined
+  }
+}

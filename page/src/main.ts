@@ -1,0 +1,85 @@
+import { Client } from './client.ts'
+import { element, fill } from './dom.ts'
+import { KeyDialog } from './key.ts'
+import { Models } from './models.ts'
+import { modelStrip } from './model-strip.ts'
+import { predictView } from './predict.ts'
+import { Session } from './session.ts'
+import { signalsView } from './signals.ts'
+import { specificationView } from './specification.ts'
+import { tools } from './tools.ts'
+import type { View } from './view.ts'
+import { weightsView } from './weights.ts'
+
+/** One line for each view: its name in the link, its name for people, what draws it. */
+const views: readonly (readonly [name: string, title: string, view: View])[] = [
+  ['specification', 'Specification', specificationView],
+  ['weights', 'Weights', weightsView],
+  ['signals', 'Signals', signalsView],
+  ['predict', 'Predict', predictView],
+]
+
+const place = (id: string): HTMLElement => {
+  const found = document.getElementById(id)
+  if (found === null) throw new Error(`index.html has no #${id}`)
+  return found
+}
+
+const dialog = new KeyDialog(place('key') as HTMLDialogElement)
+const client = new Client((refused) => dialog.ask(refused))
+const session = new Session(views.map(([name]) => name))
+const models = new Models(client, session)
+const page = { client, session, models }
+
+tools(place('tools'), page, dialog)
+modelStrip(place('models'), page)
+
+const sections = new Map(
+  views.map(([name, title, view]) => {
+    const section = element('section', { class: `view ${name}`, 'aria-label': title, hidden: true })
+    place('view').append(section)
+    // What nobody looks at asks for nothing.
+    let drawn = false
+    const show = (): void => {
+      section.hidden = session.view !== name
+      if (section.hidden || drawn) return
+      drawn = true
+      view(section, page)
+    }
+    return [name, show]
+  }),
+)
+
+const navigation = place('views')
+function showView(): void {
+  fill(
+    navigation,
+    views.map(([name, title]) =>
+      element(
+        'a',
+        {
+          href: `#${name}`,
+          'aria-current': session.view === name ? 'page' : undefined,
+          onclick: (event: MouseEvent) => {
+            event.preventDefault()
+            session.set({ view: name })
+            navigation.querySelector<HTMLElement>('[aria-current]')?.focus()
+          },
+        },
+        title,
+      ),
+    ),
+  )
+  document.title = `${views.find(([name]) => name === session.view)?.[1] ?? ''} · resinit`
+  for (const show of sections.values()) show()
+}
+session.onChange((before) => {
+  if (before.view !== session.view) showView()
+})
+showView()
+
+// It leads into this page's content, and must not become the page's address.
+document.querySelector('[data-skip]')?.addEventListener('click', (event) => {
+  event.preventDefault()
+  place('view').focus()
+})

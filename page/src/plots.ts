@@ -1,0 +1,178 @@
+import {
+  areaY,
+  dot,
+  gridX,
+  gridY,
+  lineY,
+  plot,
+  rectY,
+  ruleY,
+  text,
+  tip,
+  pointerX,
+  type PlotOptions,
+} from '@observablehq/plot'
+import { element, fill } from './dom.ts'
+import { finite, number } from './format.ts'
+
+type Num = number | string
+
+/** A model's colour, in the theme of the moment; `styles.css` has both. */
+export const colourOf = (colour: number): string => `var(--model-${String(colour)})`
+
+/** A chart with a caption that says what it shows; drawn anew where its width changes. */
+export function figure(caption: string, draw: (width: number) => Element): HTMLElement {
+  const place = element('div', { class: 'chart' })
+  let drawn = 0
+  new ResizeObserver(([entry]) => {
+    const width = Math.round(entry?.contentRect.width ?? 0)
+    if (width === 0 || width === drawn) return
+    drawn = width
+    const chart = draw(width)
+    chart.setAttribute('role', 'img')
+    chart.setAttribute('aria-label', caption)
+    fill(place, chart)
+  }).observe(place)
+  return element('figure', {}, element('figcaption', {}, caption), place)
+}
+
+export interface HistogramCounts {
+  readonly edges: readonly Num[]
+  readonly counts: readonly number[]
+  /** What theory expects in each; null where there is none. */
+  readonly expected: readonly Num[] | null
+}
+
+/** Densities: what was drawn as bars, what theory says as a line over them. */
+export function histogram(counted: HistogramCounts, colour: number, width: number, height = 240): Element {
+  const { counts, expected } = counted
+  const edges = counted.edges.map((edge) => finite(edge) ?? 0)
+  const total = counts.reduce((sum, value) => sum + value, 0)
+  const bins = counts.map((value, index) => {
+    const [from = 0, to = 0] = edges.slice(index, index + 2)
+    const area = total * (to - from) || 1
+    return { from, to, value: value / area, theory: (finite(expected?.[index]) ?? 0) / area }
+  })
+  return plot({
+    ...frame(width, height),
+    x: { label: 'value', ticks: Math.max(3, Math.floor(width / 90)), nice: false },
+    y: { label: 'density', ticks: 4, zero: true },
+    marks: [
+      gridY({ ticks: 4, ...GRID }),
+      rectY(bins, {
+        x1: 'from',
+        x2: 'to',
+        y: 'value',
+        fill: colourOf(colour),
+        fillOpacity: 0.5,
+        inset: 0.25,
+      }),
+      ...(expected === null
+        ? []
+        : [
+            lineY(
+              bins.map(({ from, to, theory }) => ({ x: (from + to) / 2, theory })),
+              { x: 'x', y: 'theory', stroke: 'currentColor', strokeWidth: 1.75 },
+            ),
+          ]),
+      ruleY([0], { stroke: 'currentColor', strokeOpacity: 0.4 }),
+    ],
+  })
+}
+
+/** Singular values by rank, and where Marchenko and Pastur's law puts the largest and the smallest. */
+export function spectrum(
+  values: readonly number[],
+  edges: { readonly min: number; readonly max: number } | null,
+  colour: number,
+  width: number,
+  height = 240,
+): Element {
+  const points = values.map((value, index) => ({ rank: index + 1, value }))
+  const marked = edges === null ? [] : [edges.max, edges.min]
+  return plot({
+    ...frame(width, height),
+    x: { label: 'rank', ticks: 5, nice: false },
+    y: { label: 'singular value', ticks: 4, zero: true, grid: false },
+    marks: [
+      gridY({ ticks: 4, ...GRID }),
+      dot(points, { x: 'rank', y: 'value', r: values.length > 200 ? 1.5 : 2.5, fill: colourOf(colour) }),
+      ruleY(marked, { stroke: 'currentColor', strokeDasharray: '5 4', strokeOpacity: 0.8 }),
+      text(marked, {
+        y: (edge: number) => edge,
+        text: (edge: number) => `edge ${number(edge)}`,
+        ...{ frameAnchor: 'right', dy: -7, fill: 'currentColor' },
+      }),
+    ],
+  })
+}
+
+export interface Series {
+  readonly label: string
+  readonly colour: number
+  readonly points: readonly SeriesPoint[]
+  /** What mean field theory predicts, where it does. */
+  readonly predicted?: readonly Num[] | undefined
+}
+export interface SeriesPoint {
+  readonly name: string
+  readonly value: Num
+  readonly interval: readonly Num[] | null
+}
+
+/** A quantity from block to block on a logarithmic axis, a line and a band of its interval for each model. */
+export function byBlock(series: readonly Series[], quantity: string, width: number, height = 300): Element {
+  const marks = series.flatMap(({ label, colour, points, predicted }) => {
+    const rows = points.map(({ name, value, interval }, index) => {
+      const [low, high] = (interval ?? []).map(positive)
+      return { index: index + 1, name, label, value: positive(value), low, high }
+    })
+    const stroke = colourOf(colour)
+    const theory = (predicted ?? []).map((value, index) => ({ index: index + 1, value: positive(value) }))
+    return [
+      areaY(
+        rows.filter(({ low, high }) => low !== undefined && high !== undefined),
+        { x: 'index', y1: 'low', y2: 'high', fill: stroke, fillOpacity: 0.16 },
+      ),
+      lineY(theory, { x: 'index', y: 'value', stroke, strokeDasharray: '3 4', strokeWidth: 1.5 }),
+      lineY(rows, { x: 'index', y: 'value', stroke, strokeWidth: 2 }),
+      dot(rows, { x: 'index', y: 'value', fill: stroke, r: rows.length > 30 ? 1.75 : 3 }),
+      tip(
+        rows,
+        pointerX({
+          ...{ x: 'index', y: 'value', fill: 'var(--surface)', stroke: 'var(--line)' },
+          title: ({ name, label, value }: { name: string; label: string; value: number | undefined }) =>
+            `${label}\n${name}: ${number(value ?? null)}`,
+        }),
+      ),
+    ]
+  })
+  const longest = Math.max(...series.map(({ points }) => points.length))
+  return plot({
+    ...frame(width, height),
+    x: {
+      label: 'block',
+      domain: longest > 1 ? [1, longest] : [0, 2],
+      ticks: Math.min(longest, Math.max(2, Math.floor(width / 70))),
+      tickFormat: (tick: number) => (Number.isInteger(tick) ? String(tick) : ''),
+      inset: 8,
+    },
+    y: { type: 'log', label: quantity, ticks: 4, tickFormat: (tick: number) => number(tick) },
+    marks: [gridY({ ticks: 4, ...GRID }), gridX({ ticks: 0, ...GRID }), ...marks],
+  })
+}
+
+const GRID = { stroke: 'var(--line)', strokeOpacity: 1 } as const
+
+function frame(width: number, height: number): PlotOptions {
+  return {
+    ...{ width, height, marginLeft: 52, marginRight: 16, marginTop: 24, marginBottom: 36 },
+    style: { background: 'transparent', fontSize: '12px', fontFamily: 'inherit', overflow: 'visible' },
+  }
+}
+
+/** A logarithmic axis has no place for others. */
+function positive(value: Num): number | undefined {
+  const known = finite(value)
+  return known !== undefined && known > 0 ? known : undefined
+}

@@ -1,0 +1,275 @@
+import type { ModelSignals } from '../api/types.gen.ts'
+import { copyAs, saveJson } from './actions.ts'
+import type { Call } from './call.ts'
+import { nothingYet } from './chosen.ts'
+import { button, element, fill, labelled, say, select } from './dom.ts'
+import { number } from './format.ts'
+import type { Entry } from './models.ts'
+import { byBlock, figure, type Series } from './plots.ts'
+import type { Page } from './view.ts'
+
+const QUESTION = { batch_size: '8', repeats: '5', signal_seed: '0', mode: 'training' } as const
+type Field = keyof typeof QUESTION
+
+/** How signals and gradients pass through the models of the page, block by block. */
+export function signalsView(root: HTMLElement, { client, session, models }: Page): void {
+  /** What was measured on this page, by the question and the model. */
+  const measured = new Map<string, ModelSignals>()
+  let running: AbortController | undefined
+
+  const valueOf = (field: Field): string => session.field(field) ?? QUESTION[field]
+  const questionOf = () => ({
+    batch_size: Number(valueOf('batch_size')),
+    repeats: Number(valueOf('repeats')),
+    seed: Number(valueOf('signal_seed')),
+    mode: valueOf('mode'),
+  })
+  const callFor = (id: string): Call => ({
+    method: 'POST',
+    path: `/v1/models/${id}/signals`,
+    json: questionOf(),
+  })
+  const keyOf = (entry: Entry): string => JSON.stringify([entry.id, questionOf()])
+  const shown = (): readonly (readonly [Entry, ModelSignals])[] =>
+    models.entries.flatMap((entry) => {
+      const signals = measured.get(keyOf(entry))
+      return signals === undefined ? [] : [[entry, signals] as const]
+    })
+
+  const progress = element('progress', { max: 1, value: 0, 'aria-label': 'Measured so far' })
+  const waits = element(
+    'div',
+    { class: 'row', hidden: true },
+    progress,
+    button('Stop', () => running?.abort()),
+  )
+  const refusal = element('p', { class: 'refusal', role: 'alert', hidden: true })
+  const measure = button('Measure', () => void run(), 'primary')
+  const results = element('div', { class: 'stack' })
+  const empty = element('div', {})
+  const form = element('div', { class: 'card' })
+  fill(root, empty, form, results)
+  drawForm()
+  draw()
+
+  models.onChange(() => {
+    draw()
+    // A link to measured signals measures them as soon as its models are there.
+    if (session.field('measured') !== undefined) void run()
+  })
+  session.onChange(() => {
+    draw()
+  })
+  if (session.field('measured') !== undefined) void run()
+
+  function drawForm(): void {
+    const set = (field: Field) => (value: string) => {
+      session.set({ fields: { [field]: value === QUESTION[field] ? undefined : value, measured: undefined } })
+    }
+    const whole = (name: Field, min: number): HTMLInputElement => {
+      const input = element('input', {
+        ...{ type: 'number', name, min, step: 1, value: valueOf(name) },
+        onchange: () => {
+          set(name)(input.value)
+        },
+      })
+      return input
+    }
+    fill(
+      form,
+      element('h2', {}, 'Signals'),
+      element(
+        'p',
+        { class: 'muted' },
+        'Gaussian images go through every model of this page, and the gradients of a loss with random labels come back. Weights stay as they were drawn.',
+      ),
+      element(
+        'div',
+        { class: 'form' },
+        labelled('Batch size', whole('batch_size', 1)),
+        labelled('Repeats', whole('repeats', 1)),
+        labelled('Seed of the input', whole('signal_seed', 0)),
+        labelled(
+          'Norms',
+          select(
+            'mode',
+            [
+              ['training', 'by the batch (training)'],
+              ['inference', 'by moving moments (inference)'],
+            ],
+            valueOf('mode'),
+            set('mode'),
+          ),
+        ),
+      ),
+      element('div', { class: 'row' }, measure, waits),
+      refusal,
+      copyAs(client, 'the measurement', () => {
+        const id = models.chosen?.id
+        return id === undefined ? undefined : callFor(id)
+      }),
+    )
+  }
+
+  async function run(): Promise<void> {
+    if (running !== undefined) return
+    running = new AbortController()
+    const { signal } = running
+    waits.hidden = false
+    measure.disabled = true
+    refusal.hidden = true
+    try {
+      // Those that are being built come when they are ready.
+      for (const entry of models.entries) {
+        if (entry.status !== 'ready' || entry.id === undefined || measured.has(keyOf(entry))) continue
+        const key = keyOf(entry)
+        progress.removeAttribute('value')
+        const signals = await client.job<ModelSignals>(
+          callFor(entry.id),
+          ({ done, total }) => (progress.value = done / total),
+          signal,
+        )
+        measured.set(key, signals)
+        session.set({ fields: { measured: 'yes' } })
+        say(`${entry.label}: ${signals.verdict}`)
+        draw()
+      }
+    } catch (error) {
+      session.set({ fields: { measured: undefined } })
+      if (!signal.aborted) {
+        refusal.textContent = (error as Error).message
+        refusal.hidden = false
+      }
+    } finally {
+      running = undefined
+      waits.hidden = true
+      measure.disabled = false
+    }
+  }
+
+  function draw(): void {
+    const none = models.entries.length === 0
+    form.hidden = none
+    fill(empty, none ? nothingYet(session) : undefined)
+    const all = shown()
+    const state = JSON.stringify(all.map(([entry]) => [keyOf(entry), entry.colour]))
+    if (results.dataset['shown'] === state) return
+    results.dataset['shown'] = state
+    fill(
+      results,
+      all.length === 0
+        ? undefined
+        : [
+            element('div', { class: 'verdicts' }, all.map(verdictCard)),
+            element(
+              'div',
+              { class: 'columns even' },
+              element(
+                'div',
+                { class: 'card' },
+                figure("Variance of each block's sum, with 95 % intervals", (width) =>
+                  byBlock(all.map(activation), 'variance', width),
+                ),
+                all.some(([, { mean_field }]) => mean_field !== null)
+                  ? element('p', { class: 'muted' }, 'Dashed: what mean field theory predicts.')
+                  : undefined,
+              ),
+              element(
+                'div',
+                { class: 'card' },
+                figure('Gradient norm of each block, with 95 % intervals', (width) =>
+                  byBlock(all.map(gradient), 'l2 norm', width),
+                ),
+              ),
+            ),
+            numbers(all),
+          ],
+    )
+  }
+}
+
+function verdictCard([entry, signals]: readonly [Entry, ModelSignals]): HTMLElement {
+  const { verdict, reason, notes, loss, output_entropy, gradient_ratio } = signals
+  return element(
+    'article',
+    { class: 'card verdict-card' },
+    element('h3', {}, element('span', { class: `dot colour-${String(entry.colour)}` }), entry.label),
+    element(
+      'p',
+      { class: `verdict ${verdict === 'stable' ? 'good' : verdict === 'undecided' ? '' : 'bad'}` },
+      verdict,
+    ),
+    element('p', {}, reason),
+    notes.map((note) => element('p', { class: 'muted' }, note)),
+    element(
+      'p',
+      { class: 'muted' },
+      `Loss ${number(loss)}, entropy of the output ${number(output_entropy)}, first block's gradient over the last's ${number(gradient_ratio)}.`,
+    ),
+    button('Download', () => {
+      saveJson(`${signals.model.slice(0, 12)}.signals.json`, signals)
+    }),
+  )
+}
+
+function activation([{ label, colour }, { blocks, mean_field }]: readonly [Entry, ModelSignals]): Series {
+  const points = blocks.map(({ name, activation: { variance, variance_interval } }) => ({
+    name,
+    value: variance,
+    interval: variance_interval,
+  }))
+  return { label, colour, points, predicted: mean_field?.q }
+}
+
+function gradient([{ label, colour }, { blocks }]: readonly [Entry, ModelSignals]): Series {
+  const points = blocks.map(({ name, gradient: { l2_norm, l2_norm_interval } }) => ({
+    name,
+    value: l2_norm,
+    interval: l2_norm_interval,
+  }))
+  return { label, colour, points }
+}
+
+/** The charts' numbers, for those who would rather read, or cannot see, them. */
+function numbers(all: readonly (readonly [Entry, ModelSignals])[]): HTMLElement {
+  const heads = ['model', 'block', 'variance', 'dead channels', 'gradient norm', 'relative to weights']
+  return element(
+    'details',
+    { class: 'card' },
+    element('summary', {}, 'The same in numbers'),
+    element(
+      'div',
+      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Signals in numbers' },
+      element(
+        'table',
+        {},
+        element(
+          'thead',
+          {},
+          element(
+            'tr',
+            {},
+            heads.map((head) => element('th', { scope: 'col' }, head)),
+          ),
+        ),
+        element(
+          'tbody',
+          {},
+          all.flatMap(([{ label }, { blocks }]) =>
+            blocks.map(({ name, activation: of, gradient: back }) =>
+              element(
+                'tr',
+                {},
+                element('td', {}, label),
+                element('th', { scope: 'row' }, element('code', {}, name)),
+                [of.variance, of.dead_fraction, back.l2_norm, back.relative_to_weight].map((value) =>
+                  element('td', { class: 'number' }, number(value)),
+                ),
+              ),
+            ),
+          ),
+        ),
+      ),
+    ),
+  )
+}

@@ -1,0 +1,222 @@
+import type {
+  ListArchitecturesResponse,
+  ListInitializersResponse,
+  Model,
+  Plan,
+  SpecificationRequest,
+} from '../api/types.gen.ts'
+import { copyAs, saveJson } from './actions.ts'
+import { Refusal } from './client.ts'
+import { button, element, fill, say } from './dom.ts'
+import { initializerCard } from './initializer-card.ts'
+import { MOST_MODELS } from './models.ts'
+import { planCard } from './plan-card.ts'
+import { specificationForm } from './specification-form.ts'
+import type { Page } from './view.ts'
+
+const PAUSE_MS = 200
+const FIRST: SpecificationRequest = {
+  architecture: 'resnet20',
+  initializers: { kernel: 'he_normal' },
+  seed: 7,
+}
+
+/** What a network would be, while it is being written; and the button that makes it one. */
+export function specificationView(root: HTMLElement, page: Page): void {
+  const { client, session, models } = page
+  let spec: SpecificationRequest | undefined
+  let asked = new AbortController()
+  let timer: number | undefined
+
+  const editor = element('textarea', {
+    ...{ name: 'specification', rows: 14, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off' },
+    ...{ 'aria-label': 'Specification, as JSON', 'aria-describedby': 'refusal' },
+    oninput: () => {
+      read()
+    },
+  })
+  const refusal = element('div', { id: 'refusal', class: 'refusal', role: 'alert', hidden: true })
+  const form = element('div', { class: 'form' })
+  const create = button('Create this model', () => void build(), 'primary')
+  const plan = element('div', { class: 'card plan', 'aria-live': 'off' })
+  const initializer = element('div', { class: 'card initializer' })
+  const shelf = element('div', { class: 'card shelf', hidden: true })
+  const card = initializerCard(initializer, page)
+
+  fill(
+    root,
+    element(
+      'div',
+      { class: 'columns' },
+      element(
+        'div',
+        { class: 'card editor' },
+        element('h2', {}, 'Specification'),
+        form,
+        editor,
+        refusal,
+        element(
+          'div',
+          { class: 'row' },
+          create,
+          button('Download', () => {
+            saveJson('specification.json', spec)
+          }),
+        ),
+        copyAs(client, 'the creation', () => call('/v1/models')),
+      ),
+      element('div', { class: 'stack' }, plan, initializer),
+    ),
+    shelf,
+  )
+
+  const draft = session.field('draft')
+  write(draft === undefined ? FIRST : draft)
+  void catalogue()
+  void shelve()
+  models.onChange(() => {
+    create.disabled = spec === undefined
+  })
+  session.onChange((before) => {
+    const now = session.field('draft')
+    // The address was edited, or the browser went back.
+    if (now !== undefined && now !== before.fields['draft'] && now !== editor.value && now !== compact())
+      write(now)
+  })
+
+  function call(path: string): { method: 'POST'; path: string; json: unknown } | undefined {
+    return spec === undefined ? undefined : { method: 'POST', path, json: spec }
+  }
+
+  function compact(): string {
+    return spec === undefined ? editor.value : JSON.stringify(spec)
+  }
+
+  /** Puts a specification into the editor; a text goes in as JSON does, wherever it is any. */
+  function write(value: SpecificationRequest | string): void {
+    let parsed: unknown = value
+    if (typeof value === 'string') {
+      try {
+        parsed = JSON.parse(value)
+      } catch {
+        editor.value = value
+        read()
+        return
+      }
+    }
+    editor.value = JSON.stringify(parsed, null, 2)
+    read()
+  }
+
+  function read(): void {
+    try {
+      spec = JSON.parse(editor.value) as SpecificationRequest
+    } catch (error) {
+      spec = undefined
+      refuse('This is not JSON yet', [(error as Error).message])
+    }
+    session.set({ fields: { draft: compact() } })
+    create.disabled = spec === undefined
+    asked.abort()
+    clearTimeout(timer)
+    if (spec === undefined) return
+    form.dispatchEvent(new CustomEvent('specification', { detail: spec }))
+    const current = spec
+    timer = setTimeout(() => void showPlan(current), PAUSE_MS)
+  }
+
+  async function showPlan(current: SpecificationRequest): Promise<void> {
+    asked = new AbortController()
+    const { signal } = asked
+    try {
+      const planned = await client.json<Plan>({ method: 'POST', path: '/v1/plans', json: current }, signal)
+      refusal.hidden = true
+      editor.removeAttribute('aria-invalid')
+      planCard(plan, planned, page, current)
+      card.show(planned)
+    } catch (error) {
+      if (signal.aborted) return
+      if (!(error instanceof Refusal)) {
+        refuse((error as Error).message, [])
+        return
+      }
+      const { title, detail, errors = [] } = error.problem
+      refuse(
+        title,
+        errors.length === 0 ? [detail] : errors.map(({ pointer, detail: why }) => [pointer, why] as const),
+      )
+    }
+  }
+
+  function refuse(
+    title: string,
+    reasons: readonly (string | readonly [pointer: string, why: string])[],
+  ): void {
+    fill(
+      refusal,
+      element('strong', {}, title),
+      reasons.map((reason) =>
+        typeof reason === 'string'
+          ? element('p', {}, reason)
+          : element('p', {}, element('code', {}, reason[0]), ' ', reason[1]),
+      ),
+    )
+    refusal.hidden = false
+    editor.setAttribute('aria-invalid', 'true')
+    plan.classList.add('stale')
+    initializer.classList.add('stale')
+  }
+
+  async function build(): Promise<void> {
+    if (spec === undefined) return
+    const entry = models.add({ spec })
+    if (entry === undefined) {
+      say(`There is room for ${String(MOST_MODELS)} models; take one off this page first`)
+      refuse(`There is room for ${String(MOST_MODELS)} models`, ['Take one off this page first.'])
+      return
+    }
+    await models.build(entry)
+    await shelve()
+  }
+
+  async function catalogue(): Promise<void> {
+    try {
+      const [{ architectures }, { initializers }] = await Promise.all([
+        client.json<ListArchitecturesResponse>({ method: 'GET', path: '/v1/architectures' }),
+        client.json<ListInitializersResponse>({ method: 'GET', path: '/v1/initializers' }),
+      ])
+      card.know(initializers)
+      specificationForm(form, architectures, initializers, spec, write)
+    } catch (error) {
+      fill(form, element('p', { class: 'notice' }, (error as Error).message))
+    }
+  }
+
+  /** What the service has already. */
+  async function shelve(): Promise<void> {
+    const { models: there } = await client.json<{ models: Model[] }>({
+      method: 'GET',
+      path: '/v1/models',
+      query: { limit: '50' },
+    })
+    shelf.hidden = there.length === 0
+    fill(
+      shelf,
+      element('h2', {}, 'On this service'),
+      element(
+        'ul',
+        { class: 'plain' },
+        there.map((model) =>
+          element(
+            'li',
+            {},
+            element('code', {}, model.id.slice(0, 12)),
+            element('span', {}, model.names.join(', ')),
+            element('span', { class: 'muted' }, model.state),
+            button('Show', () => models.add({ id: model.id }), 'small'),
+          ),
+        ),
+      ),
+    )
+  }
+}
