@@ -126,15 +126,12 @@ describe('what runs amount to', () => {
     steps: 10,
   })
   const runs = (initializer: number, learningRate: number, finals: readonly number[]) =>
-    finals.map((final, seed) =>
-      runOf(
-        course(Array<number>(10).fill(final), {
-          ...{ initializer, learningRate, seed, diverged: Number.isNaN(final) },
-        }),
-        10,
-        0.5,
-      ),
-    )
+    finals.map((final, seed) => {
+      const diverged = Number.isNaN(final)
+      const accuracy = diverged ? null : 0.5
+      const losses = Array<number>(10).fill(final)
+      return runOf(course(losses, { initializer, learningRate, seed, diverged, accuracy }), 10, 0.5)
+    })
   const summary = (...some: ReturnType<typeof runs>[]) => summaryOf(experiment, some.flat(), true)
 
   it('takes the best learning rate with which no run diverged, and says who is ahead', () => {
