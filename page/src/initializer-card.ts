@@ -28,7 +28,7 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
     const kernel = kernels.find(({ name }) => name.startsWith('stage1/')) ?? kernels[0]
     const entry = entryOf(plan.spec.initializers.kernel, catalogue)
     root.classList.remove('stale')
-    if (kernel?.initializer == null || entry === undefined) return
+    if (!kernel?.initializer || entry === undefined) return
     const { class_name, config } = kernel.initializer
     const call: Call = {
       method: 'POST',
@@ -56,7 +56,7 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
       fill(
         drawn,
         figure(`${kernel.name}, ${shape(kernel.shape)}: drawn, and the density it is drawn from`, (width) =>
-          histogram(counted, 1, width, 200),
+          histogram(counted, 'var(--accent)', width, 200),
         ),
         element(
           'p',

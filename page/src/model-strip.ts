@@ -57,5 +57,5 @@ function statusOf({ status, since, model, reason }: Entry): string {
   if (status === 'failed') return `failed: ${reason ?? ''}`
   if (status === 'building')
     return since === undefined ? 'building' : `building, ${milliseconds(performance.now() - since)}`
-  return model?.build_ms == null ? 'ready' : `ready, built in ${milliseconds(model.build_ms)}`
+  return typeof model?.build_ms !== 'number' ? 'ready' : `ready, built in ${milliseconds(model.build_ms)}`
 }

@@ -6,7 +6,7 @@ import { Refusal } from './client.ts'
 import { button, element, fill } from './dom.ts'
 import { count, number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
-import { figure, histogram, spectrum } from './plots.ts'
+import { colourOf, figure, histogram, spectrum } from './plots.ts'
 import type { Page } from './view.ts'
 
 interface Shown {
@@ -117,7 +117,7 @@ export function parameterDetail(
           ? element('p', {}, `Every value is ${number(sample.mean)}.`)
           : figure(
               counted.expected === null ? 'Values as drawn' : 'Values as drawn, and the density of theory',
-              (width) => histogram(counted, colour, width),
+              (width) => histogram(counted, colourOf(colour), width),
             ),
         values === undefined
           ? undefined
@@ -125,7 +125,7 @@ export function parameterDetail(
               values.marchenko_pastur === null
                 ? 'Singular values'
                 : "Singular values, and the edges of Marchenko and Pastur's law",
-              (width) => spectrum(values.singular_values, values.marchenko_pastur, colour, width),
+              (width) => spectrum(values.singular_values, values.marchenko_pastur, colourOf(colour), width),
             ),
         values === undefined
           ? undefined

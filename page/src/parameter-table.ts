@@ -15,11 +15,15 @@ export function parameterTable(
     parameters.map((record) => {
       const { name, initializer, sample, theory, tests, exact } = record
       const open = button(
-        name,
+        '',
         () => {
           choose(name)
         },
         'link',
+      )
+      // Long names break where they are joined.
+      open.append(
+        ...name.split(/(?<=\/)/).flatMap((part, index) => (index === 0 ? [part] : [element('wbr'), part])),
       )
       const row = element(
         'tr',

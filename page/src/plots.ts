@@ -1,7 +1,6 @@
 import {
   areaY,
   dot,
-  gridX,
   gridY,
   lineY,
   plot,
@@ -44,7 +43,7 @@ export interface HistogramCounts {
 }
 
 /** Densities: what was drawn as bars, what theory says as a line over them. */
-export function histogram(counted: HistogramCounts, colour: number, width: number, height = 240): Element {
+export function histogram(counted: HistogramCounts, colour: string, width: number, height = 240): Element {
   const { counts, expected } = counted
   const edges = counted.edges.map((edge) => finite(edge) ?? 0)
   const total = counts.reduce((sum, value) => sum + value, 0)
@@ -63,7 +62,7 @@ export function histogram(counted: HistogramCounts, colour: number, width: numbe
         x1: 'from',
         x2: 'to',
         y: 'value',
-        fill: colourOf(colour),
+        fill: colour,
         fillOpacity: 0.5,
         inset: 0.25,
       }),
@@ -84,7 +83,7 @@ export function histogram(counted: HistogramCounts, colour: number, width: numbe
 export function spectrum(
   values: readonly number[],
   edges: { readonly min: number; readonly max: number } | null,
-  colour: number,
+  colour: string,
   width: number,
   height = 240,
 ): Element {
@@ -96,13 +95,21 @@ export function spectrum(
     y: { label: 'singular value', ticks: 4, zero: true, grid: false },
     marks: [
       gridY({ ticks: 4, ...GRID }),
-      dot(points, { x: 'rank', y: 'value', r: values.length > 200 ? 1.5 : 2.5, fill: colourOf(colour) }),
+      dot(points, { x: 'rank', y: 'value', r: values.length > 200 ? 1.5 : 2.5, fill: colour }),
       ruleY(marked, { stroke: 'currentColor', strokeDasharray: '5 4', strokeOpacity: 0.8 }),
-      text(marked, {
-        y: (edge: number) => edge,
-        text: (edge: number) => `edge ${number(edge)}`,
-        ...{ frameAnchor: 'right', dy: -7, fill: 'currentColor' },
-      }),
+      // The points fall from left to right, so each label stands where there are none.
+      ...marked.map((edge, index) =>
+        text([edge], {
+          y: (at: number) => at,
+          text: (at: number) => `edge ${number(at)}`,
+          ...{
+            frameAnchor: index === 0 ? 'right' : 'left',
+            dy: -7,
+            dx: index === 0 ? 0 : 4,
+            fill: 'currentColor',
+          },
+        }),
+      ),
     ],
   })
 }
@@ -147,6 +154,9 @@ export function byBlock(series: readonly Series[], quantity: string, width: numb
       ),
     ]
   })
+  const ticks = logarithmicTicks(
+    series.flatMap(({ points }) => points.flatMap(({ value, interval }) => [value, ...(interval ?? [])])),
+  )
   const longest = Math.max(...series.map(({ points }) => points.length))
   return plot({
     ...frame(width, height),
@@ -157,8 +167,8 @@ export function byBlock(series: readonly Series[], quantity: string, width: numb
       tickFormat: (tick: number) => (Number.isInteger(tick) ? String(tick) : ''),
       inset: 8,
     },
-    y: { type: 'log', label: quantity, ticks: 4, tickFormat: (tick: number) => number(tick) },
-    marks: [gridY({ ticks: 4, ...GRID }), gridX({ ticks: 0, ...GRID }), ...marks],
+    y: { type: 'log', label: quantity, ticks, tickFormat: (tick: number) => number(tick) },
+    marks: [gridY(ticks, GRID), ...marks],
   })
 }
 
@@ -169,6 +179,22 @@ export function frame(width: number, height: number): PlotOptions {
     ...{ width, height, marginLeft: 52, marginRight: 16, marginTop: 24, marginBottom: 36 },
     style: { background: 'transparent', fontSize: '12px', fontFamily: 'inherit', overflow: 'visible' },
   }
+}
+
+/** Round numbers that span these, at most seven: of every decade 1, 2 and 5, or whole decades, or every other one. */
+function logarithmicTicks(values: readonly Num[]): number[] {
+  const logarithms = values.flatMap((value) => positive(value) ?? []).map(Math.log10)
+  const [from, to] = [Math.min(...logarithms), Math.max(...logarithms)]
+  if (!Number.isFinite(from) || !Number.isFinite(to)) return []
+  const decades = Array.from(
+    { length: Math.ceil(to) - Math.floor(from) + 1 },
+    (_, index) => Math.floor(from) + index,
+  )
+  const finest = decades.flatMap((decade) => [1, 2, 5].map((digit) => digit * 10 ** decade))
+  const within = finest.filter((tick) => Math.log10(tick) >= from - 0.05 && Math.log10(tick) <= to + 0.05)
+  if (within.length <= 7) return within
+  const step = Math.ceil(decades.length / 7)
+  return decades.filter((_, index) => index % step === 0).map((decade) => 10 ** decade)
 }
 
 /** A logarithmic axis has no place for others. */

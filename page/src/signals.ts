@@ -150,6 +150,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   function draw(): void {
     const none = models.entries.length === 0
     form.hidden = none
+    empty.hidden = !none
     fill(empty, none ? nothingYet(session) : undefined)
     const all = shown()
     const state = JSON.stringify(all.map(([entry]) => [keyOf(entry), entry.colour]))
@@ -197,9 +198,9 @@ function verdictCard([entry, signals]: readonly [Entry, ModelSignals]): HTMLElem
     element(
       'p',
       { class: `verdict ${verdict === 'stable' ? 'good' : verdict === 'undecided' ? '' : 'bad'}` },
-      verdict,
+      sentence(verdict),
     ),
-    element('p', {}, reason),
+    element('p', {}, `${sentence(reason)}.`),
     notes.map((note) => element('p', { class: 'muted' }, note)),
     element(
       'p',
@@ -211,6 +212,8 @@ function verdictCard([entry, signals]: readonly [Entry, ModelSignals]): HTMLElem
     }),
   )
 }
+
+const sentence = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1)
 
 function activation([{ label, colour }, { blocks, mean_field }]: readonly [Entry, ModelSignals]): Series {
   const points = blocks.map(({ name, activation: { variance, variance_interval } }) => ({

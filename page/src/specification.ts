@@ -9,6 +9,7 @@ import { copyAs, saveJson } from './actions.ts'
 import { Refusal } from './client.ts'
 import { button, element, fill, say } from './dom.ts'
 import { initializerCard } from './initializer-card.ts'
+import type { ModelSource } from './link.ts'
 import { MOST_MODELS } from './models.ts'
 import { planCard } from './plan-card.ts'
 import { specificationForm } from './specification-form.ts'
@@ -29,7 +30,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   let timer: number | undefined
 
   const editor = element('textarea', {
-    ...{ name: 'specification', rows: 14, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off' },
+    ...{ name: 'specification', rows: 10, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off' },
     ...{ 'aria-label': 'Specification, as JSON', 'aria-describedby': 'refusal' },
     oninput: () => {
       read()
@@ -71,12 +72,9 @@ export function specificationView(root: HTMLElement, page: Page): void {
   )
 
   const draft = session.field('draft')
-  write(draft === undefined ? FIRST : draft)
+  write(draft ?? FIRST)
   void catalogue()
   void shelve()
-  models.onChange(() => {
-    create.disabled = spec === undefined
-  })
   session.onChange((before) => {
     const now = session.field('draft')
     // The address was edited, or the browser went back.
@@ -116,7 +114,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
       refuse('This is not JSON yet', [(error as Error).message])
     }
     session.set({ fields: { draft: compact() } })
-    create.disabled = spec === undefined
+    create.disabled = true
     asked.abort()
     clearTimeout(timer)
     if (spec === undefined) return
@@ -131,6 +129,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     try {
       const planned = await client.json<Plan>({ method: 'POST', path: '/v1/plans', json: current }, signal)
       refusal.hidden = true
+      create.disabled = false
       editor.removeAttribute('aria-invalid')
       planCard(plan, planned, page, current)
       card.show(planned)
@@ -213,10 +212,15 @@ export function specificationView(root: HTMLElement, page: Page): void {
             element('code', {}, model.id.slice(0, 12)),
             element('span', {}, model.names.join(', ')),
             element('span', { class: 'muted' }, model.state),
-            button('Show', () => models.add({ id: model.id }), 'small'),
+            button('Show', () => models.add(sourceOf(model)), 'small'),
           ),
         ),
       ),
     )
   }
+}
+
+/** A link to a recipe means the same on every service; loaded or measured weights are here only. */
+function sourceOf({ id, spec, weights, scheme }: Model): ModelSource {
+  return weights === 'initialized' && !scheme?.measured ? { spec } : { id }
 }

@@ -14,6 +14,6 @@ export function tools(root: HTMLElement, { client }: Page, dialog: KeyDialog): v
         location.reload()
       })
     }),
-    element('a', { href: '/docs' }, 'API'),
+    element('a', { href: '/docs' }, 'API docs'),
   )
 }
