@@ -56,7 +56,12 @@ interface Point {
 }
 
 /** Losses on a logarithmic axis, the same for all learning rates; the rule is what guessing gives. */
-function curves({ experiment, summary }: ExperimentResult, rate: number, width: number, height = 260): Element {
+function curves(
+  { experiment, summary }: ExperimentResult,
+  rate: number,
+  width: number,
+  height = 260,
+): Element {
   const guessing = Math.log(experiment.architecture.head?.units ?? 10)
   const marks = summary.groups
     .filter(({ learning_rate }) => learning_rate === rate)
@@ -75,7 +80,8 @@ function curves({ experiment, summary }: ExperimentResult, rate: number, width: 
           points,
           pointerX({
             ...{ x: 'step', y: 'mean', fill: 'var(--surface)', stroke: 'var(--line)' },
-            title: ({ name: of, step, mean }: Point) => `${of}\nstep ${String(step)}: ${number(mean ?? null)}`,
+            title: ({ name: of, step, mean }: Point) =>
+              `${of}\nstep ${String(step)}: ${number(mean ?? null)}`,
           }),
         ),
       ]

@@ -25,7 +25,11 @@ export function drawnState(sampler: Sampler, source: WeightsSource, job: Job): P
         offset += slice.length
       }
     }
-    return { step: 0, values, velocity: new Float32Array(total(tensors.filter(({ trainable }) => trainable))) }
+    return {
+      step: 0,
+      values,
+      velocity: new Float32Array(total(tensors.filter(({ trainable }) => trainable))),
+    }
   })
 }
 
@@ -83,7 +87,8 @@ export async function train(
     plan.initialized.forEach(({ name }, index) => {
       const weights = parts.get(name)
       const gradient = gradients[index]
-      if (weights === undefined || gradient === undefined) throw new TypeError(`nothing was learned of ${name}`)
+      if (weights === undefined || gradient === undefined)
+        throw new TypeError(`nothing was learned of ${name}`)
       for (let at = 0; at < weights.length; at++, offset++) {
         const speed = momentum * (velocity[offset] ?? 0) + (gradient[at] ?? 0)
         velocity[offset] = speed

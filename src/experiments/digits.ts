@@ -24,10 +24,7 @@ export function readDigits(): Digits {
   const mean = average(trained)
   const deviation = Math.sqrt(average(trained.map((pixel) => (pixel - mean) ** 2)))
   const part = (from: number, to: number): Pictures => ({
-    images: Float32Array.from(
-      pixels.slice(from * SIZE, to * SIZE),
-      (pixel) => (pixel - mean) / deviation,
-    ),
+    images: Float32Array.from(pixels.slice(from * SIZE, to * SIZE), (pixel) => (pixel - mean) / deviation),
     labels: Int32Array.from(stored.labels.slice(from, to), Number),
   })
   return {

@@ -29,7 +29,11 @@ const fields = {
     ...{ minimum: 2, maximum: DIGITS.training },
     description: 'Of the pictures that train; those that fill no batch are left out of an epoch',
   }),
-  momentum: Type.Number({ minimum: 0, exclusiveMaximum: 1, description: 'velocity = momentum velocity + gradient' }),
+  momentum: Type.Number({
+    minimum: 0,
+    exclusiveMaximum: 1,
+    description: 'velocity = momentum velocity + gradient',
+  }),
   target_loss: Type.Number({
     exclusiveMinimum: 0,
     maximum: 100,

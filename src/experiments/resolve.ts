@@ -46,7 +46,10 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
   const plans = initializers.map((kernel, index) => {
     const { residual_scheme = 'none' } = request
     const { classes } = DIGITS
-    return planAt({ architecture, classes, initializers: { kernel }, residual_scheme, preprocessing: 'none' }, index)
+    return planAt(
+      { architecture, classes, initializers: { kernel }, residual_scheme, preprocessing: 'none' },
+      index,
+    )
   })
   const forms = plans.map(({ specification }) => canonicalForm(specification))
   refuseTwice('initializers', forms)
@@ -83,7 +86,10 @@ function architectureOf({
   const given = typeof architecture === 'string' ? { preset: architecture } : architecture
   const { input_shape: input = DIGITS.shape } = given
   if (input.join() !== DIGITS.shape.join())
-    throw fieldError('#/architecture/input_shape', `is ${JSON.stringify(DIGITS.shape)}, the digits'; leave it out`)
+    throw fieldError(
+      '#/architecture/input_shape',
+      `is ${JSON.stringify(DIGITS.shape)}, the digits'; leave it out`,
+    )
   if (norm !== undefined && given.norm !== undefined)
     throw fieldError('#/norm', 'is given in the architecture as well; give one of them')
   return { ...given, input_shape: [...DIGITS.shape], ...(norm === undefined ? {} : { norm }) }

@@ -15,14 +15,20 @@ export const Run = answer('ExperimentRun', {
   steps: Type.Array(Type.Integer(), {
     description: `Of the curve's points, at most ${String(CURVE_POINTS)}: the last step that each has in it`,
   }),
-  loss: Type.Array(Num, { description: "The mean of each point's steps, from the step after the point before" }),
+  loss: Type.Array(Num, {
+    description: "The mean of each point's steps, from the step after the point before",
+  }),
   final_loss: { ...Num, description: 'The mean of the last tenth of the steps; NaN where it diverged' },
   steps_to_target: nullable(Type.Integer(), {
     description: `The first step at which the mean of ${String(SMOOTHING)} is no more than target_loss; null where none is`,
   }),
   test_accuracy: nullable(Type.Number(), { description: 'Null where it diverged' }),
-  diverged: Type.Boolean({ description: 'Its loss was no number, or a hundred times that of guessing; it ended there' }),
-  ms: Type.Integer({ description: 'From its first step to its last, with what other questions took between' }),
+  diverged: Type.Boolean({
+    description: 'Its loss was no number, or a hundred times that of guessing; it ended there',
+  }),
+  ms: Type.Integer({
+    description: 'From its first step to its last, with what other questions took between',
+  }),
 })
 export type Run = Static<typeof Run>
 
@@ -54,7 +60,8 @@ export type Group = Static<typeof Group>
 export const Best = answer('BestLearningRate', {
   initializer: Type.Integer({ description: 'Its place in `initializers`' }),
   learning_rate: nullable(Type.Number(), {
-    description: 'With the smallest final loss, of those with which no run diverged; null where there is none',
+    description:
+      'With the smallest final loss, of those with which no run diverged; null where there is none',
   }),
   trains_with: Type.Array(Type.Number(), { description: 'The learning rates with which every run trains' }),
 })
@@ -64,9 +71,9 @@ export const Summary = answer('ExperimentSummary', {
   groups: Type.Array(Group, { description: 'Those of which a run is done' }),
   best: Type.Array(Best),
   ranking: Type.Array(Type.Object({ rank: Type.Integer(), initializers: Type.Array(Type.Integer()) }), {
-    description: 'Each at its best learning rate: one more than there are others whose interval lies wholly below',
+    description:
+      'Each at its best learning rate: one more than there are others whose interval lies wholly below',
   }),
   verdict: nullable(Type.String(), { description: 'In words; null until all is done' }),
 })
 export type Summary = Static<typeof Summary>
-

@@ -18,7 +18,9 @@ export function verdictOf(
     some
       .map((index) => {
         const at = best[index]?.learning_rate
-        const found = groups.find(({ initializer, learning_rate }) => initializer === index && learning_rate === at)
+        const found = groups.find(
+          ({ initializer, learning_rate }) => initializer === index && learning_rate === at,
+        )
         return nameOf(index) + (found === undefined ? '' : ` (${finalLoss(found)})`)
       })
       .join(', ')
@@ -65,7 +67,9 @@ function reasonOf(groups: readonly Group[], initializer: number): string {
   const own = groups.filter((group) => group.initializer === initializer)
   const finals = own.filter(({ diverged }) => diverged === 0).map(({ final_loss }) => final_loss.mean)
   if (finals.length > 0) return `its lowest final loss is ${said(Math.min(...finals))}`
-  return own.every(({ diverged, runs }) => diverged === runs) ? 'every run diverges' : 'with each a run diverges'
+  return own.every(({ diverged, runs }) => diverged === runs)
+    ? 'every run diverges'
+    : 'with each a run diverges'
 }
 
 function said(value: number): string {

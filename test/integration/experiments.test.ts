@@ -1,7 +1,11 @@
 import { rm } from 'node:fs/promises'
 import type { Static } from 'typebox'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { ExperimentPresetList, ExperimentList, ExperimentResult } from '../../src/http/schemas/experiments.ts'
+import type {
+  ExperimentPresetList,
+  ExperimentList,
+  ExperimentResult,
+} from '../../src/http/schemas/experiments.ts'
 import type { Answer } from '../support/client.ts'
 import { kill } from '../support/halt.ts'
 import { tiny } from '../support/networks.ts'
@@ -102,7 +106,11 @@ describe('an experiment', () => {
     const id = idOf(await running.client.post(PATH, long))
     const next = idOf(await running.client.post(PATH, { ...long, seeds: [1] }))
     const begun = await until(id, ({ current }) => (current?.loss.length ?? 0) > 0)
-    expect(begun).toMatchObject({ state: 'running', progress: { runs_done: 0, steps: 5000 }, finished_at: null })
+    expect(begun).toMatchObject({
+      state: 'running',
+      progress: { runs_done: 0, steps: 5000 },
+      finished_at: null,
+    })
     expect(begun.progress.step).toBeGreaterThan(0)
     expect(begun.summary.verdict).toBeNull()
     expect((await get(next)).state).toBe('waiting')

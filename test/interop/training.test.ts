@@ -29,7 +29,9 @@ afterAll(async () => {
 
 it('the pictures are those of scikit-learn', async () => {
   const given = (await keras.ask({ op: 'digit_pictures' })) as { images: number[][]; labels: number[] }
-  expect(digits.images.map((image) => Array.from(image, (pixel) => parseInt(pixel, 17)))).toEqual(given.images)
+  expect(digits.images.map((image) => Array.from(image, (pixel) => parseInt(pixel, 17)))).toEqual(
+    given.images,
+  )
   expect(Array.from(digits.labels, Number)).toEqual(given.labels)
 })
 

@@ -76,10 +76,18 @@ describe('an experiment', () => {
     [{ initializers: ['dirac', 'he_normal'] }, '#/initializers/0', /./],
     [{ learning_rates: [0.1, 0.1] }, '#/learning_rates/1', /twice/],
     [{ steps: 10, epochs: 1 }, '#/epochs', /one of them/],
-    [{ architecture: { preset: 'resnet20', input_shape: [32, 32, 3] } }, '#/architecture/input_shape', /8,8,1/],
+    [
+      { architecture: { preset: 'resnet20', input_shape: [32, 32, 3] } },
+      '#/architecture/input_shape',
+      /8,8,1/,
+    ],
     [{ architecture: { preset: 'resnet20', norm: 'batch' }, norm: 'none' }, '#/norm', /one of them/],
     [{ architecture: 'resnet18' }, '#/architecture', /parameters/],
-    [{ steps: 10_000 }, '#/steps', /would take about .* s: 18 runs, 180000 steps .* multiply-adds; at most 600 s/],
+    [
+      { steps: 10_000 },
+      '#/steps',
+      /would take about .* s: 18 runs, 180000 steps .* multiply-adds; at most 600 s/,
+    ],
   ])('%j is refused', (request, pointer, says) => {
     const { errors, message } = refusal(() => plan(request))
     expect(errors.map((error) => error.pointer)).toContain(pointer)
@@ -149,7 +157,9 @@ describe('what runs amount to', () => {
       { rank: 1, initializers: [0] },
       { rank: 2, initializers: [1] },
     ])
-    expect(verdict).toMatch(/^HeNormal \(0\.21, 95 % .*, at 0\.1\) is ahead .* Zeros trains with no learning rate/)
+    expect(verdict).toMatch(
+      /^HeNormal \(0\.21, 95 % .*, at 0\.1\) is ahead .* Zeros trains with no learning rate/,
+    )
     expect(groups[0]).toMatchObject({ trains: true, diverged: 0, test_accuracy: { mean: 0.5 } })
     expect(groups[0]?.curve).toMatchObject({ low: Array(10).fill(0.2), high: Array(10).fill(0.22) })
     // By hand: the mean of the logarithms, and 4.302653 times its standard error either way.

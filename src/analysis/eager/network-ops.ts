@@ -46,8 +46,7 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
     const { size, strides, padding } = window
     const filter = kernel.tensor as Tensor4D
     // The same margins, and no tensor for them.
-    if (isSame(window))
-      return batched(this.#tf.conv2d(x.tensor as Tensor4D, filter, strides, 'same'))
+    if (isSame(window)) return batched(this.#tf.conv2d(x.tensor as Tensor4D, filter, strides, 'same'))
     const input = this.#padded(x, padding)
     if (size > 1 || strides === 1) return batched(this.#tf.conv2d(input, filter, strides, modeOf(padding)))
     // libtensorflow's gradient by a 1x1 filter with steps writes beyond its memory for odd batches (oneDNN, 2.21).

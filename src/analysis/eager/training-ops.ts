@@ -69,7 +69,9 @@ export class TrainingOps extends EagerNetworkOps {
         output,
         saved: [input, scale, ...kept] as Tensor[],
         gradient: (dy, saved) =>
-          this.#kernels.executeMultipleOutputs('FusedBatchNormGradV3', attributes, [dy, ...saved], 5).slice(0, 3),
+          this.#kernels
+            .executeMultipleOutputs('FusedBatchNormGradV3', attributes, [dy, ...saved], 5)
+            .slice(0, 3),
       }
     })
   }

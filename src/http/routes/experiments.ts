@@ -28,7 +28,8 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       schema: {
         operationId: 'createExperiment',
         tags,
-        summary: 'Trains a network on the digits with every initializer, learning rate and seed; the job to watch',
+        summary:
+          'Trains a network on the digits with every initializer, learning rate and seed; the job to watch',
         body: ExperimentRequest,
         response: { 200: ExperimentJob, 202: ExperimentJob },
       },
@@ -109,7 +110,8 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       schema: {
         operationId: 'deleteExperiment',
         tags,
-        summary: 'Cancels an experiment that waits or runs, whose results so far stay; removes one that is over',
+        summary:
+          'Cancels an experiment that waits or runs, whose results so far stay; removes one that is over',
         params: ExperimentId,
         response: { 204: Nothing('Cancelled, or removed') },
       },
