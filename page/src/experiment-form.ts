@@ -9,7 +9,7 @@ interface ExperimentForm {
   show(experiment: ExperimentRequest): void
 }
 
-const LISTS = ['initializers', 'learning_rates', 'seeds'] as const
+type List = 'initializers' | 'learning_rates' | 'seeds'
 
 /** An experiment's fields; what is empty is left to the service. `changed` hears what people change. */
 export function experimentForm(changed: (body: ExperimentRequest) => void): ExperimentForm {
@@ -18,10 +18,10 @@ export function experimentForm(changed: (body: ExperimentRequest) => void): Expe
 
   const set = (change: Partial<Record<keyof ExperimentRequest, unknown>>): void => {
     const fields = Object.entries({ ...body, ...change }).filter(([, value]) => value !== undefined)
-    body = Object.fromEntries(fields) as ExperimentRequest
+    body = Object.fromEntries(fields)
     changed(body)
   }
-  const list = (name: (typeof LISTS)[number], label: string, hint: string): HTMLElement => {
+  const list = (name: List, label: string, hint: string): HTMLElement => {
     const input = element('input', {
       ...{ type: 'text', name, spellcheck: 'false', value: shownList(body[name] ?? []) },
       onchange: () => {
@@ -86,7 +86,7 @@ function shownList(values: readonly (InitializerReference | number)[]): string {
 /** A word of a list: a number, or an initializer, also one that was written with a config of its own. */
 function valueOf(
   word: string,
-  name: (typeof LISTS)[number],
+  name: List,
   known: readonly InitializerReference[],
 ): InitializerReference | number {
   if (name !== 'initializers') return Number(word)

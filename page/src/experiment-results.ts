@@ -62,7 +62,7 @@ function curves(
   width: number,
   height = 260,
 ): Element {
-  const guessing = Math.log(experiment.architecture.head?.units ?? 10)
+  const guessing = Math.log(experiment.architecture.head.units)
   const marks = summary.groups
     .filter(({ learning_rate }) => learning_rate === rate)
     .flatMap(({ initializer, curve }) => {

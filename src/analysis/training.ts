@@ -53,7 +53,7 @@ export async function train(
   const losses: number[] = []
   const until = performance.now() + maxMs
   let step = first
-  let diverged = false
+  let diverged: boolean
   do {
     await betweenSteps(job)
     const loss = update(batchAt(step))

@@ -12,7 +12,7 @@ export const DEFAULTS = {
   initializers: ['he_normal', 'glorot_uniform'],
   learning_rates: [0.01, 0.1, 1],
   seeds: [0, 1, 2],
-  steps: 88,
+  steps: 44,
   batch_size: 64,
   momentum: 0.9,
   target_loss: 0.5,

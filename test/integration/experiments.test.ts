@@ -16,6 +16,8 @@ import { temporaryFolder } from '../support/service.ts'
 type Result = Static<typeof ExperimentResult>
 
 const PATH = '/v1/experiments'
+/** Trainings have the lowest priority: where others work they take much longer than the seconds they need. */
+const PATIENCE_MS = 300_000
 /** Trains in no time. */
 const small = {
   architecture: {
@@ -61,7 +63,7 @@ async function until(id: string, reached: (result: Result) => boolean): Promise<
 }
 const done = (id: string) => until(id, ({ finished_at }) => finished_at !== null)
 
-describe('an experiment', () => {
+describe('an experiment', { timeout: PATIENCE_MS }, () => {
   it('trains every initializer with every learning rate and seed, and says what came out', async () => {
     const asked = await running.client.post(PATH, small)
     expect(asked.status).toBe(202)
