@@ -36,6 +36,9 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
       return signals === undefined ? [] : [[entry, signals] as const]
     })
 
+  const next = (): Entry | undefined =>
+    models.entries.find((entry) => entry.status === 'ready' && !measured.has(keyOf(entry)))
+
   const progress = element('progress', { max: 1, value: 0, 'aria-label': 'Measured so far' })
   const waits = element(
     'div',
@@ -44,7 +47,14 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
     button('Stop', () => running?.abort()),
   )
   const refusal = element('p', { class: 'refusal', role: 'alert', hidden: true })
-  const measure = button('Measure', () => void run(), 'primary')
+  const measure = button(
+    'Measure',
+    () => {
+      session.set({ fields: { measured: 'yes' } })
+      void run()
+    },
+    'primary',
+  )
   const results = element('div', { class: 'stack' })
   const empty = element('div', {})
   const form = element('div', { class: 'card' })
@@ -54,13 +64,17 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
 
   models.onChange(() => {
     draw()
-    // A link to measured signals measures them as soon as its models are there.
-    if (session.field('measured') !== undefined) void run()
+    follow()
   })
   session.onChange(() => {
     draw()
   })
-  if (session.field('measured') !== undefined) void run()
+  follow()
+
+  /** Signals that the link says were measured are, as soon as its models are there. */
+  function follow(): void {
+    if (session.field('measured') !== undefined && next() !== undefined) void run()
+  }
 
   function drawForm(): void {
     const set = (field: Field) => (value: string) => {
@@ -119,18 +133,16 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
     measure.disabled = true
     refusal.hidden = true
     try {
-      // Those that are being built come when they are ready.
-      for (const entry of models.entries) {
-        if (entry.status !== 'ready' || entry.id === undefined || measured.has(keyOf(entry))) continue
+      // Those that are looked up or built come when they are ready: see below.
+      for (let entry = next(); entry !== undefined; entry = next()) {
         const key = keyOf(entry)
         progress.removeAttribute('value')
         const signals = await client.job<ModelSignals>(
-          callFor(entry.id),
+          callFor(entry.id ?? ''),
           ({ done, total }) => (progress.value = done / total),
           signal,
         )
         measured.set(key, signals)
-        session.set({ fields: { measured: 'yes' } })
         say(`${entry.label}: ${signals.verdict}`)
         draw()
       }

@@ -48,12 +48,18 @@ export function weightsView(root: HTMLElement, page: Page): void {
           element(
             'div',
             { class: 'row' },
-            download(client, 'Weights', `/v1/models/${id}/weights`, `${file}.safetensors`, refuse),
-            download(client, 'SavedModel', `/v1/models/${id}/savedmodel`, `${file}.tar`, refuse),
-            button('Specification', () => {
+            download(
+              client,
+              'Weights (safetensors)',
+              `/v1/models/${id}/weights`,
+              `${file}.safetensors`,
+              refuse,
+            ),
+            download(client, 'SavedModel (tar)', `/v1/models/${id}/savedmodel`, `${file}.tar`, refuse),
+            button('Specification (JSON)', () => {
               saveJson(`${file}.specification.json`, entry.model?.spec)
             }),
-            button('Statistics', () => {
+            button('Statistics (JSON)', () => {
               saveJson(`${file}.statistics.json`, statistics)
             }),
           ),

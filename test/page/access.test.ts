@@ -1,0 +1,97 @@
+import type { Browser } from 'playwright-core'
+import { rm } from 'node:fs/promises'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Client } from '../support/client.ts'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { temporaryFolder } from '../support/service.ts'
+import { barriers, copied, openPage, picture, startBrowser } from './browser.ts'
+
+const SPEC = { architecture: 'resnet20', initializers: { kernel: 'he_normal' }, seed: 7 }
+const VIEWS = ['Specification', 'Weights', 'Signals', 'Predict']
+
+let browser: Browser
+let running: ServiceProcess
+let folder: string
+let address: string
+let key: string
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  // Wider than loopback it asks for a key.
+  running = await startProcess({ HOST: '0.0.0.0', DATA_DIR: folder })
+  key = String(running.log.find((entry) => 'key' in entry)?.['key'])
+  address = running.client.url.replace('0.0.0.0', '127.0.0.1')
+  await new Client(address, { authorization: `Bearer ${key}` }).create(SPEC)
+  browser = await startBrowser()
+})
+afterAll(async () => {
+  await browser.close()
+  await running.stop()
+  await rm(folder, { recursive: true })
+})
+
+describe('a service that asks for its key', () => {
+  it('gets it from whoever has it, for as long as the tab lives', async () => {
+    const { page, context, complaints } = await openPage(browser, address)
+    const field = page.getByLabel('Key', { exact: true })
+    await field.fill('not the key')
+    await field.press('Enter')
+    await page.getByText('The service refused that key.').waitFor()
+    expect(await barriers(page)).toEqual([])
+    await field.fill(key)
+    await field.press('Enter')
+    await page.getByRole('heading', { name: 'Plan' }).waitFor()
+    await page.reload()
+    await page.getByRole('heading', { name: 'Plan' }).waitFor()
+    expect(await page.evaluate('Object.values(localStorage)')).toEqual([])
+    expect(page.url()).not.toContain(key)
+
+    const program = await copied(page, 'the plan', 'curl')
+    expect(program).toContain('Authorization: Bearer $RESINIT_KEY')
+    expect(program).not.toContain(key)
+
+    // What a link could not fetch is fetched with the key.
+    await page.getByRole('button', { name: 'Create this model' }).click()
+    await page.getByRole('link', { name: 'Weights' }).click()
+    const [download] = await Promise.all([
+      page.waitForEvent('download'),
+      page.getByRole('button', { name: 'Weights (safetensors)' }).click(),
+    ])
+    expect(download.suggestedFilename()).toMatch(/^[0-9a-f]{12}\.safetensors$/)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+})
+
+describe.each([
+  ['light', 1280],
+  ['dark', 1280],
+  ['light', 390],
+  ['dark', 390],
+] as const)('%s, %i pixels wide', (colorScheme, width) => {
+  it('has no barrier, and nothing wider than the screen', async () => {
+    const model = encodeURIComponent(JSON.stringify(SPEC))
+    const { page, context, complaints } = await openPage(
+      browser,
+      `${address}/#signals?model=${model}&repeats=2`,
+      {
+        ...{ colorScheme, viewport: { width, height: width === 390 ? 844 : 900 } },
+      },
+    )
+    await page.getByLabel('Key', { exact: true }).fill(key)
+    await page.getByLabel('Key', { exact: true }).press('Enter')
+    await page.getByRole('button', { name: 'Measure' }).click()
+    await page.getByRole('img', { name: /^Variance/ }).waitFor()
+    for (const view of VIEWS) {
+      await page.getByRole('link', { name: view }).click()
+      if (view === 'Weights') await page.getByRole('img', { name: /^Values as drawn/ }).waitFor()
+      if (view === 'Specification') await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+      expect(await barriers(page), view).toEqual([])
+      expect(await page.evaluate<number>('document.documentElement.scrollWidth'), view).toBeLessThanOrEqual(
+        width,
+      )
+      if (colorScheme === 'dark') await picture(page, `${view.toLowerCase()}-dark-${String(width)}`)
+    }
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+})
