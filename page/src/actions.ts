@@ -10,23 +10,47 @@ export function copyButton(label: string, text: () => string, kind = ''): HTMLBu
   const made = button(
     label,
     () => {
-      void navigator.clipboard.writeText(text()).then(
+      const copied = text()
+      // Browsers have a clipboard for pages that came over TLS, or from this machine; elsewhere people copy by hand.
+      const written = isSecureContext ? navigator.clipboard.writeText(copied) : Promise.reject(new Error())
+      void written.then(
         () => {
-          tell('Copied')
+          made.textContent = 'Copied'
+          say('Copied')
+          setTimeout(() => (made.textContent = label), SAID_MS)
         },
         () => {
-          tell('The browser refused to copy')
+          showToCopy(copied)
         },
       )
     },
     kind,
   )
-  const tell = (words: string): void => {
-    made.textContent = words
-    say(words)
-    setTimeout(() => (made.textContent = label), SAID_MS)
-  }
   return made
+}
+
+function showToCopy(text: string): void {
+  const area = element('textarea', { readonly: true, rows: 12, 'aria-label': 'Text to copy' })
+  area.value = text
+  const dialog = element(
+    'dialog',
+    {
+      'aria-label': 'Copy by hand',
+      onclose: () => {
+        dialog.remove()
+      },
+    },
+    element(
+      'form',
+      { method: 'dialog' },
+      element('p', {}, 'The browser keeps its clipboard from pages without TLS; this is the text.'),
+      area,
+      element('div', { class: 'row end' }, element('button', { class: 'primary' }, 'Close')),
+    ),
+  )
+  document.body.append(dialog)
+  dialog.showModal()
+  area.select()
 }
 
 /** A request, to copy as a program; `call` says undefined while there is none. */

@@ -29,6 +29,8 @@ export function figure(caption: string, draw: (width: number) => Element): HTMLE
     drawn = width
     const chart = draw(width)
     chart.setAttribute('role', 'img')
+    // It is one picture; Plot's names for its parts are none that a reader could use.
+    for (const part of chart.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label')
     chart.setAttribute('aria-label', caption)
     fill(place, chart)
   }).observe(place)

@@ -170,9 +170,9 @@ function thumbnail(file: File): HTMLElement {
 }
 
 function percent(probability: number | string): string {
-  return typeof probability === 'number'
-    ? `${String(Number((probability * 100).toPrecision(3)))} %`
-    : probability
+  if (typeof probability !== 'number') return probability
+  const percentage = probability * 100
+  return percentage < 0.001 ? '< 0.001 %' : `${String(Number(percentage.toPrecision(3)))} %`
 }
 
 /** One sentence on what such an answer is worth. */

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Client } from '../support/client.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
 import { temporaryFolder } from '../support/service.ts'
-import { barriers, copied, openPage, picture, startBrowser } from './browser.ts'
+import { barriers, copied, ELSEWHERE, openPage, picture, startBrowser } from './browser.ts'
 
 const SPEC = { architecture: 'resnet20', initializers: { kernel: 'he_normal' }, seed: 7 }
 const VIEWS = ['Specification', 'Weights', 'Signals', 'Predict']
@@ -19,7 +19,8 @@ beforeAll(async () => {
   // Wider than loopback it asks for a key.
   running = await startProcess({ HOST: '0.0.0.0', DATA_DIR: folder })
   key = String(running.log.find((entry) => 'key' in entry)?.['key'])
-  address = running.client.url.replace('0.0.0.0', '127.0.0.1')
+  const { port } = new URL(running.client.url)
+  address = `http://127.0.0.1:${port}`
   await new Client(address, { authorization: `Bearer ${key}` }).create(SPEC)
   browser = await startBrowser()
 })
@@ -57,6 +58,28 @@ describe('a service that asks for its key', () => {
       page.getByRole('button', { name: 'Weights (safetensors)' }).click(),
     ])
     expect(download.suggestedFilename()).toMatch(/^[0-9a-f]{12}\.safetensors$/)
+    expect(complaints).toEqual([])
+    await context.close()
+  })
+})
+
+describe('a service without TLS on another machine', () => {
+  it('shows what the browser will not copy', async () => {
+    const { page, context, complaints } = await openPage(browser, address.replace('127.0.0.1', ELSEWHERE))
+    await page.getByLabel('Key', { exact: true }).fill(key)
+    await page.getByLabel('Key', { exact: true }).press('Enter')
+    await page.getByRole('heading', { name: 'Plan' }).waitFor()
+    await page
+      .getByRole('group', { name: 'Copy the plan as a program' })
+      .getByText('curl', { exact: true })
+      .click()
+    const text = page.getByRole('textbox', { name: 'Text to copy' })
+    expect(await text.inputValue()).toContain(
+      `curl -fsS '${address.replace('127.0.0.1', ELSEWHERE)}/v1/plans'`,
+    )
+    expect(await barriers(page)).toEqual([])
+    await page.keyboard.press('Escape')
+    await text.waitFor({ state: 'detached' })
     expect(complaints).toEqual([])
     await context.close()
   })

@@ -10,9 +10,18 @@ import { mkdir } from 'node:fs/promises'
 
 const { RESINIT_CHROMIUM = '/usr/bin/chromium', RESINIT_SCREENSHOTS } = process.env
 
+/** For whatever a loaded machine takes its time for. */
+const TIMEOUT_MS = 100_000
+
+/** A name of this machine that browsers do not know for it: what comes from there over plain HTTP gets no clipboard. */
+export const ELSEWHERE = 'resinit.test'
+
 /** Chromium, without the sandbox that needs rights which containers do not give. */
 export function startBrowser(): Promise<Browser> {
-  return chromium.launch({ executablePath: RESINIT_CHROMIUM, args: ['--no-sandbox', '--disable-gpu'] })
+  return chromium.launch({
+    executablePath: RESINIT_CHROMIUM,
+    args: ['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`],
+  })
 }
 
 /** A page, and what went wrong on it. */
@@ -36,6 +45,7 @@ export async function openPage(
     ...options,
   })
   const page = await context.newPage()
+  page.setDefaultTimeout(TIMEOUT_MS)
   const complaints: string[] = []
   const origins = new Set<string>()
   page.on('console', (message) => {
