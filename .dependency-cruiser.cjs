@@ -23,7 +23,7 @@ const rooms = {
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'images', 'control'],
+      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'json', 'errors'],
       'version',
     ],
@@ -34,6 +34,7 @@ const rooms = {
     sees: [
       'engine',
       'analysis',
+      'experiments',
       'network',
       'initializers',
       'formats',
@@ -81,10 +82,10 @@ const rooms = {
     sees: [...['analysis', 'tensorflow', 'control'], ...['network', 'initializers', 'statistics', 'formats']],
   },
   analysisChild: {
-    path: 'analysis/(child|fits|lsuv|saved-model|mean-field|measure-signals|measurer|record|spectra|statistics).ts',
+    path: 'analysis/(child|fits|lsuv|saved-model|mean-field|measure-signals|measurer|record|spectra|statistics|training).ts',
     sees: [
       ...['analysis', 'analysisThread', 'weights', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
-      ...['network', 'initializers', 'statistics', 'formats', 'errors'],
+      ...['experiments', 'network', 'initializers', 'statistics', 'formats', 'errors'],
     ],
   },
   // The child's thread: it has no TensorFlow.
@@ -101,6 +102,12 @@ const rooms = {
   },
 
   // What everything above is about: no process, no file, no clock.
+  experiments: {
+    path: 'experiments/',
+    sees: ['network', 'initializers', 'statistics', 'canonical', 'schema', 'errors'],
+    packages: ['typebox'],
+    builtins: PURE,
+  },
   network: {
     path: 'network/',
     sees: ['initializers', 'canonical', 'schema', 'validation', 'errors'],

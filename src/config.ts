@@ -83,6 +83,7 @@ const Settings = Type.Object({
     shareOfMemory(1 / 4),
     'What signals may take; default a quarter of the memory',
   ),
+  MAX_EXPERIMENT_SECONDS: integer(600, 'Longest an experiment may be expected to train, in s'),
   DRAIN_DELAY_MS: Type.Integer({
     ...{ minimum: 0, maximum: 2 ** 30, default: 3000 },
     description: 'After SIGTERM, how long everything is still served while /readyz says no, in ms',

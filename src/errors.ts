@@ -9,6 +9,7 @@ export const errorTitles = {
   ROUTE_NOT_FOUND: 'No such route',
   MODEL_NOT_FOUND: 'No such model',
   INITIALIZER_NOT_FOUND: 'No such initializer',
+  EXPERIMENT_NOT_FOUND: 'No such experiment',
   METHOD_NOT_ALLOWED: 'The route does not take this method',
   NOT_ACCEPTABLE: 'The answer is not offered in this format',
   REQUEST_TIMEOUT: 'The request did not arrive in time',

@@ -12,6 +12,7 @@ import { gpus, processors } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
 import { Batcher } from './serving/batcher.ts'
+import { Experiments } from './serving/experiments.ts'
 import { Quarantine } from './serving/quarantine.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
@@ -64,6 +65,7 @@ export async function buildService(config: Config): Promise<Service> {
     },
   })
   const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
+  const experiments = new Experiments(analysis, logger)
   const registry = new Registry({
     engine,
     analysis,
@@ -109,6 +111,7 @@ export async function buildService(config: Config): Promise<Service> {
     registry,
     admission,
     batcher,
+    experiments,
     metrics,
     usage,
     keyring,
@@ -137,6 +140,7 @@ export async function buildService(config: Config): Promise<Service> {
     close: async () => {
       try {
         await app.close()
+        await experiments.close()
         await registry.settled()
       } finally {
         keyring.close()

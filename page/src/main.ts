@@ -1,5 +1,6 @@
 import { Client } from './client.ts'
 import { element, fill } from './dom.ts'
+import { experimentView } from './experiment.ts'
 import { KeyDialog } from './key.ts'
 import { Models } from './models.ts'
 import { modelStrip } from './model-strip.ts'
@@ -17,6 +18,7 @@ const views: readonly (readonly [name: string, title: string, view: View])[] = [
   ['weights', 'Weights', weightsView],
   ['signals', 'Signals', signalsView],
   ['predict', 'Predict', predictView],
+  ['experiment', 'Experiment', experimentView],
 ]
 
 const place = (id: string): HTMLElement => {

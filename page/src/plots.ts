@@ -174,9 +174,9 @@ export function byBlock(series: readonly Series[], quantity: string, width: numb
   })
 }
 
-const GRID = { stroke: 'var(--line)', strokeOpacity: 1 } as const
+export const GRID = { stroke: 'var(--line)', strokeOpacity: 1 } as const
 
-function frame(width: number, height: number): PlotOptions {
+export function frame(width: number, height: number): PlotOptions {
   return {
     ...{ width, height, marginLeft: 52, marginRight: 16, marginTop: 24, marginBottom: 36 },
     style: { background: 'transparent', fontSize: '12px', fontFamily: 'inherit', overflow: 'visible' },
@@ -200,7 +200,7 @@ function logarithmicTicks(values: readonly Num[]): number[] {
 }
 
 /** A logarithmic axis has no place for others. */
-function positive(value: Num): number | undefined {
+export function positive(value: Num): number | undefined {
   const known = finite(value)
   return known !== undefined && known > 0 ? known : undefined
 }

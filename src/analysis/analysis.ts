@@ -109,6 +109,39 @@ interface StatisticsOptions extends RecordOptions {
   readonly relativeTo?: WeightsSource
 }
 
+/** One network's training on the digits by stochastic gradient descent with momentum. */
+export interface Training {
+  /** What its weights are drawn from. */
+  readonly specification: Specification
+  /** Of the order of the pictures. */
+  readonly seed: number
+  readonly learningRate: number
+  readonly momentum: number
+  readonly batchSize: number
+  readonly steps: number
+}
+
+/** Where a training is: all that its next step depends on. */
+export interface TrainingState {
+  /** Steps done. */
+  readonly step: number
+  /** Parameters and buffers in creation order, joined. */
+  readonly values: Float32Array
+  /** Of the trainable parameters in creation order, joined. */
+  readonly velocity: Float32Array
+}
+
+/** Some further steps of a training. */
+export interface TrainingPart {
+  readonly state: TrainingState
+  /** Mean cross entropy of each step's batch before its update, in nats. */
+  readonly losses: readonly number[]
+  /** The last loss is no number, or beyond DIVERGED times that of guessing; there is no further step. */
+  readonly diverged: boolean
+  /** Share of the test pictures whose class is right, by moving moments; null until the last step is done. */
+  readonly accuracy: number | null
+}
+
 /** The part of the contract that is answered where the weights are drawn. */
 export interface AnalysisMethods {
   /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
@@ -141,6 +174,12 @@ export interface AnalysisMethods {
    * The caller limits the memory (`affordableMemory`); pixels must be those of `batch_size` images.
    */
   signals(networks: readonly WeightsSource[], request: SignalsRequest): Promise<NetworkSignals[]>
+  /**
+   * At least one further step, and as many as begin within `maxMs`: from drawn weights, or from where an earlier part
+   * ended, however the steps are divided into parts. The specification's network takes the digits. Waits behind every
+   * other question.
+   */
+  train(training: Training, from: TrainingState | null, maxMs: number): Promise<TrainingPart>
 }
 
 /** Methods as their callers see them: each may be watched and ended. */

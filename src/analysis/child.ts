@@ -4,6 +4,7 @@ import { constants, setPriority } from 'node:os'
 import { betweenSteps, inSteps, type Job } from '../control.ts'
 import { openBackend } from '../engine/tensorflow/binding.ts'
 import { ServiceError } from '../errors.ts'
+import { readDigits } from '../experiments/digits.ts'
 import { lawOf } from '../initializers/catalogue.ts'
 import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
@@ -22,6 +23,7 @@ import { savedModel } from './saved-model.ts'
 import type { NetworkSignals } from './signals.ts'
 import { Spectra } from './spectra.ts'
 import { measureWeights } from './statistics.ts'
+import { drawnState, train } from './training.ts'
 import { withWeights } from './weights.ts'
 
 // Whoever predicts goes first. Linux keeps a priority for each thread: V8's have begun, those of TensorFlow inherit it.
@@ -31,6 +33,7 @@ const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 const spectra = await Spectra.open(backend)
 const measurer = new Measurer()
+const digits = readDigits()
 
 const handlers: Handlers<AnalysisMethods> = {
   digest: (weights, { buffers }, job) =>
@@ -85,6 +88,15 @@ const handlers: Handlers<AnalysisMethods> = {
       results.push(await measureSignals(backend.tf, sampler, await complete(source), request, job, tell))
     return results
   },
+  train: async (training, from, maxMs, job) =>
+    train(
+      backend.tf,
+      digits,
+      training,
+      from ?? (await drawnState(sampler, await complete({ specification: training.specification }), job)),
+      maxMs,
+      job,
+    ),
 }
 
 /**

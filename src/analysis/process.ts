@@ -51,6 +51,8 @@ export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
       inTurn('client', control, 'tensorStatistics', draw, options),
     sample: (draw, control = {}) => inTurn('client', control, 'sample', draw),
     signals: (networks, request, control = {}) => inTurn('client', control, 'signals', networks, request),
+    train: (training, from, maxMs, control = {}) =>
+      inTurn('background', control, 'train', training, from, maxMs),
     close: () => worker.close(),
   }
 }

@@ -3,20 +3,21 @@ import { ServiceError } from '../errors.ts'
 /**
  * Who asks for a turn. Clients are refused where too many wait; one that was admitted before (the further reads of an
  * export, whose answer has begun) is not. Neither is the service itself, which also goes before all clients, so that no
- * flood of theirs keeps a new model from its digest.
+ * flood of theirs keeps a new model from its digest. What goes on in the background comes after all others.
  */
-export type Claim = 'client' | 'admitted' | 'service'
+export type Claim = 'client' | 'admitted' | 'service' | 'background'
 
 interface Ask {
   readonly claim: Claim
   readonly signal: AbortSignal | undefined
 }
 
-/** One job at a time, in order of asking; who leaves while he waits is forgotten. */
+/** One job at a time, in order of asking among those of one claim; who leaves while he waits is forgotten. */
 export class AnalysisQueue {
   readonly #maxWaiting: number
   readonly #service: (() => void)[] = []
   readonly #clients: (() => void)[] = []
+  readonly #background: (() => void)[] = []
   #busy = false
   /** Milliseconds a job takes lately, for Retry-After. */
   #pace = 200
@@ -44,7 +45,7 @@ export class AnalysisQueue {
       return
     }
     if (claim === 'client' && this.#clients.length >= this.#maxWaiting) throw this.#full()
-    const line = claim === 'service' ? this.#service : this.#clients
+    const line = this.#lineOf(claim)
     await new Promise<void>((resolve, reject) => {
       const turn = (): void => {
         signal?.removeEventListener('abort', leave)
@@ -59,8 +60,13 @@ export class AnalysisQueue {
     })
   }
 
+  #lineOf(claim: Claim): (() => void)[] {
+    if (claim === 'background') return this.#background
+    return claim === 'service' ? this.#service : this.#clients
+  }
+
   #next(): void {
-    const turn = this.#service.shift() ?? this.#clients.shift()
+    const turn = this.#service.shift() ?? this.#clients.shift() ?? this.#background.shift()
     if (turn === undefined) this.#busy = false
     else turn()
   }

@@ -22,6 +22,7 @@ import { limiter } from './rate-limit.ts'
 import { rateOf } from './rates.ts'
 import { page } from './page.ts'
 import { architectureRoutes } from './routes/architectures.ts'
+import { experimentRoutes } from './routes/experiments.ts'
 import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
@@ -113,6 +114,7 @@ export async function buildApp(services: Services): Promise<App> {
   predictRoutes(app, services)
   statisticsRoutes(app, services)
   signalRoutes(app, services)
+  experimentRoutes(app, services)
   await app.register((scope: App, _options, done) => {
     fitRoutes(scope, services)
     done()

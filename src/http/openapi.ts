@@ -43,6 +43,7 @@ export async function document(app: FastifyInstance): Promise<void> {
         { name: 'catalogue', description: 'Initializers and architectures' },
         { name: 'models', description: 'Plans, models, weights, statistics' },
         { name: 'prediction', description: 'Images in, classes out' },
+        { name: 'experiments', description: 'Initializers side by side in training' },
         { name: 'open inference', description: 'The Open Inference Protocol, version 2' },
         { name: 'tensorflow serving', description: "TensorFlow Serving's REST API" },
         { name: 'operation', description: 'Probes and metrics' },

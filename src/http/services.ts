@@ -10,6 +10,7 @@ import type { Admission } from '../serving/admission.ts'
 import type { Batcher } from '../serving/batcher.ts'
 import type { ServiceError } from '../errors.ts'
 import type { Keyring } from './keyring.ts'
+import type { Experiments } from '../serving/experiments.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
 import type { Usage } from '../serving/usage.ts'
@@ -38,6 +39,7 @@ export interface Services {
   readonly registry: Registry
   readonly admission: Admission
   readonly batcher: Batcher
+  readonly experiments: Experiments
   readonly metrics: Metrics
   readonly usage: Usage
   /** The keys that calls must carry, but for probes, docs and the page. */

@@ -1,5 +1,4 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import { once } from 'node:events'
 import type { Logger } from 'pino'
 import { untilAborted, type Control, type Progress } from '../control.ts'
 import { isCrash, ServiceError } from '../errors.ts'
@@ -137,7 +136,11 @@ export class Worker<M extends Methods<M>, Info> {
     })
     const child = this.#child
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
-    const exited = once(child, 'exit')
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', () => {
+        resolve()
+      })
+    })
     if (child.connected) child.disconnect()
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS)
     await exited
@@ -174,7 +177,8 @@ export class Worker<M extends Methods<M>, Info> {
     child.on('error', (error) => {
       // One that was never there does not exit.
       if (child.pid === undefined) this.#died({ err: error })
-      else logger.error({ worker: name, pid: child.pid, err: error }, 'worker trouble')
+      // A channel that is closed in the middle of a message says so when its child goes.
+      else if (!this.#closing) logger.error({ worker: name, pid: child.pid, err: error }, 'worker trouble')
     })
     child.once('exit', (exitCode, signal) => {
       this.#died({ pid: child.pid, exitCode, signal })

@@ -172,7 +172,7 @@ class ResidualNetwork:
         if norm["type"] == "none":
             return x
         self.layers_made[name] = keras.layers.BatchNormalization, {}
-        layer = keras.layers.BatchNormalization(epsilon=norm["epsilon"])
+        layer = keras.layers.BatchNormalization(epsilon=norm["epsilon"], momentum=norm["momentum"])
         x = layer(x)
         self.parameters[f"{name}/gamma"] = layer.gamma
         self.parameters[f"{name}/beta"] = layer.beta

@@ -14,7 +14,7 @@ One request a line on stdin, one answer a line on stdout, in order; `id`, where 
     {"op": "hdf5", "path"}
     {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
 
-and the operations of init_ops.py, weights.py and photographs.py.
+and the operations of init_ops.py, weights.py, photographs.py and training.py.
 """
 
 import base64
@@ -37,6 +37,7 @@ import keras
 import numpy as np
 import photographs
 import tensorflow as tf
+import training
 import twin
 import weights
 from keras.src.legacy.saving import legacy_h5_format
@@ -210,7 +211,7 @@ OPERATIONS = {
         *(initializer, model, variances, start, trained),
         *(application, block_sums, safetensors, hdf5, signals),
     )
-} | init_ops.OPERATIONS | weights.OPERATIONS | photographs.OPERATIONS
+} | init_ops.OPERATIONS | weights.OPERATIONS | photographs.OPERATIONS | training.OPERATIONS
 
 
 def answer(line):

@@ -22,11 +22,12 @@ function occupied(maxWaiting: number) {
 }
 
 describe('the queue', () => {
-  it('runs in order of asking, the service before everybody', async () => {
+  it('runs in order of asking, the service before everybody, the background after', async () => {
     const { ask, settle, order } = occupied(9)
-    const asked = [ask('a'), ask('b', 'admitted'), ask('c'), ask('digest', 'service')]
+    const background = ask('part of a training', 'background')
+    const asked = [ask('a'), ask('b', 'admitted'), ask('c'), ask('digest', 'service'), background]
     await settle(...asked)
-    expect(order).toEqual(['digest', 'a', 'b', 'c'])
+    expect(order).toEqual(['digest', 'a', 'b', 'c', 'part of a training'])
   })
 
   it('refuses clients beyond its bound, and nobody else', async () => {

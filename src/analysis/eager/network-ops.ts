@@ -44,8 +44,10 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
 
   conv2d(_name: string, x: Eager, kernel: Eager, window: Window): Eager {
     const { size, strides, padding } = window
-    const input = this.#padded(x, padding)
     const filter = kernel.tensor as Tensor4D
+    // The same margins, and no tensor for them.
+    if (isSame(window)) return batched(this.#tf.conv2d(x.tensor as Tensor4D, filter, strides, 'same'))
+    const input = this.#padded(x, padding)
     if (size > 1 || strides === 1) return batched(this.#tf.conv2d(input, filter, strides, modeOf(padding)))
     // libtensorflow's gradient by a 1x1 filter with steps writes beyond its memory for odd batches (oneDNN, 2.21).
     return batched(this.#tf.conv2d(this.#tf.maxPool(input, 1, strides, 'valid'), filter, 1, 'valid'))
@@ -126,10 +128,14 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
   }
 }
 
+function isSame({ size, strides, padding }: Window): boolean {
+  return typeof padding === 'object' && strides === 1 && padding.symmetric * 2 === size - 1
+}
+
 function modeOf(padding: Padding): 'same' | 'valid' {
   return typeof padding === 'string' ? padding : 'valid'
 }
 
-function batched(tensor: Tensor): Eager {
+export function batched(tensor: Tensor): Eager {
   return { tensor, shape: tensor.shape.slice(1) }
 }

@@ -1,0 +1,177 @@
+import type {
+  ExperimentPresetList,
+  ExperimentRequest,
+  ExperimentResult,
+  ExperimentJob,
+} from '../api/types.gen.ts'
+import { copyAs, saveJson } from './actions.ts'
+import type { Call } from './call.ts'
+import { button, element, fill, labelled, say, select } from './dom.ts'
+import { experimentForm } from './experiment-form.ts'
+import { experimentResults } from './experiment-results.ts'
+import { number } from './format.ts'
+import type { Page } from './view.ts'
+
+const PATH = '/v1/experiments'
+const EVERY_MS = 500
+type Preset = ExperimentPresetList['presets'][number]
+
+/** Whether good initialization trains faster, tried: initializers by learning rates by seeds on small pictures. */
+export function experimentView(root: HTMLElement, { client, session }: Page): void {
+  let presets: readonly Preset[] = []
+  let shown: ExperimentResult | undefined
+  /** The job that is waited for. */
+  let watched: string | undefined
+  let running = false
+
+  const form = experimentForm((body) => {
+    session.set({ fields: { experiment: JSON.stringify(body), trained: undefined } })
+  })
+  const presetPlace = element('div', {})
+  const cost = element('p', { class: 'muted' })
+  const refusal = element('p', { class: 'refusal', role: 'alert', hidden: true })
+  const progress = element('progress', { max: 1, value: 0, 'aria-label': 'Trained so far' })
+  const told = element('span', { class: 'muted' })
+  const cancel = button('Cancel', () => void stop())
+  const waits = element('div', { class: 'row', hidden: true }, progress, told, cancel)
+  const train = button('Train', () => void run(), 'primary')
+  const results = element('div', { class: 'stack' })
+  const call = (): Call => ({ method: 'POST', path: PATH, json: form.body })
+  fill(
+    root,
+    element(
+      'div',
+      { class: 'card' },
+      element('h2', {}, 'Does good initialization train faster?'),
+      element(
+        'p',
+        { class: 'muted' },
+        'A small residual network learns 1,437 handwritten digits of 8×8 pixels, from every initializer, with every learning rate and every seed. A band goes from the lowest to the highest run.',
+      ),
+      presetPlace,
+      form.root,
+      cost,
+      element('div', { class: 'row' }, train, waits),
+      refusal,
+      copyAs(client, 'the experiment', call),
+    ),
+    results,
+  )
+  const linked = session.field('experiment')
+  if (linked !== undefined) form.show(bodyOf(linked))
+  void load()
+  // A link to what was trained asks for it again: the same experiment is the same job.
+  if (session.field('trained') !== undefined) void run()
+
+  async function load(): Promise<void> {
+    try {
+      const list = await client.json<ExperimentPresetList>({ method: 'GET', path: '/v1/experiment-presets' })
+      presets = list.presets
+      const [first] = presets
+      if (first === undefined) return
+      if (linked === undefined) choose(first)
+      fill(
+        presetPlace,
+        labelled(
+          'Experiment',
+          select(
+            'preset',
+            presets.map(({ name, summary }) => [name, summary]),
+            linked === undefined ? first.name : 'your own',
+            (name) => {
+              const preset = presets.find((one) => one.name === name)
+              if (preset !== undefined) choose(preset)
+            },
+          ),
+        ),
+      )
+    } catch (error) {
+      refuse(error as Error)
+    }
+  }
+
+  function choose({ experiment, cost: of }: Preset): void {
+    form.show(experiment)
+    session.set({ fields: { experiment: JSON.stringify(experiment), trained: undefined } })
+    cost.textContent = `${String(of.runs)} runs, ${String(of.steps)} steps together: about ${number(of.estimated_seconds)} s on two processors that do nothing else.`
+  }
+
+  async function run(): Promise<void> {
+    if (running) return
+    running = true
+    refusal.hidden = true
+    train.disabled = true
+    try {
+      const job = await client.json<ExperimentJob>(call())
+      session.set({ fields: { experiment: JSON.stringify(form.body), trained: 'yes' } })
+      cost.textContent = `${String(job.cost.runs)} runs, expected to take ${number(job.cost.estimated_seconds)} s on two processors that do nothing else.`
+      watched = job.id
+      waits.hidden = false
+      await watch(job.id)
+    } catch (error) {
+      session.set({ fields: { trained: undefined } })
+      refuse(error as Error)
+    } finally {
+      running = false
+      watched = undefined
+      waits.hidden = true
+      train.disabled = false
+    }
+  }
+
+  /** Asks again and again, until nothing more comes. */
+  async function watch(id: string): Promise<void> {
+    for (;;) {
+      const result = await client.json<ExperimentResult>({ method: 'GET', path: `${PATH}/${id}` })
+      tell(result)
+      if (result.finished_at !== null) {
+        if (result.last_error !== null) refuse(new Error(result.last_error))
+        say(result.summary.verdict ?? `The experiment is ${result.state}`)
+        return
+      }
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS))
+    }
+  }
+
+  function tell(result: ExperimentResult): void {
+    const { runs_done: done, runs, step, steps, loss } = result.progress
+    progress.value = (done + step / steps) / runs
+    told.textContent =
+      result.state === 'waiting'
+        ? 'waits for another experiment'
+        : `run ${String(Math.min(done + 1, runs))} of ${String(runs)}, step ${String(step)} of ${String(steps)}, loss ${number(loss)}`
+    if (shown?.id === result.id && shown.state === result.state && shown.runs.length === result.runs.length)
+      return
+    shown = result
+    if (result.runs.length === 0 && result.finished_at === null) {
+      fill(results)
+      return
+    }
+    fill(
+      results,
+      experimentResults(result),
+      button('Download', () => {
+        saveJson(`${result.id.slice(0, 12)}.experiment.json`, result)
+      }),
+    )
+  }
+
+  async function stop(): Promise<void> {
+    if (watched !== undefined) await client.delete(`${PATH}/${watched}`).catch(refuse)
+  }
+
+  function refuse(error: Error): void {
+    refusal.textContent = error.message
+    refusal.hidden = false
+  }
+}
+
+/** What a link says; an experiment without a field is the default one. */
+function bodyOf(text: string): ExperimentRequest {
+  try {
+    const body: unknown = JSON.parse(text)
+    return typeof body === 'object' && body !== null ? body : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,35 @@
+import { advance, philox } from '../initializers/philox.ts'
+import { streamOf } from '../initializers/seeds.ts'
+import { DIGITS } from './data.ts'
+
+/** Weights draw from the numbers 0, 1, ... of their seed; orders from numbers that none of them reaches. */
+const FIRST_DRAW = 2 ** 30
+
+/** Steps an epoch has: pictures that fill no batch are left out, other ones each time. */
+export function stepsPerEpoch(batchSize: number): number {
+  return Math.floor(DIGITS.training / batchSize)
+}
+
+/** Which pictures each step trains on. Epoch e takes them in an order drawn from the seed vector [seed, 2^30 + e]. */
+export function batchesOf(seed: number, batchSize: number): (step: number) => readonly number[] {
+  const steps = stepsPerEpoch(batchSize)
+  let known: { readonly epoch: number; readonly order: readonly number[] } | undefined
+  return (step) => {
+    const epoch = Math.floor(step / steps)
+    if (known?.epoch !== epoch) known = { epoch, order: shuffled(DIGITS.training, seed, epoch) }
+    const start = (step % steps) * batchSize
+    return known.order.slice(start, start + batchSize)
+  }
+}
+
+/** Fisher and Yates; a word of 32 bits chooses among so few without a bias that would show. */
+function shuffled(count: number, seed: number, epoch: number): number[] {
+  const { key, counter } = streamOf([seed, FIRST_DRAW + epoch])
+  const order = Array.from({ length: count }, (_, index) => index)
+  for (let last = count - 1; last > 0; last--) {
+    const [word] = philox(key, advance(counter, last))
+    const chosen = Math.floor((word / 2 ** 32) * (last + 1))
+    ;[order[last], order[chosen]] = [order[chosen] ?? 0, order[last] ?? 0]
+  }
+  return order
+}

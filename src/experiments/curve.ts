@@ -1,0 +1,46 @@
+import { CURVE_POINTS, SMOOTHING, type Run } from './results.ts'
+
+/** A run as its steps went. */
+export interface Course {
+  readonly initializer: number
+  readonly learningRate: number
+  readonly seed: number
+  readonly losses: readonly number[]
+  readonly diverged: boolean
+  readonly accuracy: number | null
+  readonly ms: number
+}
+
+/** What is told of a run of `steps` steps, or of as many of them as are done. */
+export function runOf(course: Course, steps: number, targetLoss: number): Run {
+  const { losses, diverged } = course
+  const points = pointsOf(steps).filter((step) => step <= losses.length)
+  return {
+    ...{ initializer: course.initializer, learning_rate: course.learningRate, seed: course.seed },
+    steps: points,
+    loss: points.map((step, index) => mean(losses.slice(points[index - 1] ?? 0, step))),
+    final_loss: diverged ? NaN : mean(losses.slice(-Math.ceil(steps / 10))),
+    steps_to_target: stepsTo(targetLoss, losses),
+    test_accuracy: course.accuracy,
+    diverged,
+    ms: Math.round(course.ms),
+  }
+}
+
+/** The last steps of stretches of equal length, as nearly as can be; the same for every run of so many steps. */
+function pointsOf(steps: number): number[] {
+  const count = Math.min(steps, CURVE_POINTS)
+  return Array.from({ length: count }, (_, index) => Math.round(((index + 1) * steps) / count))
+}
+
+function stepsTo(target: number, losses: readonly number[]): number | null {
+  const window = Math.min(SMOOTHING, losses.length)
+  const step = losses.findIndex(
+    (_, index) => index + 1 >= window && mean(losses.slice(index + 1 - window, index + 1)) <= target,
+  )
+  return step < 0 ? null : step + 1
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
+}

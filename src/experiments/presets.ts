@@ -1,0 +1,26 @@
+import type { ExperimentRequest } from './experiment.ts'
+
+export interface ExperimentPreset {
+  readonly summary: string
+  readonly experiment: ExperimentRequest
+}
+
+/** Experiments worth a look, as a client would ask for them. */
+export const experimentPresets: Readonly<Record<string, ExperimentPreset>> = {
+  with_norms: {
+    summary: 'ResNet-20 with batch norm: He against Glorot',
+    experiment: { initializers: ['he_normal', 'glorot_uniform'] },
+  },
+  without_norms: {
+    summary: 'The same network without norms, where nothing corrects an initializer',
+    experiment: {
+      norm: 'none',
+      initializers: ['he_normal', 'glorot_uniform'],
+      learning_rates: [0.001, 0.01, 0.1],
+    },
+  },
+  zeros: {
+    summary: 'All kernels zero: no gradient finds its way, and nothing is learned',
+    experiment: { initializers: ['zeros', 'he_normal'], learning_rates: [0.1] },
+  },
+}

@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto'
+import { canonicalJson } from '../canonical.ts'
+import { fieldError, fieldErrors, ServiceError } from '../errors.ts'
+import { completeInitializer } from '../initializers/catalogue.ts'
+import { canonicalForm } from '../network/identity.ts'
+import { planSpecification, type Plan } from '../network/plan.ts'
+import { resolveSpecification } from '../network/resolve.ts'
+import type { Specification, SpecificationRequest } from '../network/specification.ts'
+import { stepsPerEpoch } from './batches.ts'
+import { costOf, type Cost } from './cost.ts'
+import { DIGITS } from './data.ts'
+import { DEFAULTS, type Experiment, type ExperimentRequest } from './experiment.ts'
+
+/** What one experiment may take. */
+export interface ExperimentLimits {
+  readonly seconds: number
+  readonly parameters: number
+}
+
+/** An experiment that may run. */
+export interface PlannedExperiment {
+  /** SHA-256 of its canonical form: the same experiment in other words has the same. */
+  readonly id: string
+  readonly experiment: Experiment
+  readonly cost: Cost
+  /** What each initializer's weights are drawn from, but for the seed. */
+  readonly specifications: readonly Specification[]
+  /** Of one of them: they are alike but for the values. */
+  readonly plan: Plan
+}
+
+/**
+ * Says every field of an experiment, and what it costs. INVALID_REQUEST or SHAPE_MISMATCH where it cannot be run, and
+ * INVALID_REQUEST with the cost where that is beyond the limits.
+ */
+export function planExperiment(request: ExperimentRequest, limits: ExperimentLimits): PlannedExperiment {
+  const { learning_rates = DEFAULTS.learning_rates, seeds = DEFAULTS.seeds } = request
+  const { batch_size = DEFAULTS.batch_size, momentum = DEFAULTS.momentum } = request
+  const { target_loss = DEFAULTS.target_loss, initializers: references = DEFAULTS.initializers } = request
+  const initializers = references.map((reference, index) =>
+    completeInitializer(reference, `#/initializers/${String(index)}`),
+  )
+  refuseTwice('learning_rates', learning_rates)
+  refuseTwice('seeds', seeds)
+  const architecture = architectureOf(request)
+  const plans = initializers.map((kernel, index) => {
+    const { residual_scheme = 'none' } = request
+    const { classes } = DIGITS
+    return planAt(
+      { architecture, classes, initializers: { kernel }, residual_scheme, preprocessing: 'none' },
+      index,
+    )
+  })
+  const forms = plans.map(({ specification }) => canonicalForm(specification))
+  refuseTwice('initializers', forms)
+  const [plan] = plans
+  if (plan === undefined) throw fieldError('#/initializers', 'needs at least one')
+
+  const { specification } = plan
+  const experiment = {
+    architecture: specification.architecture,
+    residual_scheme: specification.residual_scheme,
+    initializers,
+    learning_rates: [...learning_rates],
+    seeds: [...seeds],
+    steps: stepsOf(request, batch_size),
+    ...{ batch_size, momentum, target_loss },
+  }
+  const runs = initializers.length * learning_rates.length * seeds.length
+  const cost = costOf(plan, { runs, steps: experiment.steps, batchSize: batch_size })
+  assertAffordable(cost, plan, limits)
+  const { architecture: _, initializers: __, residual_scheme: ___, ...settings } = experiment
+  const text = canonicalJson({ networks: forms, ...settings })
+  return {
+    id: createHash('sha256').update(text).digest('hex'),
+    ...{ experiment, cost, plan },
+    specifications: plans.map((one) => one.specification),
+  }
+}
+
+/** The digits' own input and classes, in place of those that a preset would bring along. */
+function architectureOf({
+  architecture = DEFAULTS.architecture,
+  norm,
+}: ExperimentRequest): SpecificationRequest['architecture'] {
+  const given = typeof architecture === 'string' ? { preset: architecture } : architecture
+  const { input_shape: input = DIGITS.shape } = given
+  if (input.join() !== DIGITS.shape.join())
+    throw fieldError(
+      '#/architecture/input_shape',
+      `is ${JSON.stringify(DIGITS.shape)}, the digits'; leave it out`,
+    )
+  if (norm !== undefined && given.norm !== undefined)
+    throw fieldError('#/norm', 'is given in the architecture as well; give one of them')
+  return { ...given, input_shape: [...DIGITS.shape], ...(norm === undefined ? {} : { norm }) }
+}
+
+/** What is wrong with an initializer is wrong at its place in the list. */
+function planAt(request: SpecificationRequest, index: number): Plan {
+  try {
+    return planSpecification(resolveSpecification(request))
+  } catch (error) {
+    if (!(error instanceof ServiceError) || error.errors.length === 0) throw error
+    const errors = error.errors.map(({ pointer, detail }) => ({
+      pointer: pointer.replace('#/initializers/kernel', `#/initializers/${String(index)}`),
+      detail,
+    }))
+    throw fieldErrors(errors, error.code)
+  }
+}
+
+function stepsOf({ steps, epochs }: ExperimentRequest, batchSize: number): number {
+  if (epochs === undefined) return steps ?? DEFAULTS.steps
+  if (steps !== undefined) throw fieldError('#/epochs', 'is given beside steps; give one of them')
+  return epochs * stepsPerEpoch(batchSize)
+}
+
+function refuseTwice(field: string, values: readonly unknown[]): void {
+  const known = values.map((value) => canonicalJson(value))
+  const twice = known.findIndex((value, index) => known.indexOf(value) < index)
+  if (twice >= 0) throw fieldError(`#/${field}/${String(twice)}`, 'is given twice; leave one of them out')
+}
+
+function assertAffordable(cost: Cost, { totals }: Plan, { seconds, parameters }: ExperimentLimits): void {
+  if (totals.parameters > parameters)
+    throw fieldError(
+      '#/architecture',
+      `has ${totals.parameters.toLocaleString('en')} parameters, more than the ${parameters.toLocaleString('en')} that are trained here; take a smaller network`,
+    )
+  if (cost.estimated_seconds <= seconds) return
+  const macs = (cost.multiply_adds / 1e9).toPrecision(3)
+  throw fieldError(
+    '#/steps',
+    `would take about ${String(cost.estimated_seconds)} s: ${String(cost.runs)} runs, ${String(cost.steps)} steps together, ${macs} billion multiply-adds; at most ${String(seconds)} s are allowed (MAX_EXPERIMENT_SECONDS). Ask for fewer steps, seeds, learning rates or initializers, or for a smaller network`,
+  )
+}

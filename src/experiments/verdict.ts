@@ -1,0 +1,77 @@
+import type { Experiment } from './experiment.ts'
+import type { Best, Group, Summary } from './results.ts'
+
+/**
+ * What came out, in sentences: who is ahead at his best learning rate, who is not told apart from whom because intervals
+ * overlap, who does not train at all.
+ */
+export function verdictOf(
+  experiment: Experiment,
+  groups: readonly Group[],
+  best: readonly Best[],
+  ranking: Summary['ranking'],
+): string {
+  const { initializers, learning_rates: rates } = experiment
+  const names = namesOf(experiment)
+  const nameOf = (index: number): string => names[index] ?? ''
+  const figures = (some: readonly number[]): string =>
+    some
+      .map((index) => {
+        const at = best[index]?.learning_rate
+        const found = groups.find(
+          ({ initializer, learning_rate }) => initializer === index && learning_rate === at,
+        )
+        return nameOf(index) + (found === undefined ? '' : ` (${finalLoss(found)})`)
+      })
+      .join(', ')
+  const all = [...initializers.keys()]
+  const sentences = best.flatMap(({ initializer, trains_with: fit }) => {
+    const name = nameOf(initializer)
+    if (fit.length === rates.length) return []
+    if (fit.length === 0)
+      return [`${name} trains with no learning rate of these: ${reasonOf(groups, initializer)}.`]
+    return [
+      `${name} trains with ${String(fit.length)} of ${String(rates.length)} learning rates (${fit.map(said).join(', ')}).`,
+    ]
+  })
+  return [comparison(), ...sentences].join(' ')
+
+  function comparison(): string {
+    const after = `by the loss after ${String(experiment.steps)} steps, each at its best learning rate`
+    if (best.every(({ trains_with }) => trains_with.length === 0)) return 'Nothing trains.'
+    if (all.length === 1) return `There is nobody to compare with: ${figures(all)}.`
+    if (experiment.seeds.length === 1) return `One seed tells nobody apart ${after}: ${figures(all)}.`
+    const ahead = ranking.find(({ rank }) => rank === 1)?.initializers ?? []
+    const behind = all.filter((index) => !ahead.includes(index))
+    if (behind.length === 0) return `A tie ${after}: the intervals overlap, ${figures(ahead)}.`
+    const lead = ahead.length === 1 ? 'is ahead' : 'are ahead, and tie,'
+    return `${figures(ahead)} ${lead} ${after}; behind: ${figures(behind)}.`
+  }
+}
+
+/** Class names, with their places where a class is there twice. */
+function namesOf({ initializers }: Experiment): string[] {
+  return initializers.map(({ class_name }, index) =>
+    initializers.filter((other) => other.class_name === class_name).length > 1
+      ? `${class_name} (initializer ${String(index)})`
+      : class_name,
+  )
+}
+
+function finalLoss({ final_loss: { mean, interval }, learning_rate }: Group): string {
+  const range = interval ? `, 95 % ${interval.map(said).join(' to ')}` : ''
+  return `${said(mean)}${range}, at ${said(learning_rate)}`
+}
+
+function reasonOf(groups: readonly Group[], initializer: number): string {
+  const own = groups.filter((group) => group.initializer === initializer)
+  const finals = own.filter(({ diverged }) => diverged === 0).map(({ final_loss }) => final_loss.mean)
+  if (finals.length > 0) return `its lowest final loss is ${said(Math.min(...finals))}`
+  return own.every(({ diverged, runs }) => diverged === runs)
+    ? 'every run diverges'
+    : 'with each a run diverges'
+}
+
+function said(value: number): string {
+  return String(Number(value.toPrecision(3)))
+}
