@@ -23,6 +23,11 @@ const Settings = Type.Object({
   }),
   PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port to listen on' }),
   DATA_DIR: Type.String({ minLength: 1, default: './data', description: 'Where models are kept' }),
+  PRELOAD: Type.String({
+    default: '',
+    description:
+      'File or folder of specifications, each with a name, that are created before /readyz says yes',
+  }),
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
   ENGINES: integer(0, 'Processes that predict; 0 for one on each GPU, or one on the CPU', 0),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),

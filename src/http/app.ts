@@ -19,6 +19,7 @@ import { document } from './openapi.ts'
 import { answerClientError, checkHead } from './protocol.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { fitRoutes } from './routes/fits.ts'
+import { lookAgain } from './replicas.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
 import { metricsRoutes } from './routes/metrics.ts'
@@ -74,6 +75,7 @@ export async function buildApp(services: Services): Promise<App> {
   readRefusedAway(app)
   if (services.key !== undefined) demandKey(app, services.key)
   handleErrors(app, answerError)
+  lookAgain(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {

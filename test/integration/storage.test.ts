@@ -5,6 +5,7 @@ import type { ModelBody } from '../support/client.ts'
 import { pixelPng } from '../support/images.ts'
 import { tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
+import { stagedIn } from '../support/staging.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
 
 let folder: string
@@ -84,6 +85,7 @@ it('what interrupted writes left behind is gone after the next start', async () 
   await writeFile(join(folder, 'staging', 'half.safetensors'), 'half')
   await writeFile(join(folder, 'names', 'a.1.tmp'), kept.id)
   await restart()
-  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await readdir(join(folder, 'staging'))).toHaveLength(1)
+  expect(await stagedIn(folder)).toEqual([])
   expect(await readdir(join(folder, 'names'))).toEqual(['kept'])
 })
