@@ -44,7 +44,9 @@ export function image() {
  * @returns {Promise<ServiceProcess>}
  */
 export async function startService(settings, { within = [] } = {}) {
-  const [program = process.execPath, ...words] = [...within, process.execPath, 'dist/main.js']
+  /** @type {string[]} */
+  const command = [...within, process.execPath, 'dist/main.js']
+  const [program = '', ...words] = command
   const child = spawn(program, words, {
     detached: true,
     env: {
@@ -57,7 +59,9 @@ export async function startService(settings, { within = [] } = {}) {
   const { pid } = child
   if (pid === undefined) throw new Error('the service cannot be started')
   /** @type {Promise<number | NodeJS.Signals | null>} */
-  const ended = once(child, 'close').then(([code, signal]) => code ?? signal)
+  const ended = once(child, 'close').then(
+    (/** @type {[number | null, NodeJS.Signals | null]} */ [code, signal]) => code ?? signal,
+  )
   /** @param {number} target @param {NodeJS.Signals} name */
   const kill = (target, name) => {
     try {

@@ -167,7 +167,7 @@ test('a digest that could not be written is not known, and the model can be crea
       await rename(away, models)
     }
   }
-  vi.spyOn(store, 'keep').mockImplementation(unwritten as typeof keep)
+  vi.spyOn(store, 'keep').mockImplementation(unwritten)
   await created(first, 'name')
   await registry.settled()
   expect(registry.find(first.id).record.weights_sha256).toBeNull()
@@ -183,7 +183,7 @@ test('an engine that dies while a seal is kept leaves no model ready', async () 
     if (given[1] === 'seal') await pass()
     return keep(...given)
   }
-  vi.spyOn(store, 'keep').mockImplementation(late as typeof keep)
+  vi.spyOn(store, 'keep').mockImplementation(late)
   const { ready } = await registry.create(first)
   await reached
   const { restarts } = engine
