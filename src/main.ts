@@ -1,5 +1,5 @@
 import { describeSettings, readConfig, SettingError, type Config } from './config.ts'
-import { buildService, type Service } from './service.ts'
+import { buildService, readPreload, type Service } from './service.ts'
 
 if (process.argv.includes('--help')) {
   process.stdout.write(describeSettings())
@@ -11,8 +11,9 @@ async function run(): Promise<void> {
   let isStopping = (): boolean => false
   try {
     const config = readConfig(process.env)
-    const { HOST, PORT, DATA_DIR } = config
-    const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config))
+    const { HOST, PORT, DATA_DIR, PRELOAD } = config
+    const preload = await blaming(`PRELOAD=${PRELOAD}`, readPreload(config))
+    const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config, preload))
     isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service
     if (key !== undefined) {
@@ -23,6 +24,7 @@ async function run(): Promise<void> {
     }
     await blaming(`HOST=${HOST} PORT=${String(PORT)}`, app.listen({ host: HOST, port: PORT }))
     await service.started()
+    await blaming(`PRELOAD=${PRELOAD}`, service.preload())
     logger.info({ engine: await service.engine.info() }, 'ready')
   } catch (error) {
     // A stop that comes during the start ends it.

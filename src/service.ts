@@ -13,6 +13,7 @@ import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
 import { Batcher } from './serving/batcher.ts'
 import { Experiments } from './serving/experiments.ts'
+import { preload, readPreload as readSpecifications, type Preloaded } from './serving/preload.ts'
 import { Quarantine } from './serving/quarantine.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
@@ -26,6 +27,8 @@ export interface Service {
   readonly key: string | undefined
   /** Resolves when the engine and the analysis have answered; rejects with a sentence where they cannot. */
   started(): Promise<void>
+  /** Creates the models that are to be there from the start; before they are ready nobody sends requests here. */
+  preload(): Promise<void>
   /** Whether they have: before that nobody sends requests here. */
   readonly isStarted: boolean
   /** From here on /readyz says no; everything else is still served. */
@@ -33,13 +36,19 @@ export interface Service {
   close(): Promise<void>
 }
 
+/** What is to be there from the start, read and checked; throws a sentence where something in it is wrong. */
+export function readPreload({ PRELOAD, MAX_MODEL_PARAMETERS }: Config): Promise<Preloaded[]> {
+  return readSpecifications(PRELOAD, MAX_MODEL_PARAMETERS)
+}
+
 /** Puts the parts together: the only place that knows them all. Nothing listens yet. Whoever builds it closes it. */
-export async function buildService(config: Config): Promise<Service> {
+export async function buildService(config: Config, preloaded: readonly Preloaded[] = []): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
   const store = await Store.open(config.DATA_DIR)
   const keyring = await Keyring.open(config, logger)
   let started = false
   let draining = false
+  const awaited = new Set(preloaded.map(({ name }) => name))
 
   const visible = gpus()
   const engines = config.ENGINES > 0 ? config.ENGINES : Math.max(1, visible.length)
@@ -66,16 +75,17 @@ export async function buildService(config: Config): Promise<Service> {
   })
   const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
   const experiments = new Experiments(analysis, logger)
+  const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
   const registry = new Registry({
     engine,
     analysis,
     store,
     quarantine,
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
+    served: (id) => admission.left(id),
     logger,
   })
   await registry.load()
-  const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
   const metrics = new Metrics({
     queueImages: () => admission.images,
     queueBytes: () => admission.bytes,
@@ -117,8 +127,10 @@ export async function buildService(config: Config): Promise<Service> {
     keyring,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
-      if (started && engine.ready) return undefined
-      return new ServiceError('ENGINE_UNAVAILABLE', `the engine is ${started ? 'restarting' : 'starting'}`)
+      if (!started || !engine.ready)
+        return new ServiceError('ENGINE_UNAVAILABLE', `the engine is ${started ? 'restarting' : 'starting'}`)
+      if (awaited.size === 0) return undefined
+      return new ServiceError('PRELOADING', `waits for the models of PRELOAD: ${[...awaited].join(', ')}`)
     },
   })
 
@@ -131,8 +143,13 @@ export async function buildService(config: Config): Promise<Service> {
       await Promise.all([engine.info(), analysis.ready()])
       started = true
     },
+    preload: () =>
+      preload(preloaded, {
+        ...{ registry, store, analysis, maxParameters: config.MAX_MODEL_PARAMETERS },
+        ready: (name) => awaited.delete(name),
+      }),
     get isStarted() {
-      return started
+      return started && awaited.size === 0
     },
     drain: () => {
       draining = true
@@ -141,10 +158,11 @@ export async function buildService(config: Config): Promise<Service> {
       try {
         await app.close()
         await experiments.close()
-        await registry.settled()
+        await registry.close()
       } finally {
         keyring.close()
         await Promise.all([engine.close(), analysis.close()])
+        await store.close()
       }
     },
   }

@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify
 import { untilAborted } from '../control.ts'
 import { ServiceError } from '../errors.ts'
 import type { Place } from '../serving/admission.ts'
+import type { Model } from '../serving/model.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import type { Services } from './services.ts'
 
@@ -12,6 +13,8 @@ export interface Admittance {
   readonly refuseInTurn: (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
   /** The place of a request that was admitted. */
   readonly placeOf: (request: FastifyRequest) => Place
+  /** The model it was admitted for, which may have been deleted since. */
+  readonly modelOf: (request: FastifyRequest) => Model
 }
 
 /**
@@ -23,13 +26,18 @@ export interface Admittance {
  * and reading them would take the processors from those who are served.
  */
 export function admittance({ registry, admission, batcher, config, usage }: Services): Admittance {
-  const places = new WeakMap<FastifyRequest, Place>()
+  const admitted = new WeakMap<FastifyRequest, { readonly place: Place; readonly model: Model }>()
+  const admittedOf = (request: FastifyRequest) => {
+    const found = admitted.get(request)
+    if (found === undefined) throw new TypeError('the route admits nobody')
+    return found
+  }
   return {
     admit: (request, reply, done) => {
-      const { model } = request.params as { readonly model: string }
-      const { record } = registry.find(model)
+      const model = registry.find((request.params as { readonly model: string }).model)
+      const { record } = model
       const place = admission.admit(record.id, bodyBytes(request, config.MAX_BODY_BYTES))
-      places.set(request, place)
+      admitted.set(request, { place, model })
       leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
       reply.raw.once('close', () => {
         const answered = reply.raw.writableFinished && reply.statusCode < 400
@@ -42,17 +50,14 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
       const answer = (): void => {
         if (!reply.sent) void reply.send(error)
       }
-      const place = places.get(request)
+      const place = admitted.get(request)?.place
       const status = statusOf[toServiceError(error).code]
       if (place === undefined || status >= 500 || status === 429) answer()
       // Whoever has hung up, or waits too long already, waits no longer.
       else untilAborted(batcher.turn(), place.signal).then(answer, answer)
     },
-    placeOf: (request) => {
-      const place = places.get(request)
-      if (place === undefined) throw new TypeError('the route admits nobody')
-      return place
-    },
+    placeOf: (request) => admittedOf(request).place,
+    modelOf: (request) => admittedOf(request).model,
   }
 }
 

@@ -24,6 +24,7 @@ import { page } from './page.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { experimentRoutes } from './routes/experiments.ts'
 import { fitRoutes } from './routes/fits.ts'
+import { lookAgain } from './replicas.ts'
 import { healthRoutes } from './routes/health.ts'
 import { initializerRoutes } from './routes/initializers.ts'
 import { metricsRoutes } from './routes/metrics.ts'
@@ -85,6 +86,7 @@ export async function buildApp(services: Services): Promise<App> {
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
   handleErrors(app, answerError)
+  lookAgain(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
   app.removeContentTypeParser('application/json')

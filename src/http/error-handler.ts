@@ -13,6 +13,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   METHOD_NOT_ALLOWED: 405,
   NOT_ACCEPTABLE: 406,
   REQUEST_TIMEOUT: 408,
+  NAME_TAKEN: 409,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   RANGE_NOT_SATISFIABLE: 416,
@@ -32,6 +33,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   MODEL_NOT_READY: 503,
   MODEL_QUARANTINED: 503,
   ENGINE_UNAVAILABLE: 503,
+  PRELOADING: 503,
   SHUTTING_DOWN: 503,
   DEADLINE_EXCEEDED: 504,
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { ServiceError } from '../errors.ts'
 
 export interface AdmissionOptions {
@@ -47,6 +48,12 @@ export class Admission {
     place.hold(0, bytes)
     this.#places.add(place)
     return place
+  }
+
+  /** Resolves when all that were admitted for a model until now have left. */
+  async left(model: string): Promise<void> {
+    const signals = [...this.#places].filter((place) => place.model === model).map(({ signal }) => signal)
+    await Promise.all(signals.map((signal) => once(signal, 'abort')))
   }
 
   /** Images were computed in this time, of whatever model. */

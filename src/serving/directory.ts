@@ -5,25 +5,46 @@ import { isId, isIdPrefix } from './names.ts'
 import type { Store } from './store.ts'
 
 /**
- * Which models there are, and which one a name stands for. Names change one at a time, in memory and in the store, so
- * that the two agree and a name that moved to another model does not go with the one it left.
+ * Which models there are, and which one a name stands for. What changes the data folder, or takes over what others have
+ * changed there, does so in turn, so that memory follows the disk and never what it was. A name whose model is not there
+ * is no name.
  */
 export class Directory<M extends Model> {
   readonly #store: Store
   readonly #models = new Map<string, M>()
-  readonly #names = new Map<string, string>()
+  /** Nobody finds them any more, but who was admitted before is served. */
+  readonly #leaving = new Map<string, M>()
+  #names = new Map<string, string>()
   readonly #turns = new Turns()
 
   constructor(store: Store) {
     this.#store = store
   }
 
-  add(model: M): void {
-    this.#models.set(model.record.id, model)
+  /** Runs what changes the folder, or follows it, when nothing else does. */
+  inTurn<R>(job: () => Promise<R>): Promise<R> {
+    return this.#turns.run(job)
   }
 
-  remove(model: M): void {
-    if (this.has(model)) this.#models.delete(model.record.id)
+  /** There, perhaps again. */
+  add(model: M): void {
+    const { id } = model.record
+    this.#leaving.delete(id)
+    this.#models.set(id, model)
+  }
+
+  /** Not to be found from now on, until it is added again or forgotten. */
+  leave(model: M): void {
+    const { id } = model.record
+    if (!this.has(model)) return
+    this.#models.delete(id)
+    this.#leaving.set(id, model)
+  }
+
+  /** The last of a model that left; says whether it had left, and did not come back. */
+  forget(model: M): boolean {
+    const { id } = model.record
+    return this.#leaving.get(id) === model && this.#leaving.delete(id)
   }
 
   /** Whether this very model is there, and not another that has its id. */
@@ -35,6 +56,10 @@ export class Directory<M extends Model> {
     return this.#models.get(id)
   }
 
+  leaving(id: string): M | undefined {
+    return this.#leaving.get(id)
+  }
+
   /** All models in order of creation. */
   list(): M[] {
     return [...this.#models.values()].sort(
@@ -42,35 +67,56 @@ export class Directory<M extends Model> {
     )
   }
 
+  /** All models, those that are leaving too: what the engine may hold. */
+  held(): M[] {
+    return [...this.#models.values(), ...this.#leaving.values()]
+  }
+
   /** By name, id or unique id prefix. */
   find(reference: string): M {
-    const exact = this.get(this.#names.get(reference) ?? reference)
-    if (exact) return exact
-    const [match, ...others] = isIdPrefix(reference)
-      ? [...this.#models.values()].filter(({ record }) => record.id.startsWith(reference))
-      : []
+    const [match, ...others] = this.#matching(reference)
     if (match === undefined) throw notFound(reference)
     if (others.length === 0) return match
     const fitting = `${String(others.length + 1)} models`
     throw new ServiceError('MODEL_NOT_FOUND', `the id prefix ${reference} fits ${fitting}; give more of it`)
   }
 
-  hasName(name: string): boolean {
-    return this.#names.has(name)
+  /** Whether it would be found. */
+  knows(reference: string): boolean {
+    return this.#matching(reference).length === 1
+  }
+
+  /** The model a name stands for. */
+  named(name: string): M | undefined {
+    const id = this.#names.get(name)
+    return id === undefined ? undefined : this.get(id)
   }
 
   namesOf(id: string): string[] {
-    return [...this.#names].filter(([, target]) => target === id).map(([name]) => name)
+    return this.#models.has(id)
+      ? [...this.#names].filter(([, target]) => target === id).map(([name]) => name)
+      : []
   }
 
-  /** Takes over a name that is stored already. */
-  addName(name: string, id: string): void {
-    if (this.#models.has(id)) this.#names.set(name, id)
+  /** Takes over the names as they are stored. */
+  follow(names: ReadonlyMap<string, string>): void {
+    // Those that stay keep their place.
+    for (const [name] of this.#names) if (!names.has(name)) this.#names.delete(name)
+    for (const [name, id] of names) this.#names.set(name, id)
+  }
+
+  /** Creates the name. NAME_TAKEN where it stands for another model. */
+  createName(name: string, id: string): Promise<void> {
+    return this.inTurn(async () => {
+      const owner = await this.#store.createName(name, id)
+      this.#names.set(name, owner)
+      if (owner !== id) throw nameTaken(name, owner)
+    })
   }
 
   /** Creates the name or moves it. */
   setName(name: string, id: string): Promise<void> {
-    return this.#turns.run(async () => {
+    return this.inTurn(async () => {
       await this.#store.saveName(name, id)
       this.#names.set(name, id)
     })
@@ -78,20 +124,35 @@ export class Directory<M extends Model> {
 
   /** Says whether there was such a name when its turn came. */
   deleteName(name: string): Promise<boolean> {
-    return this.#turns.run(() => this.#deleteName(name))
-  }
-
-  deleteNamesOf(id: string): Promise<void> {
-    return this.#turns.run(async () => {
-      for (const name of this.namesOf(id)) await this.#deleteName(name)
+    return this.inTurn(async () => {
+      if (this.named(name) === undefined) return false
+      const removed = await this.#store.removeName(name)
+      this.#names.delete(name)
+      return removed
     })
   }
 
-  async #deleteName(name: string): Promise<boolean> {
-    if (!this.#names.has(name)) return false
-    await this.#store.removeName(name)
-    return this.#names.delete(name)
+  /** To be called in turn: names that have moved to another model meanwhile stay. */
+  async deleteNamesOf(id: string): Promise<void> {
+    for (const name of [...this.#names].filter(([, target]) => target === id).map(([name]) => name)) {
+      await this.#store.removeName(name, id)
+      this.#names.delete(name)
+    }
   }
+
+  #matching(reference: string): M[] {
+    const exact = this.named(reference) ?? this.get(reference)
+    if (exact) return [exact]
+    if (!isIdPrefix(reference)) return []
+    return [...this.#models.values()].filter(({ record }) => record.id.startsWith(reference))
+  }
+}
+
+export function nameTaken(name: string, owner: string): ServiceError {
+  return new ServiceError(
+    'NAME_TAKEN',
+    `the name ${name} belongs to the model ${owner}; PUT /v1/models/${name} moves it, or choose another`,
+  )
 }
 
 function notFound(reference: string): ServiceError {

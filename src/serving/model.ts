@@ -24,6 +24,6 @@ export type Entry = { -readonly [K in keyof Model]: Model[K] } & {
   digesting: Promise<void> | undefined
   /** The first write of its record: until then it is not there for anybody. */
   created: Promise<void>
-  /** Settles after the last write, well or not; the next one waits for it, so that none can overtake. */
-  written: Promise<void>
+  /** Whether its record is on disk, as far as this service knows. */
+  stored: boolean
 }

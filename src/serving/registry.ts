@@ -4,12 +4,13 @@ import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
-import { Directory } from './directory.ts'
+import { Directory, nameTaken } from './directory.ts'
+import { Following } from './following.ts'
 import type { Entry, Model } from './model.ts'
 import { assertName } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
 import { Residency } from './residency.ts'
-import type { StagedWeights, Store, StoredModel } from './store.ts'
+import type { Facts, StagedWeights, Store, StoredModel } from './store.ts'
 
 export interface RegistryOptions {
   readonly engine: Engine
@@ -17,27 +18,30 @@ export interface RegistryOptions {
   readonly store: Store
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
+  /** Resolves when all that were admitted for a model have their answers. */
+  readonly served: (id: string) => Promise<void>
   readonly logger: Logger
 }
 
 interface CreateOptions {
   readonly id?: string
   readonly name?: string | undefined
+  /** Whether the name comes along where it stands for another model; otherwise that is NAME_TAKEN. */
+  readonly moves?: boolean
   readonly weights?: StagedWeights
   /** What was measured with the client's own images. */
   readonly measured?: readonly LayerScale[]
 }
 
 /**
- * The life of models: created, named, made ready when needed, deleted. Records and digests are on disk; what the engine
- * holds is the residency's.
+ * The life of models: created, named, made ready when needed, deleted, here or by another service on the same folder.
+ * Records and digests are on disk; what the engine holds is the residency's.
  */
 export class Registry {
   readonly #options: RegistryOptions
   readonly #entries: Directory<Entry>
   readonly #residency: Residency
-  /** Models on their way out, by id: nobody finds them, and the same id begins anew when they are gone. */
-  readonly #removals = new Map<string, Promise<void>>()
+  readonly #following: Following
   readonly #background = new Set<Promise<void>>()
 
   constructor(options: RegistryOptions) {
@@ -48,25 +52,32 @@ export class Registry {
       entries: this.#entries,
       weightsOf: (entry) => this.weightsOf(entry),
       prepare: (entry) => this.#measure(entry),
-      keepSeal: (entry, seal) => this.#keep(entry, { seal }),
+      keepSeal: (entry, seal) => this.#keep(entry, 'seal', seal),
       built: (entry) => {
         this.#digest(entry)
       },
     })
+    this.#following = new Following({
+      ...options,
+      entries: this.#entries,
+      arrived: (record) => {
+        this.#arrive(record)
+      },
+      left: (entry) => {
+        this.#leave(entry)
+      },
+    })
   }
 
-  /** Takes over what the store holds; nothing is built yet. */
+  /** Takes over what the store holds, from now on again and again; nothing is built yet. Whoever loads it closes it. */
   async load(): Promise<void> {
-    const { store, logger } = this.#options
-    const { models, names } = await store.load(logger)
-    for (const record of models) {
-      try {
-        this.#add(record, planSpecification(record.specification))
-      } catch (error) {
-        logger.error({ model: record.id, err: error }, 'a stored model cannot be planned and is left out')
-      }
-    }
-    for (const [name, id] of names) this.#entries.addName(name, id)
+    await this.#following.look()
+    this.#following.start()
+  }
+
+  /** Resolves when what other services did before the call is known here. */
+  refresh(): Promise<void> {
+    return this.#following.look()
   }
 
   /** All models in order of creation. */
@@ -74,8 +85,13 @@ export class Registry {
     return this.#entries.list()
   }
 
+  /** Whether `find` would find it, as far as is known here. */
+  knows(reference: string): boolean {
+    return this.#entries.knows(reference)
+  }
+
   hasName(name: string): boolean {
-    return this.#entries.hasName(name)
+    return this.#entries.named(name) !== undefined
   }
 
   namesOf(id: string): string[] {
@@ -93,20 +109,19 @@ export class Registry {
    */
   async create(
     plan: Plan,
-    { id = plan.id, name, weights, measured }: CreateOptions = {},
+    { id = plan.id, name, moves = false, weights, measured }: CreateOptions = {},
   ): Promise<{ model: Model; created: boolean; ready: Promise<void> }> {
     try {
       if (name !== undefined) assertName(name)
-      while (this.#removals.has(id)) await this.#removals.get(id)?.catch(() => undefined)
+      await this.refresh()
+      const owner = name === undefined ? undefined : this.#entries.named(name)?.record.id
+      if (name !== undefined && owner !== undefined && owner !== id && !moves) throw nameTaken(name, owner)
       const known = this.#entries.get(id)
       const entry =
-        known ?? this.#add({ ...recordOf(id, plan, weights), ...(measured && { measured }) }, plan)
-      if (!known) entry.created = this.#write(entry, {}, weights)
-      await entry.created.catch((error: unknown) => {
-        this.#entries.remove(entry)
-        throw error
-      })
-      if (name !== undefined) await this.setName(name, id)
+        known ?? this.#begin({ ...recordOf(id, plan, weights), ...(measured && { measured }) }, plan)
+      if (!known) entry.created = this.#write(entry, weights)
+      await entry.created
+      if (name !== undefined) await this.#entries[moves ? 'setName' : 'createName'](name, id)
       this.#options.quarantine.pardon(id)
       const ready = this.#residency.ensureReady(entry)
       this.#follow(ready)
@@ -119,31 +134,44 @@ export class Registry {
 
   async setName(name: string, reference: string): Promise<Model> {
     assertName(name)
+    await this.refresh()
     const entry = this.#entries.find(reference)
     await this.#entries.setName(name, entry.record.id)
     return entry
   }
 
-  /** A name goes alone; an id takes the model and its names with it. */
+  /** A name goes alone; an id takes the model and its names with it. What was admitted before is still answered. */
   async delete(reference: string): Promise<void> {
+    await this.refresh()
     if (await this.#entries.deleteName(reference)) return
     const entry = this.#entries.find(reference)
     const { id } = entry.record
-    this.#entries.remove(entry)
-    const removal = this.#remove(entry).finally(() => this.#removals.delete(id))
-    this.#removals.set(id, removal)
-    await removal
+    await entry.created
+    await this.#entries.inTurn(async () => {
+      if (!this.#entries.has(entry)) return
+      this.#entries.leave(entry)
+      try {
+        await this.#options.store.remove(id)
+        await this.#entries.deleteNamesOf(id)
+      } catch (error) {
+        // What could not be removed is still there.
+        if (this.#entries.leaving(id) === entry) this.#entries.add(entry)
+        throw error
+      }
+      entry.stored = false
+      this.#follow(this.#release(entry))
+    })
   }
 
   /** Whether a model can predict now; asking counts as using it. */
   isReady(id: string): boolean {
-    const entry = this.#entries.get(id)
+    const entry = this.#serving(id)
     return entry !== undefined && this.#residency.isReady(entry)
   }
 
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(id: string): Promise<void> {
-    await this.#residency.ensureReady(this.#entries.find(id))
+    await this.#residency.ensureReady(this.#serving(id) ?? this.#entries.find(id))
   }
 
   /** Frees what the engine holds of a model, also of one that is being built. It is built again when it is asked for. */
@@ -160,13 +188,13 @@ export class Registry {
 
   /** The engine keeps dying of a model: it is refused from now on. */
   quarantined(id: string, refusal: ServiceError): void {
-    const entry = this.#entries.get(id)
+    const entry = this.#serving(id)
     if (entry !== undefined) this.#residency.quarantined(entry, refusal)
   }
 
   /** What the engine holds: models that are ready, and the bytes of their variables. */
   get resident(): { readonly models: number; readonly bytes: number } {
-    const held = this.#entries.list().filter(({ residentBytes }) => residentBytes > 0)
+    const held = this.#entries.held().filter(({ residentBytes }) => residentBytes > 0)
     return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
   }
 
@@ -195,25 +223,53 @@ export class Registry {
     )
   }
 
-  /** Waits for what goes on beside the answers: builds, and digests on their way to the store. */
+  /** Waits for what goes on beside the answers: builds, digests on their way to the store, models that leave. */
   async settled(): Promise<void> {
     await Promise.allSettled([...this.#background])
   }
 
-  async #remove(entry: Entry): Promise<void> {
+  /** Looks no more at what other services do, and waits for what goes on. */
+  async close(): Promise<void> {
+    await this.#following.close()
+    await this.settled()
+  }
+
+  /** What the engine may be asked for: also what leaves, by those who were admitted before. */
+  #serving(id: string): Entry | undefined {
+    return this.#entries.get(id) ?? this.#entries.leaving(id)
+  }
+
+  /** A record that another service wrote, or that was there at the start. */
+  #arrive(record: StoredModel): void {
+    const entry = this.#begin(record, planSpecification(record.specification))
+    entry.record = record
+    entry.stored = true
+  }
+
+  #leave(entry: Entry): void {
+    entry.stored = false
+    this.#entries.leave(entry)
+    this.#follow(this.#release(entry))
+  }
+
+  /** Takes a model that left from the engine, when nobody is served by it any more, unless it has come back. */
+  async #release(entry: Entry): Promise<void> {
     const { id } = entry.record
-    try {
-      await entry.building?.catch(() => undefined)
-      await this.#residency.unload(entry)
-      this.#options.quarantine.pardon(id)
-      await this.#entries.deleteNamesOf(id)
-      await entry.written
-      await this.#options.store.remove(id)
-    } catch (error) {
-      // What could not be removed is still there.
-      this.#entries.add(entry)
-      throw error
-    }
+    await this.#options.served(id)
+    await entry.building?.catch(() => undefined)
+    if (!this.#entries.forget(entry)) return
+    this.#options.quarantine.pardon(id)
+    await this.#residency.unload(entry)
+  }
+
+  /** A model that begins to be there; one that is still leaving comes back, with what is known of it. */
+  #begin(record: StoredModel, plan: Plan): Entry {
+    const entry = this.#entries.leaving(record.id)
+    if (entry === undefined) return this.#add(record, plan)
+    const { seal, weights_sha256, measured } = entry.record
+    entry.record = { ...record, seal, weights_sha256, ...(measured && { measured }) }
+    this.#entries.add(entry)
+    return entry
   }
 
   #add(record: StoredModel, plan: Plan): Entry {
@@ -230,17 +286,20 @@ export class Registry {
       building: undefined,
       digesting: undefined,
       created: Promise.resolve(),
-      written: Promise.resolve(),
+      stored: false,
     }
     this.#entries.add(entry)
     return entry
   }
 
-  /** Factors are measured once, and again where they were lost before they were kept: the seal tells if they differ. */
+  /** Factors are measured once: whoever measures first says them for all. */
   async #measure(entry: Entry): Promise<void> {
-    const { specification, weights, measured } = entry.record
-    if (weights === 'loaded' || measured !== undefined || !isMeasured(specification)) return
-    await this.#keep(entry, { measured: await this.#options.analysis.unitVariance(specification) })
+    const { specification, weights, id } = entry.record
+    if (weights === 'loaded' || !isMeasured(specification)) return
+    if (entry.record.measured !== undefined) return
+    const there = (await this.#options.store.read(id))?.measured
+    const measured = there ?? (await this.#options.analysis.unitVariance(specification))
+    await this.#keep(entry, 'measured', measured)
   }
 
   /** The digest of the true parameters follows the build, in the analysis process. */
@@ -249,7 +308,9 @@ export class Registry {
     const { analysis, logger } = this.#options
     entry.digesting = analysis
       .digest(this.weightsOf(entry), { buffers: false })
-      .then((weights_sha256) => this.#keep(entry, { weights_sha256 }))
+      .then(async (digest) => {
+        await this.#keep(entry, 'weights_sha256', digest)
+      })
       .catch((error: unknown) => {
         if (this.#entries.has(entry)) logger.error({ model: entry.record.id, err: error }, 'digest failed')
       })
@@ -262,23 +323,30 @@ export class Registry {
     this.#background.add(followed)
   }
 
-  async #keep(
+  /** Gives the fact that is kept, which may be another's; a model that is gone keeps its own until the last is served. */
+  async #keep<F extends keyof Facts>(
     entry: Entry,
-    change: Partial<Pick<StoredModel, 'seal' | 'weights_sha256' | 'measured'>>,
-  ): Promise<void> {
-    // A model deleted meanwhile must not come back.
-    if (this.#entries.has(entry)) await this.#write(entry, change)
+    fact: F,
+    value: NonNullable<Facts[F]>,
+  ): Promise<NonNullable<Facts[F]>> {
+    await entry.created
+    const { store } = this.#options
+    const kept = entry.stored ? ((await store.keep(entry.record.id, fact, value)) ?? value) : value
+    entry.record = { ...entry.record, [fact]: kept }
+    return kept
   }
 
-  /** One write after the other, and memory follows the disk. Who asked for a write hears of its failure, nobody else. */
-  #write(entry: Entry, change: Partial<StoredModel>, weights?: StagedWeights): Promise<void> {
-    const write = entry.written.then(async () => {
-      const record = { ...entry.record, ...change }
-      await this.#options.store.save(record, weights)
-      entry.record = record
+  /** Where it cannot be written, it is not there. */
+  #write(entry: Entry, weights?: StagedWeights): Promise<void> {
+    return this.#entries.inTurn(async () => {
+      try {
+        entry.record = { ...entry.record, ...(await this.#options.store.create(entry.record, weights)) }
+        entry.stored = true
+      } catch (error) {
+        this.#leave(entry)
+        throw error
+      }
     })
-    entry.written = write.catch(() => undefined)
-    return write
   }
 }
 

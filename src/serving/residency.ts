@@ -15,8 +15,8 @@ export interface ResidencyOptions {
   readonly weightsOf: (entry: Entry) => WeightsSource
   /** What must be known of a model before it is built the first time, and is kept then. */
   readonly prepare: (entry: Entry) => Promise<void>
-  /** Keeps the seal of a first build; the model is served when that is done. */
-  readonly keepSeal: (entry: Entry, seal: string) => Promise<void>
+  /** Keeps the seal of a first build and gives the one that is kept: another service may have been first. */
+  readonly keepSeal: (entry: Entry, seal: string) => Promise<string>
   /** Called after every build that succeeded. */
   readonly built: (entry: Entry) => void
 }
@@ -54,7 +54,7 @@ export class Residency {
 
   /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
   engineLost(id?: string): void {
-    for (const entry of this.#options.entries.list()) {
+    for (const entry of this.#options.entries.held()) {
       if (id !== undefined && entry.record.id !== id) continue
       if (entry.state === 'ready') entry.state = 'unloaded'
       entry.residentBytes = 0
@@ -86,15 +86,15 @@ export class Residency {
       await this.#makeRoom(entry)
       const { seal, artifactBytes, variableBytes } = await this.#buildUntilItStands(id, weightsOf(entry))
       entry.residentBytes = variableBytes
-      if (known !== null && known !== seal) {
+      const kept = known ?? (await keepSeal(entry, seal))
+      if (kept !== seal) {
         throw new ServiceError(
           'WEIGHTS_DIVERGED',
-          `the variables of ${id} are sealed ${known}, this build gave ${seal}; it is not served`,
+          `the variables of ${id} are sealed ${kept}, this build gave ${seal}; it is not served`,
         )
       }
       entry.artifactBytes = artifactBytes
       entry.buildMs = Date.now() - started
-      if (known === null) await keepSeal(entry, seal)
       if (entry.residentBytes === 0)
         throw new ServiceError('ENGINE_CRASHED', 'the engine died while the model was built')
       entry.lastError = null
@@ -140,7 +140,7 @@ export class Residency {
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
   async #makeRoom(entry: Entry): Promise<void> {
     const { entries, memoryBudgetBytes, logger } = this.#options
-    const others = entries.list().filter((other) => other !== entry)
+    const others = entries.held().filter((other) => other !== entry)
     // Those that are being built beside it will need their room too.
     let resident = others.reduce(
       (sum, { state, totals, residentBytes }) => sum + (state === 'building' ? totals.bytes : residentBytes),

@@ -1,97 +1,110 @@
-import { randomUUID } from 'node:crypto'
-import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, readFile, rm } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
-import type { Logger } from 'pino'
 import { ServiceError } from '../errors.ts'
 import type { LayerScale } from '../analysis/analysis.ts'
 import type { Specification } from '../network/specification.ts'
+import { codeOf, createDurably, makeFolder, moveDurably, syncFolder, writeDurably } from './files.ts'
 import { isId } from './names.ts'
-import { moveDurably, removeDurably, syncFolder, writeDurably } from './files.ts'
+import { Staging, type Staged } from './staging.ts'
 
 /** What is kept of a model: all it takes to build it again and to know that it is the same. */
-export interface StoredModel {
+export interface StoredModel extends Facts {
   readonly id: string
   readonly specification: Specification
   readonly weights: 'initialized' | 'loaded'
   readonly created_at: string
+}
+
+/** What is found out about a model after it is there. Whoever finds it first says it for all. */
+export interface Facts {
   readonly seal: string | null
   readonly weights_sha256: string | null
   /** What LSUV measured, once: every build multiplies by the same factors. */
   readonly measured?: readonly LayerScale[]
 }
 
-/** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
-export interface Staged {
-  readonly path: string
-  discard(): Promise<void>
-}
-
 /** Weights on their way in. */
 export type StagedWeights = Staged
 
+/** Ids of models, and which id each name stands for, whether there is such a model or not. */
+export interface Listing {
+  readonly ids: readonly string[]
+  readonly names: ReadonlyMap<string, string>
+}
+
 const RECORD = 'model.json'
 const WEIGHTS = 'weights.safetensors'
+const FACTS = ['seal', 'weights_sha256', 'measured'] as const
+/** So long after a folder's time changed it is read again anyway: some file systems tell times in steps of two seconds. */
+const COARSEST_MS = 3000
 
 /**
- * Models and names as files: `models/<id>/model.json` (with `weights.safetensors` where weights were loaded) and
- * `names/<name>`. A model is there when its record is; the record is written last and removed first. What an interrupted
- * write left behind is removed when the store is opened.
+ * Models and names as files, which any number of services share: `models/<id>/model.json` (with `weights.safetensors`
+ * where weights were loaded, and a file for each fact), `names/<name>` and `staging/`. A model's folder is filled in the
+ * staging folder and comes and goes by one rename, and a rename replaces no folder that holds something: so whoever
+ * reads sees a whole model or none, and of two who create one the second finds it there.
  */
 export class Store {
   readonly #models: string
   readonly #names: string
-  readonly #staging: string
+  readonly #staging: Staging
+  readonly #knownNames = new Map<string, { readonly stamp: string; readonly id: string }>()
+  #stamp = ''
+  #changedAt = 0
 
-  private constructor(folder: string) {
+  private constructor(folder: string, staging: Staging) {
     this.#models = join(folder, 'models')
     this.#names = join(folder, 'names')
-    this.#staging = join(folder, 'staging')
+    this.#staging = staging
   }
 
-  static async open(folder: string): Promise<Store> {
-    const store = new Store(folder)
-    await stored(async () => {
-      await rm(store.#staging, { recursive: true, force: true })
-      for (const path of [store.#models, store.#names, store.#staging]) await mkdir(path, { recursive: true })
-      await syncFolder(folder)
+  static open(folder: string): Promise<Store> {
+    return stored(async () => {
+      for (const part of ['models', 'names']) await makeFolder(join(folder, part))
+      // Names were once written beside themselves; nothing that is written now ends so.
+      for (const name of await readdir(join(folder, 'names')))
+        if (name.endsWith('.tmp')) await rm(join(folder, 'names', name), { force: true })
+      return new Store(folder, await Staging.open(join(folder, 'staging')))
     })
-    return store
   }
 
-  /** All models and names. What cannot be read is reported and left alone. */
-  async load(logger: Logger): Promise<{ models: StoredModel[]; names: Map<string, string> }> {
-    const models: StoredModel[] = []
-    for (const id of await readdir(this.#models)) {
-      const folder = join(this.#models, id)
-      try {
-        const record = JSON.parse(await readFile(join(folder, RECORD), 'utf8')) as StoredModel | null
-        if (record?.id !== id) throw new TypeError('it is not the record of this model')
-        models.push(record)
-      } catch (error) {
-        // Only what this service began and did not end; any other folder is not its own.
-        if (isId(id) && (error as NodeJS.ErrnoException).code === 'ENOENT')
-          await rm(folder, { recursive: true, force: true })
-        else logger.error({ folder, err: error }, 'a stored model cannot be read and is left out')
-      }
-    }
-    const known = new Set(models.map(({ id }) => id))
-    const names = new Map<string, string>()
-    for (const name of await readdir(this.#names)) {
-      if (name.endsWith('.tmp')) {
-        await rm(join(this.#names, name), { force: true })
-        continue
-      }
-      try {
-        const id = (await readFile(join(this.#names, name), 'utf8')).trim()
-        if (known.has(id)) names.set(name, id)
-      } catch (error) {
-        logger.error({ name, err: error }, 'a stored name cannot be read and is left out')
-      }
-    }
-    return { models, names }
+  /** Removes what this service staged. */
+  close(): Promise<void> {
+    return this.#staging.close()
+  }
+
+  /** What a service has to do now and then so that others know that it lives. */
+  tend(): Promise<void> {
+    return this.#staging.tend()
+  }
+
+  /** What there is, or undefined where nothing can have changed since it was last told. */
+  async list(): Promise<Listing | undefined> {
+    const times = await Promise.all(
+      [this.#models, this.#names].map(async (path) => (await stat(path, { bigint: true })).mtimeNs),
+    )
+    const stamp = times.join()
+    const now = performance.now()
+    if (stamp !== this.#stamp) this.#changedAt = now
+    else if (now - this.#changedAt > COARSEST_MS) return undefined
+    // Names first: a name is written after its model, so one whose model is not there now has lost it.
+    const names = await this.#readNames()
+    const ids = (await readdir(this.#models)).filter(isId)
+    this.#stamp = stamp
+    return { ids, names }
+  }
+
+  /** A model's record; undefined where it is not there, an error where it cannot be read. */
+  async read(id: string): Promise<StoredModel | undefined> {
+    const text = await textOf(join(this.#models, id, RECORD))
+    if (text === undefined) return undefined
+    const record = JSON.parse(text) as StoredModel | null
+    if (record?.id !== id) throw new TypeError('it is not the record of this model')
+    const facts = await Promise.all(
+      FACTS.map(async (fact) => [fact, await this.#readFact(id, fact)] as const),
+    )
+    return { ...record, ...Object.fromEntries(facts.filter(([, value]) => value !== undefined)) }
   }
 
   weightsFile(id: string): string {
@@ -100,61 +113,198 @@ export class Store {
 
   /** Writes a stream to disk, to be checked before it is kept. */
   async stage(source: Readable): Promise<StagedWeights> {
-    const path = join(this.#staging, `${randomUUID()}.safetensors`)
-    const staged = { path, discard: () => rm(path, { force: true }) }
     try {
-      await pipeline(source, createWriteStream(path, { flush: true }))
+      return await this.#staging.write(source)
     } catch (error) {
-      await staged.discard().catch(() => undefined)
       // Only the file's side makes system calls; any other failure is the source's own.
       throw (error as NodeJS.ErrnoException).syscall === undefined ? error : storageFailed(error)
     }
+  }
+
+  /** A folder for what is written only to be sent. */
+  async stageFolder(): Promise<Staged> {
+    const staged = this.#staging.place()
+    await stored(() => mkdir(staged.path))
     return staged
   }
 
-  /** A folder for what is written only to be sent. A writer that is told too late may still be at it when it goes. */
-  async stageFolder(): Promise<Staged> {
-    const path = join(this.#staging, randomUUID())
-    await stored(() => mkdir(path))
-    return { path, discard: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
-  }
-
-  /** Keeps a model's record, and weights that were staged for it. */
-  async save(model: StoredModel, weights?: StagedWeights): Promise<void> {
-    await stored(async () => {
-      const folder = join(this.#models, model.id)
-      if ((await mkdir(folder, { recursive: true })) !== undefined) await syncFolder(this.#models)
-      if (weights) await moveDurably(weights.path, this.weightsFile(model.id))
-      await writeDurably(join(folder, RECORD), JSON.stringify(model))
+  /** Keeps a new model and weights that were staged for it; gives the record that is there: it may be another service's. */
+  create(model: StoredModel, weights?: StagedWeights): Promise<StoredModel> {
+    return stored(async () => {
+      const folder = this.#staging.place()
+      const target = join(this.#models, model.id)
+      try {
+        await mkdir(folder.path)
+        if (weights) await rename(weights.path, join(folder.path, WEIGHTS))
+        await writeFile(join(folder.path, RECORD), JSON.stringify(model), { flag: 'wx', flush: true })
+        await syncFolder(folder.path)
+        for (;;) {
+          try {
+            await moveDurably(folder.path, target)
+            return model
+          } catch (error) {
+            if (!['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error
+          }
+          const there = await this.read(model.id).catch(() => undefined)
+          if (there !== undefined) return there
+          // A folder without a record that can be read is no model.
+          await this.#takeAway(target)
+        }
+      } finally {
+        await folder.discard()
+      }
     })
   }
 
-  async remove(id: string): Promise<void> {
-    await stored(async () => {
-      await removeDurably(join(this.#models, id, RECORD))
-      await removeDurably(join(this.#models, id))
+  /** Keeps a fact, unless there is one already: gives the one that is kept, or undefined where the model is gone. */
+  async keep<F extends keyof Facts>(id: string, fact: F, value: NonNullable<Facts[F]>): Promise<Facts[F]> {
+    return stored(async () => {
+      try {
+        const path = join(this.#models, id, `${fact}.json`)
+        if (await createDurably(path, JSON.stringify(value), this.#staging.path)) return value
+        return await this.#readFact(id, fact)
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined as Facts[F]
+        throw error
+      }
     })
   }
 
-  async saveName(name: string, id: string): Promise<void> {
-    await stored(() => writeDurably(join(this.#names, name), id))
+  /** Takes a model away, for everybody at once. */
+  remove(id: string): Promise<void> {
+    return stored(() => this.#takeAway(join(this.#models, id)))
   }
 
-  async removeName(name: string): Promise<void> {
-    await stored(() => removeDurably(join(this.#names, name)))
+  /** Keeps a name, unless it is taken by another model that is there: gives the id it stands for then. */
+  createName(name: string, id: string): Promise<string> {
+    return stored(async () => {
+      const path = join(this.#names, name)
+      for (;;) {
+        if (await createDurably(path, id, this.#staging.path)) return id
+        const owner = (await textOf(path))?.trim()
+        if (owner === undefined) continue
+        if (owner === id || (isId(owner) && (await this.read(owner)) !== undefined)) return owner
+        // What it stood for is gone, or it was written by half.
+        await writeDurably(path, id, this.#staging.path)
+        return id
+      }
+    })
   }
+
+  /** Creates a name or moves it; of several at once, the last one wins. */
+  saveName(name: string, id: string): Promise<void> {
+    return stored(() => writeDurably(join(this.#names, name), id, this.#staging.path))
+  }
+
+  /** Removes a name, if given only where it stands for this model. Says whether it was there. */
+  removeName(name: string, id?: string): Promise<boolean> {
+    return stored(async () => {
+      const path = join(this.#names, name)
+      if (id === undefined) return unlinkDurably(path, this.#names)
+      // Another service may move it meanwhile: so it is taken first and looked at then.
+      const taken = this.#staging.place()
+      try {
+        await moveDurably(path, taken.path)
+        const owner = (await textOf(taken.path))?.trim() ?? ''
+        if (owner !== id) await createDurably(path, owner, this.#staging.path)
+        await syncFolder(this.#names)
+        return owner === id
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT') return false
+        throw error
+      } finally {
+        await taken.discard()
+      }
+    })
+  }
+
+  async #takeAway(path: string): Promise<void> {
+    const taken = this.#staging.place()
+    try {
+      await rename(path, taken.path)
+      await syncFolder(this.#models)
+    } catch (error) {
+      // Another service was faster; but where there are no models at all, nothing was removed.
+      if (codeOf(error) !== 'ENOENT') throw error
+      await stat(this.#models)
+    } finally {
+      await taken.discard()
+    }
+  }
+
+  async #readFact<F extends keyof Facts>(id: string, fact: F): Promise<Facts[F]> {
+    const text = await textOf(join(this.#models, id, `${fact}.json`))
+    return text === undefined ? (undefined as Facts[F]) : (JSON.parse(text) as Facts[F])
+  }
+
+  /** A name that has changed has another time, or another file. */
+  async #readNames(): Promise<Map<string, string>> {
+    const names = new Map<string, string>()
+    const found = await readdir(this.#names)
+    for (const name of found) {
+      const path = join(this.#names, name)
+      try {
+        const { mtimeNs, ino } = await stat(path, { bigint: true })
+        const stamp = `${String(mtimeNs)}.${String(ino)}`
+        const known = this.#knownNames.get(name)
+        const id = known?.stamp === stamp ? known.id : (await readFile(path, 'utf8')).trim()
+        this.#knownNames.set(name, { stamp, id })
+        if (isId(id)) names.set(name, id)
+      } catch (error) {
+        // It has just gone, or is none of ours.
+        if (!['ENOENT', 'EISDIR'].includes(codeOf(error) ?? '')) throw error
+      }
+    }
+    for (const name of this.#knownNames.keys()) if (!names.has(name)) this.#knownNames.delete(name)
+    return names
+  }
+}
+
+/** What a file holds; undefined where there is none. */
+async function textOf(path: string): Promise<string | undefined> {
+  try {
+    return await readFile(path, 'utf8')
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function unlinkDurably(path: string, folder: string): Promise<boolean> {
+  try {
+    await unlink(path)
+  } catch (error) {
+    if (codeOf(error) !== 'ENOENT') throw error
+    await stat(folder)
+    return false
+  }
+  await syncFolder(folder)
+  return true
 }
 
 async function stored<R>(write: () => Promise<R>): Promise<R> {
   try {
     return await write()
   } catch (error) {
-    throw storageFailed(error)
+    throw error instanceof ServiceError ? error : storageFailed(error)
   }
 }
 
+/** What to do about it, where that is known. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOSPC: 'its disk is full',
+  EDQUOT: 'its quota is used up',
+  EROFS: 'it is read-only',
+  EACCES: 'this user may not write there',
+  EPERM: 'this user may not write there',
+  ENOTDIR: 'a part of its path is a file',
+  EEXIST: 'a part of its path is a file',
+  ENOENT: 'it is not there and cannot be made',
+}
+
 function storageFailed(cause: unknown): ServiceError {
-  const { code } = cause as NodeJS.ErrnoException
-  const reason = code === 'ENOSPC' ? 'its disk is full' : (code ?? 'unknown cause')
+  const code = codeOf(cause) ?? 'unknown cause'
+  const known = REASONS[code]
+  const reason = known === undefined ? code : `${known} (${code})`
   return new ServiceError('STORAGE_FAILED', `the data folder could not be written: ${reason}`, { cause })
 }

@@ -39,24 +39,36 @@ function after(all: readonly Step[], from: number, ...[what, path]: Step): numbe
   return index
 }
 
-/** A file that has come to a path by then: synced aside, renamed, its folder synced. */
-function expectDurable(all: readonly Step[], path: string): void {
+/** A folder that has come to a path by then: its file and itself synced aside, renamed, the folder above synced. */
+function expectDurable(all: readonly Step[], path: string, file: string): void {
   const renamed = all.findLastIndex(([what, , to]) => what === 'renamed' && to === path)
   const aside = all[renamed]?.[1] ?? `what became ${path}`
-  const synced = after(all, after(all, -1, 'sync', aside), 'sync done', aside)
+  const inside = join(aside, file)
+  const written = after(all, after(all, -1, 'sync', inside), 'sync done', inside)
+  const synced = after(all, after(all, written, 'sync', aside), 'sync done', aside)
   expect(after(all, synced, 'rename', aside)).toBeLessThan(renamed)
   const folderSync = after(all, renamed, 'sync', dirname(path))
+  expect(after(all, folderSync, 'sync done', dirname(path))).toBeGreaterThan(folderSync)
+}
+
+/** A file that has come to a path by then: synced aside, linked, its folder synced. */
+function expectCreated(all: readonly Step[], path: string): void {
+  const linked = all.findIndex(([what, , to]) => what === 'linked' && to === path)
+  const aside = all[linked]?.[1] ?? `what became ${path}`
+  expect(after(all, after(all, -1, 'sync', aside), 'sync done', aside)).toBeLessThan(linked)
+  const folderSync = after(all, linked, 'sync', dirname(path))
   expect(after(all, folderSync, 'sync done', dirname(path))).toBeGreaterThan(folderSync)
 }
 
 describe('what a client has been told is on disk, through a loss of power too:', () => {
   it('a model and its name', async () => {
     const { id } = await running.client.create({ ...tiny, name: 'net' })
+    await running.client.withDigest(id)
     const all = await steps()
     const models = join(data, 'models')
-    expectDurable(all, join(models, id, 'model.json'))
-    expectDurable(all, join(data, 'names', 'net'))
-    expect(after(all, after(all, -1, 'made', join(models, id)), 'sync done', models)).toBeGreaterThan(0)
+    expectDurable(all, join(models, id), 'model.json')
+    expectCreated(all, join(data, 'names', 'net'))
+    for (const fact of ['seal', 'weights_sha256']) expectCreated(all, join(models, id, `${fact}.json`))
   })
 
   it('weights that were uploaded, before the record that says they are there', async () => {
@@ -64,13 +76,15 @@ describe('what a client has been told is on disk, through a loss of power too:',
     const part = { name: 'weights', value: bytes, filename: 'w' }
     const { id } = (await running.client.form('/v1/models', [part])).json as ModelBody
     const all = await steps()
-    const [weights, record] = ['weights.safetensors', 'model.json'].map((name) =>
-      join(data, 'models', id, name),
+    const folder = join(data, 'models', id)
+    expectDurable(all, folder, 'model.json')
+    // The uploaded file was synced where it was staged, and has come along with the folder.
+    const aside = all.find(([what, , to]) => what === 'renamed' && to === folder)?.[1] ?? ''
+    const arrived = all.findIndex(
+      ([what, , to]) => what === 'renamed' && to === join(aside, 'weights.safetensors'),
     )
-    expectDurable(all, weights ?? '')
-    expectDurable(all, record ?? '')
-    const arrival = (path?: string): number =>
-      all.findIndex(([what, , to]) => what === 'renamed' && to === path)
-    expect(arrival(weights)).toBeLessThan(arrival(record))
+    const uploaded = all[arrived]?.[1] ?? ''
+    expect(after(all, -1, 'sync done', uploaded)).toBeLessThan(arrived)
+    expect(arrived).toBeLessThan(after(all, -1, 'rename', aside))
   })
 })

@@ -1,5 +1,3 @@
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { FittedTensor, FittedWeights } from '../../src/analysis/analysis.ts'
 import type { Answer } from '../support/client.ts'
@@ -8,6 +6,7 @@ import { expectProblem } from '../support/problems.ts'
 import { Choices } from '../support/random.ts'
 import { writeDtypes } from '../support/safetensors.ts'
 import { startService, type RunningService } from '../support/service.ts'
+import { stagedIn } from '../support/staging.ts'
 
 const PATH = '/v1/weights/statistics'
 const OCTETS = 'application/octet-stream'
@@ -20,7 +19,7 @@ beforeAll(async () => {
 afterAll(() => running.close())
 afterEach(async () => {
   // Whatever the answer was, nothing stays behind.
-  expect(await readdir(join(running.dataDir, 'staging'))).toEqual([])
+  expect(await stagedIn(running.dataDir)).toEqual([])
 })
 
 function fitted(answer: Answer): FittedWeights {

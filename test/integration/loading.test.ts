@@ -1,5 +1,4 @@
-import { readdir, rm } from 'node:fs/promises'
-import { join } from 'node:path'
+import { rm } from 'node:fs/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, ModelBody, Part } from '../support/client.ts'
 import { arithmeticImage } from '../support/images.ts'
@@ -7,6 +6,7 @@ import { tiny } from '../support/networks.ts'
 import { expectProblem, type Refusal } from '../support/problems.ts'
 import { parseSafetensors, writeSafetensors, type Tensors } from '../support/safetensors.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
+import { stagedIn } from '../support/staging.ts'
 
 const shape = [1, 8, 8, 3]
 let folder: string
@@ -27,7 +27,7 @@ afterAll(async () => {
 })
 // Whatever came of an upload, nothing of it is left lying about.
 afterEach(async () => {
-  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await stagedIn(folder)).toEqual([])
 })
 
 const part = (value: Buffer): Part => ({ name: 'weights', value, filename: 'weights.safetensors' })

@@ -15,6 +15,7 @@ import { kill } from '../support/halt.ts'
 import { tiny } from '../support/networks.ts'
 import { temporaryFolder } from '../support/service.ts'
 import { refusalOf } from '../unit/support/errors.ts'
+import { stagedIn } from '../support/staging.ts'
 
 const logger = pino({ level: 'silent' })
 const planOf = (seed: number) => planRequest({ ...tiny, seed } as Parameters<typeof planRequest>[0], 1e6)
@@ -46,9 +47,11 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
+const served = (): Promise<void> => Promise.resolve()
+
 function start(memoryBudgetBytes = 1e6): Registry {
   const quarantine = new Quarantine({ onQuarantine: () => undefined })
-  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, logger })
+  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, served, logger })
 }
 
 /** A point where whoever comes by waits until it is let go. */
@@ -78,6 +81,7 @@ function late<A extends unknown[], R>(call: (...given: A) => Promise<R>) {
 async function stored(): Promise<[string, string[]][]> {
   const fresh = start()
   await fresh.load()
+  await fresh.close()
   return fresh.list().map(({ record: { id } }) => [id, fresh.namesOf(id)])
 }
 
@@ -131,6 +135,7 @@ describe('a model that goes', () => {
     const deleted = registry.delete(first.id)
     open()
     await Promise.all([deleted, ready])
+    await registry.settled()
     expect(unload).toHaveBeenCalledWith(first.id)
     expect((await refusalOf(registry.ensureReady(first.id))).code).toBe('MODEL_NOT_FOUND')
     expect(await stored()).toEqual([])
@@ -141,7 +146,7 @@ describe('a model that goes', () => {
     const [models, away] = [join(folder, 'models'), join(folder, 'away')]
     await rename(models, away)
     expect((await refusalOf(registry.delete(first.id))).code).toBe('STORAGE_FAILED')
-    expect(registry.find(first.id).state).toBe('unloaded')
+    expect(registry.find(first.id).state).toBe('ready')
     await rename(away, models)
     await registry.delete(first.id)
     expect(await stored()).toEqual([])
@@ -149,19 +154,20 @@ describe('a model that goes', () => {
 })
 
 test('a digest that could not be written is not known, and the model can be created again', async () => {
-  const save = store.save.bind(store)
+  const keep = store.keep.bind(store)
   const [models, away] = [join(folder, 'models'), join(folder, 'away')]
-  vi.spyOn(store, 'save').mockImplementation(async (model, weights) => {
-    if (model.weights_sha256 === null) return save(model, weights)
+  const unwritten = async (...given: Parameters<typeof keep>) => {
+    if (given[1] !== 'weights_sha256') return keep(...given)
     await rename(models, away)
     await writeFile(models, 'a file has taken the place of the folder')
     try {
-      await save(model, weights)
+      return await keep(...given)
     } finally {
       await rm(models)
       await rename(away, models)
     }
-  })
+  }
+  vi.spyOn(store, 'keep').mockImplementation(unwritten)
   await created(first, 'name')
   await registry.settled()
   expect(registry.find(first.id).record.weights_sha256).toBeNull()
@@ -172,11 +178,12 @@ test('a digest that could not be written is not known, and the model can be crea
 
 test('an engine that dies while a seal is kept leaves no model ready', async () => {
   const { pass, open, reached } = gate()
-  const save = store.save.bind(store)
-  vi.spyOn(store, 'save').mockImplementation(async (model, weights) => {
-    if (model.seal !== null) await pass()
-    await save(model, weights)
-  })
+  const keep = store.keep.bind(store)
+  const late = async (...given: Parameters<typeof keep>) => {
+    if (given[1] === 'seal') await pass()
+    return keep(...given)
+  }
+  vi.spyOn(store, 'keep').mockImplementation(late)
   const { ready } = await registry.create(first)
   await reached
   const { restarts } = engine
@@ -204,9 +211,9 @@ test('weights that were staged are kept or discarded, whatever comes of it', asy
   const staged = () => store.stage(Readable.from([Buffer.from('weights')]))
   const invalid = await refusalOf(registry.create(first, { name: 'a'.repeat(101), weights: await staged() }))
   expect(invalid.code).toBe('INVALID_REQUEST')
-  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await stagedIn(folder)).toEqual([])
   await registry.create(first, { weights: await staged() })
   await registry.create(first, { weights: await staged() })
-  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await stagedIn(folder)).toEqual([])
   expect(await readdir(join(folder, 'models', first.id))).toContain('weights.safetensors')
 })

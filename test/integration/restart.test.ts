@@ -86,10 +86,10 @@ describe('a service that is stopped and started again', () => {
 
   it('never serves a model whose weights have become others, and serves all the others', async () => {
     const { id, seal } = before.model
-    const record = join(folder, 'models', id, 'model.json')
-    const text = await readFile(record, 'utf8')
+    const file = join(folder, 'models', id, 'seal.json')
+    expect(JSON.parse(await readFile(file, 'utf8'))).toBe(seal)
     const altered = 'f'.repeat(64)
-    await writeFile(record, text.replace(seal ?? '', altered))
+    await writeFile(file, JSON.stringify(altered))
     await start()
     const path = '/v1/models/net/predict'
     for (let asked = 0; asked < 2; asked++) {

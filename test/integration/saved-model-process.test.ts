@@ -10,6 +10,7 @@ import { tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
 import { temporaryFolder } from '../support/service.ts'
+import { stagedIn } from '../support/staging.ts'
 
 const PATH = '/v1/models/loaded/savedmodel'
 /** A dense kernel of 32 million values, far more than what is held of a tensor at once. */
@@ -56,11 +57,11 @@ async function download(): Promise<Buffer> {
 }
 
 const analysis = () => running.workers.get('analysis')
-const staged = (): Promise<string[]> => readdir(join(folder, 'staging'))
+const staged = (): Promise<string[]> => stagedIn(folder)
 /** Parts of checkpoints that are being written now. */
 async function parts(): Promise<string[]> {
   const written = await Promise.all(
-    (await staged()).map((name) => readdir(join(folder, 'staging', name, 'parts')).catch(() => [])),
+    (await staged()).map((name) => readdir(join(name, 'parts')).catch(() => [])),
   )
   return written.flat()
 }

@@ -6,6 +6,7 @@ import { tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { runProgram } from '../support/python.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
+import { stagedIn } from '../support/staging.ts'
 
 let running: RunningService
 let drawn: ModelBody
@@ -61,7 +62,7 @@ it('has a checkpoint where the weights were loaded, and leaves nothing of it beh
   // Small tensors share one file.
   expect(variables).toEqual(['loaded/1/variables/variables.data-00000-of-00001'])
   expect((await get('/v1/models/loaded/savedmodel')).bytes.equals(answer.bytes)).toBe(true)
-  await expect.poll(() => readdir(join(running.dataDir, 'staging'))).toEqual([])
+  await expect.poll(() => stagedIn(running.dataDir)).toEqual([])
 })
 
 it("is laid out as Triton's repository has it where its configuration is asked for", async () => {

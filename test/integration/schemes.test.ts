@@ -225,11 +225,11 @@ describe('what lsuv measured', () => {
     })
     await running.stop()
 
-    const record = join(folder, 'models', id, 'model.json')
-    const { measured, ...lost } = JSON.parse(await readFile(record, 'utf8')) as Record<string, unknown>
+    const file = join(folder, 'models', id, 'measured.json')
+    const measured = JSON.parse(await readFile(file, 'utf8')) as { factor: number }[]
     expect(measured).toEqual(before.model.scheme?.measured)
-    for (const stored of [{ ...lost, measured }, lost]) {
-      await writeFile(record, JSON.stringify(stored))
+    for (const lost of [false, true]) {
+      if (lost) await rm(file)
       await restart()
       const after = await known(id)
       expect(after.logits).toEqual(before.logits)
@@ -242,8 +242,8 @@ describe('what lsuv measured', () => {
     }
 
     // Another factor is another network: the seal tells, and it is not served.
-    const [first, ...others] = measured as { factor: number }[]
-    await writeFile(record, JSON.stringify({ ...lost, measured: [{ ...first, factor: 3 }, ...others] }))
+    const [first, ...others] = measured
+    await writeFile(file, JSON.stringify([{ ...first, factor: 3 }, ...others]))
     await restart()
     const refused = await running.client.get(`/v1/models/${id}`)
     expect((refused.json as ModelBody).state).toBe('unloaded')

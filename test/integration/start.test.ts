@@ -57,6 +57,20 @@ describe('a start that fails names the setting:', () => {
     )
   })
 
+  it('a data folder where none can be made', async () => {
+    expect(await sentence({ DATA_DIR: '/proc/x' })).toMatch(
+      /DATA_DIR=\/proc\/x: the data folder could not be written: it is not there and cannot be made \(ENOENT\)\n$/,
+    )
+  })
+
+  it('a specification to preload', async () => {
+    const PRELOAD = join(folder, 'preload.json')
+    await writeFile(PRELOAD, '{"architecture": "resnet20", "name": "net", "clases": 3}')
+    expect(await sentence({ PRELOAD })).toMatch(
+      /PRELOAD=.*: .*preload\.json: #\/clases is not a known field; did you mean "classes"\?\n$/,
+    )
+  })
+
   it('a data folder that is a file', async () => {
     const DATA_DIR = join(folder, 'file')
     await writeFile(DATA_DIR, '')

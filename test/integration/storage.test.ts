@@ -5,6 +5,7 @@ import type { ModelBody } from '../support/client.ts'
 import { pixelPng } from '../support/images.ts'
 import { tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
+import { stagedIn } from '../support/staging.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
 
 let folder: string
@@ -80,10 +81,26 @@ it('a record that was written by half is left out, and the others are served', a
   }
 })
 
+it('a name that was written by half is free, and the others are as they were', async () => {
+  await running.close()
+  for (const [name, text] of [
+    ['empty', ''],
+    ['half', kept.id.slice(0, 20)],
+  ] as const)
+    await writeFile(join(folder, 'names', name), text)
+  running = await startService({}, folder)
+  expect((await running.client.get('/v1/models/kept')).json).toMatchObject({ names: ['kept'] })
+  for (const name of ['empty', 'half']) {
+    expectProblem(await running.client.get(`/v1/models/${name}`), { status: 404, code: 'MODEL_NOT_FOUND' })
+    expect((await running.client.post('/v1/models', { ...tiny, name })).status).toBe(200)
+  }
+})
+
 it('what interrupted writes left behind is gone after the next start', async () => {
   await writeFile(join(folder, 'staging', 'half.safetensors'), 'half')
   await writeFile(join(folder, 'names', 'a.1.tmp'), kept.id)
   await restart()
-  expect(await readdir(join(folder, 'staging'))).toEqual([])
+  expect(await readdir(join(folder, 'staging'))).toHaveLength(1)
+  expect(await stagedIn(folder)).toEqual([])
   expect(await readdir(join(folder, 'names'))).toEqual(['kept'])
 })

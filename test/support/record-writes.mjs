@@ -16,11 +16,15 @@ const note = (...entry) => {
 /** @param {number} fd */
 const pathOf = (fd) => readlinkSync(`/proc/self/fd/${String(fd)}`)
 
-const { mkdir, open, rename } = promises
+const { link, mkdir, open, rename } = promises
 promises.rename = async (from, to) => {
   note('rename', String(from), String(to))
   await rename(from, to)
   note('renamed', String(from), String(to))
+}
+promises.link = async (from, to) => {
+  await link(from, to)
+  note('linked', String(from), String(to))
 }
 promises.mkdir = /** @type {typeof mkdir} */ (
   async (/** @type {Parameters<typeof mkdir>} */ ...given) => {

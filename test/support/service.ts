@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readConfig } from '../../src/config.ts'
-import { buildService, type Service } from '../../src/service.ts'
+import { buildService, readPreload, type Service } from '../../src/service.ts'
 import { Client } from './client.ts'
 
 export type Settings = Readonly<Record<string, string>>
@@ -18,7 +18,8 @@ export interface RunningService {
 /** A service of this process on a free port; its children run from dist/. Without a folder it has one of its own. */
 export async function startService(settings: Settings = {}, folder?: string): Promise<RunningService> {
   const dataDir = folder ?? (await temporaryFolder())
-  const service = await buildService(readConfig({ LOG_LEVEL: 'silent', DATA_DIR: dataDir, ...settings }))
+  const config = readConfig({ LOG_LEVEL: 'silent', DATA_DIR: dataDir, ...settings })
+  const service = await buildService(config, await readPreload(config))
   const close = async (): Promise<void> => {
     await service.close()
     if (folder === undefined) await rm(dataDir, { recursive: true })
@@ -32,6 +33,11 @@ export async function startService(settings: Settings = {}, folder?: string): Pr
   }
   const { port } = service.app.server.address() as AddressInfo
   return { client: new Client(`http://127.0.0.1:${String(port)}`), service, dataDir, close }
+}
+
+/** A service that has read what it is to preload and waits to be told to. */
+export function startPreloading(path: string): Promise<RunningService> {
+  return startService({ PRELOAD: path })
 }
 
 export function temporaryFolder(): Promise<string> {

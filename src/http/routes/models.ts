@@ -29,6 +29,8 @@ const creation = { 200: ModelSchema, 201: ModelSchema, 202: ModelSchema }
 interface Creation extends Partial<FormModel> {
   readonly plan: Plan
   readonly name: string | undefined
+  /** Whether the name may leave another model for this one. */
+  readonly moves?: boolean
   /** Of a call that is about a name; otherwise the model's own newness counts. */
   readonly nameIsNew?: boolean
 }
@@ -103,7 +105,7 @@ export function modelRoutes(app: App, services: Services): void {
       const nameIsNew = !registry.hasName(name)
       if (id === undefined) {
         const plan = planRequest(parseCreate(given), config.MAX_MODEL_PARAMETERS)
-        return create({ plan, name, nameIsNew }, request, reply)
+        return create({ plan, name, moves: true, nameIsNew }, request, reply)
       }
       if (Object.keys(given).length > 0)
         throw fieldError('#/id', 'goes alone; give an id or a specification, not both')
@@ -126,6 +128,7 @@ export function modelRoutes(app: App, services: Services): void {
       },
     },
     async ({ query }) => {
+      await registry.refresh()
       const { items, next_cursor } = pageOf(registry.list(), query)
       return { models: await Promise.all(items.map(view)), next_cursor }
     },

@@ -20,9 +20,9 @@ type Answer = Static<typeof Predictions>
 
 /** Predictions from uploaded images. */
 export function predictRoutes(app: App, services: Services): void {
-  const { registry, config } = services
+  const { config } = services
   const predict = predictor(services)
-  const { admit, refuseInTurn, placeOf } = admittance(services)
+  const { admit, refuseInTurn, placeOf, modelOf } = admittance(services)
   const encoded = Bytes('One encoded image')
   app.post(
     '/v1/models/:model/predict',
@@ -57,7 +57,7 @@ export function predictRoutes(app: App, services: Services): void {
     async (request, reply) => {
       const started = performance.now()
       const place = placeOf(request)
-      const model = registry.find(request.params.model)
+      const model = modelOf(request)
       const { top_k = 5, fit = 'cover', batch = true } = request.query
       const include = listOf(request.query.include, VECTORS, '#/include')
       const upload = await readUpload(request, config)

@@ -18,7 +18,9 @@ export const VersionedReference = Type.Object({
   version: Type.String({ description: 'There is only "1"' }),
 })
 
-const Name = Type.String({ description: 'Letters, digits, ".", "_", "-"; moves here if it is taken' })
+const Name = Type.String({
+  description: 'Letters, digits, ".", "_", "-"; 409 if it belongs to another model',
+})
 
 export const CreateRequest = named('CreateRequest', { ...specificationFields, name: optional(Name) })
 export const CreationHeaders = Type.Object({

@@ -51,6 +51,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     async (request) => {
       const { ready = false } = await read(request)
       if (typeof ready !== 'boolean') throw fieldError('#/ready', 'must be true or false')
+      await registry.refresh()
       return namedModels(registry)
         .map(({ model, name }) => ({ name, version: VERSION, ...stateOf(model) }))
         .filter(({ state }) => !ready || state === 'READY')

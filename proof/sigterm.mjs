@@ -1,0 +1,96 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { image, orphansOf, report, shareOf, specificationOf, startService } from './lifecycle.mjs'
+
+/**
+ * Ends the service by SIGTERM under load, 50 times, every second time the whole process group, as terminals and some
+ * supervisors do. Clients keep their connections, send one prediction after the other and go elsewhere when they are told
+ * to. Not one request that the service took in may be lost: none is cut off, none refused, before listening ends, and
+ * after that only such as find nobody listening. The exit code is 0 and no process is left.
+ */
+const STOPS = shareOf(50)
+const CLIENTS = 8
+const DRAIN_DELAY_MS = 500
+const body = image()
+
+const folder = await mkdtemp(join(tmpdir(), 'resinit-sigterm-'))
+/** @type {string[]} */
+const failures = []
+let answered = 0
+
+/**
+ * One prediction: its status, or the error's code where there was none, and whether bytes of it were taken in.
+ * @param {string} url
+ * @param {Agent} agent
+ * @returns {Promise<{ status?: number, code?: string, connected: boolean, reused: boolean, last: boolean }>}
+ */
+function predict(url, agent) {
+  return new Promise((resolve) => {
+    let connected = false
+    const headers = { 'content-type': 'application/x-npy', 'content-length': body.length }
+    const asked = request(`${url}/v1/models/net/predict`, { agent, method: 'POST', headers }, (answer) => {
+      answer.resume()
+      answer.once('close', () => {
+        const whole = answer.complete ? { status: answer.statusCode ?? 0 } : { code: 'ECUT' }
+        const last = answer.headers.connection === 'close'
+        resolve({ ...whole, connected: true, reused: asked.reusedSocket, last })
+      })
+    })
+    asked.once('socket', (socket) => {
+      if (!socket.connecting) connected = true
+      socket.once('connect', () => (connected = true))
+    })
+    asked.once('error', (error) => {
+      const { code = error.message } = /** @type {NodeJS.ErrnoException} */ (error)
+      resolve({ code, connected, reused: asked.reusedSocket, last: false })
+    })
+    asked.end(body)
+  })
+}
+
+/**
+ * Asks until nobody listens any more.
+ * @param {string} url
+ * @param {number} stop
+ */
+async function ask(url, stop) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  for (;;) {
+    const { status, code, connected } = await predict(url, agent)
+    if (status === 200) answered += 1
+    else if (!connected && code === 'ECONNREFUSED') break
+    else {
+      failures.push(`stop ${String(stop)}: ${String(status ?? code)}`)
+      break
+    }
+  }
+  agent.destroy()
+}
+
+for (let stop = 0; stop < STOPS; stop += 1) {
+  const service = await startService({ DATA_DIR: folder, DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) })
+  const made = await fetch(`${service.url}/v1/models/net`, {
+    method: 'PUT',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify(specificationOf(1)),
+  })
+  if (!made.ok) failures.push(`stop ${String(stop)}: no model: ${await made.text()}`)
+  const asking = Array.from({ length: CLIENTS }, () => ask(service.url, stop))
+  await pause(100 + Math.random() * 400)
+  if (stop % 2 === 0) service.signal('SIGTERM')
+  else service.signalGroup('SIGTERM')
+  await pause(DRAIN_DELAY_MS / 2)
+  const ready = await fetch(`${service.url}/readyz`)
+  if (ready.status !== 503) failures.push(`stop ${String(stop)}: /readyz says ${String(ready.status)}`)
+  await ready.arrayBuffer()
+  const how = await service.ended
+  if (how !== 0) failures.push(`stop ${String(stop)}: it ended with ${String(how)}`)
+  await Promise.all(asking)
+  const left = await orphansOf(service.pid, 0)
+  if (left.length > 0) failures.push(`stop ${String(stop)}: processes are left: ${left.join()}`)
+}
+await rm(folder, { recursive: true })
+report({ name: 'sigterm', count: STOPS, answered, failures })

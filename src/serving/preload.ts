@@ -1,0 +1,177 @@
+import { createReadStream } from 'node:fs'
+import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { basename, extname, join } from 'node:path'
+import type { Analysis } from '../analysis/analysis.ts'
+import { fieldError, ServiceError } from '../errors.ts'
+import { planRequest, type Plan } from '../network/plan.ts'
+import { SpecificationRequest } from '../network/specification.ts'
+import { parser } from '../validation.ts'
+import { codeOf } from './files.ts'
+import { loadWeights } from './loading.ts'
+import { assertName } from './names.ts'
+import type { Registry } from './registry.ts'
+import type { Store } from './store.ts'
+
+/** A model that is to be there from the start. */
+export interface Preloaded {
+  readonly name: string
+  /** Where it was read, for whoever has to mend it. */
+  readonly file: string
+  /** Without it the weights say what network they are of. */
+  readonly request: SpecificationRequest | undefined
+  readonly weightsFile: string | undefined
+}
+
+const parseSpecification = parser(SpecificationRequest)
+
+/**
+ * Reads a file, or the files of a folder and of those in it: `*.json` holds a specification with a `name`, or an array of
+ * such; `*.safetensors` the weights of the specification beside it (the same name, or the only one), or without any a
+ * whole model called like the file. What begins with a dot is passed by: ConfigMaps keep their versions there and link to
+ * them. Nothing is built. Throws a sentence with the file and the field that is wrong.
+ */
+export async function readPreload(path: string, maxParameters: number): Promise<Preloaded[]> {
+  if (path === '') return []
+  const found = new Map<string, Preloaded>()
+  const folders = (await statOf(path)).isDirectory() ? await foldersOf(path) : [[path]]
+  for (const files of folders) {
+    for (const preloaded of await readFolder(files, maxParameters)) {
+      const other = found.get(preloaded.name)
+      if (other !== undefined)
+        throw wrong(
+          preloaded.file,
+          `#/name ${preloaded.name} is also in ${other.file}; a name is one model's`,
+        )
+      found.set(preloaded.name, preloaded)
+    }
+  }
+  if (found.size === 0) throw new Error('it holds no *.json with a specification and no *.safetensors')
+  return [...found.values()]
+}
+
+/** Creates the models one after the other, each ready before the next; a name that another model had comes along. */
+export async function preload(
+  models: readonly Preloaded[],
+  context: {
+    readonly registry: Registry
+    readonly store: Store
+    readonly analysis: Analysis
+    readonly maxParameters: number
+    readonly ready: (name: string) => void
+  },
+): Promise<void> {
+  for (const { name, file, request, weightsFile } of models) {
+    try {
+      const given =
+        weightsFile === undefined
+          ? { plan: planOf(request, context.maxParameters) }
+          : await loadWeights(createReadStream(weightsFile), request, context)
+      const { ready } = await context.registry.create(given.plan, { ...given, name, moves: true })
+      await ready
+    } catch (error) {
+      throw wrong(file, error instanceof Error ? error.message : String(error), error)
+    }
+    context.ready(name)
+  }
+}
+
+function planOf(request: SpecificationRequest | undefined, maxParameters: number): Plan {
+  if (request === undefined) throw new TypeError('neither a specification nor weights')
+  return planRequest(request, maxParameters)
+}
+
+/** The files of a folder, and those of each folder in it, in order of their names; what links lead to twice comes once. */
+async function foldersOf(path: string, seen = new Set<string>()): Promise<string[][]> {
+  const files: string[] = []
+  const inner: string[][] = []
+  for (const name of (await readdir(path)).sort()) {
+    if (name.startsWith('.')) continue
+    const one = join(path, name)
+    const real = await realpath(one).catch(() => one)
+    if (seen.has(real)) continue
+    seen.add(real)
+    if ((await statOf(one)).isDirectory()) inner.push(...(await foldersOf(one, seen)))
+    else files.push(one)
+  }
+  return [files, ...inner]
+}
+
+async function readFolder(files: readonly string[], maxParameters: number): Promise<Preloaded[]> {
+  const specifications = files.filter((file) => extname(file) === '.json')
+  const weights = files.filter((file) => extname(file) === '.safetensors')
+  const pairOf = (file: string): string | undefined =>
+    weights.find((one) => stemOf(one) === stemOf(file)) ??
+    (specifications.length === 1 && weights.length === 1 ? weights[0] : undefined)
+  const models: Preloaded[] = []
+  for (const file of specifications)
+    models.push(...(await readSpecifications(file, pairOf(file), maxParameters)))
+  const used = new Set(models.map(({ weightsFile }) => weightsFile))
+  for (const file of weights.filter((one) => !used.has(one))) {
+    const name = stemOf(file)
+    checked(file, () => {
+      assertName(name, 'its name')
+    })
+    models.push({ name, file, request: undefined, weightsFile: file })
+  }
+  return models
+}
+
+async function readSpecifications(
+  file: string,
+  weightsFile: string | undefined,
+  maxParameters: number,
+): Promise<Preloaded[]> {
+  const text = await readFile(file, 'utf8')
+  return checked(file, () => {
+    const given: unknown = jsonOf(text)
+    const several = Array.isArray(given)
+    if (several && weightsFile !== undefined)
+      throw fieldError('#', 'must be one specification, since weights go with it')
+    return (several ? (given as unknown[]) : [given]).map((one, index) => {
+      const pointer = several ? `#/${String(index)}` : '#'
+      const { name, ...specification } = { ...(one as { readonly name?: unknown } | null) }
+      const request = parseSpecification(
+        typeof one === 'object' && one !== null && !Array.isArray(one) ? specification : one,
+        pointer,
+      )
+      if (typeof name !== 'string')
+        throw fieldError(`${pointer}/name`, 'is required: a text that the model is called by')
+      assertName(name, `${pointer}/name`)
+      planRequest(request, maxParameters)
+      return { name, file, request, weightsFile }
+    })
+  })
+}
+
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new ServiceError('MALFORMED_REQUEST', `is not JSON: ${(error as Error).message}`)
+  }
+}
+
+function checked<R>(file: string, check: () => R): R {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof ServiceError) throw wrong(file, error.message, error)
+    throw error
+  }
+}
+
+function wrong(file: string, sentence: string, cause?: unknown): Error {
+  return new Error(`${file}: ${sentence}`, { cause })
+}
+
+async function statOf(path: string) {
+  try {
+    return await stat(path)
+  } catch (error) {
+    throw codeOf(error) === 'ENOENT' ? wrong(path, 'there is no such file or folder', error) : error
+  }
+}
+
+function stemOf(file: string): string {
+  return basename(file, extname(file))
+}

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto'
+import { createWriteStream } from 'node:fs'
+import { mkdir, readdir, readFile, readlink, rm, stat, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { codeOf, makeFolder } from './files.ts'
+
+/** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
+export interface Staged {
+  readonly path: string
+  discard(): Promise<void>
+}
+
+/** How often a service shows that it lives, and after how long without a sign its folder is nobody's. */
+const SIGN_MS = 15_000
+const ABANDONED_MS = 300_000
+/** `<process table>.<pid>.<start>.<anything>`. */
+const OWNER = /^([0-9a-f-]+)\.(\d+)\.(\d+)\.[0-9a-f-]+$/
+
+/**
+ * What is on its way into the data folder, or out of it. Every service on it has a folder of its own in there, named after
+ * its process, so that another that starts can tell what was left behind from what is in use: by asking for the process
+ * where it is one of the same machine, else by the sign of life it gives. Signs are only compared with themselves, by the
+ * time of the one who looks: clocks may differ, and jump.
+ */
+export class Staging {
+  readonly path: string
+  readonly #all: string
+  readonly #table: string
+  /** Other services' signs: the last one seen, and when it was new. */
+  readonly #signs = new Map<string, { readonly sign: bigint; readonly since: number }>()
+  readonly #now: () => number
+  #signedAt = -Infinity
+
+  private constructor(all: string, table: string, own: string, now: () => number) {
+    this.#all = all
+    this.#table = table
+    this.path = join(all, own)
+    this.#now = now
+  }
+
+  /** `now` is a clock in ms that never jumps. */
+  static async open(all: string, now = () => performance.now()): Promise<Staging> {
+    const table = await processTable()
+    const start = await startOf(process.pid)
+    const own = [table, process.pid, start ?? 0, randomUUID()].join('.')
+    const staging = new Staging(all, table, own, now)
+    await makeFolder(all)
+    await staging.#make()
+    await staging.#sweep()
+    return staging
+  }
+
+  /** Shows that this service lives, and removes what others left behind. To be called every now and then. */
+  async tend(): Promise<void> {
+    if (this.#now() - this.#signedAt < SIGN_MS) return
+    this.#signedAt = this.#now()
+    const sign = new Date()
+    try {
+      await utimes(this.path, sign, sign)
+    } catch (error) {
+      // Somebody took this service for dead.
+      if (codeOf(error) !== 'ENOENT') throw error
+      await this.#make()
+    }
+    await this.#sweep()
+  }
+
+  /** A place for a file or folder of its own. */
+  place(suffix = ''): Staged {
+    const path = join(this.path, `${randomUUID()}${suffix}`)
+    // A writer that is told too late may still be at it when it goes.
+    return { path, discard: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
+  }
+
+  /** Writes a stream to disk, to be checked before it is kept. */
+  async write(source: Readable): Promise<Staged> {
+    const staged = this.place('.safetensors')
+    try {
+      await pipeline(source, createWriteStream(staged.path, { flush: true }))
+    } catch (error) {
+      await staged.discard().catch(() => undefined)
+      throw error
+    }
+    return staged
+  }
+
+  async close(): Promise<void> {
+    await rm(this.path, { recursive: true, force: true, maxRetries: 5 })
+  }
+
+  async #make(): Promise<void> {
+    await mkdir(this.path)
+  }
+
+  async #sweep(): Promise<void> {
+    for (const name of await readdir(this.#all)) {
+      const path = join(this.#all, name)
+      if (path !== this.path && (await this.#isAbandoned(name, path)))
+        await rm(path, { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+
+  async #isAbandoned(name: string, path: string): Promise<boolean> {
+    const [, table, pid, start] = OWNER.exec(name) ?? []
+    // No service that stages here names anything so.
+    if (table === undefined) return true
+    if (table === this.#table) return (await startOf(Number(pid))) !== start
+    let sign: bigint
+    try {
+      sign = (await stat(path, { bigint: true })).mtimeNs
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw error
+    }
+    const seen = this.#signs.get(name)
+    if (seen?.sign === sign) return this.#now() - seen.since > ABANDONED_MS
+    this.#signs.set(name, { sign, since: this.#now() })
+    return false
+  }
+}
+
+/** What the pids of this process count in: this boot of this machine, and its container. */
+async function processTable(): Promise<string> {
+  try {
+    const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
+    return `${boot}-${(await readlink('/proc/self/ns/pid')).replace(/\D/g, '')}`
+  } catch {
+    // Nobody shares it, so only signs count.
+    return randomUUID()
+  }
+}
+
+/** When a process started, in ticks since the boot; undefined where there is none. */
+async function startOf(pid: number): Promise<string | undefined> {
+  try {
+    const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8')
+    // After the command, which may hold anything, the third field is the state.
+    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+    return fields[0] === 'Z' ? undefined : fields[19]
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,14 @@
+import { readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** Paths of what lies in the staging folder of a data folder: each service has a folder of its own in there. */
+export async function stagedIn(dataDir: string): Promise<string[]> {
+  const staging = join(dataDir, 'staging')
+  const owners = await readdir(staging)
+  const inside = await Promise.all(
+    owners.map(async (owner) =>
+      (await readdir(join(staging, owner))).map((name) => join(staging, owner, name)),
+    ),
+  )
+  return inside.flat()
+}
