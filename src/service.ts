@@ -16,6 +16,7 @@ import { Quarantine } from './serving/quarantine.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
 import { Usage } from './serving/usage.ts'
+import { noTracing, type Tracing } from './tracing/tracing.ts'
 
 export interface Service {
   readonly app: FastifyInstance
@@ -36,6 +37,7 @@ export interface Service {
 export async function buildService(config: Config): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
   const store = await Store.open(config.DATA_DIR)
+  const tracing = await tracingOf(config, logger)
   let started = false
   let draining = false
 
@@ -70,6 +72,7 @@ export async function buildService(config: Config): Promise<Service> {
     quarantine,
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
     logger,
+    tracing,
   })
   await registry.load()
   const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
@@ -111,6 +114,7 @@ export async function buildService(config: Config): Promise<Service> {
     batcher,
     metrics,
     usage,
+    tracing,
     key,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
@@ -139,8 +143,15 @@ export async function buildService(config: Config): Promise<Service> {
         await app.close()
         await registry.settled()
       } finally {
-        await Promise.all([engine.close(), analysis.close()])
+        await Promise.all([engine.close(), analysis.close(), tracing.close()])
       }
     },
   }
+}
+
+/** What collects and sends traces is loaded only where somebody takes them. */
+async function tracingOf(config: Config, logger: Logger): Promise<Tracing> {
+  if (config.OTEL_EXPORTER_OTLP_ENDPOINT === '') return noTracing
+  const { startTracing } = await import('./tracing/otlp.ts')
+  return startTracing(logger)
 }

@@ -30,6 +30,7 @@ import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
 import { toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
+import { traceRequests } from './tracing.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
 
@@ -69,6 +70,7 @@ export async function buildApp(services: Services): Promise<App> {
   checkBySchema(app)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
+  traceRequests(app, services.tracing)
   checkHead(app)
   closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
   readRefusedAway(app)

@@ -12,6 +12,7 @@ import type { ServiceError } from '../errors.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
 import type { Usage } from '../serving/usage.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 
 /** A route's schemas are the types of what it is asked and answers. */
 interface TypeBoxTypeProvider extends FastifyTypeProvider {
@@ -39,6 +40,7 @@ export interface Services {
   readonly batcher: Batcher
   readonly metrics: Metrics
   readonly usage: Usage
+  readonly tracing: Tracing
   /** The key every call but probes and docs must carry; none where anyone may call. */
   readonly key: string | undefined
   /** Why the service should get no traffic, or undefined where it should. */

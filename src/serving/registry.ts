@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 import { Directory } from './directory.ts'
 import type { Entry, Model } from './model.ts'
 import { assertName } from './names.ts'
@@ -18,6 +19,7 @@ export interface RegistryOptions {
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   readonly logger: Logger
+  readonly tracing: Tracing
 }
 
 interface CreateOptions {

@@ -11,6 +11,7 @@ import { planRequest } from '../../src/network/plan.ts'
 import { Quarantine } from '../../src/serving/quarantine.ts'
 import { Registry } from '../../src/serving/registry.ts'
 import { Store } from '../../src/serving/store.ts'
+import { noTracing } from '../../src/tracing/tracing.ts'
 import { kill } from '../support/halt.ts'
 import { tiny } from '../support/networks.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -48,7 +49,7 @@ afterEach(async () => {
 
 function start(memoryBudgetBytes = 1e6): Registry {
   const quarantine = new Quarantine({ onQuarantine: () => undefined })
-  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, logger })
+  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, logger, tracing: noTracing })
 }
 
 /** A point where whoever comes by waits until it is let go. */
