@@ -6,15 +6,17 @@ import { createModel, megabytes, predict, startService } from './service.mjs'
 
 /**
  * What models cost in memory: what all processes of the service hold before there is one, and after each was built and has
- * computed a batch of 32. A busy machine gives the same.
+ * computed a batch of 8. A busy machine gives the same.
  */
 
-const BATCH = 32
+const BATCH = 8
 const MODELS = ['resnet18', 'resnet50', 'resnet50', 'resnet50', 'resnet152', 'residual_network']
 
 await runPart('memory', { rounds: 1 }, async () => {
   const folder = await mkdtemp(path.join(tmpdir(), 'resinit-memory-'))
-  const service = await startService(folder, { MEMORY_BUDGET_BYTES: String(1e11) })
+  const service = await startService(folder, {
+    ...{ MEMORY_BUDGET_BYTES: String(1e11), REQUEST_TIMEOUT_MS: '600000' },
+  })
   try {
     const images = batchOf(BATCH, [224, 224, 3])
     let held = await megabytes(service, 'VmRSS')

@@ -5,7 +5,7 @@ import { release } from './pins.mjs'
 import { runProgram } from './subprocess.mjs'
 
 /** @typedef {import('./pins.mjs').Wheel} Wheel */
-/** @typedef {{ 'bom-ref': string, type: string, name: string, version: string, purl: string, hashes: { alg: string, content: string }[] }} Component */
+/** @typedef {{ 'bom-ref': string, type: string, name: string, version: string, purl: string, hashes: { alg: string, content: string }[], properties?: { name: string }[] }} Component */
 /** @typedef {{ ref: string, dependsOn: string[] }} Dependency */
 /** @typedef {{ components: Component[], dependencies: Dependency[], metadata: { component: { 'bom-ref': string, name: string } } }} Bom */
 
@@ -13,21 +13,20 @@ const [flavour = 'cpu'] = process.argv.slice(2)
 if (flavour !== 'cpu' && flavour !== 'cuda') throw new Failure('Name a flavour: cpu or cuda.')
 
 const { status, stdout, stderr } = await runProgram('npm', [
-  ...[
-    'sbom',
-    '--sbom-format',
-    'cyclonedx',
-    '--sbom-type',
-    'application',
-    '--omit',
-    'dev',
-    '--package-lock-only',
-  ],
+  ...['sbom', '--sbom-format', 'cyclonedx', '--sbom-type', 'application', '--package-lock-only'],
 ])
 if (status !== 0) throw new Failure(`npm could not write what it knows: ${stderr}`)
 /** @type {Bom} */
 const bom = JSON.parse(stdout)
 
+// Not by `--omit dev`: that leaves out what development needs too, of production as well.
+bom.components = bom.components.filter(
+  ({ properties = [] }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'),
+)
+const kept = new Set([bom.metadata.component, ...bom.components].map((one) => one['bom-ref']))
+bom.dependencies = bom.dependencies
+  .filter(({ ref }) => kept.has(ref))
+  .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((one) => kept.has(one)) }))
 const wheels = release(flavour).wheels.map(component)
 // npm takes the folder's name.
 bom.metadata.component.name = 'resinit'

@@ -111,6 +111,7 @@ test('the models it begins with can be built, and are called what KServe calls t
   const names = readdirSync(folder).map((file) => {
     const { name, ...specification } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as {
       name: string
+      architecture: string
     }
     expect(planRequest(specification, 200_000_000).totals.parameters).toBeGreaterThan(0)
     return name
