@@ -1,5 +1,5 @@
 /** What is known of a span: never a query, a body or a key. */
-export type Attributes = Readonly<Record<string, string | number | boolean>>
+type Attributes = Readonly<Record<string, string | number | boolean>>
 
 export interface RequestSpan {
   /** Hexadecimal; what a log line needs to be found from a trace. */
