@@ -58,7 +58,7 @@ it.each(FILES.slice(0, 2))('every label and code that %s asks for is there', (fi
   expect(matched.filter(({ label, value }) => label === 'code' && !(value in errorTitles))).toEqual([])
 })
 
-it('a panel for every metric but the version', () => {
+it('every metric has a panel, but the count of predictions and the start of the process', () => {
   const shown = new Set(
     namesIn(read('grafana/resinit.json')).map((name) => name.replace(/_(bucket|sum|count)$/, '')),
   )
