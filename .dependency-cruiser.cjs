@@ -15,7 +15,7 @@ const rooms = {
     path: 'service.ts',
     sees: [
       ...['config', 'http', 'serving', 'metrics', 'machine'],
-      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors'],
+      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors', 'tracing', 'tracingExport'],
     ],
     packages: ['fastify', 'pino'],
   },
@@ -25,7 +25,7 @@ const rooms = {
     sees: [
       ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'control'],
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'json', 'errors'],
-      'version',
+      ...['tracing', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },
@@ -43,8 +43,16 @@ const rooms = {
       'turns',
       'control',
       'errors',
+      'tracing',
     ],
     packages: ['pino'],
+  },
+  tracing: { path: 'tracing/tracing.ts', sees: [] },
+  // Loaded only where traces are collected.
+  tracingExport: {
+    path: 'tracing/otlp.ts',
+    sees: ['tracing', 'version'],
+    packages: ['@opentelemetry/[^/]+', 'pino'],
   },
   metrics: { path: 'metrics.ts', sees: ['errors', 'version'], packages: ['prom-client'] },
   images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },

@@ -26,9 +26,16 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
-# Source maps and type declarations are more than half of TensorFlow.js and nothing reads them at run time.
+# Packages bring along what an editor, a browser, a bundler or a test reads, and nothing at run time: docs/deploy.md counts.
+# Of TensorFlow.js Node loads *.node.js; of tfjs-core single files too. core-js is for its browser build alone.
 RUN --mount=type=cache,target=/var/cache/npm npm ci --cache /var/cache/npm --omit=dev --no-audit --no-fund \
- && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' \) -delete
+ && find node_modules -type f \( -name '*.map' -o -name '*.d.ts' -o -name '*.d.mts' -o -name '*.d.cts' \) -delete \
+ && for package in tfjs tfjs-layers tfjs-converter tfjs-data tfjs-backend-cpu tfjs-backend-webgl; do \
+      find "node_modules/@tensorflow/$package" -type f -name '*.js' ! -name '*.node.js' -delete; \
+    done \
+ && find node_modules/@tensorflow/tfjs-core/dist -type f \( -name '*_test.js' -o -name 'tf-core*.js' \) ! -name '*.node.js' -delete \
+ && rm -rf node_modules/core-js node_modules/@opentelemetry/*/build/es* node_modules/@opentelemetry/*/dist/*.mjs \
+ && find node_modules -depth -type d \( -name test -o -name tests -o -name examples -o -name docs \) ! -path '*/dist/*' -exec rm -r {} +
 COPY native native
 # node_modules links to the libraries by this path, so it must be the same in the final image.
 ENV RESINIT_CACHE=/opt/resinit

@@ -16,7 +16,10 @@ base=${BASE:-localhost/resinit-ci-base:$node_major}
 work=$(mktemp -d /var/tmp/resinit-container.XXXXXX)
 
 clean_up() {
-  podman rm -f -t 1 "$container" && podman rmi -f "$image"
+  podman rm -f -t 1 "$container"
+  podman rmi -f "$image" "$image-changed"
+  # Layers of the other stages.
+  podman image prune -f
   rm -rf "$work"
 } >/dev/null 2>&1
 trap clean_up EXIT
@@ -104,10 +107,24 @@ podman image exists "$base" || { [[ -z ${BASE:-} ]] && step "stand-in base $base
 [[ ${1:-} != base ]] || exit 0
 
 # chroot isolation: RUN steps use this machine's network. The docker format keeps HEALTHCHECK, OCI's drops it.
-step 'build of the cpu image' podman build --target cpu --build-arg BASE="$base" -t "$image" \
-  --format docker --pull=never --isolation chroot --network host --layers=false "${mounts[@]}" .
+build() {
+  podman build --target cpu --build-arg BASE="$base" -t "$1" \
+    --format docker --pull=never --isolation chroot --network host --layers "${mounts[@]}" "$2"
+}
+step 'build of the cpu image' build "$image" .
+podman history --format '{{.Size}} {{.CreatedBy}}' "$image" | awk '$1 ~ /[1-9]/ && $2 ~ /[MG]B/' | cut -c1-100 | sed 's/^/container: /'
 bytes=$(podman image inspect -f '{{.Size}}' "$image")
 echo "container: the image has $((bytes / 1000000)) MB"
+((bytes < 1000000000)) || fail 'the image has grown beyond 1000 MB: docs/deploy.md says what is in it'
+
+# A change of the source changes the last layer alone.
+mkdir "$work/context"
+cp -a Dockerfile .dockerignore LICENSE NOTICE .npmrc package.json package-lock.json tsconfig.json tsconfig.build.json native src "$work/context/"
+echo '// Changed.' >>"$work/context/src/version.ts"
+step 'build after a change of the source' build "$image-changed" "$work/context"
+layers() { podman image inspect -f '{{range .RootFS.Layers}}{{println .}}{{end}}' "$1" | grep .; }
+[[ $(diff <(layers "$image") <(layers "$image-changed") | grep -c '^>') == 1 ]] || fail 'a change of the source changes more than one layer'
+[[ $(layers "$image" | head -n -1) == "$(layers "$image-changed" | head -n -1)" ]] || fail 'a change of the source changes not the last layer'
 
 start_container() {
   podman run -d --name "$container" --pull never --network none -e ALLOW_ANONYMOUS=true \
@@ -163,6 +180,16 @@ assert.equal(finite, true)
 assert.equal(image.format, 'jpeg')
 assert.equal(classes.length, 3)
 for (const { probability } of classes) assert.ok(probability > 0 && probability <= 1)
+
+// The other child: draws and tests, and eager TensorFlow.js with gradients.
+const { totals } = await call('/v1/models/photographs/statistics')
+assert.deepEqual(totals.flagged, [])
+const { verdict } = await call('/v1/models/photographs/signals', {
+  method: 'POST',
+  headers: { 'content-type': 'application/json' },
+  body: JSON.stringify({ input: 'gaussian', batch_size: 2, repeats: 2 }),
+})
+assert.match(verdict, /stable|undecided|exploding|vanishing/)
 
 console.log(`resnet20, seal ${model.seal}`)
 console.log(`a ${image.width}x${image.height} photograph: ${JSON.stringify(classes)}`)

@@ -35,6 +35,12 @@ answers() {
 answers cpu
 answers cuda
 [[ $(grep -c 'loads$' "$scratch/doctor-cuda") == 12 ]] || { echo 'not every CUDA library loads'; exit 1; }
+grep '^no GPU since' "$scratch/doctor-cuda" || { echo 'the doctor does not say why there is no GPU'; exit 1; }
+# What those open in turn: only the driver's own libraries may be missing, which come with the driver.
+unresolved=$(find "$scratch"/cache/libtensorflow/*/{lib,nvidia} -name '*.so*' -type f -exec ldd {} + 2>/dev/null |
+  awk '/not found/ { print $1 }' | sort -u | grep -vxE 'lib(cuda|nvidia-ml)\.so\.1' || true)
+[[ -z $unresolved ]] || { echo "nothing resolves $unresolved"; exit 1; }
+echo "$(find "$scratch"/cache/libtensorflow/*/{lib,nvidia} -name '*.so*' -type f | wc -l) libraries resolve, but for the driver's"
 
 node - "$scratch" <<'JS'
 const assert = require('node:assert/strict')

@@ -18,6 +18,7 @@ import { Quarantine } from './serving/quarantine.ts'
 import { Registry } from './serving/registry.ts'
 import { Store } from './serving/store.ts'
 import { Usage } from './serving/usage.ts'
+import { noTracing, type Tracing } from './tracing/tracing.ts'
 
 export interface Service {
   readonly app: FastifyInstance
@@ -46,6 +47,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
   const store = await Store.open(config.DATA_DIR)
   const keyring = await Keyring.open(config, logger)
+  const tracing = await tracingOf(config, logger)
   let started = false
   let draining = false
   const awaited = new Set(preloaded.map(({ name }) => name))
@@ -84,6 +86,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
     served: (id) => admission.left(id),
     logger,
+    tracing,
   })
   await registry.load()
   const metrics = new Metrics({
@@ -125,6 +128,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     metrics,
     usage,
     keyring,
+    tracing,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
       if (!started || !engine.ready)
@@ -161,9 +165,16 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
         await registry.close()
       } finally {
         keyring.close()
-        await Promise.all([engine.close(), analysis.close()])
+        await Promise.all([engine.close(), analysis.close(), tracing.close()])
         await store.close()
       }
     },
   }
+}
+
+/** What collects and sends traces is loaded only where somebody takes them. */
+async function tracingOf(config: Config, logger: Logger): Promise<Tracing> {
+  if (config.OTEL_EXPORTER_OTLP_ENDPOINT === '') return noTracing
+  const { startTracing } = await import('./tracing/otlp.ts')
+  return startTracing(logger)
 }

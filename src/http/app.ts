@@ -37,6 +37,7 @@ import { weightsRoutes } from './routes/weights.ts'
 import { toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
 import { jsonOf } from './routes/uploads.ts'
+import { traceRequests } from './tracing.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
 
@@ -80,6 +81,7 @@ export async function buildApp(services: Services): Promise<App> {
   checkBySchema(app)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
+  traceRequests(app, services.tracing)
   checkHead(app)
   closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
   readRefusedAway(app)

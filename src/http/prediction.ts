@@ -15,11 +15,21 @@ export interface Prediction {
 }
 
 /** What every protocol's predictions have in common, from decoded images to what is counted of them. */
-export function predictor({ batcher, metrics, usage }: Pick<Services, 'batcher' | 'metrics' | 'usage'>) {
+export function predictor({
+  batcher,
+  metrics,
+  usage,
+  tracing,
+}: Pick<Services, 'batcher' | 'metrics' | 'usage' | 'tracing'>) {
   return async (images: Images, job: Job, started: number): Promise<Prediction> => {
     const read = performance.now()
+    const about = { 'resinit.model': job.model, 'resinit.images': images.about.length }
+    tracing.past('decode', started, read, about)
     const result = await compute(batcher, images, job)
     const computed = performance.now()
+    tracing.past('queue', read, read + result.queueMs, about)
+    const batch = { ...about, 'resinit.batch_size': result.batchSize }
+    tracing.past('compute', computed - result.decodeMs - result.computeMs, computed, batch)
     const costs = {
       decode: read - started + result.decodeMs,
       queue: result.queueMs,

@@ -14,6 +14,7 @@ import type { Experiments } from '../serving/experiments.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
 import type { Usage } from '../serving/usage.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 
 /** A route's schemas are the types of what it is asked and answers. */
 interface TypeBoxTypeProvider extends FastifyTypeProvider {
@@ -44,6 +45,7 @@ export interface Services {
   readonly usage: Usage
   /** The keys that calls must carry, but for probes, docs and the page. */
   readonly keyring: Keyring
+  readonly tracing: Tracing
   /** Why the service should get no traffic, or undefined where it should. */
   readonly notReady: () => ServiceError | undefined
 }

@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { Engine } from '../engine/engine.ts'
 import { isCrash, ServiceError } from '../errors.ts'
 import type { JobResult, PredictionJob, Waiting } from './job.ts'
@@ -78,10 +79,11 @@ export class Batcher {
     signal.throwIfAborted()
     const queue = this.#queueOf(job.model)
     const parts: Waiting[] = []
+    const ensureReady = AsyncResource.bind(() => this.#options.models.ensureReady(job.model))
     const answers = partsOf(job, this.#options.maxBatchSize).map(
       (part) =>
         new Promise<JobResult>((resolve, reject) => {
-          const waiting = { job: part, enqueued: performance.now(), resolve, reject }
+          const waiting = { job: part, enqueued: performance.now(), ensureReady, resolve, reject }
           parts.push({ ...waiting, answered: false, deaths: [], aloneDeaths: 0, losses: 0 })
         }),
     )
@@ -164,7 +166,7 @@ export class Batcher {
 
   async #prepare(queue: ModelQueue): Promise<void> {
     try {
-      await this.#options.models.ensureReady(queue.model)
+      await queue.next(this.#options.maxBatchSize).jobs[0]?.ensureReady()
     } catch (error) {
       // Lost again before it could be used: it is asked for once more.
       if (!isCrash(error)) for (const waiting of queue.takeAll()) refuse(waiting, error)

@@ -21,6 +21,8 @@ export interface JobResult extends BatchResult {
 export interface Waiting {
   readonly job: PredictionJob
   readonly enqueued: number
+  /** Makes the job's model ready, as a part of the request whose job it is. */
+  readonly ensureReady: () => Promise<void>
   readonly resolve: (result: JobResult) => void
   readonly reject: (error: unknown) => void
   /** It needs nothing more, though it may still be with the engine. */

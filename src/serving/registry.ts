@@ -4,6 +4,7 @@ import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 import { Directory, nameTaken } from './directory.ts'
 import { Following } from './following.ts'
 import type { Entry, Model } from './model.ts'
@@ -21,6 +22,7 @@ export interface RegistryOptions {
   /** Resolves when all that were admitted for a model have their answers. */
   readonly served: (id: string) => Promise<void>
   readonly logger: Logger
+  readonly tracing: Tracing
 }
 
 interface CreateOptions {

@@ -2,6 +2,7 @@ import type { Logger } from 'pino'
 import type { WeightsSource } from '../analysis/analysis.ts'
 import type { BuildResult, Engine } from '../engine/engine.ts'
 import { isCrash, ServiceError } from '../errors.ts'
+import type { Tracing } from '../tracing/tracing.ts'
 import type { Directory } from './directory.ts'
 import type { Entry } from './model.ts'
 import type { Death, Quarantine } from './quarantine.ts'
@@ -12,6 +13,7 @@ export interface ResidencyOptions {
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   readonly logger: Logger
+  readonly tracing: Tracing
   readonly weightsOf: (entry: Entry) => WeightsSource
   /** What must be known of a model before it is built the first time, and is kept then. */
   readonly prepare: (entry: Entry) => Promise<void>
@@ -46,7 +48,7 @@ export class Residency {
     if (refusal !== undefined) throw refusal
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
       throw new ServiceError('WEIGHTS_DIVERGED', entry.lastError.detail)
-    entry.building ??= this.#build(entry).finally(() => {
+    entry.building ??= this.#traced(entry).finally(() => {
       entry.building = undefined
     })
     await entry.building
@@ -74,6 +76,11 @@ export class Residency {
     if (entry.residentBytes === 0) return
     entry.residentBytes = 0
     await this.#options.engine.unload(entry.record.id).catch(() => undefined)
+  }
+
+  #traced(entry: Entry): Promise<void> {
+    const attributes = { 'resinit.model': entry.record.id, 'resinit.bytes': entry.totals.bytes }
+    return this.#options.tracing.span('build', attributes, () => this.#build(entry))
   }
 
   async #build(entry: Entry): Promise<void> {

@@ -11,6 +11,7 @@ import { planRequest } from '../../src/network/plan.ts'
 import { Quarantine } from '../../src/serving/quarantine.ts'
 import { Registry } from '../../src/serving/registry.ts'
 import { Store } from '../../src/serving/store.ts'
+import { noTracing } from '../../src/tracing/tracing.ts'
 import { kill } from '../support/halt.ts'
 import { tiny } from '../support/networks.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -51,7 +52,8 @@ const served = (): Promise<void> => Promise.resolve()
 
 function start(memoryBudgetBytes = 1e6): Registry {
   const quarantine = new Quarantine({ onQuarantine: () => undefined })
-  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, served, logger })
+  const tracing = noTracing
+  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, served, logger, tracing })
 }
 
 /** A point where whoever comes by waits until it is let go. */
