@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
-  globalIgnores(['dist', 'data', 'coverage', '.venv', 'openapi']),
+  globalIgnores(['dist', 'data', 'coverage', '.venv', 'openapi/examples']),
   { linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' } },
   {
     files: ['**/*.{ts,js,mjs}'],
@@ -27,7 +27,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['{native,bench}/**/*.mjs'],
+    files: ['{native,bench,.ci,openapi}/**/*.mjs'],
     rules: {
       // TypeScript checks these files (checkJs) and knows Node's globals; ESLint does not.
       'no-undef': 'off',
