@@ -53,10 +53,10 @@ class Interpreter {
   async run(framed) {
     this.#printed = this.#errors = ''
     this.#child.stdin.write(framed)
-    const ended = this.#ended.then(() => {
-      throw new Error(`it failed:\n${this.#printed}${this.#errors}`)
-    })
-    while (!this.#printed.endsWith('\0\n')) await Promise.race([once(this.#child.stdout, 'data'), ended])
+    const over = this.#ended.then(() => true)
+    const more = () => once(this.#child.stdout, 'data').then(() => false)
+    while (!this.#printed.endsWith('\0\n'))
+      if (await Promise.race([more(), over])) throw new Error(`it failed:\n${this.#printed}${this.#errors}`)
     return this.#printed.slice(0, -2)
   }
 
@@ -114,6 +114,8 @@ function pythonOf(variable) {
 
 /** @param {string} page @param {Service} service @param {string} folder */
 async function runPage(page, service, folder) {
+  /** @type {string[]} */
+  const complaints = []
   const options = { cwd: folder, env: { ...process.env, RESINIT: service.url } }
   /** @type {Map<string, Interpreter>} */
   const interpreters = new Map()
@@ -131,25 +133,32 @@ async function runPage(page, service, folder) {
         await service.start()
       }
       const start = performance.now()
-      try {
-        const printed = await (block.language === 'sh'
+      const printed = await (
+        block.language === 'sh'
           ? interpreter('bash', '-euo', 'pipefail').run(`{\n${block.text}\n} </dev/null\nprintf '\\0\\n'\n`)
-          : interpreter(pythonOf(block.python), '-c', PYTHON).run(`${JSON.stringify(block.text)}\n`))
-        if (block.expected !== undefined && !isSame(printed, block.expected))
-          throw new Error(`the page says\n${block.expected}\nbut it prints\n${printed}`)
-        if (block.writes) {
-          const [made, kept] = [join(folder, block.writes.name), join(ROOT, block.writes.path)]
-          if (!isSame(readFileSync(made, 'utf8'), readFileSync(kept, 'utf8')))
-            throw new Error(`what it writes is not ${block.writes.path}`)
-        }
-      } catch (error) {
-        throw new Error(`${page}, line ${String(block.line)}:\n${block.text}\n`, { cause: error })
-      }
+          : interpreter(pythonOf(block.python), '-c', PYTHON).run(`${JSON.stringify(block.text)}\n`)
+      ).catch((/** @type {unknown} */ cause) => {
+        throw new Error(`${page}, line ${String(block.line)}`, { cause })
+      })
+      const complaint = complaintOf(block, printed, folder)
+      if (complaint) complaints.push(`${page}, line ${String(block.line)}: ${complaint}`)
       console.log(`${page}:${String(block.line)} ${((performance.now() - start) / 1000).toFixed(1)} s`)
     }
   } finally {
     await Promise.all([...interpreters.values()].map((one) => one.close()))
   }
+  return complaints
+}
+
+/** What a block did otherwise than its page says. @param {import('./pages.mjs').Block} block @param {string} printed @param {string} folder */
+function complaintOf({ expected, writes }, printed, folder) {
+  if (expected !== undefined && !isSame(printed, expected))
+    return `the page says\n${expected}\nbut it prints\n${printed}`
+  if (!writes) return ''
+  const [made, kept] = [join(folder, writes.name), join(ROOT, writes.path)].map((path) =>
+    readFileSync(path, 'utf8'),
+  )
+  return isSame(made ?? '', kept ?? '') ? '' : `what it writes is not ${writes.path}`
 }
 
 async function freePort() {
@@ -169,10 +178,13 @@ try {
     // What a page's commands read of the checkout is there; what they write is thrown away.
     const folder = await mkdtemp(join(scratch, 'page-'))
     for (const name of ['openapi', 'test']) await symlink(join(ROOT, name), join(folder, name))
-    await runPage(page, service, folder)
+    for (const complaint of await runPage(page, service, folder)) {
+      console.error(complaint)
+      process.exitCode = 1
+    }
   }
 } finally {
   await service.stop()
   await rm(scratch, { recursive: true })
 }
-console.log('the tour holds')
+if (process.exitCode === undefined) console.log('the tour holds')
