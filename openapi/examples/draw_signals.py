@@ -60,6 +60,6 @@ for place, (name, network, curve, color) in enumerate(zip(names, networks, curve
 
 height = BOTTOM + 66 + 20 * len(networks)
 Path(picture).write_text(
-    f'<svg xmlns="http://www.w3.org/2000/svg" width="640" height="{height}" font-family="sans-serif" font-size="12">'
-    f'<rect width="640" height="{height}" fill="#fff"/>{"".join(parts)}</svg>\n'
+    f'<svg xmlns="http://www.w3.org/2000/svg" width="660" height="{height}" font-family="sans-serif" font-size="12">'
+    f'<rect width="660" height="{height}" fill="#fff"/>{"".join(parts)}</svg>\n'
 )

@@ -18,8 +18,8 @@ const pages = execFileSync('git', ['ls-files', '--cached', '--others', '--exclud
 /** Where a page's links and pictures point. */
 function linksOf(page: string): string[] {
   const links: string[] = []
-  walkTokens(lexer(page), (token) => {
-    if (token.type === 'link' || token.type === 'image') links.push(String(token['href']))
+  void walkTokens(lexer(page), (token) => {
+    if (token.type === 'link' || token.type === 'image') links.push(String(token.href))
   })
   return links
 }
@@ -27,9 +27,9 @@ function linksOf(page: string): string[] {
 /** The anchors GitHub gives a page's headings. */
 function anchorsOf(page: string): string[] {
   const anchors: string[] = []
-  walkTokens(lexer(page), (token) => {
+  void walkTokens(lexer(page), (token) => {
     if (token.type !== 'heading') return
-    const text = String(token['text'])
+    const text = String(token.text)
     const slug = text
       .toLowerCase()
       .replaceAll(/[^\w\- ]/g, '')
