@@ -114,8 +114,6 @@ function pythonOf(variable) {
 
 /** @param {string} page @param {Service} service @param {string} folder */
 async function runPage(page, service, folder) {
-  /** @type {string[]} */
-  const complaints = []
   const options = { cwd: folder, env: { ...process.env, RESINIT: service.url } }
   /** @type {Map<string, Interpreter>} */
   const interpreters = new Map()
@@ -141,16 +139,23 @@ async function runPage(page, service, folder) {
         throw new Error(`${page}, line ${String(block.line)}`, { cause })
       })
       const complaint = complaintOf(block, printed, folder)
-      if (complaint) complaints.push(`${page}, line ${String(block.line)}: ${complaint}`)
+      if (complaint) {
+        console.error(`${page}, line ${String(block.line)}: ${complaint}`)
+        process.exitCode = 1
+      }
       console.log(`${page}:${String(block.line)} ${((performance.now() - start) / 1000).toFixed(1)} s`)
     }
   } finally {
     await Promise.all([...interpreters.values()].map((one) => one.close()))
   }
-  return complaints
 }
 
-/** What a block did otherwise than its page says. @param {import('./pages.mjs').Block} block @param {string} printed @param {string} folder */
+/**
+ * What a block did otherwise than its page says.
+ * @param {import('./pages.mjs').Block} block
+ * @param {string} printed
+ * @param {string} folder
+ */
 function complaintOf({ expected, writes }, printed, folder) {
   if (expected !== undefined && !isSame(printed, expected))
     return `the page says\n${expected}\nbut it prints\n${printed}`
@@ -172,16 +177,15 @@ async function freePort() {
 const pages = process.argv.length > 2 ? process.argv.slice(2) : PAGES
 const scratch = await mkdtemp(join(tmpdir(), 'resinit-tour-'))
 const service = new Service(await freePort(), join(scratch, 'data'))
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, () => void service.stop().finally(() => process.exit(1)))
 try {
   await service.start()
   for (const page of pages) {
     // What a page's commands read of the checkout is there; what they write is thrown away.
     const folder = await mkdtemp(join(scratch, 'page-'))
     for (const name of ['openapi', 'test']) await symlink(join(ROOT, name), join(folder, name))
-    for (const complaint of await runPage(page, service, folder)) {
-      console.error(complaint)
-      process.exitCode = 1
-    }
+    await runPage(page, service, folder)
   }
 } finally {
   await service.stop()
