@@ -3,7 +3,7 @@ import { defineConfig, globalIgnores } from 'eslint/config'
 import tseslint from 'typescript-eslint'
 
 export default defineConfig(
-  globalIgnores(['dist', 'data', 'coverage', '.venv', 'openapi', 'page/api']),
+  globalIgnores(['dist', 'data', 'coverage', '.venv', 'openapi/examples', 'page/api']),
   { linterOptions: { reportUnusedDisableDirectives: 'error', reportUnusedInlineConfigs: 'error' } },
   {
     files: ['**/*.{ts,js,mjs}'],
@@ -27,7 +27,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['{native,bench,page,proof}/**/*.mjs'],
+    files: ['{native,bench,page,proof,.ci,openapi}/**/*.mjs'],
     rules: {
       // TypeScript checks these files (checkJs) and knows Node's globals; ESLint does not.
       'no-undef': 'off',
