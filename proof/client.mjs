@@ -10,11 +10,13 @@ import { buffer } from 'node:stream/consumers'
 /** Sends what it is given as it is, over connections that are kept. Whoever opens it closes it. */
 export class Client {
   #url
+  #headers
   #agent = new Agent({ keepAlive: true })
 
-  /** @param {string} url */
-  constructor(url) {
+  /** @param {string} url @param {Readonly<Record<string, string>>} [headers] Sent with every request. */
+  constructor(url, headers = {}) {
     this.#url = url
+    this.#headers = headers
   }
 
   /**
@@ -25,10 +27,9 @@ export class Client {
   async send({ method, path, headers = {}, body }) {
     const options = { agent: this.#agent, method: method ?? (body === undefined ? 'GET' : 'POST') }
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const request = ask(`${this.#url}${path}`, { ...options, headers: { ...length, ...headers } })
+    const request = ask(`${this.#url}${path}`, { ...options, headers: { ...length, ...this.#headers, ...headers } })
     request.end(body)
-    /** @type {[import('node:http').IncomingMessage]} */
-    const [answer] = await once(request, 'response')
+    const [answer] = /** @type {[import('node:http').IncomingMessage]} */ (await once(request, 'response'))
     return { status: answer.statusCode ?? 0, headers: answer.headers, bytes: await buffer(answer) }
   }
 

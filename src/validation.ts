@@ -80,6 +80,10 @@ function describeOne(error: ErrorObject, base: string): FieldError {
     }
     case 'const':
       return { pointer, detail: `must be ${shown(params['allowedValue'])}${got}` }
+    case 'pattern': {
+      const { description } = error.parentSchema as { description?: string }
+      return { pointer, detail: `must be ${description ?? String(params['pattern'])}${got}` }
+    }
     case 'anyOf':
       return { pointer, detail: `must be ${alternatives(error.schema)}${got}` }
     default:

@@ -8,10 +8,19 @@ import { foreignErrorsOf } from './error-handler.ts'
 import { foreignErrors, problems } from './schemas/common.ts'
 
 type Json = Record<string, unknown>
+/** A route's body by its types that may as well be left out. */
+interface OptionalBody {
+  readonly required?: boolean
+}
+interface Operation {
+  readonly operationId: string
+  readonly requestBody?: { required: boolean }
+}
 
 /** Serves what the routes that follow amount to as an OpenAPI document, and a page to try them on. */
 export async function document(app: FastifyInstance): Promise<void> {
   const operations = new Set<string>()
+  const withoutBody = new Set<string>()
   app.addHook('onRoute', ({ method, url, schema }) => {
     if (schema?.hide === true) return
     // As a client would call it: without patterns, and a parameter is a segment like any other.
@@ -27,6 +36,7 @@ export async function document(app: FastifyInstance): Promise<void> {
     const { operationId } = schema
     if (operations.has(operationId)) throw new TypeError(`two routes have the operationId ${operationId}`)
     operations.add(operationId)
+    if ((schema.body as OptionalBody | undefined)?.required === false) withoutBody.add(operationId)
   })
   await app.register(swagger, {
     openapi: {
@@ -53,6 +63,13 @@ export async function document(app: FastifyInstance): Promise<void> {
         },
       },
       security: [{ bearer: [] }, { header: [] }],
+    },
+    // The plugin says that every body has to be there.
+    transformObject: (given) => {
+      const written = 'openapiObject' in given ? given.openapiObject : given.swaggerObject
+      for (const { post } of Object.values(written.paths ?? {}) as { post?: Operation }[])
+        if (post?.requestBody && withoutBody.has(post.operationId)) post.requestBody.required = false
+      return written
     },
   })
   await app.register(swaggerUi, { routePrefix: '/docs' })

@@ -28,12 +28,14 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     return bytes.length === 0 ? {} : objectOf(parseJson(bytes), '#')
   }
   const json = (properties: object) => ({
+    required: false,
     content: {
       'application/json': { schema: properties },
       'application/octet-stream': { schema: properties },
     },
   })
-  const parameters = json({ type: 'object', properties: { parameters: { type: 'object' } } })
+  const parameters = (also: object) =>
+    json({ type: 'object', properties: { parameters: { type: 'object', ...also } } })
   const nothing = { 200: Nothing('Done') }
 
   app.post(
@@ -60,7 +62,8 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     '/v2/repository/models/:model/load',
     {
       schema: {
-        ...{ operationId: 'loadModel', tags, params: ModelReference, body: parameters, response: nothing },
+        ...{ operationId: 'loadModel', tags, params: ModelReference, response: nothing },
+        body: parameters({ additionalProperties: false }),
         summary: 'Has the engine hold a model; answers when it is ready',
       },
     },
@@ -81,7 +84,8 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     '/v2/repository/models/:model/unload',
     {
       schema: {
-        ...{ operationId: 'unloadModel', tags, params: ModelReference, body: parameters, response: nothing },
+        ...{ operationId: 'unloadModel', tags, params: ModelReference, response: nothing },
+        body: parameters({}),
         summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
       },
     },
