@@ -5,6 +5,16 @@ import { checker } from './validation.ts'
 const integer = (value: number, description: string, minimum = 1) =>
   Type.Integer({ minimum, default: value, description })
 
+/** How rates are written, here and in the file of keys. */
+export const RATE = {
+  pattern: '^(off|[1-9][0-9]{0,8}/(second|minute|hour))$',
+  examples: ['600/minute', 'off'],
+}
+const ORIGIN = 'https?://[a-z0-9.-]+(:[0-9]+)?|https?://\\[[0-9a-f:]+\\](:[0-9]+)?'
+
+/** What stops the start; its sentence names the setting. */
+export class SettingError extends Error {}
+
 /** Node's timers take no longer ones: they would fire at once. */
 const milliseconds = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1, default: value, description })
@@ -23,7 +33,22 @@ const Settings = Type.Object({
   }),
   PORT: Type.Integer({ minimum: 0, maximum: 65535, default: 8080, description: 'Port to listen on' }),
   DATA_DIR: Type.String({ minLength: 1, default: './data', description: 'Where models are kept' }),
+  API_KEYS_FILE: Type.Optional(
+    Type.String({ description: 'Keys and what each may do, a line each; "npm run key" makes one' }),
+  ),
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
+  RATE_LIMIT: Type.String({
+    ...RATE,
+    default: 'off',
+    description: 'Requests of a key, or of an address without one, such as 600/minute',
+  }),
+  CORS_ORIGINS: Type.Optional(
+    Type.String({
+      pattern: `^(\\*|(${ORIGIN})(,(${ORIGIN}))*)$`,
+      examples: ['https://app.example.com,http://localhost:5173', '*'],
+      description: 'Origins whose pages may call from a browser, separated by commas, or *',
+    }),
+  ),
   ENGINES: integer(0, 'Processes that predict; 0 for one on each GPU, or one on the CPU', 0),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
@@ -37,6 +62,12 @@ const Settings = Type.Object({
     300_000,
     'Longest the engine may be silent while it is asked, in ms; then it is killed. A build is one call',
   ),
+  HEAD_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 100, maximum: 300_000, default: 20_000 },
+    description: 'Longest the head of a request may take to arrive, in ms',
+  }),
+  UPLOAD_TIMEOUT_MS: milliseconds(900_000, 'Longest a whole request may take to arrive, in ms'),
+  MAX_CONNECTIONS: integer(4096, 'Connections at once; what comes beyond is closed'),
   MAX_BODY_BYTES: integer(
     67_108_864,
     'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',
@@ -77,7 +108,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     names.flatMap((name) => (environment[name] ? [[name, environment[name]]] : [])),
   )
   const [error] = check(given, '')
-  if (error) throw new Error(`${error.pointer.slice(1)} ${error.detail}`)
+  if (error) throw new SettingError(`${error.pointer.slice(1)} ${error.detail}`)
+  if (given['API_KEYS_FILE'] !== undefined && given['ALLOW_ANONYMOUS'] === (true as unknown))
+    throw new SettingError(
+      'ALLOW_ANONYMOUS=true would ask for none of the keys of API_KEYS_FILE; set one of the two',
+    )
   return Object.freeze(given) as unknown as Config
 }
 
@@ -88,7 +123,7 @@ export function describeSettings(): string {
       default?: unknown
       description?: string
     }
-    return `  ${name.padEnd(22)} ${description ?? ''} (${String(value)})`
+    return `  ${name.padEnd(22)} ${description ?? ''} (${String(value ?? 'none')})`
   })
   return [
     'resinit: residual networks with chosen initializers over REST',

@@ -5,6 +5,7 @@
 export const errorTitles = {
   MALFORMED_REQUEST: 'The request could not be read',
   UNAUTHORIZED: 'A key is required',
+  FORBIDDEN: 'The key is not for this',
   ROUTE_NOT_FOUND: 'No such route',
   MODEL_NOT_FOUND: 'No such model',
   INITIALIZER_NOT_FOUND: 'No such initializer',
@@ -22,6 +23,7 @@ export const errorTitles = {
   INVALID_IMAGE: 'The image cannot be used',
   INVALID_WEIGHTS: 'The weights cannot be used',
   QUEUE_FULL: 'The queue is full',
+  RATE_LIMITED: 'Too many requests',
   HEADERS_TOO_LARGE: 'The headers are too large',
   WEIGHTS_DIVERGED: 'The weights differ from those first built',
   ENGINE_CRASHED: 'The engine died while it computed this',

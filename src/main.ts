@@ -1,4 +1,4 @@
-import { describeSettings, readConfig, type Config } from './config.ts'
+import { describeSettings, readConfig, SettingError, type Config } from './config.ts'
 import { buildService, type Service } from './service.ts'
 
 if (process.argv.includes('--help')) {
@@ -32,11 +32,12 @@ async function run(): Promise<void> {
   }
 }
 
-/** What fails at a start fails for its settings: the sentence begins with them. */
+/** What fails at a start fails for its settings: the sentence begins with them, unless it names its own. */
 async function blaming<R>(settings: string, step: Promise<R>): Promise<R> {
   try {
     return await step
   } catch (error) {
+    if (error instanceof SettingError) throw error
     throw new Error(`${settings}: ${sentence(error)}`, { cause: error })
   }
 }

@@ -6,8 +6,8 @@ import { startPool } from './engine/pool.ts'
 import { startEngine } from './engine/process.ts'
 import type { Engine } from './engine/engine.ts'
 import { ServiceError } from './errors.ts'
-import { requiredKey } from './http/access.ts'
 import { buildApp } from './http/app.ts'
+import { Keyring } from './http/keyring.ts'
 import { gpus, processors } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
@@ -21,7 +21,7 @@ export interface Service {
   readonly app: FastifyInstance
   readonly logger: Logger
   readonly engine: Engine
-  /** The key callers must send; undefined where anyone may call. */
+  /** The key that was made at this start, for want of others; undefined where none was. */
   readonly key: string | undefined
   /** Resolves when the engine and the analysis have answered; rejects with a sentence where they cannot. */
   started(): Promise<void>
@@ -36,6 +36,7 @@ export interface Service {
 export async function buildService(config: Config): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
   const store = await Store.open(config.DATA_DIR)
+  const keyring = await Keyring.open(config, logger)
   let started = false
   let draining = false
 
@@ -99,7 +100,6 @@ export async function buildService(config: Config): Promise<Service> {
       usage.computed(model, images, computeMs)
     },
   })
-  const key = requiredKey(config)
   const app = await buildApp({
     config,
     logger,
@@ -111,7 +111,7 @@ export async function buildService(config: Config): Promise<Service> {
     batcher,
     metrics,
     usage,
-    key,
+    keyring,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
       if (started && engine.ready) return undefined
@@ -123,7 +123,7 @@ export async function buildService(config: Config): Promise<Service> {
     app,
     logger,
     engine,
-    key,
+    key: keyring.generated,
     started: async () => {
       await Promise.all([engine.info(), analysis.ready()])
       started = true
@@ -139,6 +139,7 @@ export async function buildService(config: Config): Promise<Service> {
         await app.close()
         await registry.settled()
       } finally {
+        keyring.close()
         await Promise.all([engine.close(), analysis.close()])
       }
     },

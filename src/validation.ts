@@ -1,10 +1,19 @@
-import { Ajv, type ErrorObject } from 'ajv'
+import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
 import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
 import { fieldErrors, pointerTo, type FieldError } from './errors.ts'
 
+const BODIES = { verbose: true, strict: true, allowUnionTypes: true } as const
 /** Bodies: nothing is coerced, nothing removed, no default filled in. */
-const bodies = new Ajv({ allErrors: true, verbose: true, strict: true, allowUnionTypes: true })
+const bodies = new Ajv({ ...BODIES, allErrors: true })
+/** The same, up to what is wrong first: every error is an object, and a body of millions of values may have as many. */
+const largeBodies = new Ajv(BODIES)
+/** What a person would correct; a body of more parts is told of one error, and no body of more errors than that. */
+const MANY_PARTS = 20_000
+const MOST_ERRORS = 100
+/** Of these it is told what they are, not what is in them; and of names how they begin. */
+const SHOWN_PARTS = 100
+const SHOWN_NAME = 100
 /** Query strings, path parameters and environment variables arrive as text, so their scalars are parsed. */
 const scalars = new Ajv({
   allErrors: true,
@@ -19,7 +28,13 @@ export type Checker = (value: unknown, pointer?: string) => FieldError[]
 
 export function checker(schema: TSchema, source: 'json' | 'text' = 'json'): Checker {
   const validate = (source === 'json' ? bodies : scalars).compile(schema)
-  return (value, pointer = '#') => (validate(value) ? [] : describe(validate.errors ?? [], pointer))
+  // Seldom needed, so it is compiled when it is.
+  let validateLarge: ValidateFunction | undefined
+  return (value, pointer = '#') => {
+    const isLarge = source === 'json' && hasMoreParts(value, MANY_PARTS)
+    const used = isLarge ? (validateLarge ??= largeBodies.compile(schema)) : validate
+    return used(value) ? [] : describe(used.errors ?? [], pointer)
+  }
 }
 
 /** Returns the value with the schema's type, or throws INVALID_REQUEST naming every wrong field. */
@@ -41,6 +56,8 @@ export function didYouMean(wrong: string, known: readonly string[]): string {
 }
 
 function nearestOf(wrong: string, known: readonly string[]): string | undefined {
+  // Looking for it takes as long as the name is, for every one that is known.
+  if (wrong.length > SHOWN_NAME) return undefined
   const nearest = closest(wrong, known)
   const near = distance(wrong, nearest) <= Math.max(2, wrong.length / 3)
   return near ? `did you mean ${JSON.stringify(nearest)}?` : undefined
@@ -54,6 +71,24 @@ function describe(errors: readonly ErrorObject[], pointer: string): FieldError[]
       const line = `${pointer} ${detail}`
       return seen.has(line) ? false : seen.add(line)
     })
+    .slice(0, MOST_ERRORS)
+}
+
+/** Whether a value has more parts than `most`: values within it, and every 100 characters of a text. */
+function hasMoreParts(value: unknown, most: number): boolean {
+  const within: unknown[] = [value]
+  let left = most
+  for (;;) {
+    const part = within.pop()
+    left -= 1 + (typeof part === 'string' ? part.length / 100 : 0)
+    if (typeof part === 'object' && part !== null) {
+      const parts: unknown[] = Array.isArray(part) ? part : Object.values(part)
+      if (parts.length > left) return true
+      within.push(...parts)
+    }
+    if (left < 0) return true
+    if (within.length === 0) return false
+  }
 }
 
 function describeOne(error: ErrorObject, base: string): FieldError {
@@ -62,7 +97,8 @@ function describeOne(error: ErrorObject, base: string): FieldError {
   const got = `, got ${shown(error.data)}`
   switch (error.keyword) {
     case 'additionalProperties': {
-      const name = String(params['additionalProperty'])
+      const full = String(params['additionalProperty'])
+      const name = full.length > SHOWN_NAME ? `${full.slice(0, SHOWN_NAME)}...` : full
       const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {})
       return {
         pointer: pointerTo(pointer, name),
@@ -78,12 +114,20 @@ function describeOne(error: ErrorObject, base: string): FieldError {
       const choices = allowed.map((v) => shown(v)).join(', ')
       return { pointer, detail: `must be one of ${choices}${got}${hint ? `; ${hint}` : ''}` }
     }
+    case 'pattern': {
+      // A pattern tells people less than what it is for.
+      const { examples, description } = error.parentSchema as {
+        readonly examples?: readonly string[]
+        readonly description?: string
+      }
+      const wanted = examples === undefined ? description : `like ${examples.join(' or ')}`
+      return {
+        pointer,
+        detail: `${wanted === undefined ? (error.message ?? '') : `must be ${wanted}`}${got}`,
+      }
+    }
     case 'const':
       return { pointer, detail: `must be ${shown(params['allowedValue'])}${got}` }
-    case 'pattern': {
-      const { description } = error.parentSchema as { description?: string }
-      return { pointer, detail: `must be ${description ?? String(params['pattern'])}${got}` }
-    }
     case 'anyOf':
       return { pointer, detail: `must be ${alternatives(error.schema)}${got}` }
     default:
@@ -126,6 +170,10 @@ function alternatives(branches: unknown): string {
 }
 
 function shown(value: unknown): string {
+  if (typeof value === 'string' && value.length > 80)
+    return `${JSON.stringify(value.slice(0, 80)).slice(0, 77)}...`
+  if (Array.isArray(value) && hasMoreParts(value, SHOWN_PARTS)) return `an array of ${String(value.length)}`
+  if (typeof value === 'object' && hasMoreParts(value, SHOWN_PARTS)) return 'a large object'
   const text = JSON.stringify(value) as string | undefined
   if (text === undefined) return 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}...` : text

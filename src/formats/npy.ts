@@ -5,6 +5,8 @@ export interface NpyArray {
   readonly values: Uint8Array | Float32Array
 }
 
+/** numpy's own limit is a sixth of it. */
+const MAX_HEADER_BYTES = 65_536
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1')
 
 /** Reads numpy's format (numpy/lib/format.py), C-contiguous uint8 or little-endian float32. */
@@ -15,6 +17,10 @@ export function readNpy(bytes: Buffer): NpyArray {
   const start = long ? 12 : 10
   if (bytes.length < start) throw invalid('is not a whole npy file: it ends before its header')
   const headerBytes = long ? bytes.readUInt32LE(8) : bytes.readUInt16LE(8)
+  if (headerBytes > MAX_HEADER_BYTES)
+    throw invalid(
+      `has a header of ${String(headerBytes)} bytes, more than the ${String(MAX_HEADER_BYTES)} of any array`,
+    )
   const header = bytes.subarray(start, start + headerBytes).toString('latin1')
   const dtype = /'descr':\s*'([^']*)'/.exec(header)?.[1]
   const shapeText = /'shape':\s*\(([\d,\s]*)\)/.exec(header)?.[1]

@@ -1,6 +1,7 @@
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { fieldError, type FieldError, pointerTo } from '../errors.ts'
+import { jsonProblem, parseJson } from '../json.ts'
 import { dtypeNamed, floatsOf } from './dtypes.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */
@@ -20,8 +21,9 @@ export interface SafetensorsFile {
   close(): Promise<void>
 }
 
-/** The format's own limit, so that a forged length cannot ask for memory. */
-const MAX_HEADER_BYTES = 100_000_000
+/** A forged length cannot ask for memory. The format allows 100 MB; the largest networks have some 100 kB. */
+const MAX_HEADER_BYTES = 16_777_216
+const MAX_TENSORS = 100_000
 const FLOAT32_BYTES = 4
 const ELEMENT_BYTES = { F32: FLOAT32_BYTES, I64: 8 } as const
 
@@ -63,13 +65,15 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
 function parseHeader(bytes: Buffer, dataBytes: number): Pick<SafetensorsFile, 'tensors' | 'metadata'> {
   let header: unknown
   try {
-    header = JSON.parse(bytes.toString('utf8'))
-  } catch {
-    throw notSafetensors('its header is not JSON')
+    header = parseJson(bytes)
+  } catch (error) {
+    throw notSafetensors(`its header ${jsonProblem(error)}`)
   }
   if (!isRecord(header)) throw notSafetensors('its header is not an object')
   const { __metadata__: metadata = {}, ...entries } = header
   if (!isTextRecord(metadata)) throw notSafetensors('__metadata__ must map text to text')
+  if (Object.keys(entries).length > MAX_TENSORS)
+    throw notSafetensors(`its header names more than ${String(MAX_TENSORS)} tensors`)
   const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]))
   let end = 0
   for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end)) {

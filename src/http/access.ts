@@ -1,44 +1,53 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import type { Config } from '../config.ts'
 import { ServiceError } from '../errors.ts'
+import type { Keyring } from './keyring.ts'
+import type { Key } from './keys.ts'
+import type { Limiter } from './rate-limit.ts'
+import { isOpen, isProbe, scopeOf } from './scopes.ts'
 
-const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
-/** What orchestrators and people need before they have a key. */
-const OPEN_PATHS = /^\/(|livez|readyz|v2\/health\/(live|ready)|openapi\.json|docs(\/.*)?)$/
-
-/** A fresh key where the service listens wider than loopback and nobody said that anyone may call. */
-export function requiredKey({ HOST, ALLOW_ANONYMOUS }: Config): string | undefined {
-  return ALLOW_ANONYMOUS || LOOPBACK.includes(HOST) ? undefined : randomBytes(24).toString('base64url')
-}
-
-/** Whether a path is answered without a key. */
-export const isOpen = (path: string): boolean => OPEN_PATHS.test(path)
-
-/** Refuses calls without the key, given as `Authorization: Bearer <key>` or `X-API-Key`. */
-export function demandKey(app: FastifyInstance, key: string): void {
-  const expected = digest(key)
+/**
+ * Lets in whose key has the scope of the route, given as `Authorization: Bearer <key>` or `X-API-Key`. It goes by the route
+ * that was met, never by the path as it was written, so no spelling of a path opens another; what has no route asks for
+ * any key. Who calls too often is refused first, whatever the key.
+ */
+export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): void {
+  // Said at the start, where the one who wrote the route sees it.
+  app.addHook('onRoute', (route) => {
+    scopeOf(route)
+  })
   app.addHook('onRequest', (request, _reply, done) => {
-    const path = request.url.split('?', 1)[0] ?? ''
-    const allowed = isOpen(path) || timingSafeEqual(digest(givenKey(request)), expected)
-    done(
-      allowed
-        ? undefined
-        : new ServiceError(
-            'UNAUTHORIZED',
-            'send the key as "Authorization: Bearer <key>" or "X-API-Key: <key>"; the log had it at start',
-          ),
-    )
+    const { url } = request.routeOptions
+    const key = keyring.asks ? keyring.find(givenKey(request)) : undefined
+    const isValid = key !== undefined && Date.now() < key.expires
+    const judge = (): void => {
+      done(isOpen(url) || !keyring.asks ? undefined : refusalOf(request, key))
+    }
+    const counted = isProbe(url) ? undefined : limit(request, isValid ? key : undefined)
+    if (counted === undefined) judge()
+    else counted.then(judge, done)
   })
 }
 
+function refusalOf({ method, routeOptions }: FastifyRequest, key: Key | undefined): ServiceError | undefined {
+  const cure = 'send the key as "Authorization: Bearer <key>" or "X-API-Key: <key>"'
+  if (key === undefined)
+    return new ServiceError('UNAUTHORIZED', `${cure}; whoever runs the service makes keys`)
+  if (Date.now() >= key.expires)
+    return new ServiceError(
+      'UNAUTHORIZED',
+      `the key ${JSON.stringify(key.name)} has expired; ${cure} of another`,
+    )
+  const { scope } = routeOptions.config
+  if (scope === undefined || key.scopes.has(scope)) return undefined
+  return new ServiceError(
+    'FORBIDDEN',
+    `${method} ${routeOptions.url ?? ''} asks for the scope "${scope}"; the key ${JSON.stringify(key.name)} has ${[...key.scopes].map((own) => `"${own}"`).join(', ')}`,
+  )
+}
+
+/** Empty where there is none: the digest of nothing is no key's. */
 function givenKey({ headers }: FastifyRequest): string {
   const header = headers['x-api-key']
   if (typeof header === 'string') return header
-  return headers.authorization?.replace(/^Bearer /i, '') ?? ''
-}
-
-/** Digests have one length, so comparing them tells nothing about the key's. */
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+  return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
 }

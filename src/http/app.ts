@@ -11,12 +11,15 @@ import { randomUUID } from 'node:crypto'
 import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
-import { demandKey } from './access.ts'
+import { guard } from './access.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
+import { allowOrigins } from './cors.ts'
 import { handleErrors, problemAnswers } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
-import { answerClientError, checkHead } from './protocol.ts'
+import { answerClientError, checkHead, headTimes } from './protocol.ts'
+import { limiter } from './rate-limit.ts'
+import { rateOf } from './rates.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { fitRoutes } from './routes/fits.ts'
 import { healthRoutes } from './routes/health.ts'
@@ -30,10 +33,15 @@ import { statisticsRoutes } from './routes/statistics.ts'
 import { weightsRoutes } from './routes/weights.ts'
 import { toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
+import { jsonOf } from './routes/uploads.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
+/** What a part of a form may say of itself. */
+const PART_HEAD = { headerSize: 8192, headerPairs: 20 }
+/** Longer than balancers keep connections that nobody uses, so that it is they who end them. */
+const KEEP_ALIVE_MS = 72_000
 
 /** The HTTP side of the service: parsing, checking, answering. It listens to nothing; `main.ts` does. */
 export async function buildApp(services: Services): Promise<App> {
@@ -45,13 +53,12 @@ export async function buildApp(services: Services): Promise<App> {
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: services.config.MAX_BODY_BYTES,
-    // Such fields are unknown ones like any other: schemas refuse them by name, and nothing merges a body.
-    onProtoPoisoning: 'ignore',
-    onConstructorPoisoning: 'ignore',
     // Longer than any name, so that a wrong one is told what is wrong with it.
     routerOptions: { maxParamLength: 1024 },
     // These answer in a form of their own otherwise, and not as a problem.
-    http: { requireHostHeader: false },
+    http: { requireHostHeader: false, ...headTimes(services.config) },
+    requestTimeout: services.config.UPLOAD_TIMEOUT_MS,
+    keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       announce(request, reply, services.metrics)
@@ -66,21 +73,31 @@ export async function buildApp(services: Services): Promise<App> {
     },
   })
 
+  app.server.maxConnections = services.config.MAX_CONNECTIONS
   checkBySchema(app)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
   checkHead(app)
   closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
   readRefusedAway(app)
-  if (services.key !== undefined) demandKey(app, services.key)
+  await allowOrigins(app, services.config)
+  guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
   handleErrors(app, answerError)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
+  app.removeContentTypeParser('application/json')
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
+    try {
+      done(null, jsonOf(body, body.length === 0 ? 'the body is empty and' : 'the body'))
+    } catch (error) {
+      done(error as Error)
+    }
+  })
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body)
   })
   await app.register(accepts)
-  await app.register(multipart)
+  await app.register(multipart, { limits: PART_HEAD })
   demandJson(app)
   await document(app)
 

@@ -5,6 +5,7 @@ import { bodyTooLarge, errorTitles, ServiceError, type ErrorCode } from '../erro
 export const statusOf: Readonly<Record<ErrorCode, number>> = {
   MALFORMED_REQUEST: 400,
   UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
   ROUTE_NOT_FOUND: 404,
   MODEL_NOT_FOUND: 404,
   INITIALIZER_NOT_FOUND: 404,
@@ -21,6 +22,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   INVALID_IMAGE: 422,
   INVALID_WEIGHTS: 422,
   QUEUE_FULL: 429,
+  RATE_LIMITED: 429,
   HEADERS_TOO_LARGE: 431,
   WEIGHTS_DIVERGED: 500,
   ENGINE_CRASHED: 500,

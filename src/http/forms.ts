@@ -2,11 +2,11 @@ import type { Multipart } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import { ServiceError } from '../errors.ts'
 
-type Limits = NonNullable<Parameters<FastifyRequest['parts']>[0]>['limits']
+type Options = Parameters<FastifyRequest['parts']>[0]
 
 /** The parts of a form as they come, each with a name: MALFORMED_REQUEST where one has none. */
-export async function* partsOf(request: FastifyRequest, limits: Limits): AsyncGenerator<Multipart> {
-  for await (const part of request.parts({ limits })) {
+export async function* partsOf(request: FastifyRequest, options: Options): AsyncGenerator<Multipart> {
+  for await (const part of request.parts(options)) {
     // Its type leaves out that the head of a part may say nothing.
     if ((part.fieldname as string | undefined) === undefined)
       throw new ServiceError(

@@ -3,9 +3,9 @@ import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
 import { VERSION } from '../version.ts'
-import { isOpen } from './access.ts'
 import { foreignErrorsOf } from './error-handler.ts'
-import { foreignErrors, problems } from './schemas/common.ts'
+import { foreignErrors, problems, refusals } from './schemas/common.ts'
+import { scopeOf, type Scope } from './scopes.ts'
 
 type Json = Record<string, unknown>
 /** A route's body by its types that may as well be left out. */
@@ -21,7 +21,8 @@ interface Operation {
 export async function document(app: FastifyInstance): Promise<void> {
   const operations = new Set<string>()
   const withoutBody = new Set<string>()
-  app.addHook('onRoute', ({ method, url, schema }) => {
+  app.addHook('onRoute', (route) => {
+    const { method, url, schema } = route
     if (schema?.hide === true) return
     // As a client would call it: without patterns, and a parameter is a segment like any other.
     const path = url
@@ -30,7 +31,7 @@ export async function document(app: FastifyInstance): Promise<void> {
       .replaceAll('::', ':')
     if (schema?.operationId === undefined)
       throw new TypeError(`${String(method)} ${url} has no operationId, by which clients would call it`)
-    describe(schema, path)
+    describe(schema, path, scopeOf(route))
     // Fastify answers HEAD wherever there is GET; the document leaves it out.
     if (method === 'HEAD') return
     const { operationId } = schema
@@ -76,11 +77,15 @@ export async function document(app: FastifyInstance): Promise<void> {
   app.get('/openapi.json', { schema: { hide: true } }, () => withSharedSchemas(app.swagger()))
 }
 
-/** Adds what follows from a route's path: how its errors look, and whether it asks for the key. */
-function describe(schema: FastifySchema, path: string): void {
-  const errors = foreignErrorsOf(path) ? foreignErrors : problems
-  if (schema.response) schema.response = { ...schema.response, ...errors }
-  if (isOpen(path)) schema.security = []
+/** Adds what follows from a route's path and scope: how its errors look, and which keys it asks for. */
+function describe(schema: FastifySchema, path: string, scope: Scope | undefined): void {
+  const isForeign = foreignErrorsOf(path) !== undefined
+  const keyErrors = scope === undefined ? {} : refusals(scope, isForeign)
+  const errors = isForeign ? foreignErrors : problems
+  if (schema.response) schema.response = { ...schema.response, ...keyErrors, ...errors }
+  // An extension of the document: the words of `security` are for OAuth.
+  if (scope === undefined) schema.security = []
+  else Object.assign(schema, { 'x-required-scope': scope })
 }
 
 /**

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
+import type { Config } from '../config.ts'
 import { ServiceError } from '../errors.ts'
 import { problemOf } from './error-handler.ts'
 import type { Services } from './services.ts'
@@ -18,6 +19,14 @@ export function checkHead(app: FastifyInstance): void {
       done(new ServiceError('EXPECTATION_FAILED', 'Expect can only be 100-continue'))
     else done()
   })
+}
+
+/** How long a head may take to arrive, and how often Node looks: a request that is late is so by a quarter at most. */
+export function headTimes({ HEAD_TIMEOUT_MS }: Pick<Config, 'HEAD_TIMEOUT_MS'>) {
+  return {
+    headersTimeout: HEAD_TIMEOUT_MS,
+    connectionsCheckingInterval: Math.ceil(HEAD_TIMEOUT_MS / 4),
+  }
 }
 
 /** Answers what never became a request, on the bare socket, and closes it. */

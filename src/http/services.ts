@@ -9,6 +9,7 @@ import type { Metrics } from '../metrics.ts'
 import type { Admission } from '../serving/admission.ts'
 import type { Batcher } from '../serving/batcher.ts'
 import type { ServiceError } from '../errors.ts'
+import type { Keyring } from './keyring.ts'
 import type { Registry } from '../serving/registry.ts'
 import type { Store } from '../serving/store.ts'
 import type { Usage } from '../serving/usage.ts'
@@ -39,8 +40,8 @@ export interface Services {
   readonly batcher: Batcher
   readonly metrics: Metrics
   readonly usage: Usage
-  /** The key every call but probes and docs must carry; none where anyone may call. */
-  readonly key: string | undefined
+  /** The keys that calls must carry, but for probes, docs and the page. */
+  readonly keyring: Keyring
   /** Why the service should get no traffic, or undefined where it should. */
   readonly notReady: () => ServiceError | undefined
 }

@@ -8,6 +8,8 @@ export const SafeInteger = Type.Integer({
   minimum: Number.MIN_SAFE_INTEGER,
   maximum: Number.MAX_SAFE_INTEGER,
 })
+/** Longer than any name there is; a wrong one is repeated in the refusal. */
+export const NAME_LENGTH = { maxLength: 256 }
 export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
 /** As a config field. */
 export const Seed = Type.Optional(
@@ -30,9 +32,9 @@ export type Initializer = Static<typeof CompleteInitializer>
  */
 export const InitializerReference = Type.Union(
   [
-    Type.String({ description: 'Any name of the catalogue' }),
+    Type.String({ ...NAME_LENGTH, description: 'Any name of the catalogue' }),
     closed({
-      class_name: Type.String(),
+      class_name: Type.String(NAME_LENGTH),
       config: Type.Optional(Type.Record(Type.String(), Type.Unknown())),
       module: Type.Optional(nullable(Type.String())),
       registered_name: Type.Optional(nullable(Type.String())),

@@ -1,5 +1,10 @@
 import Type, { type Static, type TProperties, type TSchema } from 'typebox'
-import { CompleteInitializer, InitializerReference, SafeInteger } from '../initializers/initializer.ts'
+import {
+  CompleteInitializer,
+  InitializerReference,
+  NAME_LENGTH,
+  SafeInteger,
+} from '../initializers/initializer.ts'
 import { closed, named, nullable } from '../schema.ts'
 import { Preprocessing, PreprocessingRequest, preprocessings } from './preprocessing.ts'
 import { schemeNames } from './schemes.ts'
@@ -111,7 +116,7 @@ export const Architecture = named('Architecture', {
 /** A preset with overrides, or a full description; with `residual_network` also the article's own parameters. */
 const ArchitectureRequest = named('ArchitectureRequest', {
   ...partial({
-    preset: Type.String(),
+    preset: Type.String(NAME_LENGTH),
     ...architecture,
     stem: partial({ ...stem, pool: nullable(partial(Pool.properties)) }),
     stages: listOf(closed({ ...stage, strides: Type.Optional(strides) })),
@@ -177,7 +182,7 @@ const common = {
 }
 
 export const specificationFields = {
-  architecture: Type.Union([Type.String({ description: 'A preset' }), ArchitectureRequest]),
+  architecture: Type.Union([Type.String({ ...NAME_LENGTH, description: 'A preset' }), ArchitectureRequest]),
   ...partial({
     classes: Type.Integer({ ...count, description: 'Default 1000; 10 for the 32x32 presets' }),
     initializers: InitializersRequest,

@@ -8,6 +8,7 @@ import {
   type SafetensorsFile,
 } from '../formats/safetensors.ts'
 import { inverse } from '../formats/transpose.ts'
+import { jsonProblem, parseJson } from '../json.ts'
 import { identify } from '../network/identity.ts'
 import { layoutOf, layoutProblem, tensorsIn, type FileTensor } from '../network/layouts.ts'
 import { planRequest, type Plan } from '../network/plan.ts'
@@ -102,9 +103,10 @@ function requestOf(metadata: Readonly<Record<string, string>>): SpecificationReq
   }
   let given: unknown
   try {
-    given = JSON.parse(text)
-  } catch {
-    throw fieldError(`#/weights/__metadata__/${METADATA.specification}`, 'is not JSON', 'INVALID_WEIGHTS')
+    given = parseJson(Buffer.from(text))
+  } catch (error) {
+    const pointer = `#/weights/__metadata__/${METADATA.specification}`
+    throw fieldError(pointer, jsonProblem(error), 'INVALID_WEIGHTS')
   }
   return parseSpecification(given, `#/weights/__metadata__/${METADATA.specification}`)
 }

@@ -10,6 +10,7 @@ interface Operation {
   readonly summary?: string
   readonly tags?: readonly string[]
   readonly security?: readonly object[]
+  readonly 'x-required-scope'?: 'predict' | 'read' | 'manage'
   readonly requestBody?: Content
   readonly responses: Readonly<Record<string, Content>>
 }
@@ -49,6 +50,8 @@ export function assertContract(method: string, path: string, { status, headers, 
       throw new Error(`errors are problems; ${said}`)
     const declared = route?.operations[method]?.responses[`${String(status).slice(0, 1)}XX`]
     if (declared && !declared.content?.[type]) throw new Error(`the document knows no such error; ${said}`)
+    // It has no body.
+    if (method === 'head') return
     validate(`/components/schemas/${foreign ? 'ProtocolError' : 'Problem'}`, bytes, said)
     return
   }

@@ -33,9 +33,38 @@ describe('settings', () => {
     ['MAX_BATCH_SIZE', '0', 'MAX_BATCH_SIZE must be >= 1, got 0'],
     ['REQUEST_TIMEOUT_MS', '3000000000', 'REQUEST_TIMEOUT_MS must be <= 2147483647, got 3000000000'],
     ['MAX_BODY_BYTES', '10', 'MAX_BODY_BYTES must be >= 1024, got 10'],
+    ['RATE_LIMIT', '5', 'RATE_LIMIT must be like 600/minute or off, got "5"'],
+    ['RATE_LIMIT', '0/hour', 'RATE_LIMIT must be like 600/minute or off, got "0/hour"'],
+    ...[
+      'https://a.example/path',
+      'a.example',
+      'https://a.example, https://b.example',
+      '*,https://a.example',
+    ].map(
+      (origins) =>
+        [
+          'CORS_ORIGINS',
+          origins,
+          `CORS_ORIGINS must be like https://app.example.com,http://localhost:5173 or *, got "${origins}"`,
+        ] as const,
+    ),
   ])('%s=%s stops the start', (name, value, sentence) => {
     expect(() => readConfig({ [name]: value })).toThrow(new Error(sentence))
   })
+
+  test('cannot ask for keys and for none', () => {
+    expect(() => readConfig({ API_KEYS_FILE: 'keys', ALLOW_ANONYMOUS: 'true' })).toThrow(
+      /set one of the two$/,
+    )
+    expect(readConfig({ API_KEYS_FILE: 'keys' }).API_KEYS_FILE).toBe('keys')
+  })
+
+  test.each(['*', 'https://a.example', 'http://localhost:5173,https://b.example', 'http://[::1]:80'])(
+    'take the origins %s',
+    (origins) => {
+      expect(readConfig({ CORS_ORIGINS: origins }).CORS_ORIGINS).toBe(origins)
+    },
+  )
 
   test('are all described, with their defaults', () => {
     const help = describeSettings()

@@ -5,7 +5,9 @@ import { document, withSharedSchemas } from '../../src/http/openapi.ts'
 async function withRoutes(...schemas: FastifySchema[]): Promise<void> {
   const app = Fastify()
   await document(app)
-  schemas.forEach((schema, index) => app.get(`/${String(index)}`, { schema }, () => null))
+  schemas.forEach((schema, index) =>
+    app.get(`/${String(index)}`, { config: { scope: 'read' }, schema }, () => null),
+  )
   await app.ready()
 }
 

@@ -14,6 +14,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
   app.get(
     '/v1/architectures',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listArchitectures',
         tags: ['catalogue'],
@@ -37,6 +38,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
   app.get(
     '/v1/residual-schemes',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listResidualSchemes',
         tags: ['catalogue'],
@@ -63,6 +65,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
   app.post(
     '/v1/plans',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'planModel',
         tags: ['models'],

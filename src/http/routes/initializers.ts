@@ -49,6 +49,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
   app.get(
     '/v1/initializers',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listInitializers',
         tags,
@@ -66,6 +67,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
   app.get(
     '/v1/initializers/:name',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getInitializer',
         tags,
@@ -80,6 +82,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
   app.post(
     '/v1/initializers/:name/statistics',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'measureInitializer',
         tags,
@@ -100,6 +103,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
   app.post(
     '/v1/initializers/:name/sample',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'sampleInitializer',
         tags,

@@ -6,6 +6,7 @@ export function metricsRoutes(app: App, { metrics }: Services): void {
   app.get(
     '/metrics',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getMetrics',
         tags: ['operation'],

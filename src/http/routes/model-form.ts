@@ -11,6 +11,7 @@ import { assertName } from '../../serving/names.ts'
 import { parser } from '../../validation.ts'
 import { CreateRequest } from '../schemas/models.ts'
 import type { Services } from '../services.ts'
+import { partsOf } from '../forms.ts'
 import { jsonOf } from './uploads.ts'
 
 const ORDER =
@@ -39,7 +40,7 @@ export async function readModelForm(
 ): Promise<{ name: string | undefined; given: FormModel }> {
   const { MAX_MODEL_PARAMETERS: maxParameters, MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
   const limits = {
-    ...{ fileSize: 4 * maxParameters + MAX_BODY_BYTES, fieldSize: MAX_BODY_BYTES },
+    fileSize: 4 * maxParameters + MAX_BODY_BYTES,
     parts: MOST_PARTS,
   }
   let name: string | undefined
@@ -48,7 +49,9 @@ export async function readModelForm(
   let imaged: { readonly plan: Plan; readonly pixels: Uint8Array[] } | undefined
   let total = 0
   try {
-    for await (const part of request.parts({ limits })) {
+    // A field that says it is JSON would come parsed, however deep; the bytes of a file are looked at first.
+    const isPartAFile = (): boolean => true
+    for await (const part of partsOf(request, { limits, isPartAFile })) {
       const { fieldname } = part
       if (fieldname === 'spec' && !specification && !loaded) {
         ;({ name, ...specification } = parseCreate(await jsonPart(part, MAX_BODY_BYTES)))
@@ -110,12 +113,8 @@ function assertRoom(count: number, [height = 1, width = 1]: readonly number[]): 
 }
 
 async function jsonPart(part: Multipart, maxBytes: number): Promise<unknown> {
-  if (part.type === 'field') {
-    if (part.valueTruncated) throw bodyTooLarge()
-    // A field that says it is JSON comes parsed.
-    return typeof part.value === 'string' ? jsonOf(part.value, 'the part "spec"') : part.value
-  }
-  return jsonOf((await bytesOf(part.file, maxBytes)).toString(), 'the part "spec"')
+  if (part.type === 'field') throw new TypeError('every part of this form is read as a file')
+  return jsonOf(await bytesOf(part.file, maxBytes), 'the part "spec"')
 }
 
 async function bytesOf(file: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {

@@ -58,6 +58,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.post(
     '/v1/models',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'createModel',
         tags,
@@ -85,6 +86,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.put(
     '/v1/models/:model',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'nameModel',
         tags,
@@ -114,6 +116,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.get(
     '/v1/models',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listModels',
         tags,
@@ -131,6 +134,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.get(
     '/v1/models/:model',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getModel',
         tags,
@@ -145,6 +149,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.delete(
     '/v1/models/:model',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'deleteModel',
         tags,

@@ -29,6 +29,7 @@ export function predictRoutes(app: App, services: Services): void {
     {
       onRequest: admit,
       errorHandler: refuseInTurn,
+      config: { scope: 'predict' },
       schema: {
         operationId: 'predict',
         tags: ['prediction'],

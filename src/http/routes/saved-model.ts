@@ -39,6 +39,7 @@ export function savedModelRoutes(
   app.get(
     '/v1/models/:model/savedmodel',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getSavedModel',
         tags: ['models'],

@@ -18,6 +18,7 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
   app.post(
     '/v1/models/:model/signals',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'measureSignals',
         tags: ['models'],
@@ -60,6 +61,7 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
   app.post(
     '/v1/comparisons',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'compareSpecifications',
         tags: ['models'],

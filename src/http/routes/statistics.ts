@@ -17,6 +17,7 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
   app.get(
     '/v1/models/:model/statistics',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getStatistics',
         tags: ['models'],

@@ -2,10 +2,12 @@ import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
+import { jsonProblem, parseJson } from '../../json.ts'
 import { parser } from '../../validation.ts'
 import type { EncodedImage } from '../encoded-images.ts'
 import { NPY } from '../schemas/common.ts'
 import { PredictBody, PredictQuery } from '../schemas/predictions.ts'
+import { partsOf } from '../forms.ts'
 
 /** Encoded images, or an array of pixels. */
 export type Upload =
@@ -33,7 +35,7 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
   if (unspecific && /^\s*\{/.test(body.subarray(0, 100).toString('latin1')))
-    return instancesOf(parseBody(jsonOf(body.toString(), 'the body')), config)
+    return instancesOf(parseBody(jsonOf(body, 'the body')), config)
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
       'UNSUPPORTED_MEDIA_TYPE',
@@ -56,7 +58,7 @@ async function filesOf(
   const images: EncodedImage[] = []
   let total = 0
   const limits = { parts: MAX_QUEUE + 1, fileSize: MAX_BODY_BYTES }
-  for await (const part of request.parts({ limits })) {
+  for await (const part of partsOf(request, { limits })) {
     const { fieldname } = part
     if (part.type === 'field') {
       const cure =
@@ -85,10 +87,10 @@ function instancesOf({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload 
   return { kind: 'images', images }
 }
 
-export function jsonOf(text: string, what: string): unknown {
+export function jsonOf(text: Buffer, what: string): unknown {
   try {
-    return JSON.parse(text)
-  } catch {
-    throw new ServiceError('MALFORMED_REQUEST', `${what} is not JSON`)
+    return parseJson(text)
+  } catch (error) {
+    throw new ServiceError('MALFORMED_REQUEST', `${what} ${jsonProblem(error)}`)
   }
 }

@@ -22,6 +22,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
   app.get(
     '/v1/models/:model/weights',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getWeights',
         tags: ['models'],

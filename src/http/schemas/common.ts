@@ -40,6 +40,15 @@ export const foreignErrors = {
   '5xx': foreignError('The service could not'),
 }
 
+/** What a route answers to keys that are not for it. */
+export const refusals = (scope: string, isForeign: boolean) => {
+  const refusal = isForeign ? foreignError : problem
+  return {
+    401: refusal('No key, or one that is wrong or has expired'),
+    403: refusal(`A key without the scope ${scope}`),
+  }
+}
+
 export const Page = closed({
   limit: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
   cursor: optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'next_cursor of the page before' })),

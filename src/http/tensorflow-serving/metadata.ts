@@ -24,7 +24,7 @@ export function metadataRoutes(app: App, { registry }: Services): void {
       params,
       response: { 200: Metadata },
     }
-    app.get(path, { schema }, (request) => {
+    app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return {
         model_spec: { name, signature_name: '', version: VERSION },
@@ -40,7 +40,7 @@ export function metadataRoutes(app: App, { registry }: Services): void {
     params,
     response: { 200: Status },
   }
-  app.get(path, { schema }, (request) => ({
+  app.get(path, { config: { scope: 'read' }, schema }, (request) => ({
     model_version_status: [versionStatusOf(findModel(registry, request.params).model)],
   }))
 }

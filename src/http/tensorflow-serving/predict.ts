@@ -52,28 +52,32 @@ export function predictRoutes(app: App, services: Services): void {
     }
     const summary = 'Logits and probabilities of images'
     const schema = { operationId: `run${subject}Signature`, tags, summary, params, body: content, response }
-    app.post(path, { onRequest: admit, errorHandler: refuseInTurn, schema }, async (request, reply) => {
-      const started = performance.now()
-      const place = placeOf(request)
-      const { model } = findModel(registry, request.params)
-      const { specification, id } = model.record
-      const body = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
-        place.hold(place.images, length)
-      })
-      const asked = readPredictRequest(body)
-      const images = await imagesOf(asked, { specification, config, place })
-      const job = { model: id, k: 1, features: false, alone: false, place }
-      const { result, costs, answered } = await predict(images, job, started)
-      tellCosts(reply, costs)
-      const text = textOf(asked.layout, result, images.about.length)
-      answered()
-      return reply.type('application/json').send(Buffer.from(text))
-    })
+    app.post(
+      path,
+      { config: { scope: 'predict' }, onRequest: admit, errorHandler: refuseInTurn, schema },
+      async (request, reply) => {
+        const started = performance.now()
+        const place = placeOf(request)
+        const { model } = findModel(registry, request.params)
+        const { specification, id } = model.record
+        const body = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
+          place.hold(place.images, length)
+        })
+        const asked = readPredictRequest(body)
+        const images = await imagesOf(asked, { specification, config, place })
+        const job = { model: id, k: 1, features: false, alone: false, place }
+        const { result, costs, answered } = await predict(images, job, started)
+        tellCosts(reply, costs)
+        const text = textOf(asked.layout, result, images.about.length)
+        answered()
+        return reply.type('application/json').send(Buffer.from(text))
+      },
+    )
   }
   for (const verb of ['classify', 'regress']) {
     for (const { path, params } of paths(`::${verb}`)) {
       const schema = { tags, summary: `No signature is one to ${verb}`, params, hide: true }
-      app.post(path, { schema }, (request) => {
+      app.post(path, { config: { scope: 'predict' }, schema }, (request) => {
         findModel(registry, request.params)
         throw new ServiceError(
           'INVALID_REQUEST',

@@ -1,4 +1,5 @@
 import { fieldError, ServiceError } from '../../errors.ts'
+import { parseJson } from '../../json.ts'
 
 /** What is asked for: the one input that is given, with what is in it, and how the answer is laid out. */
 export interface PredictRequest {
@@ -20,7 +21,7 @@ const INPUTS: Readonly<Record<string, readonly PredictRequest['input'][]>> = {
  * value may stand for itself, where it says which input it is. Fields it does not know are ignored, as they are there.
  */
 export function readPredictRequest(body: Buffer): PredictRequest {
-  const request = recordOf(parse(body.toString()))
+  const request = recordOf(parse(body))
   if (request === undefined) throw fieldError('#', 'must be an object with "instances" or "inputs"')
   const { signature_name: given = '', instances, inputs } = request
   if (typeof given !== 'string') throw fieldError('#/signature_name', 'must be a string')
@@ -110,9 +111,9 @@ export function recordOf(value: unknown): Readonly<Record<string, unknown>> | un
     : undefined
 }
 
-function parse(text: string): unknown {
+function parse(body: Buffer): unknown {
   try {
-    return JSON.parse(text) as unknown
+    return parseJson(body)
   } catch (error) {
     throw new ServiceError('MALFORMED_REQUEST', `JSON Parse error: ${(error as Error).message}`)
   }

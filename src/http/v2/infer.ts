@@ -39,6 +39,7 @@ export function inferRoutes(app: App, services: Services): void {
       {
         onRequest: admit,
         errorHandler: refuseInTurn,
+        config: { scope: 'predict' },
         schema: {
           operationId: `infer${subject}`,
           tags,

@@ -29,11 +29,12 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
     summary: 'The server and its extensions',
     response: { 200: ServerMetadata },
   }
-  app.get('/v2', { schema }, () => server)
-  app.get('/v2/', { schema: { hide: true } }, () => server)
+  app.get('/v2', { config: { scope: 'read' }, schema }, () => server)
+  app.get('/v2/', { config: { scope: 'read' }, schema: { hide: true } }, () => server)
   app.get(
     '/v2/models',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listModelNames',
         tags,
@@ -53,7 +54,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
       params,
       response: { 200: ModelMetadata },
     }
-    app.get(path, { schema }, (request) => {
+    app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return metadataOf(name, model.record.specification)
     })
@@ -66,7 +67,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
       params,
       response: { 200: ModelConfig },
     }
-    app.get(path, { schema }, (request) => {
+    app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return configOf(name, model.record.specification, config.MAX_BATCH_SIZE)
     })
@@ -79,7 +80,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
       params,
       response: { 200: ModelReady },
     }
-    app.get(path, { schema }, (request) => {
+    app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       const { state, reason } = stateOf(model)
       if (state !== 'READY')

@@ -6,7 +6,7 @@ import { bytesOf } from '../foreign.ts'
 import type { App, Services } from '../services.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, namedModels, tags } from './models.ts'
-import { objectOf, parametersOf, parseJson } from './request.ts'
+import { objectOf, parametersOf, requestJson } from './request.ts'
 import { RepositoryIndex } from './schemas.ts'
 import { Nothing } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -25,7 +25,7 @@ export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' |
 export function repositoryRoutes(app: App, { registry, config }: Services): void {
   const read = async (request: FastifyRequest) => {
     const bytes = await bytesOf(request, config.MAX_BODY_BYTES)
-    return bytes.length === 0 ? {} : objectOf(parseJson(bytes), '#')
+    return bytes.length === 0 ? {} : objectOf(requestJson(bytes), '#')
   }
   const json = (properties: object) => ({
     required: false,
@@ -41,6 +41,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/index',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listRepository',
         tags,
@@ -61,6 +62,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/models/:model/load',
     {
+      config: { scope: 'manage' },
       schema: {
         ...{ operationId: 'loadModel', tags, params: ModelReference, response: nothing },
         body: parameters({ additionalProperties: false }),
@@ -83,6 +85,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
   app.post(
     '/v2/repository/models/:model/unload',
     {
+      config: { scope: 'manage' },
       schema: {
         ...{ operationId: 'unloadModel', tags, params: ModelReference, response: nothing },
         body: parameters({}),

@@ -1,4 +1,5 @@
 import { fieldError, pointerTo, ServiceError } from '../../errors.ts'
+import { jsonProblem, parseJson } from '../../json.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -46,7 +47,7 @@ export function headLength(header: string | string[] | undefined, bodyLength: nu
  * JSON: each binary input is a view of it, in the order of the inputs, and nothing may be left over.
  */
 export function readRequest(head: Buffer, tail: Buffer): InferenceRequest {
-  const json = objectOf(parseJson(head), '#')
+  const json = objectOf(requestJson(head), '#')
   const parameters = parametersOf(json, '#')
   const binary = flagOf(parameters, 'binary_data_output', '#/parameters') ?? false
   const { id, inputs, outputs } = json
@@ -77,11 +78,14 @@ export function readRequest(head: Buffer, tail: Buffer): InferenceRequest {
   return { id, parameters, inputs: tensors, outputs: asked, binary }
 }
 
-export function parseJson(text: Buffer): unknown {
+export function requestJson(text: Buffer): unknown {
   try {
-    return JSON.parse(text.toString())
-  } catch {
-    throw new ServiceError('MALFORMED_REQUEST', 'failed to parse the request JSON buffer; send a JSON object')
+    return parseJson(text)
+  } catch (error) {
+    throw new ServiceError(
+      'MALFORMED_REQUEST',
+      `failed to parse the request JSON buffer: it ${jsonProblem(error)}; send a JSON object`,
+    )
   }
 }
 

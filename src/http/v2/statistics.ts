@@ -13,6 +13,7 @@ export function statisticsRoutes(app: App, { registry, usage }: Services): void 
   app.get(
     '/v2/models/stats',
     {
+      config: { scope: 'read' },
       schema: { operationId: 'getInferenceStatistics', tags, summary: 'What all models have done', response },
     },
     () => ({
@@ -29,7 +30,7 @@ export function statisticsRoutes(app: App, { registry, usage }: Services): void 
       params,
       response,
     }
-    app.get(path, { schema }, (request) => {
+    app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
       return { model_stats: [statisticsOf(name, usage.of(model.record.id))] }
     })

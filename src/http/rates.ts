@@ -1,0 +1,14 @@
+/** So many requests within so long. */
+export interface Rate {
+  readonly max: number
+  readonly windowMs: number
+}
+
+const UNITS: Readonly<Record<string, number>> = { second: 1000, minute: 60_000, hour: 3_600_000 }
+
+/** A rate as it is written in settings and keys, such as 600/minute; undefined for off. Of text that was checked. */
+export function rateOf(text: string): Rate | undefined {
+  const [count = '', unit = ''] = text.split('/')
+  const windowMs = UNITS[unit]
+  return windowMs === undefined ? undefined : { max: Number(count), windowMs }
+}

@@ -1,0 +1,58 @@
+import { describe, expect, test } from 'vitest'
+import { jsonProblem, parseJson } from '../../src/json.ts'
+
+const TEN_MB = 10_000_000
+
+function problemOf(text: string | Buffer): string | undefined {
+  try {
+    parseJson(Buffer.isBuffer(text) ? text : Buffer.from(text))
+    return undefined
+  } catch (error) {
+    return jsonProblem(error)
+  }
+}
+
+describe('JSON from outside', () => {
+  test.each([
+    '{"a": [1, 2.5e3, true, null, "b"]}',
+    '"[[[[ \\" ]]]"',
+    `"${'\\\\'.repeat(3)}"`,
+    `["${'['.repeat(100)}\\"${'{'.repeat(100)}"]`,
+    '['.repeat(64) + ']'.repeat(64),
+    `[${'[],'.repeat(1000)}[]]`,
+  ])('is what JSON.parse reads: %s', (text) => {
+    expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text))
+    expect(parseJson(Buffer.from(`\uFEFF${text}`))).toEqual(JSON.parse(text))
+  })
+
+  test.each(['[', '{"a": "', '"\\"', ']', '', '{"a": 1]'])('is refused where it is none: %s', (text) => {
+    expect(problemOf(text)).toBe('is not JSON')
+  })
+
+  test.each([
+    ['lists', '['.repeat(TEN_MB)],
+    ['records', '{"a":'.repeat(TEN_MB / 5)],
+    ['both, behind a text', `["${'\\"'.repeat(1000)}", ${'[{"[": '.repeat(TEN_MB / 8)}`],
+    ['just too deep', '['.repeat(65) + ']'.repeat(65)],
+  ])('10 MB deep costs nothing: %s', (_, text) => {
+    const bytes = Buffer.from(text)
+    // The best of some: others want the processor too.
+    const times = Array.from({ length: 5 }, () => {
+      const start = performance.now()
+      expect(problemOf(bytes)).toBe('is nested deeper than 64 levels')
+      return performance.now() - start
+    })
+    expect(Math.min(...times)).toBeLessThan(50)
+  })
+
+  test('the depth of what is flat is counted as fast as it is parsed', () => {
+    const text = Buffer.from(`["${'A'.repeat(TEN_MB)}"${',"",[0]'.repeat(TEN_MB / 10)}]`)
+    const time = (run: () => unknown): number => {
+      const start = performance.now()
+      run()
+      return performance.now() - start
+    }
+    const plain = time(() => JSON.parse(text.toString()) as unknown)
+    expect(time(() => parseJson(text))).toBeLessThan(5 * plain + 500)
+  })
+})
