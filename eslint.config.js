@@ -27,7 +27,7 @@ export default defineConfig(
     },
   },
   {
-    files: ['{native,bench}/**/*.mjs'],
+    files: ['{native,bench,proof}/**/*.mjs'],
     rules: {
       // TypeScript checks these files (checkJs) and knows Node's globals; ESLint does not.
       'no-undef': 'off',

@@ -1,8 +1,7 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { gzipSync } from 'node:zlib'
-import sharp from 'sharp'
+import { crc32, deflateSync, gzipSync } from 'node:zlib'
 
 /** @typedef {{ name: string, request: import('./client.mjs').Request, wanted: readonly number[] }} Attack */
 
@@ -13,8 +12,8 @@ const BOMB_BYTES = 1e9
 const DRIBBLE_MS = 500
 const DRIBBLE_TIMES = 20
 
-/** What one request alone can do. @returns {Promise<Attack[]>} */
-export async function attacksOf() {
+/** What one request alone can do. @returns {Attack[]} */
+export function attacksOf() {
   const predict = '/v1/models/net/predict'
   const infer = '/v2/models/net/infer'
   const verb = '/v1/models/net:predict'
@@ -25,8 +24,6 @@ export async function attacksOf() {
   const names = Array.from({ length: BYTES / 16 }, (_, index) => `"${String(index)}":1`).join()
   const bomb = gzipSync(Buffer.alloc(BOMB_BYTES, ' '))
   const zipped = { 'content-encoding': 'gzip' }
-  const create = { width: SIDE, height: SIDE, channels: /** @type {const} */ (3), background: '#fff' }
-  const image = await sharp({ create, limitInputPixels: false }).png({ compressionLevel: 9 }).toBuffer()
   /** @type {(name: string, path: string, headers: Record<string, string>, body: string | Buffer, wanted: number[]) => Attack} */
   const attack = (name, path, headers, body, wanted) => ({
     name,
@@ -45,12 +42,37 @@ export async function attacksOf() {
     attack('a field with a long name', '/v1/plans', json, `{"${'x'.repeat(BYTES)}":1}`, [422]),
     attack('a preset with a long name', '/v1/plans', json, `{"architecture":"${'x'.repeat(BYTES)}"}`, [422]),
     attack('many unknown fields', '/v1/plans', json, `{"architecture":"resnet18",${names}}`, [422]),
-    attack('many stages', '/v1/plans', json, `{"architecture":{"stages":[${many('{"blocks":1,"filters":4}')}]}}`, [422]),
+    attack(
+      'many stages',
+      '/v1/plans',
+      json,
+      `{"architecture":{"stages":[${many('{"blocks":1,"filters":4}')}]}}`,
+      [422],
+    ),
     attack('a gzip bomb for v2', infer, zipped, bomb, [400]),
     attack('a gzip bomb for TensorFlow Serving', verb, zipped, bomb, [400]),
     attack('a gzip bomb elsewhere', '/v1/plans', { ...json, ...zipped }, bomb, [400, 415]),
-    attack('a huge PNG', predict, { 'content-type': 'image/png' }, image, [422]),
+    attack('a huge PNG', predict, { 'content-type': 'image/png' }, hugePng(), [422]),
   ]
+}
+
+/** A whole, black PNG of a bit a pixel. */
+function hugePng() {
+  const chunk = (/** @type {string} */ type, /** @type {Buffer} */ data) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(data.length)
+    const named = Buffer.concat([Buffer.from(type), data])
+    const sum = Buffer.alloc(4)
+    sum.writeUInt32BE(crc32(named))
+    return Buffer.concat([length, named, sum])
+  }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(SIDE, 0)
+  head.writeUInt32BE(SIDE, 4)
+  head[8] = 1
+  const rows = deflateSync(Buffer.alloc(SIDE * (1 + SIDE / 8)))
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
+  return Buffer.concat([signature, chunk('IHDR', head), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))])
 }
 
 /**

@@ -27,7 +27,10 @@ export class Client {
   async send({ method, path, headers = {}, body }) {
     const options = { agent: this.#agent, method: method ?? (body === undefined ? 'GET' : 'POST') }
     const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
-    const request = ask(`${this.#url}${path}`, { ...options, headers: { ...length, ...this.#headers, ...headers } })
+    const request = ask(`${this.#url}${path}`, {
+      ...options,
+      headers: { ...length, ...this.#headers, ...headers },
+    })
     request.end(body)
     const [answer] = /** @type {[import('node:http').IncomingMessage]} */ (await once(request, 'response'))
     return { status: answer.statusCode ?? 0, headers: answer.headers, bytes: await buffer(answer) }

@@ -43,7 +43,9 @@ await runProof('endurance', async (share) => {
     const memory = before.map((process) => growthOf(process, samples))
     const failures = [
       ...mixture.failures,
-      ...memory.filter(({ failed }) => failed).map(({ role, first, last }) => `${role} grew from ${first} to ${last} MB`),
+      ...memory
+        .filter(({ failed }) => failed)
+        .map(({ role, first, last }) => `${role} grew from ${first} to ${last} MB`),
       ...before.flatMap(({ role, pid: old, descriptors }, at) => {
         const now = after[at]
         if (now?.pid !== old) return [`the ${role} is another process`]
@@ -56,7 +58,9 @@ await runProof('endurance', async (share) => {
       minutes: Number((seconds / 60).toFixed(1)),
       answers: Object.fromEntries([...mixture.counts].toSorted()),
       megabytes: Object.fromEntries(memory.map(({ role, first, last }) => [role, [first, last]])),
-      descriptors: Object.fromEntries(before.map(({ role, descriptors }, at) => [role, [descriptors, after[at]?.descriptors]])),
+      descriptors: Object.fromEntries(
+        before.map(({ role, descriptors }, at) => [role, [descriptors, after[at]?.descriptors]]),
+      ),
     }
     return { count, failures, found }
   } finally {
@@ -74,7 +78,16 @@ await runProof('endurance', async (share) => {
     while (Date.now() < end) {
       await pause(SAMPLE_MS)
       seen.push(await processesOf(pid))
-      if (seen.length % 30 === 0) progress(seen.at(-1)?.map(({ role, megabytes, descriptors }) => `${role} ${megabytes.toFixed(1)} MB ${String(descriptors)}`).join(', ') ?? '')
+      if (seen.length % 30 === 0)
+        progress(
+          seen
+            .at(-1)
+            ?.map(
+              ({ role, megabytes, descriptors }) =>
+                `${role} ${megabytes.toFixed(1)} MB ${String(descriptors)}`,
+            )
+            .join(', ') ?? '',
+        )
     }
     over.abort()
     await calls
@@ -86,7 +99,8 @@ await runProof('endurance', async (share) => {
 function growthOf({ pid, role }, samples) {
   const megabytes = samples.flatMap((all) => all.filter((one) => one.pid === pid).map((one) => one.megabytes))
   const quarter = Math.ceil(megabytes.length / 4)
-  const mean = (/** @type {readonly number[]} */ list) => list.reduce((sum, value) => sum + value, 0) / list.length
+  const mean = (/** @type {readonly number[]} */ list) =>
+    list.reduce((sum, value) => sum + value, 0) / list.length
   const [first, last] = [mean(megabytes.slice(0, quarter)), mean(megabytes.slice(-quarter))]
   const failed = last - first > Math.max(GROWTH.megabytes, GROWTH.share * first)
   return { role, first: Number(first.toFixed(1)), last: Number(last.toFixed(1)), failed }

@@ -53,7 +53,9 @@ await runProof('fuzz', async (share) => {
         const statuses = found[name] ?? {}
         statuses[status] = (statuses[status] ?? 0) + 1
         if (status >= 500 || status < 200)
-          failures.push(`${name} ${String(sent)}: ${String(status)} ${bytes.toString().slice(0, 300)} for ${shown(request)}`)
+          failures.push(
+            `${name} ${String(sent)}: ${String(status)} ${bytes.toString().slice(0, 300)} for ${shown(request)}`,
+          )
         // 200: it is the one that is asked, or another client's.
         if (request.path === '/v1/models' && status === 201) {
           /** @type {{ id: string }} */
@@ -62,7 +64,8 @@ await runProof('fuzz', async (share) => {
         }
       }
     }
-    const together = (/** @type {number} */ until) => Promise.all(Array.from({ length: CLIENTS }, () => ask(until)))
+    const together = (/** @type {number} */ until) =>
+      Promise.all(Array.from({ length: CLIENTS }, () => ask(until)))
     await together(count * WARM_UP)
     const before = await processesOf(pid)
     await together(count)
@@ -70,7 +73,9 @@ await runProof('fuzz', async (share) => {
 
     for (const [at, { role, pid: old }] of before.entries())
       if (after[at]?.pid !== old) failures.push(`the ${role} is another process`)
-    const megabytes = [before, after].map((all) => Math.round(all.reduce((sum, one) => sum + one.megabytes, 0)))
+    const megabytes = [before, after].map((all) =>
+      Math.round(all.reduce((sum, one) => sum + one.megabytes, 0)),
+    )
     const [first = 0, last = 0] = megabytes
     if (last - first > Math.max(GROWTH.share * first, GROWTH.megabytes))
       failures.push(`memory grew from ${String(first)} to ${String(last)} MB`)
@@ -109,7 +114,8 @@ async function corporaOf(weights) {
       const request = form(predict, parts)
       return { ...request, body: mutateBytes(request.body, choices) }
     },
-    specification: (choices) => json('/v1/models', mutateJson(specification(1 + choices.below(100)), choices)),
+    specification: (choices) =>
+      json('/v1/models', mutateJson(specification(1 + choices.below(100)), choices)),
     plan: (choices) => json('/v1/plans', mutateJson(specification(1 + choices.below(100)), choices)),
     safetensors: (choices) => ({
       path: '/v1/weights/statistics',
@@ -122,7 +128,10 @@ async function corporaOf(weights) {
     },
     inference: (choices) => {
       const request = binaryInference('net', pixels(1))
-      const length = choices.of([request.headers['inference-header-content-length'], String(choices.below(400))])
+      const length = choices.of([
+        request.headers['inference-header-content-length'],
+        String(choices.below(400)),
+      ])
       return {
         ...request,
         headers: { 'inference-header-content-length': length },

@@ -35,12 +35,13 @@ await runProof('hostile', async (share) => {
     await client.send(json('/v1/models', { ...specification(0), name: 'net' }))
     const before = await processesOf(pid)
 
-    for (const { name, request, wanted } of await attacksOf()) {
+    const attacks = attacksOf()
+    for (const { name, request, wanted } of attacks) {
       await attack(name, async () => {
         for (let times = scaled(REPEATS); times > 0; times -= 1) await ask(name, request, wanted)
       })
     }
-    const [parallel] = await attacksOf()
+    const parallel = attacks.find(({ request }) => request.path.endsWith('/predict'))
     if (parallel !== undefined)
       await attack('in parallel', () =>
         Promise.all(
@@ -48,7 +49,11 @@ await runProof('hostile', async (share) => {
             // Every tenth is as large as a client likes, the others are broken images.
             index % 10 === 0
               ? ask('in parallel', parallel.request, [...parallel.wanted, 429])
-              : ask('in parallel', { path: '/v1/models/net/predict', body: Buffer.from('no image') }, [415, 422, 429]),
+              : ask(
+                  'in parallel',
+                  { path: '/v1/models/net/predict', body: Buffer.from('no image') },
+                  [415, 422, 429],
+                ),
           ),
         ),
       )
@@ -57,7 +62,8 @@ await runProof('hostile', async (share) => {
         const slow = scaled(SLOW)
         count += slow
         const left = await dribble(url, where, slow)
-        if (left > 0) failures.push(`${String(left)} of ${String(slow)} connections slow in the ${where} are still open`)
+        if (left > 0)
+          failures.push(`${String(left)} of ${String(slow)} connections slow in the ${where} are still open`)
       })
     }
     const after = await processesOf(pid)
@@ -73,13 +79,16 @@ await runProof('hostile', async (share) => {
   async function ask(name, request, wanted) {
     count += 1
     const { status, bytes } = await client.send(request).catch(refusedMidway)
-    if (!wanted.includes(status)) failures.push(`${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
+    if (!wanted.includes(status))
+      failures.push(`${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
   }
 
   /** @param {string} name @param {() => Promise<unknown>} run */
   async function attack(name, run) {
     progress(name)
-    const prober = spawn(process.execPath, ['proof/prober.mjs', url], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const prober = spawn(process.execPath, ['proof/prober.mjs', url], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     const lines = createInterface({ input: prober.stdout })[Symbol.asyncIterator]()
     await lines.next()
     await run()

@@ -86,7 +86,9 @@ export class Mixture {
     const values = [...pixels(image)]
     const [height = 0, width = 0, channels = 0] = SHAPE
     const rows = Array.from({ length: height }, (_, y) =>
-      Array.from({ length: width }, (_, x) => values.slice((y * width + x) * channels, (y * width + x + 1) * channels)),
+      Array.from({ length: width }, (_, x) =>
+        values.slice((y * width + x) * channels, (y * width + x + 1) * channels),
+      ),
     )
     /** @type {{ predictions: { logits: number[] }[] }} */
     const { predictions } = await this.#call(json(`/v1/models/${model}:predict`, { instances: [rows] }))
@@ -98,8 +100,16 @@ export class Mixture {
     const path = `/v1/models/${this.#pick().model}/predict`
     const some = Array.from({ length: 1 + this.#choices.below(4) }, () => this.#choices.of(files))
     if (this.#choices.below(2) === 0)
-      await this.#call(form(path, some.map(({ type, bytes }) => ({ name: 'images', type, bytes }))))
-    else await this.#call(json(path, { instances: some.map(({ bytes }) => ({ b64: bytes.toString('base64') })) }))
+      await this.#call(
+        form(
+          path,
+          some.map(({ type, bytes }) => ({ name: 'images', type, bytes })),
+        ),
+      )
+    else
+      await this.#call(
+        json(path, { instances: some.map(({ bytes }) => ({ b64: bytes.toString('base64') })) }),
+      )
   }
 
   async #comeAndGo() {
@@ -127,7 +137,9 @@ export class Mixture {
     const signals = json(`/v1/models/${model}/signals`, question)
     await this.#call(signals)
     await this.#call({ ...signals, headers: { ...signals.headers, accept: 'text/event-stream' } })
-    await this.#call(json('/v1/comparisons', { specs: [specification(1), specification(2)], signals: question }))
+    await this.#call(
+      json('/v1/comparisons', { specs: [specification(1), specification(2)], signals: question }),
+    )
     await this.#call({ path: '/metrics' })
     await pause(20 * REST_MS)
   }
@@ -138,7 +150,10 @@ export class Mixture {
     this.#note({ path: 'weights' }, answer, [200])
     const headers = { 'content-type': 'application/octet-stream' }
     await this.#call({ path: '/v1/weights/statistics', headers, body: answer.bytes })
-    await this.#call({ path: `/v1/models/${model}/weights?names=keras`, headers: { accept: 'application/x-hdf5' } })
+    await this.#call({
+      path: `/v1/models/${model}/weights?names=keras`,
+      headers: { accept: 'application/x-hdf5' },
+    })
     await this.#call({ path: `/v1/models/${model}/savedmodel` })
     /** @type {{ id: string }} */
     const { id } = await this.#call(
@@ -157,7 +172,10 @@ export class Mixture {
     const headers = { 'content-type': type }
     await this.#call({ path, headers, body: bytes.subarray(0, bytes.length / 2) }, [422])
     await this.#call({ path, headers, body: this.#choices.bytes(100) }, [422])
-    await this.#call({ path, headers: { 'content-type': 'application/json' }, body: '{"instances": [' }, [400])
+    await this.#call(
+      { path, headers: { 'content-type': 'application/json' }, body: '{"instances": [' },
+      [400],
+    )
     await this.#call(json('/v1/models', { ...specification(1), stdev: 1 }), [422])
     await this.#call(json('/v1/plans', { architecture: { stages: [] } }), [422])
     await this.#call(binaryInference(model, pixels(0).subarray(1)), [400])

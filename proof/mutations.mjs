@@ -9,7 +9,11 @@ export function mutateBytes(valid, choices) {
   for (let times = 1 + choices.below(4); times > 0; times -= 1) {
     const at = choices.below(bytes.length + 1)
     const length = choices.below(Math.min(64, bytes.length - at) + 1)
-    const [before, piece, after] = [bytes.subarray(0, at), bytes.subarray(at, at + length), bytes.subarray(at + length)]
+    const [before, piece, after] = [
+      bytes.subarray(0, at),
+      bytes.subarray(at, at + length),
+      bytes.subarray(at + length),
+    ]
     bytes = Buffer.concat(
       choices.of([
         () => [before, choices.bytes(length), after],

@@ -32,4 +32,12 @@ while (running) {
 clearInterval(clock)
 client.close()
 times.sort((a, b) => a - b)
-console.log(JSON.stringify({ asked: times.length, failed, longest: times.at(-1), p99: times[Math.floor(times.length * 0.99)], longestStall }))
+console.log(
+  JSON.stringify({
+    asked: times.length,
+    failed,
+    longest: times.at(-1),
+    p99: times[Math.floor(times.length * 0.99)],
+    longestStall,
+  }),
+)

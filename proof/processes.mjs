@@ -25,6 +25,10 @@ async function processOf(pid) {
     readdir(`${folder}/fd`),
   ])
   const kibibytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1])
-  const role = command.includes('/engine/') ? 'engine' : command.includes('/analysis/') ? 'analysis' : 'service'
+  const role = command.includes('/engine/')
+    ? 'engine'
+    : command.includes('/analysis/')
+      ? 'analysis'
+      : 'service'
   return { role, pid, megabytes: (kibibytes * 1024) / 1e6, descriptors: descriptors.length }
 }

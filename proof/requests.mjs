@@ -27,7 +27,8 @@ export function pixels(seed) {
  */
 export async function imageFiles() {
   const own = sharp(pixels(1), { raw: { width: SIDE, height: SIDE, channels: 3 } })
-  const fixture = (/** @type {string} */ name) => readFile(new URL(`../test/fixtures/${name}`, import.meta.url))
+  const fixture = (/** @type {string} */ name) =>
+    readFile(new URL(`../test/fixtures/${name}`, import.meta.url))
   return [
     { type: 'image/jpeg', bytes: await own.clone().jpeg().toBuffer() },
     { type: 'image/png', bytes: await own.clone().png().toBuffer() },
@@ -40,7 +41,8 @@ export async function imageFiles() {
 
 /** An npy file of uint8. @param {readonly number[]} shape @param {Buffer} values */
 export function npy(shape, values) {
-  const header = `{'descr': '|u1', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`.padEnd(117) + '\n'
+  const header =
+    `{'descr': '|u1', 'fortran_order': False, 'shape': (${shape.join(', ')},), }`.padEnd(117) + '\n'
   const head = Buffer.from([0x93, ...Buffer.from('NUMPY'), 1, 0, header.length, 0])
   return Buffer.concat([head, Buffer.from(header), values])
 }
@@ -81,4 +83,3 @@ export function binaryInference(model, image) {
     body: Buffer.concat([head, image]),
   }
 }
-

@@ -22,7 +22,8 @@ const OPEN = '\n[checks.ignored_auth]\nenabled = false\n'
 /** What of its report is read. @typedef {{ test_cases: { generated: number } }} Report */
 
 await runProof('schemathesis', async (share) => {
-  const program = process.env['RESINIT_SCHEMATHESIS'] ?? execFileSync('bash', ['proof/install.sh']).toString().trim()
+  const program =
+    process.env['RESINIT_SCHEMATHESIS'] ?? execFileSync('bash', ['proof/install.sh']).toString().trim()
   const open = await hold(program, share, { HOST: '127.0.0.1' }, OPEN)
   const closed = await hold(program, share, { HOST: '0.0.0.0', ALLOW_ANONYMOUS: 'false' }, '')
   const failures = [...open.failures, ...closed.failures]
@@ -59,7 +60,8 @@ async function hold(program, share, settings, rules) {
     const [code] = await once(child, 'exit')
     /** @type {Report} */
     const { test_cases } = JSON.parse(await readFile(report, 'utf8'))
-    const failures = code === 0 ? [] : [`Schemathesis ended with ${String(code)}; what it found is told above`]
+    const failures =
+      code === 0 ? [] : [`Schemathesis ended with ${String(code)}; what it found is told above`]
     return { count: test_cases.generated, failures }
   } finally {
     await service.stop()
