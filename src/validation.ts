@@ -116,11 +116,14 @@ function describeOne(error: ErrorObject, base: string): FieldError {
     }
     case 'pattern': {
       // A pattern tells people less than what it is for.
-      const { examples } = error.parentSchema as { readonly examples?: readonly string[] }
-      const wanted = examples?.join(' or ')
+      const { examples, description } = error.parentSchema as {
+        readonly examples?: readonly string[]
+        readonly description?: string
+      }
+      const wanted = examples === undefined ? description : `like ${examples.join(' or ')}`
       return {
         pointer,
-        detail: `${wanted === undefined ? (error.message ?? '') : `must be like ${wanted}`}${got}`,
+        detail: `${wanted === undefined ? (error.message ?? '') : `must be ${wanted}`}${got}`,
       }
     }
     case 'const':

@@ -8,10 +8,19 @@ import { foreignErrors, problems, refusals } from './schemas/common.ts'
 import { scopeOf, type Scope } from './scopes.ts'
 
 type Json = Record<string, unknown>
+/** A route's body by its types that may as well be left out. */
+interface OptionalBody {
+  readonly required?: boolean
+}
+interface Operation {
+  readonly operationId: string
+  readonly requestBody?: { required: boolean }
+}
 
 /** Serves what the routes that follow amount to as an OpenAPI document, and a page to try them on. */
 export async function document(app: FastifyInstance): Promise<void> {
   const operations = new Set<string>()
+  const withoutBody = new Set<string>()
   app.addHook('onRoute', (route) => {
     const { method, url, schema } = route
     if (schema?.hide === true) return
@@ -28,6 +37,7 @@ export async function document(app: FastifyInstance): Promise<void> {
     const { operationId } = schema
     if (operations.has(operationId)) throw new TypeError(`two routes have the operationId ${operationId}`)
     operations.add(operationId)
+    if ((schema.body as OptionalBody | undefined)?.required === false) withoutBody.add(operationId)
   })
   await app.register(swagger, {
     openapi: {
@@ -55,6 +65,13 @@ export async function document(app: FastifyInstance): Promise<void> {
         },
       },
       security: [{ bearer: [] }, { header: [] }],
+    },
+    // The plugin says that every body has to be there.
+    transformObject: (given) => {
+      const written = 'openapiObject' in given ? given.openapiObject : given.swaggerObject
+      for (const { post } of Object.values(written.paths ?? {}) as { post?: Operation }[])
+        if (post?.requestBody && withoutBody.has(post.operationId)) post.requestBody.required = false
+      return written
     },
   })
   await app.register(swaggerUi, { routePrefix: '/docs' })

@@ -154,6 +154,20 @@ describe('an upload is refused:', () => {
     expectProblem(text, query('#/image', /is no file; send every image as a file part/))
   })
 
+  it('a form with a part that has no name', async () => {
+    const head = 'Content-Disposition: form-data; filename="a.jpg"'
+    const type = 'multipart/form-data; boundary=x'
+    for (const part of [head, 'Content-Disposition: form-data']) {
+      const body = `--x\r\n${part}\r\n\r\n1\r\n--x--\r\n`
+      const answer = await running.client.upload('/v1/models/net/predict', body, type)
+      expectProblem(answer, {
+        status: 400,
+        code: 'MALFORMED_REQUEST',
+        says: /a part of the form has no name/,
+      })
+    }
+  })
+
   it('a form with a field of the query', async () => {
     const parts = [
       { name: 'images', value: flowerJpeg, filename: 'a.jpg' },

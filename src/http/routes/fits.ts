@@ -7,6 +7,7 @@ import { hangUp } from '../hang-up.ts'
 import { Bytes, SAFETENSORS } from '../schemas/common.ts'
 import { FitQuery, FittedWeights } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
+import { partsOf } from '../forms.ts'
 
 const OCTETS = 'application/octet-stream'
 /** No type, and curl's default, say nothing of the content. */
@@ -66,7 +67,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
   }
   let weights: StagedWeights | undefined
   try {
-    for await (const part of request.parts({ limits: { parts: 2, fileSize: maxBytes + 1 } })) {
+    for await (const part of partsOf(request, { limits: { parts: 2, fileSize: maxBytes + 1 } })) {
       if (part.fieldname !== 'weights' || part.type !== 'file' || weights)
         throw fieldError(pointerTo('#', part.fieldname), 'is not wanted here; send "weights" once, as a file')
       weights = await store.stage(limited(part.file, maxBytes))

@@ -11,6 +11,7 @@ import { assertName } from '../../serving/names.ts'
 import { parser } from '../../validation.ts'
 import { CreateRequest } from '../schemas/models.ts'
 import type { Services } from '../services.ts'
+import { partsOf } from '../forms.ts'
 import { jsonOf } from './uploads.ts'
 
 const ORDER =
@@ -50,7 +51,7 @@ export async function readModelForm(
   try {
     // A field that says it is JSON would come parsed, however deep; the bytes of a file are looked at first.
     const isPartAFile = (): boolean => true
-    for await (const part of request.parts({ limits, isPartAFile })) {
+    for await (const part of partsOf(request, { limits, isPartAFile })) {
       const { fieldname } = part
       if (fieldname === 'spec' && !specification && !loaded) {
         ;({ name, ...specification } = parseCreate(await jsonPart(part, MAX_BODY_BYTES)))

@@ -5,6 +5,7 @@ import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo } from '../../errors.ts'
 import { decodeImage } from '../../images/decode.ts'
 import { parser } from '../../validation.ts'
+import { partsOf } from '../forms.ts'
 
 const { seed, repeats, mode } = SignalFields
 const FormFields = Type.Partial(Type.Object({ input: Type.Enum(['images']), seed, repeats, mode }), {
@@ -22,7 +23,7 @@ export async function readSignalsForm(
   const files: Buffer[] = []
   let total = 0
   const limits = { parts: MAX_BATCH + 16, fileSize: MAX_BODY_BYTES }
-  for await (const part of request.parts({ limits })) {
+  for await (const part of partsOf(request, { limits })) {
     if (part.type === 'field') {
       if (part.fieldname === 'batch_size')
         throw fieldError('#/batch_size', 'is the number of images; leave it out')

@@ -7,6 +7,7 @@ import { parser } from '../../validation.ts'
 import type { EncodedImage } from '../encoded-images.ts'
 import { NPY } from '../schemas/common.ts'
 import { PredictBody, PredictQuery } from '../schemas/predictions.ts'
+import { partsOf } from '../forms.ts'
 
 /** Encoded images, or an array of pixels. */
 export type Upload =
@@ -57,7 +58,7 @@ async function filesOf(
   const images: EncodedImage[] = []
   let total = 0
   const limits = { parts: MAX_QUEUE + 1, fileSize: MAX_BODY_BYTES }
-  for await (const part of request.parts({ limits })) {
+  for await (const part of partsOf(request, { limits })) {
     const { fieldname } = part
     if (part.type === 'field') {
       const cure =

@@ -51,7 +51,7 @@ export const refusals = (scope: string, isForeign: boolean) => {
 
 export const Page = closed({
   limit: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-  cursor: optional(Type.String()),
+  cursor: optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'next_cursor of the page before' })),
 })
 
 export const NextCursor = nullable(Type.String())

@@ -28,12 +28,14 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     return bytes.length === 0 ? {} : objectOf(requestJson(bytes), '#')
   }
   const json = (properties: object) => ({
+    required: false,
     content: {
       'application/json': { schema: properties },
       'application/octet-stream': { schema: properties },
     },
   })
-  const parameters = json({ type: 'object', properties: { parameters: { type: 'object' } } })
+  const parameters = (also: object) =>
+    json({ type: 'object', properties: { parameters: { type: 'object', ...also } } })
   const nothing = { 200: Nothing('Done') }
 
   app.post(
@@ -63,7 +65,8 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     {
       config: { scope: 'manage' },
       schema: {
-        ...{ operationId: 'loadModel', tags, params: ModelReference, body: parameters, response: nothing },
+        ...{ operationId: 'loadModel', tags, params: ModelReference, response: nothing },
+        body: parameters({ additionalProperties: false }),
         summary: 'Has the engine hold a model; answers when it is ready',
       },
     },
@@ -85,7 +88,8 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     {
       config: { scope: 'manage' },
       schema: {
-        ...{ operationId: 'unloadModel', tags, params: ModelReference, body: parameters, response: nothing },
+        ...{ operationId: 'unloadModel', tags, params: ModelReference, response: nothing },
+        body: parameters({}),
         summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
       },
     },

@@ -1,0 +1,109 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
+import { crc32, deflateSync, gzipSync } from 'node:zlib'
+
+/** @typedef {{ name: string, request: import('./client.mjs').Request, wanted: readonly number[] }} Attack */
+
+const BYTES = 10_000_000
+const SIDE = 30_000
+const BOMB_BYTES = 1e9
+/** Between two bytes of a client who never ends. */
+const DRIBBLE_MS = 500
+const DRIBBLE_TIMES = 20
+
+/** What one request alone can do. @returns {Attack[]} */
+export function attacksOf() {
+  const predict = '/v1/models/net/predict'
+  const infer = '/v2/models/net/infer'
+  const verb = '/v1/models/net:predict'
+  const json = { 'content-type': 'application/json' }
+  const deep = '['.repeat(BYTES / 2) + ']'.repeat(BYTES / 2)
+  /** @param {string} item */
+  const many = (item) => `${`${item},`.repeat(BYTES / (item.length + 1))}${item}`
+  const names = Array.from({ length: BYTES / 16 }, (_, index) => `"${String(index)}":1`).join()
+  const bomb = gzipSync(Buffer.alloc(BOMB_BYTES, ' '))
+  const zipped = { 'content-encoding': 'gzip' }
+  /** @type {(name: string, path: string, headers: Record<string, string>, body: string | Buffer, wanted: number[]) => Attack} */
+  const attack = (name, path, headers, body, wanted) => ({
+    name,
+    request: { path, headers, body: Buffer.from(body) },
+    wanted,
+  })
+  return [
+    attack('nested JSON', '/v1/plans', json, deep, [400]),
+    attack('nested JSON within a specification', '/v1/models', json, `{"architecture":${deep}}`, [400]),
+    attack('nested JSON of no type', predict, {}, `{"instances":${deep}}`, [400]),
+    attack('nested JSON for v2', infer, {}, deep, [400]),
+    attack('nested JSON for TensorFlow Serving', verb, {}, `{"instances":${deep}}`, [400]),
+    attack('millions of instances', predict, json, `{"instances":[${many('0')}]}`, [422]),
+    attack('millions of instances for TensorFlow Serving', verb, {}, `{"instances":[${many('0')}]}`, [400]),
+    attack('millions of tensors', infer, {}, `{"inputs":[${many('{}')}]}`, [400]),
+    attack('a field with a long name', '/v1/plans', json, `{"${'x'.repeat(BYTES)}":1}`, [422]),
+    attack('a preset with a long name', '/v1/plans', json, `{"architecture":"${'x'.repeat(BYTES)}"}`, [422]),
+    attack('many unknown fields', '/v1/plans', json, `{"architecture":"resnet18",${names}}`, [422]),
+    attack(
+      'many stages',
+      '/v1/plans',
+      json,
+      `{"architecture":{"stages":[${many('{"blocks":1,"filters":4}')}]}}`,
+      [422],
+    ),
+    attack('a gzip bomb for v2', infer, zipped, bomb, [400]),
+    attack('a gzip bomb for TensorFlow Serving', verb, zipped, bomb, [400]),
+    attack('a gzip bomb elsewhere', '/v1/plans', { ...json, ...zipped }, bomb, [400, 415]),
+    attack('a huge PNG', predict, { 'content-type': 'image/png' }, hugePng(), [422]),
+  ]
+}
+
+/** A whole, black PNG of a bit a pixel. */
+function hugePng() {
+  const chunk = (/** @type {string} */ type, /** @type {Buffer} */ data) => {
+    const length = Buffer.alloc(4)
+    length.writeUInt32BE(data.length)
+    const named = Buffer.concat([Buffer.from(type), data])
+    const sum = Buffer.alloc(4)
+    sum.writeUInt32BE(crc32(named))
+    return Buffer.concat([length, named, sum])
+  }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(SIDE, 0)
+  head.writeUInt32BE(SIDE, 4)
+  head[8] = 1
+  const rows = deflateSync(Buffer.alloc(SIDE * (1 + SIDE / 8)))
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
+  return Buffer.concat([signature, chunk('IHDR', head), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))])
+}
+
+/**
+ * Connections that send a byte now and then and never end, until the service closes them.
+ * @param {string} url
+ * @param {'head' | 'body'} where
+ * @param {number} count
+ * @returns How many it left open.
+ */
+export async function dribble(url, where, count) {
+  const { hostname, port } = new URL(url)
+  const head = `POST /v1/models/net/predict HTTP/1.1\r\nHost: ${hostname}\r\n`
+  const start = where === 'head' ? head : `${head}Content-Type: image/png\r\nContent-Length: 100000\r\n\r\n`
+  const sockets = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const socket = connect(Number(port), hostname)
+      // Whoever is cut off hears of it.
+      socket.on('error', () => undefined)
+      socket.resume()
+      socket.once('end', () => socket.destroy())
+      await Promise.race([once(socket, 'connect'), once(socket, 'close')])
+      socket.write(start)
+      return socket
+    }),
+  )
+  const open = () => sockets.filter(({ closed }) => !closed)
+  for (let times = 0; times < DRIBBLE_TIMES * 4 && open().length > 0; times += 1) {
+    for (const socket of open()) socket.write('x')
+    await pause(DRIBBLE_MS)
+  }
+  const left = open()
+  for (const socket of left) socket.destroy()
+  return left.length
+}

@@ -1,0 +1,43 @@
+import { once } from 'node:events'
+import { Agent, request as ask } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+
+/**
+ * @typedef {{ method?: string, path: string, headers?: Record<string, string>, body?: Buffer | string }} Request
+ * @typedef {{ status: number, headers: import('node:http').IncomingHttpHeaders, bytes: Buffer }} Answer
+ */
+
+/** Sends what it is given as it is, over connections that are kept. Whoever opens it closes it. */
+export class Client {
+  #url
+  #headers
+  #agent = new Agent({ keepAlive: true })
+
+  /** @param {string} url @param {Readonly<Record<string, string>>} [headers] Sent with every request. */
+  constructor(url, headers = {}) {
+    this.#url = url
+    this.#headers = headers
+  }
+
+  /**
+   * A request whose body is whole; without a method it is POST where there is a body.
+   * @param {Request} request
+   * @returns {Promise<Answer>}
+   */
+  async send({ method, path, headers = {}, body }) {
+    const options = { agent: this.#agent, method: method ?? (body === undefined ? 'GET' : 'POST') }
+    const length = body === undefined ? {} : { 'content-length': String(Buffer.byteLength(body)) }
+    const request = ask(`${this.#url}${path}`, {
+      ...options,
+      headers: { ...length, ...this.#headers, ...headers },
+    })
+    request.end(body)
+    const [answer] = /** @type {[import('node:http').IncomingMessage]} */ (await once(request, 'response'))
+    return { status: answer.statusCode ?? 0, headers: answer.headers, bytes: await buffer(answer) }
+  }
+
+  /** Closes the connections that nobody uses. */
+  close() {
+    this.#agent.destroy()
+  }
+}
