@@ -1,6 +1,6 @@
 import type { RouteOptions } from 'fastify'
 
-/** What a key may be for: images in, classes out; whatever changes nothing; whatever changes which models there are. */
+/** What a key may be for: images in, classes out; whatever changes nothing; whatever changes which models and experiments there are. */
 export const SCOPES = ['predict', 'read', 'manage'] as const
 export type Scope = (typeof SCOPES)[number]
 

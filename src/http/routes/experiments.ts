@@ -25,6 +25,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
   app.post(
     '/v1/experiments',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'createExperiment',
         tags,
@@ -51,6 +52,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
   app.get(
     '/v1/experiments',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listExperiments',
         tags,
@@ -68,6 +70,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
   app.get(
     '/v1/experiment-presets',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'listExperimentPresets',
         tags,
@@ -89,6 +92,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
   app.get(
     '/v1/experiments/:id',
     {
+      config: { scope: 'read' },
       schema: {
         operationId: 'getExperiment',
         tags,
@@ -107,6 +111,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
   app.delete(
     '/v1/experiments/:id',
     {
+      config: { scope: 'manage' },
       schema: {
         operationId: 'deleteExperiment',
         tags,
