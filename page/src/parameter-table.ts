@@ -21,6 +21,7 @@ export function parameterTable(
         },
         'link',
       )
+      open.setAttribute('aria-label', name)
       // Long names break where they are joined.
       open.append(
         ...name.split(/(?<=\/)/).flatMap((part, index) => (index === 0 ? [part] : [element('wbr'), part])),
