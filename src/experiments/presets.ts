@@ -16,7 +16,8 @@ export const experimentPresets: Readonly<Record<string, ExperimentPreset>> = {
     experiment: {
       norm: 'none',
       initializers: ['he_normal', 'glorot_uniform'],
-      learning_rates: [0.001, 0.01, 0.1],
+      learning_rates: [0.002, 0.03],
+      steps: 110,
     },
   },
   zeros: {
