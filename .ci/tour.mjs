@@ -178,7 +178,10 @@ const pages = process.argv.length > 2 ? process.argv.slice(2) : PAGES
 const scratch = await mkdtemp(join(tmpdir(), 'resinit-tour-'))
 const service = new Service(await freePort(), join(scratch, 'data'))
 for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, () => void service.stop().finally(() => process.exit(1)))
+  process.once(signal, () => {
+    const ended = service.stop().then(() => rm(scratch, { recursive: true }))
+    void ended.finally(() => process.exit(1))
+  })
 try {
   await service.start()
   for (const page of pages) {
