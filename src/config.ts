@@ -97,10 +97,12 @@ const Settings = Type.Object({
     ...{ minimum: 1, maximum: 2 ** 30, default: 30_000 },
     description: 'Longest a stop may take after that, in ms',
   }),
-  OTEL_EXPORTER_OTLP_ENDPOINT: Type.String({
-    ...{ default: '', pattern: '^(https?://.+)?$' },
-    description: "Where traces go, over OTLP; OpenTelemetry's other variables are heeded then",
-  }),
+  OTEL_EXPORTER_OTLP_ENDPOINT: Type.Optional(
+    Type.String({
+      pattern: '^https?://.',
+      description: "Where traces go, over OTLP; OpenTelemetry's other variables are heeded then",
+    }),
+  ),
   LOG_LEVEL: Type.Enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'], {
     default: 'info',
     description: 'pino level',

@@ -174,7 +174,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
 
 /** What collects and sends traces is loaded only where somebody takes them. */
 async function tracingOf(config: Config, logger: Logger): Promise<Tracing> {
-  if (config.OTEL_EXPORTER_OTLP_ENDPOINT === '') return noTracing
+  if (config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return noTracing
   const { startTracing } = await import('./tracing/otlp.ts')
   return startTracing(logger)
 }
