@@ -120,7 +120,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
 export function describeSettings(): string {
   const lines = names.map((name) => {
     const { default: value, description } = Settings.properties[name] as {
-      default?: unknown
+      default?: string | number | boolean
       description?: string
     }
     return `  ${name.padEnd(22)} ${description ?? ''} (${String(value ?? 'none')})`

@@ -23,7 +23,7 @@ export interface SafetensorsFile {
 
 /** A forged length cannot ask for memory. The format allows 100 MB; the largest networks have some 100 kB. */
 const MAX_HEADER_BYTES = 16_777_216
-const MAX_TENSORS = 100_000
+const MAX_TENSORS = 10_000
 const FLOAT32_BYTES = 4
 const ELEMENT_BYTES = { F32: FLOAT32_BYTES, I64: 8 } as const
 

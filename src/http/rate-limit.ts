@@ -29,7 +29,9 @@ export async function limiter(app: FastifyInstance, usual: Rate | undefined): Pr
   return (request, key) => {
     const rate = key?.rate === undefined ? usual : (key.rate ?? undefined)
     if (rate === undefined) return undefined
-    const name = key === undefined ? `address ${normalizeIP(request.ip)}` : `key ${key.name}`
+    // A connection that is gone already has no address.
+    const address = request.raw.socket.remoteAddress ?? ''
+    const name = key === undefined ? `address ${normalizeIP(address)}` : `key ${key.name}`
     callers.set(request, { name, rate })
     return count(request).then((counted) => {
       if (counted.isAllowed || !counted.isExceeded) return

@@ -252,7 +252,12 @@ describe('rotation', () => {
   const statusOf = async (key: string): Promise<number> =>
     (await client.get('/v1/models', bearer(key))).status
   const becomes = (key: string, status: number): Promise<void> =>
-    vi.waitFor(async () => expect(await statusOf(key)).toBe(status), { timeout: 15_000, interval: 100 })
+    vi.waitFor(
+      async () => {
+        expect(await statusOf(key)).toBe(status)
+      },
+      { timeout: 15_000, interval: 100 },
+    )
 
   it('by the links of a volume, under load: a key of both files never fails', async () => {
     await client.send(
@@ -281,8 +286,7 @@ describe('rotation', () => {
 
   it('a torn, wrong or missing file changes nothing and is logged, once', async () => {
     const error = vi.spyOn(running.service.logger, 'error')
-    const complaints = () =>
-      error.mock.calls.map(([said]) => (said as unknown as { complaint: string }).complaint)
+    const complaints = () => error.mock.calls.map(([said]) => (said as { complaint: string }).complaint)
     const whole = [...always, lineOf('early', {})].join('\n')
     const wrong: Record<string, RegExp> = {
       [whole.slice(0, -20)]: /^line 6 is not a JSON object/,
@@ -294,12 +298,22 @@ describe('rotation', () => {
       const before = complaints().length
       await publish(`..${String(version)}`, text)
       version += 1
-      await vi.waitFor(() => expect(complaints()).toHaveLength(before + 1), { timeout: 15_000 })
+      await vi.waitFor(
+        () => {
+          expect(complaints()).toHaveLength(before + 1)
+        },
+        { timeout: 15_000 },
+      )
       expect(complaints().at(-1)).toMatch(says)
       expect([await statusOf(keys.late), await statusOf(keys.early)]).toEqual([200, 401])
     }
     await rm(join(folder, '..data'))
-    await vi.waitFor(() => expect(complaints().at(-1)).toMatch(/ENOENT/), { timeout: 15_000 })
+    await vi.waitFor(
+      () => {
+        expect(complaints().at(-1)).toMatch(/ENOENT/)
+      },
+      { timeout: 15_000 },
+    )
     // Looked at again and said no more.
     await new Promise((resolve) => setTimeout(resolve, 2500))
     expect(complaints()).toHaveLength(4)

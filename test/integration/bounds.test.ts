@@ -87,8 +87,8 @@ describe('what is wrong a million times is said some times:', () => {
 
   it.each([
     ['items of another type', `{"stages":[${'0,'.repeat(1_000_000)}0]}`],
-    ['records of unknown fields', `{"stages":[${'{"a":0},'.repeat(300_000)}0]}`],
-    ['unknown fields', `{${Array.from({ length: 200_000 }, (_, index) => `"f${String(index)}":0`).join()}}`],
+    ['records of unknown fields', `{"stages":[${'{"a":0},'.repeat(49_000)}0]}`],
+    ['unknown fields', `{${Array.from({ length: 49_000 }, (_, index) => `"f${String(index)}":0`).join()}}`],
     ['texts for numbers', `{"stages":[${'{"blocks":"1","filters":"1"},'.repeat(5000)}0]}`],
   ])('%s', async (_, text) => {
     let answer: Answer | undefined
@@ -170,11 +170,11 @@ describe('files:', () => {
     [
       'more tensors than any network has',
       (() => {
-        const entries = Array.from({ length: 100_001 }, (_, index) => `"${String(index)}":{}`)
+        const entries = Array.from({ length: 10_001 }, (_, index) => `"${String(index)}":{}`)
         const header = Buffer.from(`{${entries.join()}}`)
         return Buffer.concat([lengthOf(header.length), header])
       })(),
-      /more than 100000 tensors/,
+      /more than 10000 tensors/,
     ],
   ])('safetensors with %s', async (_, bytes, says) => {
     const { client } = running

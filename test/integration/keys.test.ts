@@ -55,6 +55,18 @@ describe('bound wider than loopback without keys', () => {
     expectProblem(await running.client.get('/livez/../v1/models'), { status: 401, code: 'UNAUTHORIZED' })
   })
 
+  it('demands it of every method, and lets no page of another origin in', async () => {
+    const { client } = running
+    for (const [, path] of routes) {
+      const wanted = path.replaceAll(/\{[^}]+\}/g, 'x')
+      const asked = { origin: 'https://app.example.com', 'access-control-request-method': 'GET' }
+      const answers = [await client.send('options', wanted, asked), await client.send('patch', wanted, asked)]
+      expect(answers.map(({ status }) => status)).toEqual([401, 401])
+      for (const { headers } of answers)
+        expect(Object.keys(headers).filter((name) => name.startsWith('access-control'))).toEqual([])
+    }
+  })
+
   it.each(open)('%s asks for none', async (path) => {
     expect((await running.client.get(path)).status).toBe(200)
   })

@@ -4,7 +4,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { temporaryFolder, type Settings } from '../support/service.ts'
+import { startService, temporaryFolder, type Settings } from '../support/service.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -42,6 +42,21 @@ describe('a start that fails names the setting:', () => {
     )
   })
 
+  it('a file of keys that is not there, or wrong in a line', async () => {
+    expect(await sentence({ API_KEYS_FILE: join(folder, 'none') })).toMatch(
+      /^resinit cannot start: API_KEYS_FILE=.*none: ENOENT/,
+    )
+    expect(await sentence({ API_KEYS_FILE: folder })).toMatch(/API_KEYS_FILE=.*: it is no file/)
+    const API_KEYS_FILE = join(folder, 'keys')
+    await writeFile(API_KEYS_FILE, '# team\n{"name": "team", "sha256": "secret", "scopes": ["read"]}\n')
+    expect(await sentence({ API_KEYS_FILE })).toMatch(
+      /^resinit cannot start: API_KEYS_FILE=.*keys: line 2: sha256 must be like 64 hexadecimal digits\n$/,
+    )
+    expect(await sentence({ API_KEYS_FILE, ALLOW_ANONYMOUS: 'true' })).toMatch(
+      /ALLOW_ANONYMOUS=true .*API_KEYS_FILE/,
+    )
+  })
+
   it('a data folder that is a file', async () => {
     const DATA_DIR = join(folder, 'file')
     await writeFile(DATA_DIR, '')
@@ -68,4 +83,41 @@ it('a stop that comes during the start ends it with 0', async () => {
   })
   expect(await once(child, 'close')).toEqual([0, null])
   expect(log).not.toContain('"msg":"ready"')
+})
+
+it('"npm run key" prints a key once, and the line that lets its holder in', async () => {
+  const file = join(folder, 'made')
+  const made = async (...words: string[]) => {
+    const child = spawn(process.execPath, ['dist/key.js', ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
+    let [text, problem] = ['', '']
+    child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
+    child.stderr.on('data', (chunk: Buffer) => (problem += chunk.toString()))
+    const [code] = (await once(child, 'close')) as [number]
+    return { code, text, problem }
+  }
+  const { text } = await made('--name', 'team', '--scopes', 'predict,read', '--expires', '2999-01-01')
+  const [, key = '', , , line = ''] = text.split('\n')
+  expect(key).toMatch(/^[\w-]{32}$/)
+  expect(line).not.toContain(key)
+  await writeFile(file, line)
+  const running = await startService({ API_KEYS_FILE: file })
+  try {
+    const [named, none] = [{ 'x-api-key': key }, { 'x-api-key': `${key}x` }]
+    expect((await running.client.get('/v1/models', named)).status).toBe(200)
+    expect((await running.client.get('/v1/models', none)).status).toBe(401)
+    expect((await running.client.send('delete', '/v1/models/x', named)).status).toBe(403)
+  } finally {
+    await running.close()
+  }
+  for (const [words, says] of [
+    [['--name', 'team'], /--scopes/],
+    [['--name', 'team', '--scopes', 'all'], /scopes\/0 must be one of/],
+    [['--name', 'team', '--scopes', 'read', '--expires', 'never'], /expires must be like 2027-01-01/],
+    [['--nam', 'team'], /Unknown option/],
+  ] as const) {
+    const { code, text: nothing, problem } = await made(...words)
+    expect([code, nothing]).toEqual([1, ''])
+    expect(problem).toMatch(says)
+    expect(problem).toMatch(/Usage: npm run key/)
+  }
 })

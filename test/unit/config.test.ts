@@ -20,7 +20,7 @@ describe('settings', () => {
     expect(readConfig({ ALLOW_ANONYMOUS: 'false' }).ALLOW_ANONYMOUS).toBe(false)
   })
 
-  test.each([
+  test.each<readonly [string, string, string]>([
     ['PORT', '70000', 'PORT must be <= 65535, got 70000'],
     ['PORT', 'http', 'PORT must be integer, got "http"'],
     ['PORT', '80.5', 'PORT must be integer, got "80.5"'],
