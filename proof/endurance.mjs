@@ -45,7 +45,7 @@ await runProof('endurance', async (share) => {
       ...mixture.failures,
       ...memory
         .filter(({ failed }) => failed)
-        .map(({ role, first, last }) => `${role} grew from ${first} to ${last} MB`),
+        .map(({ role, first, last }) => `${role} grew from ${String(first)} to ${String(last)} MB`),
       ...before.flatMap(({ role, pid: old, descriptors }, at) => {
         const now = after[at]
         if (now?.pid !== old) return [`the ${role} is another process`]

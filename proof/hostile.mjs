@@ -97,7 +97,7 @@ await runProof('hostile', async (share) => {
     const { value } = await lines.next()
     await exit
     /** @type {Probed} */
-    const { failed, longest, longestStall } = JSON.parse(value)
+    const { failed, longest, longestStall } = JSON.parse(String(value))
     found[name] = { longest: Math.round(longest), machine: Math.round(longestStall) }
     if (failed > 0) failures.push(`${name}: /livez failed ${String(failed)} times`)
     // What the prober itself was not run for is the machine's.

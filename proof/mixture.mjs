@@ -219,7 +219,11 @@ export class Mixture {
   async #call(request, wanted = [200]) {
     const answer = await this.#client.send(request)
     this.#note(request, answer, wanted)
-    return answer.headers['content-type']?.includes('json') ? JSON.parse(answer.bytes.toString()) : undefined
+    const isJson = answer.headers['content-type']?.includes('json')
+    /** @type {any} */
+    const value = isJson ? JSON.parse(answer.bytes.toString()) : undefined
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-return -- each caller says what it is
+    return value
   }
 
   /** @param {Request} request @param {import('./client.mjs').Answer} answer @param {readonly number[]} wanted */

@@ -44,5 +44,7 @@ export function mutateJson(valid, choices) {
       [name, mutateJson(value, choices)],
     ]),
   ])()
-  return Array.isArray(valid) ? changed.map((entry) => entry[1]) : Object.fromEntries(changed)
+  return Array.isArray(valid)
+    ? changed.map((entry) => /** @type {unknown} */ (entry[1]))
+    : Object.fromEntries(changed)
 }

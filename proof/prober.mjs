@@ -11,9 +11,9 @@ const client = new Client(process.argv[2] ?? '')
 const times = []
 let longestStall = 0
 let failed = 0
-let running = true
+const over = new AbortController()
 process.once('SIGTERM', () => {
-  running = false
+  over.abort()
 })
 let woken = performance.now()
 const clock = setInterval(() => {
@@ -22,7 +22,7 @@ const clock = setInterval(() => {
   woken = now
 }, EVERY_MS)
 console.log('ready')
-while (running) {
+while (!over.signal.aborted) {
   const start = performance.now()
   const { status } = await client.send({ path: '/livez' }).catch(() => ({ status: 0 }))
   times.push(performance.now() - start)
