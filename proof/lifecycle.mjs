@@ -59,9 +59,10 @@ export async function startService(settings, { within = [] } = {}) {
   const { pid } = child
   if (pid === undefined) throw new Error('the service cannot be started')
   /** @type {Promise<number | NodeJS.Signals | null>} */
-  const ended = once(child, 'close').then(
-    (/** @type {[number | null, NodeJS.Signals | null]} */ [code, signal]) => code ?? signal,
-  )
+  const ended = once(child, 'close').then((how) => {
+    const [code, by] = /** @type {[number | null, NodeJS.Signals | null]} */ (how)
+    return code ?? by
+  })
   /** @param {number} target @param {NodeJS.Signals} name */
   const kill = (target, name) => {
     try {
