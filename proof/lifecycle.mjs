@@ -14,6 +14,10 @@ import { setTimeout as pause } from 'node:timers/promises'
  * @property {(signal: NodeJS.Signals) => void} signalGroup To it and its children.
  */
 
+// Exit handlers end what was started; without these a signal would skip them.
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+
 /** A network that is built in tens of milliseconds. */
 export const tiny = {
   architecture: {
