@@ -14,6 +14,10 @@ import { setTimeout as pause } from 'node:timers/promises'
  * @property {(signal: NodeJS.Signals) => void} signalGroup To it and its children.
  */
 
+// Exit handlers end what was started; without these a signal would skip them.
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
+
 /** A network that is built in tens of milliseconds. */
 export const tiny = {
   architecture: {
@@ -59,9 +63,10 @@ export async function startService(settings, { within = [] } = {}) {
   const { pid } = child
   if (pid === undefined) throw new Error('the service cannot be started')
   /** @type {Promise<number | NodeJS.Signals | null>} */
-  const ended = once(child, 'close').then(
-    (/** @type {[number | null, NodeJS.Signals | null]} */ [code, signal]) => code ?? signal,
-  )
+  const ended = once(child, 'close').then((how) => {
+    const [code, by] = /** @type {[number | null, NodeJS.Signals | null]} */ (how)
+    return code ?? by
+  })
   /** @param {number} target @param {NodeJS.Signals} name */
   const kill = (target, name) => {
     try {
