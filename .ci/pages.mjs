@@ -14,7 +14,7 @@ import { lexer } from 'marked'
  */
 
 /** Of what languages a block shows something and does nothing. */
-const UNRUN = ['json', '']
+const UNRUN = ['json', 'yaml', '']
 
 /** A page's commands, in their order. @param {string} page @returns {Block[]} */
 export function blocksOf(page) {

@@ -1,5 +1,5 @@
 // Writes the page: `dist/page/index.html` and, beside it, what it loads, under names that follow from the contents.
-import { build } from 'esbuild'
+import * as esbuild from 'esbuild'
 import { createHash } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
@@ -15,8 +15,8 @@ const PLOT_STYLES = /\.call\(\(svg\) =>[^`]*append\("style"\)[^`]*`[^`]*`\s*\)\s
 /** @type {import('esbuild').Plugin} */
 const withoutInlineStyles = {
   name: 'plot without inline styles',
-  setup({ onLoad }) {
-    onLoad({ filter: /@observablehq.plot.src.plot\.js$/ }, async ({ path }) => {
+  setup(build) {
+    build.onLoad({ filter: /@observablehq.plot.src.plot\.js$/ }, async ({ path }) => {
       const code = await readFile(path, 'utf8')
       if (!PLOT_STYLES.test(code))
         throw new Error(`${path} has no inline styles where they were: see styles.css`)
@@ -41,7 +41,7 @@ await writeCompressed(new URL('index.html', TARGET), Buffer.from(html))
 
 /** @param {string} source */
 async function bundle(source) {
-  const { outputFiles } = await build({
+  const { outputFiles } = await esbuild.build({
     entryPoints: [fileURLToPath(new URL(source, SOURCE))],
     outdir: fileURLToPath(TARGET),
     write: false,

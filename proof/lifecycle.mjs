@@ -19,7 +19,7 @@ process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 
 /** A network that is built in tens of milliseconds. */
-export const tiny = {
+const tiny = {
   architecture: {
     stages: [{ blocks: 1, filters: 4 }],
     stem: { filters: 4, pool: null },

@@ -36,11 +36,12 @@ const Settings = Type.Object({
   API_KEYS_FILE: Type.Optional(
     Type.String({ description: 'Keys and what each may do, a line each; "npm run key" makes one' }),
   ),
-  PRELOAD: Type.String({
-    default: '',
-    description:
-      'File or folder of specifications, each with a name, that are created before /readyz says yes',
-  }),
+  PRELOAD: Type.Optional(
+    Type.String({
+      description:
+        'File or folder of specifications, each with a name, that are created before /readyz says yes',
+    }),
+  ),
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Ask for no key, whatever HOST is' }),
   RATE_LIMIT: Type.String({
     ...RATE,

@@ -12,7 +12,8 @@ async function run(): Promise<void> {
   try {
     const config = readConfig(process.env)
     const { HOST, PORT, DATA_DIR, PRELOAD } = config
-    const preload = await blaming(`PRELOAD=${PRELOAD}`, readPreload(config))
+    const preloading = `PRELOAD=${PRELOAD ?? ''}`
+    const preload = await blaming(preloading, readPreload(config))
     const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config, preload))
     isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service
@@ -24,7 +25,7 @@ async function run(): Promise<void> {
     }
     await blaming(`HOST=${HOST} PORT=${String(PORT)}`, app.listen({ host: HOST, port: PORT }))
     await service.started()
-    await blaming(`PRELOAD=${PRELOAD}`, service.preload())
+    await blaming(preloading, service.preload())
     logger.info({ engine: await service.engine.info() }, 'ready')
   } catch (error) {
     // A stop that comes during the start ends it.

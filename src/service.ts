@@ -38,8 +38,8 @@ export interface Service {
 }
 
 /** What is to be there from the start, read and checked; throws a sentence where something in it is wrong. */
-export function readPreload({ PRELOAD, MAX_MODEL_PARAMETERS }: Config): Promise<Preloaded[]> {
-  return readSpecifications(PRELOAD, MAX_MODEL_PARAMETERS)
+export async function readPreload({ PRELOAD, MAX_MODEL_PARAMETERS }: Config): Promise<Preloaded[]> {
+  return PRELOAD === undefined ? [] : readSpecifications(PRELOAD, MAX_MODEL_PARAMETERS)
 }
 
 /** Puts the parts together: the only place that knows them all. Nothing listens yet. Whoever builds it closes it. */

@@ -74,7 +74,7 @@ export function copyAs(client: Client, what: string, call: () => Call | undefine
 }
 
 /** Hands a file to the browser. */
-export function save(name: string, contents: Blob): void {
+function save(name: string, contents: Blob): void {
   const address = URL.createObjectURL(contents)
   element('a', { href: address, download: name }).click()
   // The browser has begun to read it by then.

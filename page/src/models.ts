@@ -8,7 +8,7 @@ import type { Session } from './session.ts'
 export const MOST_MODELS = 8
 const POLL_MS = 400
 
-export type Status = 'looking' | 'absent' | 'building' | 'ready' | 'failed'
+type Status = 'looking' | 'absent' | 'building' | 'ready' | 'failed'
 
 /** A model on this page. */
 export interface Entry {

@@ -77,7 +77,7 @@ function figure(label: string, value: string, exact: string): HTMLElement {
 }
 
 /** A part of a whole, as a bar. */
-export function share(part: number): HTMLElement {
+function share(part: number): HTMLElement {
   const bar = element('span', { class: 'bar', title: `${(part * 100).toFixed(2)} %` })
   bar.style.setProperty('--share', String(part))
   return bar

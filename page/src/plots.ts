@@ -123,7 +123,7 @@ export interface Series {
   /** What mean field theory predicts, where it does. */
   readonly predicted?: readonly Num[] | undefined
 }
-export interface SeriesPoint {
+interface SeriesPoint {
   readonly name: string
   readonly value: Num
   readonly interval: readonly Num[] | null

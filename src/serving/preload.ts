@@ -31,7 +31,6 @@ const parseSpecification = parser(SpecificationRequest)
  * them. Nothing is built. Throws a sentence with the file and the field that is wrong.
  */
 export async function readPreload(path: string, maxParameters: number): Promise<Preloaded[]> {
-  if (path === '') return []
   const found = new Map<string, Preloaded>()
   const folders = (await statOf(path)).isDirectory() ? await foldersOf(path) : [[path]]
   for (const files of folders) {
