@@ -54,6 +54,8 @@ export class Worker<M extends Methods<M>, Info> {
   /** Who waits for a child that answers. */
   readonly #waiting = new Set<Pending<void>>()
   #child: ChildProcess | undefined
+  /** One that could not be told something: it is gone, though its exit has not been heard of yet. */
+  #unreachable: ChildProcess | undefined
   /** What the last child that was ready said of itself. */
   #said: { readonly info: Info } | undefined
   #restarts = 0
@@ -87,7 +89,7 @@ export class Worker<M extends Methods<M>, Info> {
 
   /** Whether a child is there that answers calls now. */
   get ready(): boolean {
-    return this.#answering && this.#child?.connected === true
+    return this.#answering && this.#child?.connected === true && this.#child !== this.#unreachable
   }
 
   call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]> {
@@ -113,8 +115,11 @@ export class Worker<M extends Methods<M>, Info> {
     const answer = new Promise((resolve, reject) => {
       if (this.#pending.size === 0) this.#watchdog?.heard()
       this.#pending.set(id, { resolve, reject, progress })
-      this.#child?.send({ kind: 'call', id, method, args } satisfies Request, (error) => {
-        if (error && this.#pending.delete(id)) reject(this.#lost(error))
+      const child = this.#child
+      child?.send({ kind: 'call', id, method, args } satisfies Request, (error) => {
+        if (!error) return
+        this.#unreachable = child
+        if (this.#pending.delete(id)) reject(this.#lost(error))
       })
     })
     try {

@@ -60,7 +60,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-const CHANGES = ['createModel', 'nameModel', 'deleteModel', 'loadModel', 'unloadModel']
+const CHANGES = [
+  ...['createModel', 'nameModel', 'deleteModel', 'loadModel', 'unloadModel'],
+  ...['createExperiment', 'deleteExperiment'],
+]
 const PREDICTS = [
   'predict',
   'inferModel',

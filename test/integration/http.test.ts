@@ -251,7 +251,16 @@ describe('HEAD', () => {
     .filter(([, operations]) => 'get' in operations)
     .map(([path]) => path.replaceAll(/\{(\w+)\}/g, (_, name: string) => values[name] ?? name))
 
-  it.each(paths)('%s says what GET says, without a body', async (path) => {
+  let experiment: string
+  beforeAll(async () => {
+    const body = { initializers: ['zeros'], learning_rates: [0.1], seeds: [0], steps: 1, batch_size: 8 }
+    const { json } = await running.client.post('/v1/experiments', body)
+    experiment = (json as { id: string }).id
+  })
+  afterAll(() => running.client.send('delete', `/v1/experiments/${experiment}`, {}))
+
+  it.each(paths)('%s says what GET says, without a body', async (declared) => {
+    const path = declared.replace(/experiments\/id$/, `experiments/${experiment}`)
     const headOf = ({ status, headers }: Answer) => [status, headers['content-type'], headers['etag']]
     const [whole, head] = [await running.client.get(path), await running.client.send('head', path, {})]
     expect(whole.status).toBe(200)
