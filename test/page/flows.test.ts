@@ -202,11 +202,12 @@ describe('signals', () => {
     for (const chart of [/^Variance of each block/, /^Gradient norm of each block/]) {
       const drawn = page.getByRole('img', { name: chart })
       for (const colour of ['--model-1', '--model-2', '--model-3']) {
-        expect(await drawn.locator(`path[stroke="var(${colour})"]`).count()).toBeGreaterThan(0)
+        expect(await drawn.locator(`[stroke="var(${colour})"] path`).count()).toBeGreaterThan(0)
         // The band of an interval.
-        expect(await drawn.locator(`[fill="var(${colour})"][fill-opacity]`).count()).toBeGreaterThan(0)
+        expect(await drawn.locator(`[fill="var(${colour})"][fill-opacity] path`).count()).toBeGreaterThan(0)
       }
     }
+    await page.getByRole('img', { name: /^Gradient norm/ }).scrollIntoViewIfNeeded()
     await picture(page, 'signals')
 
     // The link alone brings all of it back.
