@@ -45,6 +45,7 @@ async function hold(program, share, settings, rules) {
       await client.send(json('/v1/models', { ...specification(seed), name }))
     const [report, config] = [join(folder, 'report.json'), join(folder, 'schemathesis.toml')]
     await writeFile(config, (await readFile('proof/schemathesis.toml', 'utf8')) + rules)
+    // It keeps what it found beside where it runs.
     const child = spawn(
       program,
       [
@@ -55,7 +56,7 @@ async function hold(program, share, settings, rules) {
         ...(key === undefined ? [] : ['--header', `Authorization: Bearer ${key}`]),
       ],
       // What it says is progress: the last line of stdout is the proof's own.
-      { stdio: ['ignore', 2, 2] },
+      { cwd: folder, stdio: ['ignore', 2, 2] },
     )
     const [code] = await once(child, 'exit')
     /** @type {Report} */

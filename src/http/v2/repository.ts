@@ -35,7 +35,7 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     },
   })
   const parameters = (also: object) =>
-    json({ type: 'object', properties: { parameters: { type: 'object', ...also } } })
+    json({ type: 'object', properties: { parameters: { type: ['object', 'null'], ...also } } })
   const nothing = { 200: Nothing('Done') }
 
   app.post(
