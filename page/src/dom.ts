@@ -61,6 +61,21 @@ export function button(label: string, onclick: () => void, kind = ''): HTMLButto
   return element('button', { type: 'button', class: kind, onclick }, label)
 }
 
+/** Rows under heads, in a region that scrolls by itself and is named for those who cannot see it. */
+export function table(
+  label: string,
+  heads: readonly string[],
+  rows: readonly HTMLTableRowElement[],
+  kind = 'scroll',
+): HTMLElement {
+  const head = heads.map((text) => element('th', { scope: 'col' }, text))
+  return element(
+    'div',
+    { class: kind, tabindex: 0, role: 'region', 'aria-label': label },
+    element('table', {}, element('thead', {}, element('tr', {}, head)), element('tbody', {}, rows)),
+  )
+}
+
 /** Tells who cannot see it what changed. */
 export function say(text: string): void {
   const said = document.querySelector('#said')

@@ -1,6 +1,6 @@
 import { areaY, gridY, lineY, plot, pointerX, ruleY, tip } from '@observablehq/plot'
 import type { ExperimentGroup, ExperimentResult } from '../api/types.gen.ts'
-import { element } from './dom.ts'
+import { element, table } from './dom.ts'
 import { finite, number } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { colourOf, figure, frame, GRID, positive } from './plots.ts'
@@ -43,7 +43,7 @@ export function experimentResults(result: ExperimentResult): HTMLElement[] {
         ),
       ),
     ),
-    table(result),
+    inNumbers(result),
   ]
 }
 
@@ -117,57 +117,40 @@ const HEADS = [
   ...(['test accuracy', 'steps to the target', 'diverged'] as const),
 ]
 
-function table({ experiment, summary }: ExperimentResult): HTMLElement {
+function inNumbers({ experiment, summary }: ExperimentResult): HTMLElement {
   const best = new Set(
     summary.best.map(({ initializer, learning_rate }) => `${String(initializer)} ${String(learning_rate)}`),
   )
   return element(
     'div',
     { class: 'card' },
-    element(
-      'div',
-      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Results in numbers' },
-      element(
-        'table',
-        {},
-        element(
-          'thead',
+    table(
+      'Results in numbers',
+      HEADS,
+      summary.groups.map((group) => {
+        const entry = experiment.initializers[group.initializer]
+        const chosen = best.has(`${String(group.initializer)} ${String(group.learning_rate)}`)
+        const { interval, mean } = group.final_loss
+        return element(
+          'tr',
           {},
           element(
-            'tr',
-            {},
-            HEADS.map((head) => element('th', { scope: 'col' }, head)),
+            'th',
+            { scope: 'row' },
+            element('code', {}, entry === undefined ? '' : wordsOf(entry)),
+            chosen ? ' (best)' : undefined,
           ),
-        ),
-        element(
-          'tbody',
-          {},
-          summary.groups.map((group) => {
-            const entry = experiment.initializers[group.initializer]
-            const chosen = best.has(`${String(group.initializer)} ${String(group.learning_rate)}`)
-            const { interval, mean } = group.final_loss
-            return element(
-              'tr',
-              {},
-              element(
-                'th',
-                { scope: 'row' },
-                element('code', {}, entry === undefined ? '' : wordsOf(entry)),
-                chosen ? ' (best)' : undefined,
-              ),
-              [
-                number(group.learning_rate),
-                String(group.runs),
-                number(mean),
-                interval === null ? '-' : interval.map(number).join(' to '),
-                group.test_accuracy === null ? '-' : number(group.test_accuracy.mean),
-                group.steps_to_target === null ? '-' : number(group.steps_to_target.mean),
-                String(group.diverged),
-              ].map((text) => element('td', { class: 'number' }, text)),
-            )
-          }),
-        ),
-      ),
+          [
+            number(group.learning_rate),
+            String(group.runs),
+            number(mean),
+            interval === null ? '-' : interval.map(number).join(' to '),
+            group.test_accuracy === null ? '-' : number(group.test_accuracy.mean),
+            group.steps_to_target === null ? '-' : number(group.steps_to_target.mean),
+            String(group.diverged),
+          ].map((text) => element('td', { class: 'number' }, text)),
+        )
+      }),
     ),
     element(
       'p',

@@ -1,5 +1,5 @@
 import type { ParameterRecord } from '../api/types.gen.ts'
-import { button, element, labelled } from './dom.ts'
+import { button, element, labelled, table } from './dom.ts'
 import { number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
 
@@ -57,31 +57,15 @@ export function parameterTable(
         row.hidden = !words.every((word) => name.toLowerCase().includes(word))
     },
   })
-  const table = element(
+  const found = element(
     'div',
     {},
     labelled('Find', search),
-    element(
-      'div',
-      { class: 'scroll tall', tabindex: 0, role: 'region', 'aria-label': 'Parameters' },
-      element(
-        'table',
-        {},
-        element(
-          'thead',
-          {},
-          element(
-            'tr',
-            {},
-            COLUMNS.map((head) => element('th', { scope: 'col' }, head)),
-          ),
-        ),
-        element(
-          'tbody',
-          {},
-          [...rows.values()].map(({ row }) => row),
-        ),
-      ),
+    table(
+      'Parameters',
+      COLUMNS,
+      [...rows.values()].map(({ row }) => row),
+      'scroll tall',
     ),
   )
   const mark = (chosen: string): void => {
@@ -91,5 +75,5 @@ export function parameterTable(
       else open.removeAttribute('aria-current')
     }
   }
-  return [table, mark]
+  return [found, mark]
 }

@@ -1,6 +1,6 @@
 import type { Plan, SpecificationRequest } from '../api/types.gen.ts'
 import { copyAs, saveJson } from './actions.ts'
-import { button, element, fill } from './dom.ts'
+import { button, element, fill, table } from './dom.ts'
 import { bytes, count, shape, short } from './format.ts'
 import type { Page } from './view.ts'
 
@@ -26,37 +26,18 @@ export function planCard(root: HTMLElement, plan: Plan, { client }: Page, spec: 
       'details',
       {},
       element('summary', {}, `${count(layers.length)} layers`),
-      element(
-        'div',
-        { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Layers' },
-        element(
-          'table',
-          {},
+      table(
+        'Layers',
+        ['layer', 'operation', 'output', 'parameters', 'share'],
+        layers.map((layer) =>
           element(
-            'thead',
+            'tr',
             {},
-            element(
-              'tr',
-              {},
-              ['layer', 'operation', 'output', 'parameters', 'share'].map((head) =>
-                element('th', { scope: 'col' }, head),
-              ),
-            ),
-          ),
-          element(
-            'tbody',
-            {},
-            layers.map((layer) =>
-              element(
-                'tr',
-                {},
-                element('th', { scope: 'row' }, element('code', {}, layer.name)),
-                element('td', {}, layer.op),
-                element('td', {}, shape(layer.output_shape)),
-                element('td', { class: 'number' }, count(parametersOf(layer))),
-                element('td', {}, share(parametersOf(layer) / totals.parameters)),
-              ),
-            ),
+            element('th', { scope: 'row' }, element('code', {}, layer.name)),
+            element('td', {}, layer.op),
+            element('td', {}, shape(layer.output_shape)),
+            element('td', { class: 'number' }, count(parametersOf(layer))),
+            element('td', {}, share(parametersOf(layer) / totals.parameters)),
           ),
         ),
       ),

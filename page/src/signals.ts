@@ -2,7 +2,7 @@ import type { ModelSignals } from '../api/types.gen.ts'
 import { copyAs, saveJson } from './actions.ts'
 import type { Call } from './call.ts'
 import { nothingYet } from './chosen.ts'
-import { button, element, fill, labelled, say, select } from './dom.ts'
+import { button, element, fill, labelled, say, select, table } from './dom.ts'
 import { number } from './format.ts'
 import type { Entry } from './models.ts'
 import { byBlock, figure, type Series } from './plots.ts'
@@ -252,35 +252,18 @@ function numbers(all: readonly (readonly [Entry, ModelSignals])[]): HTMLElement 
     'details',
     { class: 'card' },
     element('summary', {}, 'The same in numbers'),
-    element(
-      'div',
-      { class: 'scroll', tabindex: 0, role: 'region', 'aria-label': 'Signals in numbers' },
-      element(
-        'table',
-        {},
-        element(
-          'thead',
-          {},
+    table(
+      'Signals in numbers',
+      heads,
+      all.flatMap(([{ label }, { blocks }]) =>
+        blocks.map(({ name, activation: of, gradient: back }) =>
           element(
             'tr',
             {},
-            heads.map((head) => element('th', { scope: 'col' }, head)),
-          ),
-        ),
-        element(
-          'tbody',
-          {},
-          all.flatMap(([{ label }, { blocks }]) =>
-            blocks.map(({ name, activation: of, gradient: back }) =>
-              element(
-                'tr',
-                {},
-                element('td', {}, label),
-                element('th', { scope: 'row' }, element('code', {}, name)),
-                [of.variance, of.dead_fraction, back.l2_norm, back.relative_to_weight].map((value) =>
-                  element('td', { class: 'number' }, number(value)),
-                ),
-              ),
+            element('td', {}, label),
+            element('th', { scope: 'row' }, element('code', {}, name)),
+            [of.variance, of.dead_fraction, back.l2_norm, back.relative_to_weight].map((value) =>
+              element('td', { class: 'number' }, number(value)),
             ),
           ),
         ),

@@ -32,17 +32,20 @@ function curl(call: Call, { origin, withKey }: Surroundings): string {
   return parts.join(' \\\n  ')
 }
 
+/** The names of images and the headers as both languages write them; images go as JSON. */
+function literals({ headers = {}, json, images = [] }: Call): { names: string; sent: string[] } {
+  const type = json === undefined && images.length === 0 ? {} : { 'Content-Type': 'application/json' }
+  const sent = Object.entries({ ...headers, ...type })
+  return {
+    names: images.map(({ name }) => JSON.stringify(name)).join(', '),
+    sent: sent.map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`),
+  }
+}
+
 function python(call: Call, { origin, withKey }: Surroundings): string {
   const { method, json, images = [] } = call
-  const names = images.map(({ name }) => JSON.stringify(name)).join(', ')
-  const sent = {
-    ...call.headers,
-    ...(json === undefined && images.length === 0 ? {} : { 'Content-Type': 'application/json' }),
-  }
-  const headers = [
-    ...Object.entries(sent).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`),
-    ...(withKey ? ['"Authorization": f"Bearer {os.environ[\'RESINIT_KEY\']}"'] : []),
-  ]
+  const { names, sent } = literals(call)
+  const headers = [...sent, ...(withKey ? ['"Authorization": f"Bearer {os.environ[\'RESINIT_KEY\']}"'] : [])]
   const body =
     images.length > 0
       ? [
@@ -73,15 +76,8 @@ function python(call: Call, { origin, withKey }: Surroundings): string {
 
 function typescript(call: Call, { origin, withKey }: Surroundings): string {
   const { method, json, images = [] } = call
-  const names = images.map(({ name }) => JSON.stringify(name)).join(', ')
-  const sent = {
-    ...call.headers,
-    ...(json === undefined && images.length === 0 ? {} : { 'Content-Type': 'application/json' }),
-  }
-  const headers = [
-    ...Object.entries(sent).map(([name, value]) => `${JSON.stringify(name)}: ${JSON.stringify(value)}`),
-    ...(withKey ? ['Authorization: `Bearer ${process.env.RESINIT_KEY}`'] : []),
-  ]
+  const { names, sent } = literals(call)
+  const headers = [...sent, ...(withKey ? ['Authorization: `Bearer ${process.env.RESINIT_KEY}`'] : [])]
   const body =
     images.length > 0
       ? [
