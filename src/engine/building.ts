@@ -15,8 +15,8 @@ import { Session, type Feed } from './tensorflow/session.ts'
 import { closeHeld, DRAWN_AT_ONCE, VariableValues, type Steps } from './values.ts'
 
 /**
- * Values that one step assigns. Every group costs an executor: some 3 ms for every variable in it and more for each group, so
- * fewer and larger groups are sooner done, and leave others waiting less in all.
+ * Values that one step assigns. Every group costs an executor, by its variables and more for each group, so fewer and larger
+ * groups are sooner done, and leave others waiting less in all.
  */
 const ASSIGNED_AT_ONCE = 2 ** 23
 /** Parts of a tensor begin at multiples of this many values. */
@@ -32,7 +32,8 @@ export interface Build {
  * take some 50 ms; the first assignment took up to 400 on a processor with AVX2. What cannot be divided takes longer: the
  * first prediction of a deep network, a large orthogonal kernel.
  *
- * Values come in parts from where digests and statistics take them, and are folded on their way. Whoever takes the model closes it; a build that fails leaves nothing behind.
+ * Values come in parts from where digests and statistics take them, and are folded on their way. Whoever takes the model
+ * closes it; a build that fails leaves nothing behind.
  */
 export async function* building(
   backend: Backend,
@@ -53,7 +54,7 @@ export async function* building(
     const shape = specification.architecture.input_shape
     jpegs = await Jpegs.open(backend, shape)
     const model = new Model(session, jpegs, shape)
-    model.warmUp()
+    yield* model.warmUp()
     const variableBytes = fillings.reduce((sum, { bytes: size }) => sum + size, 0)
     return { model, result: { seal, artifactBytes, variableBytes } }
   } catch (error) {

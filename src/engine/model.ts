@@ -47,10 +47,19 @@ export class Model {
     }
   }
 
-  /** The first run optimizes the graph and reorders filters; no caller should wait for that. */
-  warmUp(): void {
-    const values = new Uint8Array(sizeOf(this.#inputShape))
-    this.predict({ values, count: 1, k: 1, features: false })
+  /**
+   * The first run optimizes the graph and reorders filters; no caller should wait for that. A batch of no images is enough
+   * for the first half; that oneDNN's convolutions refuse it afterwards says nothing.
+   */
+  *warmUp(): Generator<undefined, void> {
+    const asked = { k: 1, features: false }
+    try {
+      this.predict({ values: new Uint8Array(0), count: 0, ...asked })
+    } catch {
+      // What is wrong with the graph itself is told by the run that follows.
+    }
+    yield
+    this.predict({ values: new Uint8Array(sizeOf(this.#inputShape)), count: 1, ...asked })
   }
 
   close(): void {
