@@ -26,7 +26,13 @@ export function wordsOf(initializer: InitializerReference): string {
 
 function networkOf({ architecture }: SpecificationRequest): string {
   if (typeof architecture === 'string') return architecture
-  if (architecture.preset !== undefined) return architecture.preset
+  const { preset, ...changes } = architecture
+  if (preset !== undefined) {
+    const said = Object.entries(changes).flatMap(([field, value]) =>
+      typeof value === 'object' ? [] : [`${field} ${String(value)}`],
+    )
+    return [preset, ...said].join(', ')
+  }
   const { block = 'basic', version = 'v1.5', stages = [] } = architecture
   return `${version} ${block} ${stages.map(({ blocks }) => blocks).join('-')}`
 }
