@@ -119,7 +119,7 @@ echo "container: the image has $((bytes / 1000000)) MB"
 
 # A change of the source changes the last layer alone.
 mkdir "$work/context"
-cp -a Dockerfile .dockerignore LICENSE NOTICE .npmrc package.json package-lock.json tsconfig.json tsconfig.build.json native src "$work/context/"
+cp -a Dockerfile .dockerignore LICENSE NOTICE .npmrc package.json package-lock.json tsconfig.json tsconfig.build.json native page src "$work/context/"
 echo '// Changed.' >>"$work/context/src/version.ts"
 step 'build after a change of the source' build "$image-changed" "$work/context"
 layers() { podman image inspect -f '{{range .RootFS.Layers}}{{println .}}{{end}}' "$1" | grep .; }
