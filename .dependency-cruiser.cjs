@@ -27,7 +27,7 @@ const rooms = {
       ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'json', 'errors'],
       ...['tracing', 'version'],
     ],
-    packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
+    packages: ['fastify', '@fastify/[^/]+', '@streamparser/json', 'pino', 'typebox'],
   },
   serving: {
     path: 'serving/',

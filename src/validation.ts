@@ -1,13 +1,18 @@
-import { Ajv, type ErrorObject, type ValidateFunction } from 'ajv'
+import { Ajv, type ErrorObject } from 'ajv'
 import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
 import { fieldErrors, pointerTo, type FieldError } from './errors.ts'
 
-const BODIES = { verbose: true, strict: true, allowUnionTypes: true } as const
+/** What it saves in a check is less than what it costs at the start. */
+const PLAIN = { verbose: true, strict: true, code: { optimize: false } } as const
+const BODIES = { ...PLAIN, allowUnionTypes: true } as const
 /** Bodies: nothing is coerced, nothing removed, no default filled in. */
 const bodies = new Ajv({ ...BODIES, allErrors: true })
-/** The same, up to what is wrong first: every error is an object, and a body of millions of values may have as many. */
-const largeBodies = new Ajv(BODIES)
+/**
+ * The same, up to what is wrong first: every error is an object, and a body of millions of values may have as many. The
+ * length of a text is that of its UTF-16, which is known; its characters would have to be counted, one by one.
+ */
+const largeBodies = new Ajv({ ...BODIES, unicode: false, logger: false })
 /** What a person would correct; a body of more parts is told of one error, and no body of more errors than that. */
 const MANY_PARTS = 20_000
 const MOST_ERRORS = 100
@@ -16,22 +21,21 @@ const SHOWN_PARTS = 100
 const SHOWN_NAME = 100
 /** Query strings, path parameters and environment variables arrive as text, so their scalars are parsed. */
 const scalars = new Ajv({
+  ...PLAIN,
   allErrors: true,
-  verbose: true,
-  strict: true,
   coerceTypes: true,
   useDefaults: true,
 })
 
-/** Gives the errors of a value, or none. Text scalars are parsed in place when `source` is 'text'. */
+/** Gives the errors of a value, or none. Text scalars are parsed in place when `source` is 'text'; 'json' may be a part of a body. */
 export type Checker = (value: unknown, pointer?: string) => FieldError[]
 
-export function checker(schema: TSchema, source: 'json' | 'text' = 'json'): Checker {
-  const validate = (source === 'json' ? bodies : scalars).compile(schema)
-  // Seldom needed, so it is compiled when it is.
-  let validateLarge: ValidateFunction | undefined
+export function checker(schema: TSchema, source: 'body' | 'json' | 'text' = 'json'): Checker {
+  const validate = (source === 'text' ? scalars : bodies).compile(schema)
+  // Seldom needed, so it is compiled when it is; but a body's takes long enough for others to notice.
+  let validateLarge = source === 'body' ? largeBodies.compile(schema) : undefined
   return (value, pointer = '#') => {
-    const isLarge = source === 'json' && hasMoreParts(value, MANY_PARTS)
+    const isLarge = source !== 'text' && hasMoreParts(value, MANY_PARTS)
     const used = isLarge ? (validateLarge ??= largeBodies.compile(schema)) : validate
     return used(value) ? [] : describe(used.errors ?? [], pointer)
   }
@@ -74,7 +78,7 @@ function describe(errors: readonly ErrorObject[], pointer: string): FieldError[]
     .slice(0, MOST_ERRORS)
 }
 
-/** Whether a value has more parts than `most`: values within it, and every 100 characters of a text. */
+/** Whether a value has more parts than `most`: values within it, and every 100 characters of a text or a name. */
 function hasMoreParts(value: unknown, most: number): boolean {
   const within: unknown[] = [value]
   let left = most
@@ -83,6 +87,7 @@ function hasMoreParts(value: unknown, most: number): boolean {
     left -= 1 + (typeof part === 'string' ? part.length / 100 : 0)
     if (typeof part === 'object' && part !== null) {
       const parts: unknown[] = Array.isArray(part) ? part : Object.values(part)
+      if (!Array.isArray(part)) for (const name of Object.keys(part)) left -= name.length / 100
       if (parts.length > left) return true
       within.push(...parts)
     }

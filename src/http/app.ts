@@ -20,6 +20,7 @@ import { document } from './openapi.ts'
 import { answerClientError, checkHead, headTimes } from './protocol.ts'
 import { limiter } from './rate-limit.ts'
 import { rateOf } from './rates.ts'
+import { Pace, paceRequests } from './pace.ts'
 import { page } from './page.ts'
 import { architectureRoutes } from './routes/architectures.ts'
 import { experimentRoutes } from './routes/experiments.ts'
@@ -53,6 +54,7 @@ export async function buildApp(services: Services): Promise<App> {
   const answerError = problemAnswers((code) => {
     services.metrics.error(code)
   })
+  const pace = new Pace()
   const app: App = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -69,7 +71,9 @@ export async function buildApp(services: Services): Promise<App> {
       void answerError(error, request, reply)
     },
     clientErrorHandler: (error, socket) => {
-      answerClientError(error, socket, services)
+      pace.run(() => {
+        answerClientError(error, socket, services)
+      })
     },
     genReqId: ({ headers }) => {
       const given = headers['x-request-id']
@@ -81,6 +85,7 @@ export async function buildApp(services: Services): Promise<App> {
   checkBySchema(app)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
+  paceRequests(app, pace)
   traceRequests(app, services.tracing)
   checkHead(app)
   closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
@@ -92,13 +97,12 @@ export async function buildApp(services: Services): Promise<App> {
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
   app.removeContentTypeParser('application/json')
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body: Buffer, done) => {
-    try {
-      done(null, jsonOf(body, body.length === 0 ? 'the body is empty and' : 'the body'))
-    } catch (error) {
-      done(error as Error)
-    }
-  })
+  app.addContentTypeParser(
+    'application/json',
+    { parseAs: 'buffer' },
+    (_request: FastifyRequest, body: Buffer) =>
+      jsonOf(body, body.length === 0 ? 'the body is empty and' : 'the body'),
+  )
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body)
   })
@@ -138,7 +142,7 @@ function checkBySchema(app: FastifyInstance): void {
   app.setValidatorCompiler(({ schema, httpPart, contentType = 'application/json' }) => {
     // A body that is not JSON is described for those who read the document; its route reads and checks it.
     if (contentType !== 'application/json') return () => true
-    const check = checker(schema, httpPart === 'body' ? 'json' : 'text')
+    const check = checker(schema, httpPart === 'body' ? 'body' : 'text')
     return (data: unknown) => {
       const errors = check(data)
       return errors.length > 0 ? { error: fieldErrors(errors) } : { value: data }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { readJson } from '../../src/http/json-body.ts'
 import { jsonProblem, parseJson } from '../../src/json.ts'
 
 const TEN_MB = 10_000_000
@@ -33,7 +34,12 @@ describe('JSON from outside', () => {
     ['lists', '['.repeat(TEN_MB)],
     ['records', '{"a":'.repeat(TEN_MB / 5)],
     ['both, behind a text', `["${'\\"'.repeat(1000)}", ${'[{"[": '.repeat(TEN_MB / 8)}`],
-    ['records, one behind the other', `[${'{"a":0},'.repeat(TEN_MB / 8)}0]`, 'has more than 50000 fields'],
+    [
+      'records, one behind the other',
+      `[${'{"a":0,"b":0},'.repeat(TEN_MB / 14)}0]`,
+      'has more than 50000 fields',
+    ],
+    ['empty records', `[${'{},'.repeat(TEN_MB / 3)}0]`, 'has more than 50000 objects'],
     ['just too deep', '['.repeat(65) + ']'.repeat(65)],
   ])('10 MB of it cost nothing: %s', (_, text, problem = 'is nested deeper than 64 levels') => {
     const bytes = Buffer.from(text)
@@ -55,5 +61,44 @@ describe('JSON from outside', () => {
     }
     const plain = time(() => JSON.parse(text.toString()) as unknown)
     expect(time(() => parseJson(text))).toBeLessThan(5 * plain + 500)
+  })
+
+  describe('of many values', () => {
+    const many = '1,[2.5e3,{"a":"b,c"},true,null,[]],'.repeat(45_000)
+
+    test.each([
+      `[${many}0]`,
+      `{"a": [${many}"\\ud83d\\ude00 😀"], "__proto__": {"b": -0}, "a2": "x"} \n`,
+      `\uFEFF[${many}0.1]`,
+    ])('is what JSON.parse reads', async (text) => {
+      expect(await readJson(Buffer.from(text))).toEqual(JSON.parse(text.replace('\uFEFF', '')))
+    })
+
+    test.each(['[', `[${many}`, `[${many}0`, `[${many}0]]`, `[${many}]`, `[${many}01]`, `[${many}'a']`])(
+      'is refused where it is none',
+      async (text) => {
+        const problem = await readJson(Buffer.from(text)).catch(jsonProblem)
+        expect(problem).toBe('is not JSON')
+      },
+    )
+
+    test('lets others have their turn meanwhile', async () => {
+      let longest = 0
+      let last = performance.now()
+      let turns = 0
+      const clock = setInterval(() => {
+        const now = performance.now()
+        longest = Math.max(longest, now - last)
+        last = now
+        turns += 1
+      }, 1)
+      const bytes = Buffer.from(`[${many}${'0,'.repeat(TEN_MB / 4)}0]`)
+      const start = performance.now()
+      await readJson(bytes)
+      const all = performance.now() - start
+      clearInterval(clock)
+      expect(turns).toBeGreaterThan(20)
+      expect(longest).toBeLessThan(all / 3)
+    })
   })
 })

@@ -2,7 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
-import { jsonProblem, parseJson } from '../../json.ts'
+import { jsonProblem } from '../../json.ts'
+import { readJson } from '../json-body.ts'
 import { parser } from '../../validation.ts'
 import type { EncodedImage } from '../encoded-images.ts'
 import { NPY } from '../schemas/common.ts'
@@ -35,7 +36,7 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
   if (unspecific && /^\s*\{/.test(body.subarray(0, 100).toString('latin1')))
-    return instancesOf(parseBody(jsonOf(body, 'the body')), config)
+    return instancesOf(parseBody(await jsonOf(body, 'the body')), config)
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
       'UNSUPPORTED_MEDIA_TYPE',
@@ -87,9 +88,9 @@ function instancesOf({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload 
   return { kind: 'images', images }
 }
 
-export function jsonOf(text: Buffer, what: string): unknown {
+export async function jsonOf(text: Buffer, what: string): Promise<unknown> {
   try {
-    return parseJson(text)
+    return await readJson(text)
   } catch (error) {
     throw new ServiceError('MALFORMED_REQUEST', `${what} ${jsonProblem(error)}`)
   }

@@ -63,7 +63,7 @@ export function predictRoutes(app: App, services: Services): void {
         const body = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
           place.hold(place.images, length)
         })
-        const asked = readPredictRequest(body)
+        const asked = await readPredictRequest(body)
         const images = await imagesOf(asked, { specification, config, place })
         const job = { model: id, k: 1, features: false, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)

@@ -1,5 +1,5 @@
 import { fieldError, ServiceError } from '../../errors.ts'
-import { parseJson } from '../../json.ts'
+import { readJson } from '../json-body.ts'
 
 /** What is asked for: the one input that is given, with what is in it, and how the answer is laid out. */
 export interface PredictRequest {
@@ -20,8 +20,8 @@ const INPUTS: Readonly<Record<string, readonly PredictRequest['input'][]>> = {
  * A predict request by row (`instances`) or by column (`inputs`), as `g3doc/api_rest.md` of TensorFlow Serving has them; a
  * value may stand for itself, where it says which input it is. Fields it does not know are ignored, as they are there.
  */
-export function readPredictRequest(body: Buffer): PredictRequest {
-  const request = recordOf(parse(body))
+export async function readPredictRequest(body: Buffer): Promise<PredictRequest> {
+  const request = recordOf(await parse(body))
   if (request === undefined) throw fieldError('#', 'must be an object with "instances" or "inputs"')
   const { signature_name: given = '', instances, inputs } = request
   if (typeof given !== 'string') throw fieldError('#/signature_name', 'must be a string')
@@ -111,9 +111,9 @@ export function recordOf(value: unknown): Readonly<Record<string, unknown>> | un
     : undefined
 }
 
-function parse(body: Buffer): unknown {
+async function parse(body: Buffer): Promise<unknown> {
   try {
-    return parseJson(body)
+    return await readJson(body)
   } catch (error) {
     throw new ServiceError('MALFORMED_REQUEST', `JSON Parse error: ${(error as Error).message}`)
   }

@@ -57,7 +57,7 @@ export function inferRoutes(app: App, services: Services): void {
         const bytes = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
           place.hold(place.images, length)
         })
-        const inference = read(bytes, request.headers[HEAD_LENGTH], specification)
+        const inference = await read(bytes, request.headers[HEAD_LENGTH], specification)
         assertNoSequence(inference)
         leaveInTime(inference, place, reply)
         const requested = requestedOutputs(inference)
@@ -78,11 +78,11 @@ export function inferRoutes(app: App, services: Services): void {
 }
 
 /** Without JSON the whole body is one image of one request: pixels where it has their size, else an encoded one. */
-function read(
+async function read(
   body: Buffer,
   header: string | string[] | undefined,
   { architecture }: Specification,
-): InferenceRequest {
+): Promise<InferenceRequest> {
   const length = headLength(header, body.length)
   if (length > 0 || header === undefined) return readRequest(body.subarray(0, length), body.subarray(length))
   const raw = { parameters: {}, id: undefined, outputs: undefined, binary: true }

@@ -25,7 +25,7 @@ export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' |
 export function repositoryRoutes(app: App, { registry, config }: Services): void {
   const read = async (request: FastifyRequest) => {
     const bytes = await bytesOf(request, config.MAX_BODY_BYTES)
-    return bytes.length === 0 ? {} : objectOf(requestJson(bytes), '#')
+    return bytes.length === 0 ? {} : objectOf(await requestJson(bytes), '#')
   }
   const json = (properties: object) => ({
     required: false,

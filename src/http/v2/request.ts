@@ -1,5 +1,6 @@
 import { fieldError, pointerTo, ServiceError } from '../../errors.ts'
-import { jsonProblem, parseJson } from '../../json.ts'
+import { jsonProblem } from '../../json.ts'
+import { readJson } from '../json-body.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -46,8 +47,8 @@ export function headLength(header: string | string[] | undefined, bodyLength: nu
  * Reads an inference request (docs/protocol of Triton: inference and binary tensor data). `tail` is what follows the
  * JSON: each binary input is a view of it, in the order of the inputs, and nothing may be left over.
  */
-export function readRequest(head: Buffer, tail: Buffer): InferenceRequest {
-  const json = objectOf(requestJson(head), '#')
+export async function readRequest(head: Buffer, tail: Buffer): Promise<InferenceRequest> {
+  const json = objectOf(await requestJson(head), '#')
   const parameters = parametersOf(json, '#')
   const binary = flagOf(parameters, 'binary_data_output', '#/parameters') ?? false
   const { id, inputs, outputs } = json
@@ -78,9 +79,9 @@ export function readRequest(head: Buffer, tail: Buffer): InferenceRequest {
   return { id, parameters, inputs: tensors, outputs: asked, binary }
 }
 
-export function requestJson(text: Buffer): unknown {
+export async function requestJson(text: Buffer): Promise<unknown> {
   try {
-    return parseJson(text)
+    return await readJson(text)
   } catch (error) {
     throw new ServiceError(
       'MALFORMED_REQUEST',
