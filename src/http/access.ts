@@ -19,6 +19,8 @@ export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): v
     const { url } = request.routeOptions
     const key = keyring.asks ? keyring.find(givenKey(request)) : undefined
     const isValid = key !== undefined && Date.now() < key.expires
+    // Every line of its request says whose it was.
+    if (isValid) request.log = request.log.child({ caller: key.name })
     const judge = (): void => {
       done(isOpen(url) || !keyring.asks ? undefined : refusalOf(request, key))
     }

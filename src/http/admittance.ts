@@ -3,6 +3,7 @@ import { untilAborted } from '../control.ts'
 import { ServiceError } from '../errors.ts'
 import type { Place } from '../serving/admission.ts'
 import type { Model } from '../serving/model.ts'
+import { bodyBytes } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import type { Services } from './services.ts'
 
@@ -59,12 +60,6 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
     placeOf: (request) => admittedOf(request).place,
     modelOf: (request) => admittedOf(request).model,
   }
-}
-
-/** What its head says of the body; one that comes in chunks may become as large as any. */
-function bodyBytes({ headers }: FastifyRequest, most: number): number {
-  if (headers['transfer-encoding'] !== undefined) return most
-  return Math.min(Number(headers['content-length'] ?? 0), most)
 }
 
 function leaveInTime(place: Place, reply: FastifyReply, timeoutMs: number): void {

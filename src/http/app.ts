@@ -12,6 +12,7 @@ import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
 import { guard } from './access.ts'
+import { boundBodies } from './body-room.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
 import { allowOrigins } from './cors.ts'
 import { handleErrors, problemAnswers } from './error-handler.ts'
@@ -88,11 +89,12 @@ export async function buildApp(services: Services): Promise<App> {
   paceRequests(app, pace)
   traceRequests(app, services.tracing)
   checkHead(app)
-  closeOrderly(app, () => services.notReady()?.code === 'SHUTTING_DOWN')
+  closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN')
   readRefusedAway(app)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
   handleErrors(app, answerError)
+  boundBodies(app, services.config)
   lookAgain(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')

@@ -1,8 +1,11 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { Config } from '../config.ts'
 import { ServiceError } from '../errors.ts'
 
 /** What is on its way to a client gets this long to leave before its connection is cut. */
 const FLUSH_MS = 100
+/** Before the end of SHUTDOWN_TIMEOUT_MS, so that whoever is refused then hears of it. */
+const REFUSED_MS = 500
 
 /** The rest of a refused form is read away, or the next request of its connection would never be. */
 export function readRefusedAway(app: FastifyInstance): void {
@@ -14,30 +17,45 @@ export function readRefusedAway(app: FastifyInstance): void {
 
 /**
  * Ends well: while it drains every answer ends its connection, so that clients go elsewhere with their next request. From
- * the end of listening on, what was begun is answered, what comes later on a connection that is kept alive is refused,
- * and when nothing is left every connection is cut; one that never sent a request would keep the server open.
+ * the end of listening on, what was begun is answered, what comes later on a connection that is kept alive is refused, as
+ * is what cannot be answered in time, and when nothing is left every connection is cut; one that never sent a request
+ * would keep the server open.
  */
-export function closeOrderly(app: FastifyInstance, draining: () => boolean): void {
+export function closeOrderly(
+  app: FastifyInstance,
+  { SHUTDOWN_TIMEOUT_MS }: Pick<Config, 'SHUTDOWN_TIMEOUT_MS'>,
+  draining: () => boolean,
+): void {
   let closing = false
-  let answering = 0
+  const answering = new Set<FastifyReply>()
   const cut = (): void => {
-    if (closing && answering === 0) app.server.closeAllConnections()
+    if (closing && answering.size === 0) app.server.closeAllConnections()
   }
   const cutSoon = (): void => {
-    if (closing && answering === 0) setTimeout(cut, FLUSH_MS).unref()
+    if (closing && answering.size === 0) setTimeout(cut, FLUSH_MS).unref()
+  }
+  const refuseTheRest = (): void => {
+    for (const reply of answering) {
+      if (!reply.sent) void reply.header('connection', 'close').send(refused())
+      // Whatever of its body is still to come is not waited for.
+      reply.raw.once('finish', () => reply.request.raw.destroy())
+    }
   }
   app.addHook('preClose', (done) => {
     closing = true
+    setTimeout(refuseTheRest, Math.max(0, SHUTDOWN_TIMEOUT_MS - REFUSED_MS)).unref()
     cutSoon()
     done()
   })
   app.addHook('onRequest', (_request, reply, done) => {
-    answering += 1
+    answering.add(reply)
     if (draining()) void reply.header('connection', 'close')
     reply.raw.once('close', () => {
-      answering -= 1
+      answering.delete(reply)
       cutSoon()
     })
-    done(closing ? new ServiceError('SHUTTING_DOWN', 'the service is shutting down') : undefined)
+    done(closing ? refused() : undefined)
   })
 }
+
+const refused = (): ServiceError => new ServiceError('SHUTTING_DOWN', 'the service is shutting down')

@@ -1,5 +1,6 @@
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { Agent, request, type IncomingMessage } from 'node:http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
 import { temporaryFolder } from '../support/service.ts'
@@ -66,4 +67,23 @@ it('a second signal ends it now', async () => {
   while ((await ask(new Agent(), '/readyz')).status !== 503);
   process.kill(running.pid, 'SIGTERM')
   expect(await ended).toBe(1)
+})
+
+it('what cannot be answered in time is refused, and it ends all the same', async () => {
+  running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '2000' })
+  // Its body never ends.
+  const head = { 'content-type': 'application/json', 'content-length': '100' }
+  const asked = request(new URL('/v1/plans', running.client.url), { method: 'POST', headers: head })
+  asked.write('{')
+  const answered = once(asked, 'response') as Promise<[IncomingMessage]>
+  // Whoever is not known yet is refused at once.
+  await ask(new Agent(), '/livez')
+  const stopped = performance.now()
+  const ended = running.stop()
+  const [answer] = await answered
+  expect(answer.statusCode).toBe(503)
+  expect(answer.headers.connection).toBe('close')
+  expect(await ended).toBe(0)
+  expect(performance.now() - stopped).toBeGreaterThan(1000)
+  asked.destroy()
 })

@@ -67,7 +67,9 @@ it('has one line for every request, and nothing of its headers, its query or its
     const reqId = `request-${String(index)}`
     const headers = { 'x-request-id': reqId, ...(type === undefined ? {} : { 'content-type': type }) }
     expect([path, (await client.send(method, path, headers, body)).status]).toEqual([path, status])
-    lines.push({ reqId, method: method.toUpperCase(), path: path.split('?', 1)[0], status })
+    const line = { reqId, method: method.toUpperCase(), path: path.split('?', 1)[0], status }
+    // What cannot be read as a path has met nobody who knows keys.
+    lines.push(path.includes('%zz') ? line : { ...line, caller: 'generated' })
   }
   const stranger = { 'x-request-id': 'stranger', 'x-api-key': 'headermark' }
   expect((await running.client.get('/v1/models?querymark', stranger)).status).toBe(401)
