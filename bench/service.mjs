@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline'
 import { processGroup } from './server.mjs'
 
 /**
- * Our own service, with the process ids of it and its workers.
- * @typedef {import('./server.mjs').Server & { pids: number[] }} Service
+ * Our own service, with the process ids of it and its workers, and the key that it has made where it asks for one.
+ * @typedef {import('./server.mjs').Server & { pids: number[], key: string | undefined }} Service
  */
 /** @typedef {{ id: string, artifact_bytes: number, weights_sha256: string | null }} Model */
 
@@ -13,9 +13,10 @@ import { processGroup } from './server.mjs'
  * The compiled service in processes of its own, as its users start it, on a free port.
  * @param {string} folder Its data.
  * @param {Readonly<Record<string, string>>} [settings]
+ * @param {'inherit' | 'ignore'} [stderr]
  * @returns {Promise<Service>}
  */
-export async function startService(folder, settings = {}) {
+export async function startService(folder, settings = {}, stderr = 'inherit') {
   const child = spawn(process.execPath, ['dist/main.js'], {
     detached: true,
     env: {
@@ -23,21 +24,24 @@ export async function startService(folder, settings = {}) {
       ...{ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder, DRAIN_DELAY_MS: '0' },
       ...settings,
     },
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', stderr],
   })
   const group = processGroup(child)
   const pids = [Number(child.pid)]
-  let url = ''
+  let port = ''
+  /** @type {string | undefined} */
+  let key
   for await (const line of createInterface({ input: child.stdout })) {
-    /** @type {{ msg: string, worker?: string, pid: number }} */
-    const { msg, pid } = JSON.parse(line)
-    url = /^Server listening at (.*)$/.exec(msg)?.[1] ?? url
-    if (msg === 'worker ready') pids.push(pid)
-    if (msg === 'ready') break
+    /** @type {{ msg: string, worker?: string, pid: number, key?: string }} */
+    const entry = JSON.parse(line)
+    key ??= entry.key
+    port = /^Server listening at .*:(\d+)$/.exec(entry.msg)?.[1] ?? port
+    if (entry.msg === 'worker ready') pids.push(entry.pid)
+    if (entry.msg === 'ready') break
   }
   // Nobody reads the log any more, and a full pipe would stop the service.
   child.stdout.resume()
-  return { url, pids, ...group }
+  return { url: `http://127.0.0.1:${port}`, pids, key, ...group }
 }
 
 /**

@@ -76,9 +76,13 @@ await runProof('fuzz', async (share) => {
     for (const [at, { role, pid: old }] of before.entries())
       if (after[at]?.pid !== old) failures.push(`the ${role} is another process`)
     const megabytes = [before, after].map((all) =>
-      Math.round(all.reduce((sum, one) => sum + one.megabytes, 0)),
+      Object.fromEntries(
+        all.map((one, index) => [`${one.role} ${String(index)}`, Math.round(one.megabytes)]),
+      ),
     )
-    const [first = 0, last = 0] = megabytes
+    const [first = 0, last = 0] = megabytes.map((all) =>
+      Object.values(all).reduce((sum, one) => sum + one, 0),
+    )
     const bound = share < 1 ? GROWTH_OF_A_PART : GROWTH
     if (last - first > Math.max(bound.share * first, bound.megabytes))
       failures.push(`memory grew from ${String(first)} to ${String(last)} MB`)

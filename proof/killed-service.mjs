@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { orphansOf, report, shareOf, specificationOf, startService } from './lifecycle.mjs'
+import { orphansOf, specificationOf, startService } from './lifecycle.mjs'
+import { report, shareOf } from './part.mjs'
 
 /**
  * Kills the whole service, its children too, at random moments of creates, names and deletes, and starts it again on the
@@ -115,4 +116,4 @@ last.signal('SIGTERM')
 const code = await last.ended
 if (code !== 0) failures.push(`the last stop ended with ${String(code)}`)
 await rm(folder, { recursive: true })
-report({ name: 'killed service', count: KILLS, ...counts, failures })
+report('killed-service', { count: KILLS, failures, found: counts })

@@ -131,21 +131,3 @@ async function membersOf(group) {
   }
   return found
 }
-
-/** How much of the full count is asked for: `--share 0.1` is a tenth. @param {number} full */
-export function shareOf(full) {
-  const index = process.argv.indexOf('--share')
-  const share = index < 0 ? 1 : Number(process.argv[index + 1])
-  if (!(share > 0 && share <= 1)) throw new Error('--share is above 0 and at most 1')
-  return Math.max(1, Math.round(full * share))
-}
-
-/**
- * The outcome, as the last line that is printed; the exit code says whether all held.
- * @param {{ name: string, count: number, failures: readonly string[], [fact: string]: unknown }} outcome
- */
-export function report({ failures, ...facts }) {
-  for (const failure of failures.slice(0, 20)) console.error(failure)
-  console.log(JSON.stringify({ ...facts, failed: failures.length }))
-  process.exitCode = failures.length === 0 ? 0 : 1
-}

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { image, report, shareOf, specificationOf, startService } from './lifecycle.mjs'
+import { image, specificationOf, startService } from './lifecycle.mjs'
+import { report, shareOf } from './part.mjs'
 
 /**
  * Three replicas on one data folder, each on a host of its own (a network namespace), behind nginx. What is created,
@@ -232,4 +233,4 @@ try {
   for (const step of undo.reverse()) await step()
 }
 const { answered } = statuses
-report({ name: 'replicas', count: answered + statuses.failed, answered, restarts, failures })
+report('replicas', { count: answered + statuses.failed, failures, found: { answered, restarts } })

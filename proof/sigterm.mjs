@@ -3,7 +3,8 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { image, orphansOf, report, shareOf, specificationOf, startService } from './lifecycle.mjs'
+import { image, orphansOf, specificationOf, startService } from './lifecycle.mjs'
+import { report, shareOf } from './part.mjs'
 
 /**
  * Ends the service by SIGTERM under load, 50 times, every second time the whole process group, as terminals and some
@@ -89,4 +90,4 @@ for (let stop = 0; stop < STOPS; stop += 1) {
   if (left.length > 0) failures.push(`stop ${String(stop)}: processes are left: ${left.join()}`)
 }
 await rm(folder, { recursive: true })
-report({ name: 'sigterm', count: STOPS, answered, failures })
+report('sigterm', { count: STOPS, failures, found: { answered } })

@@ -55,7 +55,11 @@ const Settings = Type.Object({
       description: 'Origins whose pages may call from a browser, separated by commas, or *',
     }),
   ),
-  ENGINES: integer(0, 'Processes that predict; 0 for one on each GPU, or one on the CPU', 0),
+  ENGINES: integer(
+    0,
+    'Processes that predict, each with all models; 0 for one on each GPU, or on the CPU one, beside which another builds',
+    0,
+  ),
   MAX_BATCH_SIZE: integer(32, 'Images computed at once'),
   MAX_QUEUE: integer(256, 'Images that may wait'),
   MAX_ANALYSIS_QUEUE: integer(256, 'Questions about weights that may wait'),

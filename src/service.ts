@@ -2,9 +2,10 @@ import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
 import { startAnalysis } from './analysis/process.ts'
 import type { Config } from './config.ts'
+import { startApart } from './engine/apart.ts'
+import type { Engine } from './engine/engine.ts'
 import { startPool } from './engine/pool.ts'
 import { startEngine } from './engine/process.ts'
-import type { Engine } from './engine/engine.ts'
 import { ServiceError } from './errors.ts'
 import { buildApp } from './http/app.ts'
 import { Keyring } from './http/keyring.ts'
@@ -52,24 +53,9 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
   let draining = false
   const awaited = new Set(preloaded.map(({ name }) => name))
 
-  const visible = gpus()
-  const engines = config.ENGINES > 0 ? config.ENGINES : Math.max(1, visible.length)
-  const threads = processors()
-  const engine = startPool(
-    Array.from({ length: engines }, (_, index) => visible[index % visible.length]),
-    // Engines on the CPU share it.
-    (gpu, onLost) =>
-      startEngine({
-        logger,
-        gpu,
-        threads: gpu === undefined ? Math.ceil(threads / engines) : threads,
-        onLost,
-        timeoutMs: config.ENGINE_TIMEOUT_MS,
-      }),
-    (id) => {
-      registry.engineLost(id)
-    },
-  )
+  const engine = engineOf(config, logger, (id) => {
+    registry.engineLost(id)
+  })
   const quarantine = new Quarantine({
     onQuarantine: (id, refusal) => {
       registry.quarantined(id, refusal)
@@ -170,6 +156,29 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
       }
     },
   }
+}
+
+/** A process for each GPU; on the CPU one, with another for builds while it predicts, or as many as are asked for. */
+function engineOf(
+  { ENGINES, ENGINE_TIMEOUT_MS: timeoutMs }: Config,
+  logger: Logger,
+  lost: (id?: string) => void,
+): Engine {
+  const visible = gpus()
+  const threads = processors()
+  if (ENGINES === 0 && visible.length === 0)
+    return startApart((onLost) => startEngine({ logger, threads, onLost, timeoutMs }), lost)
+  const count = ENGINES > 0 ? ENGINES : visible.length
+  return startPool(
+    Array.from({ length: count }, (_, index) => visible[index % visible.length]),
+    // Engines on the CPU share it.
+    (gpu, onLost) =>
+      startEngine({
+        ...{ logger, gpu, onLost, timeoutMs },
+        threads: gpu === undefined ? Math.ceil(threads / count) : threads,
+      }),
+    lost,
+  )
 }
 
 /** What collects and sends traces is loaded only where somebody takes them. */

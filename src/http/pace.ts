@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { isProbe } from './scopes.ts'
 
 /** What is begun in one turn of the event loop: some milliseconds of work. */
-const BEGUN_IN_A_TURN = 16
+const BEGUN_IN_A_TURN = 4
 
 /** Begins things in the order they came, no more than some in one turn of the event loop. */
 export class Pace {

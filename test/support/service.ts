@@ -15,10 +15,13 @@ export interface RunningService {
   close(): Promise<void>
 }
 
-/** A service of this process on a free port; its children run from dist/. Without a folder it has one of its own. */
+/**
+ * A service of this process on a free port; its children run from dist/. Without a folder it has one of its own. One engine,
+ * unless said: which of two holds a model is of interest where that is tested.
+ */
 export async function startService(settings: Settings = {}, folder?: string): Promise<RunningService> {
   const dataDir = folder ?? (await temporaryFolder())
-  const config = readConfig({ LOG_LEVEL: 'silent', DATA_DIR: dataDir, ...settings })
+  const config = readConfig({ LOG_LEVEL: 'silent', ENGINES: '1', DATA_DIR: dataDir, ...settings })
   const service = await buildService(config, await readPreload(config))
   const close = async (): Promise<void> => {
     await service.close()
