@@ -4,8 +4,8 @@ import { createInterface } from 'node:readline'
 import { processGroup } from './server.mjs'
 
 /**
- * Our own service, with the process ids of it and its workers, and the key that it has made where it asks for one.
- * @typedef {import('./server.mjs').Server & { pids: number[], key: string | undefined }} Service
+ * Our own service, with its process, which has children, and the key that it has made where it asks for one.
+ * @typedef {import('./server.mjs').Server & { pid: number, key: string | undefined }} Service
  */
 /** @typedef {{ id: string, artifact_bytes: number, weights_sha256: string | null }} Model */
 
@@ -27,21 +27,19 @@ export async function startService(folder, settings = {}, stderr = 'inherit') {
     stdio: ['ignore', 'pipe', stderr],
   })
   const group = processGroup(child)
-  const pids = [Number(child.pid)]
   let port = ''
   /** @type {string | undefined} */
   let key
   for await (const line of createInterface({ input: child.stdout })) {
-    /** @type {{ msg: string, worker?: string, pid: number, key?: string }} */
+    /** @type {{ msg: string, key?: string }} */
     const entry = JSON.parse(line)
     key ??= entry.key
     port = /^Server listening at .*:(\d+)$/.exec(entry.msg)?.[1] ?? port
-    if (entry.msg === 'worker ready') pids.push(entry.pid)
     if (entry.msg === 'ready') break
   }
   // Nobody reads the log any more, and a full pipe would stop the service.
   child.stdout.resume()
-  return { url: `http://127.0.0.1:${port}`, pids, key, ...group }
+  return { url: `http://127.0.0.1:${port}`, pid: Number(child.pid), key, ...group }
 }
 
 /**
@@ -109,12 +107,22 @@ export async function readStatistics({ url }, id) {
 }
 
 /**
+ * Process ids of a service and of the children that it has now.
+ * @param {number} pid
+ */
+export async function pidsOf(pid) {
+  const children = await readFile(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8')
+  return [pid, ...children.split(' ').filter(Boolean).map(Number)]
+}
+
+/**
  * Memory that the service's processes hold now, or the most that each has held, in MB.
  * @param {Service} service
  * @param {'VmRSS' | 'VmHWM'} field
  */
-export async function megabytes({ pids }, field) {
-  const texts = await Promise.all(pids.map((pid) => readFile(`/proc/${String(pid)}/status`, 'utf8')))
+export async function megabytes({ pid }, field) {
+  const pids = await pidsOf(pid)
+  const texts = await Promise.all(pids.map((one) => readFile(`/proc/${String(one)}/status`, 'utf8')))
   const kilobytes = new RegExp(`^${field}:\\s+(\\d+)`, 'm')
   return texts.reduce((sum, text) => sum + (1024 / 1e6) * Number(kilobytes.exec(text)?.[1]), 0)
 }

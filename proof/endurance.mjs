@@ -32,7 +32,7 @@ await runProof('endurance', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-endurance-'))
   const service = await startService(folder, { MEMORY_BUDGET_BYTES })
   const mixture = new Mixture(service.url)
-  const [pid = 0] = service.pids
+  const { pid } = service
   try {
     await mixture.prepare()
     const seconds = SECONDS * share

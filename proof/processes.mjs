@@ -1,8 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
+import { pidsOf } from '../bench/service.mjs'
 
 /**
- * A process of the service: which of them, the memory that only it holds and shares (RSS) in MB, its open descriptors.
- * @typedef {{ role: 'service' | 'engine' | 'analysis', pid: number, megabytes: number, descriptors: number }} Process
+ * A process of the service: which of them (`service`, `engine`, `analysis`, `engine 2`), the memory that only it holds and shares (RSS) in MB, its open descriptors.
+ * @typedef {{ role: string, pid: number, megabytes: number, descriptors: number }} Process
  */
 
 /**
@@ -11,9 +12,11 @@ import { readdir, readFile } from 'node:fs/promises'
  * @returns {Promise<Process[]>}
  */
 export async function processesOf(pid) {
-  const children = await readFile(`/proc/${String(pid)}/task/${String(pid)}/children`, 'utf8')
-  const pids = [pid, ...children.split(' ').filter(Boolean).map(Number)]
-  return Promise.all(pids.map(processOf))
+  const processes = await Promise.all((await pidsOf(pid)).map(processOf))
+  return processes.map((process, at) => {
+    const before = processes.slice(0, at).filter(({ role }) => role === process.role).length
+    return before === 0 ? process : { ...process, role: `${process.role} ${String(before + 1)}` }
+  })
 }
 
 /** @param {number} pid @returns {Promise<Process>} */

@@ -7,10 +7,10 @@ import { Client } from './client.mjs'
  * @param {Readonly<Record<string, string>>} [settings]
  */
 export async function startService(folder, settings = {}) {
-  const { url, key, pids, pause, resume, stop } = await start(folder, settings, 'ignore')
+  const { url, key, pid, pause, resume, stop } = await start(folder, settings, 'ignore')
   const client = new Client(url, key === undefined ? {} : { authorization: `Bearer ${key}` })
   return {
-    ...{ url, key, client, pid: Number(pids[0]), pause, resume },
+    ...{ url, key, client, pid, pause, resume },
     stop: async () => {
       client.close()
       await stop()
