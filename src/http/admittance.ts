@@ -7,6 +7,9 @@ import { bodyBytes } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import type { Services } from './services.ts'
 
+/** One for all: every request ends with it, nearly all when nobody asks why any more, and an error costs its stack. */
+const HUNG_UP = new ServiceError('MALFORMED_REQUEST', 'the client hung up')
+
 export interface Admittance {
   /** For the route's `onRequest`. */
   readonly admit: onRequestHookHandler
@@ -77,6 +80,6 @@ function leaveInTime(place: Place, reply: FastifyReply, timeoutMs: number): void
   }, timeoutMs)
   reply.raw.once('close', () => {
     clearTimeout(timer)
-    place.leave(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
+    place.leave(HUNG_UP)
   })
 }

@@ -79,7 +79,10 @@ export class Batcher {
     signal.throwIfAborted()
     const queue = this.#queueOf(job.model)
     const parts: Waiting[] = []
-    const ensureReady = AsyncResource.bind(() => this.#options.models.ensureReady(job.model))
+    // Not AsyncResource.bind, which makes a warning for every function.
+    const request = new AsyncResource('prediction')
+    const ensureReady = (): Promise<void> =>
+      request.runInAsyncScope(() => this.#options.models.ensureReady(job.model))
     const answers = partsOf(job, this.#options.maxBatchSize).map(
       (part) =>
         new Promise<JobResult>((resolve, reject) => {

@@ -140,12 +140,16 @@ function predictionOf(
     classes,
     entropy: result.entropy[row] ?? Number.NaN,
     // What goes in counts too: a ReLU takes NaN for 0 on some processors.
-    finite:
-      logits.every(Number.isFinite) &&
-      (!(values instanceof Float32Array) || rowOf(values).every(Number.isFinite)),
+    finite: allFinite(logits) && (!(values instanceof Float32Array) || allFinite(rowOf(values))),
     image,
     ...(include.has('logits') ? { logits: [...logits] } : {}),
     ...(include.has('probabilities') ? { probabilities: [...probabilities] } : {}),
     ...(include.has('features') && result.features ? { features: [...rowOf(result.features)] } : {}),
   }
+}
+
+/** Twice as fast as `every`, which asks a function of each. */
+function allFinite(values: Float32Array): boolean {
+  for (const value of values) if (!Number.isFinite(value)) return false
+  return true
 }
