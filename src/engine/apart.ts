@@ -49,8 +49,8 @@ class Apart implements Engine {
     const { id } = request
     const member = this.#leastDisturbed()
     const result = await member.engine.build(request)
-    for (const other of this.#members) if (other !== member) await unloadFrom(other, id)
     member.held.add(id)
+    for (const other of this.#members) if (other !== member) await unloadFrom(other, id)
     return result
   }
 
@@ -78,8 +78,10 @@ class Apart implements Engine {
     return this.#members.reduce((sum, { engine }) => sum + engine.restarts, 0)
   }
 
+  /** Of the one that was asked last. */
   get pid(): number | undefined {
-    return this.#first.engine.pid
+    const [latest = this.#first] = this.#members.sort((a, b) => b.asked - a.asked)
+    return latest.engine.pid
   }
 
   get #members(): Member[] {

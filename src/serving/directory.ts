@@ -108,7 +108,7 @@ export class Directory<M extends Model> {
   /** Creates the name. NAME_TAKEN where it stands for another model. */
   createName(name: string, id: string): Promise<void> {
     return this.inTurn(async () => {
-      const owner = await this.#store.createName(name, id)
+      const owner = await this.#store.names.create(name, id)
       this.#names.set(name, owner)
       if (owner !== id) throw nameTaken(name, owner)
     })
@@ -117,7 +117,7 @@ export class Directory<M extends Model> {
   /** Creates the name or moves it. */
   setName(name: string, id: string): Promise<void> {
     return this.inTurn(async () => {
-      await this.#store.saveName(name, id)
+      await this.#store.names.save(name, id)
       this.#names.set(name, id)
     })
   }
@@ -126,7 +126,7 @@ export class Directory<M extends Model> {
   deleteName(name: string): Promise<boolean> {
     return this.inTurn(async () => {
       if (this.named(name) === undefined) return false
-      const removed = await this.#store.removeName(name)
+      const removed = await this.#store.names.remove(name)
       this.#names.delete(name)
       return removed
     })
@@ -135,7 +135,7 @@ export class Directory<M extends Model> {
   /** To be called in turn: names that have moved to another model meanwhile stay. */
   async deleteNamesOf(id: string): Promise<void> {
     for (const name of [...this.#names].filter(([, target]) => target === id).map(([name]) => name)) {
-      await this.#store.removeName(name, id)
+      await this.#store.names.remove(name, id)
       this.#names.delete(name)
     }
   }

@@ -1,12 +1,13 @@
-import { mkdir, readdir, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { ServiceError } from '../errors.ts'
 import type { LayerScale } from '../analysis/analysis.ts'
 import type { Specification } from '../network/specification.ts'
-import { codeOf, createDurably, makeFolder, moveDurably, syncFolder, writeDurably } from './files.ts'
+import { codeOf, createDurably, makeFolder, moveDurably, syncFolder, textOf } from './files.ts'
+import { NameFiles } from './name-files.ts'
 import { isId } from './names.ts'
 import { Staging, type Staged } from './staging.ts'
+import { storageFailed, stored } from './storage.ts'
 
 /** What is kept of a model: all it takes to build it again and to know that it is the same. */
 export interface StoredModel extends Facts {
@@ -48,8 +49,8 @@ const COARSEST_MS = 3000
 export class Store {
   readonly #models: string
   readonly #names: string
+  readonly names: NameFiles
   readonly #staging: Staging
-  readonly #knownNames = new Map<string, { readonly stamp: string; readonly id: string }>()
   #stamp = ''
   #changedAt = 0
 
@@ -57,6 +58,7 @@ export class Store {
     this.#models = join(folder, 'models')
     this.#names = join(folder, 'names')
     this.#staging = staging
+    this.names = new NameFiles(this.#names, staging, async (id) => (await this.read(id)) !== undefined)
   }
 
   static open(folder: string): Promise<Store> {
@@ -89,7 +91,7 @@ export class Store {
     if (stamp !== this.#stamp) this.#changedAt = now
     else if (now - this.#changedAt > COARSEST_MS) return undefined
     // Names first: a name is written after its model, so one whose model is not there now has lost it.
-    const names = await this.#readNames()
+    const names = await this.names.read()
     const ids = (await readdir(this.#models)).filter(isId)
     this.#stamp = stamp
     return { ids, names }
@@ -175,49 +177,6 @@ export class Store {
     return stored(() => this.#takeAway(join(this.#models, id)))
   }
 
-  /** Keeps a name, unless it is taken by another model that is there: gives the id it stands for then. */
-  createName(name: string, id: string): Promise<string> {
-    return stored(async () => {
-      const path = join(this.#names, name)
-      for (;;) {
-        if (await createDurably(path, id, this.#staging.path)) return id
-        const owner = (await textOf(path))?.trim()
-        if (owner === undefined) continue
-        if (owner === id || (isId(owner) && (await this.read(owner)) !== undefined)) return owner
-        // What it stood for is gone, or it was written by half.
-        await writeDurably(path, id, this.#staging.path)
-        return id
-      }
-    })
-  }
-
-  /** Creates a name or moves it; of several at once, the last one wins. */
-  saveName(name: string, id: string): Promise<void> {
-    return stored(() => writeDurably(join(this.#names, name), id, this.#staging.path))
-  }
-
-  /** Removes a name, if given only where it stands for this model. Says whether it was there. */
-  removeName(name: string, id?: string): Promise<boolean> {
-    return stored(async () => {
-      const path = join(this.#names, name)
-      if (id === undefined) return unlinkDurably(path, this.#names)
-      // Another service may move it meanwhile: so it is taken first and looked at then.
-      const taken = this.#staging.place()
-      try {
-        await moveDurably(path, taken.path)
-        const owner = (await textOf(taken.path))?.trim() ?? ''
-        if (owner !== id) await createDurably(path, owner, this.#staging.path)
-        await syncFolder(this.#names)
-        return owner === id
-      } catch (error) {
-        if (codeOf(error) === 'ENOENT') return false
-        throw error
-      } finally {
-        await taken.discard()
-      }
-    })
-  }
-
   async #takeAway(path: string): Promise<void> {
     const taken = this.#staging.place()
     try {
@@ -236,75 +195,4 @@ export class Store {
     const text = await textOf(join(this.#models, id, `${fact}.json`))
     return text === undefined ? (undefined as Facts[F]) : (JSON.parse(text) as Facts[F])
   }
-
-  /** A name that has changed has another time, or another file. */
-  async #readNames(): Promise<Map<string, string>> {
-    const names = new Map<string, string>()
-    const found = await readdir(this.#names)
-    for (const name of found) {
-      const path = join(this.#names, name)
-      try {
-        const { mtimeNs, ino } = await stat(path, { bigint: true })
-        const stamp = `${String(mtimeNs)}.${String(ino)}`
-        const known = this.#knownNames.get(name)
-        const id = known?.stamp === stamp ? known.id : (await readFile(path, 'utf8')).trim()
-        this.#knownNames.set(name, { stamp, id })
-        if (isId(id)) names.set(name, id)
-      } catch (error) {
-        // It has just gone, or is none of ours.
-        if (!['ENOENT', 'EISDIR'].includes(codeOf(error) ?? '')) throw error
-      }
-    }
-    for (const name of this.#knownNames.keys()) if (!names.has(name)) this.#knownNames.delete(name)
-    return names
-  }
-}
-
-/** What a file holds; undefined where there is none. */
-async function textOf(path: string): Promise<string | undefined> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
-    throw error
-  }
-}
-
-async function unlinkDurably(path: string, folder: string): Promise<boolean> {
-  try {
-    await unlink(path)
-  } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
-    await stat(folder)
-    return false
-  }
-  await syncFolder(folder)
-  return true
-}
-
-async function stored<R>(write: () => Promise<R>): Promise<R> {
-  try {
-    return await write()
-  } catch (error) {
-    throw error instanceof ServiceError ? error : storageFailed(error)
-  }
-}
-
-/** What to do about it, where that is known. */
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'its disk is full',
-  EDQUOT: 'its quota is used up',
-  EROFS: 'it is read-only',
-  EACCES: 'this user may not write there',
-  EPERM: 'this user may not write there',
-  ENOTDIR: 'a part of its path is a file',
-  EEXIST: 'a part of its path is a file',
-  ENOENT: 'it is not there and cannot be made',
-}
-
-function storageFailed(cause: unknown): ServiceError {
-  const code = codeOf(cause) ?? 'unknown cause'
-  const known = REASONS[code]
-  const reason = known === undefined ? code : `${known} (${code})`
-  return new ServiceError('STORAGE_FAILED', `the data folder could not be written: ${reason}`, { cause })
 }

@@ -112,8 +112,8 @@ describe('a model that goes', () => {
     await created(second)
     await created(first, 'moves')
     await registry.setName('moves-too', first.id)
-    const { waits, open, reached } = late(store.removeName.bind(store))
-    vi.spyOn(store, 'removeName').mockImplementationOnce(waits)
+    const { waits, open, reached } = late(store.names.remove.bind(store.names))
+    vi.spyOn(store.names, 'remove').mockImplementationOnce(waits)
     const deleted = registry.delete(first.id)
     await reached
     const moved = Promise.all([
