@@ -86,10 +86,10 @@ export async function buildApp(services: Services): Promise<App> {
   checkBySchema(app)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
-  paceRequests(app, pace)
   traceRequests(app, services.tracing)
   checkHead(app)
   closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN')
+  paceRequests(app, pace)
   readRefusedAway(app)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))

@@ -5,7 +5,7 @@ import { ServiceError } from '../errors.ts'
 /** What is on its way to a client gets this long to leave before its connection is cut. */
 const FLUSH_MS = 100
 /** Before the end of SHUTDOWN_TIMEOUT_MS, so that whoever is refused then hears of it. */
-const REFUSED_MS = 500
+const REFUSED_MS = 2000
 
 /** The rest of a refused form is read away, or the next request of its connection would never be. */
 export function readRefusedAway(app: FastifyInstance): void {
