@@ -4,8 +4,8 @@ import { ServiceError } from '../errors.ts'
 
 /** What is on its way to a client gets this long to leave before its connection is cut. */
 const FLUSH_MS = 100
-/** Before the end of SHUTDOWN_TIMEOUT_MS, so that whoever is refused then hears of it. */
-const REFUSED_MS = 2000
+/** Of SHUTDOWN_TIMEOUT_MS: then the rest is refused, so that whoever waits hears of it and the children can end. */
+const REFUSED_AT = 0.75
 
 /** The rest of a refused form is read away, or the next request of its connection would never be. */
 export function readRefusedAway(app: FastifyInstance): void {
@@ -43,7 +43,7 @@ export function closeOrderly(
   }
   app.addHook('preClose', (done) => {
     closing = true
-    setTimeout(refuseTheRest, Math.max(0, SHUTDOWN_TIMEOUT_MS - REFUSED_MS)).unref()
+    setTimeout(refuseTheRest, REFUSED_AT * SHUTDOWN_TIMEOUT_MS).unref()
     cutSoon()
     done()
   })
