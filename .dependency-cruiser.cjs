@@ -65,7 +65,7 @@ const rooms = {
     packages: ['typebox'],
   },
   engineProcess: {
-    path: 'engine/(apart|pool|process|batch-check).ts',
+    path: 'engine/(apart|pool|several|process|batch-check).ts',
     sees: ['engine', 'workers', 'machine', 'network', 'initializers', 'errors'],
     packages: ['pino'],
   },

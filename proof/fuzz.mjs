@@ -76,9 +76,7 @@ await runProof('fuzz', async (share) => {
     for (const [at, { role, pid: old }] of before.entries())
       if (after[at]?.pid !== old) failures.push(`the ${role} is another process`)
     const megabytes = [before, after].map((all) =>
-      Object.fromEntries(
-        all.map((one, index) => [`${one.role} ${String(index)}`, Math.round(one.megabytes)]),
-      ),
+      Object.fromEntries(all.map(({ role, megabytes: held }) => [role, Math.round(held)])),
     )
     const [first = 0, last = 0] = megabytes.map((all) =>
       Object.values(all).reduce((sum, one) => sum + one, 0),

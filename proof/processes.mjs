@@ -2,7 +2,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { pidsOf } from '../bench/service.mjs'
 
 /**
- * A process of the service: which of them (`service`, `engine`, `analysis`, `engine 2`), the memory that only it holds and shares (RSS) in MB, its open descriptors.
+ * A process of the service: which of them (`service`, `engine`, `analysis`, `engine 2`), the memory that only it holds and
+ * shares (RSS) in MB, its open descriptors.
  * @typedef {{ role: string, pid: number, megabytes: number, descriptors: number }} Process
  */
 

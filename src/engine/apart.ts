@@ -1,5 +1,6 @@
 import { ServiceError } from '../errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from './engine.ts'
+import { Several } from './several.ts'
 
 /** A process that predicted so lately is not disturbed by a build where another can do it. */
 const IN_USE_MS = 60_000
@@ -22,13 +23,14 @@ export function startApart(start: (onLost: () => void) => Engine, lost: (id: str
   return new Apart(start, lost)
 }
 
-class Apart implements Engine {
+class Apart extends Several implements Engine {
   readonly lanes = 1
   readonly #start: () => Member
   readonly #first: Member
   #second: Member | undefined
 
   constructor(start: (onLost: () => void) => Engine, lost: (id: string) => void) {
+    super()
     this.#start = () => {
       const held = new Set<string>()
       const engine = start(() => {
@@ -50,12 +52,12 @@ class Apart implements Engine {
     const member = this.#leastDisturbed()
     const result = await member.engine.build(request)
     member.held.add(id)
-    for (const other of this.#members) if (other !== member) await unloadFrom(other, id)
+    for (const other of this.members) if (other !== member) await unloadFrom(other, id)
     return result
   }
 
   async predict(batch: Batch): Promise<BatchResult> {
-    const member = this.#members.find(({ held }) => held.has(batch.id))
+    const member = this.members.find(({ held }) => held.has(batch.id))
     if (member === undefined)
       throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${batch.id}`)
     member.asked = performance.now()
@@ -63,34 +65,22 @@ class Apart implements Engine {
   }
 
   async unload(id: string): Promise<void> {
-    await Promise.all(this.#members.map((member) => unloadFrom(member, id)))
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#members.map(({ engine }) => engine.close()))
-  }
-
-  get ready(): boolean {
-    return this.#members.some(({ engine }) => engine.ready)
-  }
-
-  get restarts(): number {
-    return this.#members.reduce((sum, { engine }) => sum + engine.restarts, 0)
+    await Promise.all(this.members.map((member) => unloadFrom(member, id)))
   }
 
   /** Of the one that was asked last. */
   get pid(): number | undefined {
-    const [latest = this.#first] = this.#members.sort((a, b) => b.asked - a.asked)
+    const [latest = this.#first] = this.members.sort((a, b) => b.asked - a.asked)
     return latest.engine.pid
   }
 
-  get #members(): Member[] {
+  protected get members(): Member[] {
     return this.#second === undefined ? [this.#first] : [this.#first, this.#second]
   }
 
   /** The process whose models were asked for longest ago, of those that answer; a new one where that was just now. */
   #leastDisturbed(): Member {
-    const [idle = this.#first] = this.#members
+    const [idle = this.#first] = this.members
       .filter(({ engine }) => engine.ready)
       .sort((a, b) => lastAsked(a) - lastAsked(b))
     const isDisturbed = idle.engine.ready && performance.now() - lastAsked(idle) < IN_USE_MS

@@ -1,5 +1,6 @@
 import { isCrash, ServiceError } from '../errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from './engine.ts'
+import { Several } from './several.ts'
 
 /** After so many deaths over a model one engine does without it until it is built again everywhere. */
 const RESTORES = 2
@@ -34,8 +35,8 @@ export function startPool(
   return new Pool(devices, start, lost)
 }
 
-class Pool implements Engine {
-  readonly #members: readonly Member[]
+class Pool extends Several implements Engine {
+  protected readonly members: readonly Member[]
   readonly #models = new Map<string, { readonly request: BuildRequest; readonly seal: string }>()
   readonly #lost: (id: string) => void
 
@@ -44,10 +45,11 @@ class Pool implements Engine {
     start: (device: string | undefined, onLost: () => void) => Engine,
     lost: (id: string) => void,
   ) {
+    super()
     this.#lost = lost
-    this.#members = devices.map((device, index) => ({
+    this.members = devices.map((device, index) => ({
       engine: start(device, () => {
-        this.#died(this.#members[index])
+        this.#died(this.members[index])
       }),
       held: new Set<string>(),
       busy: 0,
@@ -55,13 +57,13 @@ class Pool implements Engine {
   }
 
   async info(): Promise<EngineInfo> {
-    const [first] = await Promise.all(this.#members.map(({ engine }) => engine.info()))
+    const [first] = await Promise.all(this.members.map(({ engine }) => engine.info()))
     if (first === undefined) throw new TypeError('a pool has engines')
     return first
   }
 
   async build(request: BuildRequest): Promise<BuildResult> {
-    const builds = await Promise.allSettled(this.#members.map((member) => buildOn(member, request)))
+    const builds = await Promise.allSettled(this.members.map((member) => buildOn(member, request)))
     const results = builds.map((build) => {
       if (build.status === 'rejected') throw build.reason
       return build.value
@@ -80,7 +82,7 @@ class Pool implements Engine {
   }
 
   async predict(batch: Batch): Promise<BatchResult> {
-    const [member] = this.#members
+    const [member] = this.members
       .filter(({ held, engine }) => held.has(batch.id) && engine.ready)
       .sort((a, b) => a.busy - b.busy)
     if (member === undefined)
@@ -95,20 +97,8 @@ class Pool implements Engine {
 
   async unload(id: string): Promise<void> {
     this.#models.delete(id)
-    for (const { held } of this.#members) held.delete(id)
-    await Promise.allSettled(this.#members.map(({ engine }) => engine.unload(id)))
-  }
-
-  async close(): Promise<void> {
-    await Promise.all(this.#members.map(({ engine }) => engine.close()))
-  }
-
-  get ready(): boolean {
-    return this.#members.some(({ engine }) => engine.ready)
-  }
-
-  get restarts(): number {
-    return this.#members.reduce((sum, { engine }) => sum + engine.restarts, 0)
+    for (const { held } of this.members) held.delete(id)
+    await Promise.allSettled(this.members.map(({ engine }) => engine.unload(id)))
   }
 
   get pid(): undefined {
@@ -116,7 +106,7 @@ class Pool implements Engine {
   }
 
   get lanes(): number {
-    return this.#members.length
+    return this.members.length
   }
 
   #died(member: Member | undefined): void {
@@ -124,7 +114,7 @@ class Pool implements Engine {
     const gone = member.held
     member.held = new Set()
     for (const id of gone) {
-      if (this.#members.some(({ held }) => held.has(id))) void this.#restore(member, id, RESTORES)
+      if (this.members.some(({ held }) => held.has(id))) void this.#restore(member, id, RESTORES)
       else this.#lost(id)
     }
   }

@@ -5,10 +5,8 @@ import type { Place } from '../serving/admission.ts'
 import type { Model } from '../serving/model.ts'
 import { bodyBytes } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
+import { HUNG_UP } from './hang-up.ts'
 import type { Services } from './services.ts'
-
-/** One for all: every request ends with it, nearly all when nobody asks why any more, and an error costs its stack. */
-const HUNG_UP = new ServiceError('MALFORMED_REQUEST', 'the client hung up')
 
 export interface Admittance {
   /** For the route's `onRequest`. */

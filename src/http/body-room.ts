@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
-import { ServiceError } from '../errors.ts'
 import { Admission } from '../serving/admission.ts'
+import { HUNG_UP } from './hang-up.ts'
 
 /** What a body may become in memory, by what its head says; one that comes in chunks may become as large as any. */
 export function bodyBytes({ headers }: FastifyRequest, most: number): number {
@@ -23,7 +23,7 @@ export function boundBodies(
     if (bytes > 0) {
       const place = room.admit('', bytes)
       reply.raw.once('close', () => {
-        place.leave(new ServiceError('MALFORMED_REQUEST', 'the client hung up'))
+        place.leave(HUNG_UP)
       })
     }
     done()
