@@ -4,6 +4,8 @@ import { pino } from 'pino'
 
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)
+/** @type {typeof import('../src/engine/engine.ts')} */
+const { vectorOf } = await built('engine/engine')
 /** @type {typeof import('../src/engine/process.ts')} */
 const { startEngine } = await built('engine/process')
 /** @type {typeof import('../src/images/decode.ts')} */
@@ -40,9 +42,15 @@ try {
     const request = { architecture: 'resnet50', initializers: { kernel: 'he_normal' }, precision }
     const { id, specification } = planRequest(request, Number.MAX_SAFE_INTEGER)
     await engine.build({ id, specification })
-    const one = (/** @type {Uint8Array} */ values) => ({ id, count: 1, values, k: 1, features: false })
+    const one = (/** @type {Uint8Array} */ values) => ({
+      id,
+      count: 1,
+      values,
+      k: 1,
+      vectors: /** @type {const} */ (['logits']),
+    })
     const logits = []
-    for (const image of images) logits.push((await engine.predict(one(image))).logits)
+    for (const image of images) logits.push(vectorOf(await engine.predict(one(image)), 'logits'))
     const values = Buffer.concat(
       Array.from({ length: BATCH }, (_, i) => images[i % images.length] ?? Buffer.of()),
     )

@@ -17,6 +17,8 @@ const LEAST_MEMORY = 97
 
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)
+/** @type {typeof import('../src/engine/engine.ts')} */
+const { vectorOf } = await built('engine/engine')
 /** @type {typeof import('../src/engine/process.ts')} */
 const { startEngine } = await built('engine/process')
 /** @type {typeof import('../src/machine.ts')} */
@@ -51,8 +53,9 @@ async function measure(gpu) {
     const values = Uint8Array.from({ length: BATCH * PIXELS }, (_, index) => (index * 7919) % 251)
     const plan = planned('float32')
     const { seal } = await engine.build(plan)
-    const batch = { id: plan.id, count: BATCH, values, k: 1, features: false }
-    const { logits } = await engine.predict(batch)
+    /** @type {import('../src/engine/engine.ts').Batch} */
+    const batch = { id: plan.id, count: BATCH, values, k: 1, vectors: ['logits'] }
+    const logits = vectorOf(await engine.predict(batch), 'logits')
     const memory = gpu === '' ? 0 : gpuMemory() - before
     /** @type {Record<string, number>} */
     const perSecond = {}

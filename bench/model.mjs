@@ -33,6 +33,8 @@ const TOLERANCES = { float32: 1e-4, bfloat16: 0.05 }
 
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../dist/${name}.js`, import.meta.url).href)
+/** @type {typeof import('../src/engine/engine.ts')} */
+const { vectorOf } = await built('engine/engine')
 /** @type {typeof import('../src/engine/process.ts')} */
 const { startEngine } = await built('engine/process')
 /** @type {typeof import('../src/network/plan.ts')} */
@@ -89,7 +91,7 @@ async function ours(engine, request, precision) {
   await engine.build({ id: precision, specification })
   /** @param {Uint8Array} values */
   const predict = (values) =>
-    engine.predict({ id: precision, count: values.length / PIXELS, values, k: 5, features: false })
+    engine.predict({ id: precision, count: values.length / PIXELS, values, k: 5, vectors: ['logits'] })
   return {
     name: `resinit ${precision}`,
     precision,
@@ -99,7 +101,7 @@ async function ours(engine, request, precision) {
       for (let run = 0; run < repeats; run++) times.push((await predict(values)).computeMs)
       return times
     },
-    logits: async (pixels) => (await predict(pixels)).logits,
+    logits: async (pixels) => vectorOf(await predict(pixels), 'logits'),
   }
 }
 

@@ -1,5 +1,7 @@
 import { multipliesBfloat16 } from '../machine.ts'
 import { answerCalls } from '../workers/child.ts'
+import { INHERITED_FD } from '../workers/messages.ts'
+import { BatchReader } from './batch-memory.ts'
 import type { EngineInfo, EngineMethods } from './engine.ts'
 import { Models } from './models.ts'
 import { openBackend, type Backend } from './tensorflow/binding.ts'
@@ -9,7 +11,7 @@ import { Session } from './tensorflow/session.ts'
 
 const backend = await openBackend()
 await prove(backend)
-answerCalls<EngineMethods>(await Models.open(backend), {
+answerCalls<EngineMethods>(await Models.open(backend, new BatchReader(INHERITED_FD)), {
   backend: 'tensorflow',
   device: backend.device,
   library_version: backend.libraryVersion,

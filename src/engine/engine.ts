@@ -1,4 +1,5 @@
 import type { Specification } from '../network/specification.ts'
+import type { Placed } from './batch-memory.ts'
 
 export interface EngineInfo {
   readonly backend: 'tensorflow'
@@ -31,6 +32,10 @@ export interface BuildResult {
  */
 export type ImageValues = Uint8Array | Float32Array | readonly Uint8Array[]
 
+/** Rows that are long and seldom wanted: they stay with the engine unless they are. */
+export const VECTORS = ['logits', 'probabilities', 'features'] as const
+export type Vector = (typeof VECTORS)[number]
+
 /** Images of one model and one kind, joined. */
 export interface Batch {
   readonly id: string
@@ -38,21 +43,29 @@ export interface Batch {
   readonly values: ImageValues
   /** How many top classes to give. */
   readonly k: number
-  readonly features: boolean
+  readonly vectors: readonly Vector[]
 }
 
-/** Results by row, flat: logits and probabilities [count, classes], top [count, k]. */
+/** Results by row, flat: top [count, k], of vectors those that were wanted, logits and probabilities [count, classes]. */
 export interface BatchResult {
-  readonly logits: Float32Array
-  readonly probabilities: Float32Array
-  readonly entropy: Float32Array
-  readonly topLogits: Float32Array
   readonly topClasses: Int32Array
-  readonly features: Float32Array | undefined
+  readonly topLogits: Float32Array
+  readonly topProbabilities: Float32Array
+  readonly entropy: Float32Array
+  /** Whether all of a row's logits are finite: 1 or 0. */
+  readonly finite: Int32Array
+  readonly vectors: Readonly<Partial<Record<Vector, Float32Array>>>
   /** JPEGs that the engine cannot decode, by their index: their rows mean nothing. The others are not disturbed. */
   readonly undecoded: readonly number[]
   readonly decodeMs: number
   readonly computeMs: number
+}
+
+/** A vector that was asked for. */
+export function vectorOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: Vector): Float32Array {
+  const values = vectors[vector]
+  if (values === undefined) throw new TypeError(`nobody asked for ${vector}`)
+  return values
 }
 
 /**
@@ -83,7 +96,9 @@ export interface Engine {
 }
 
 /** The part of the contract that is answered where the sessions are. A process computes one thing at a time. */
-export interface EngineMethods extends Pick<Engine, 'predict' | 'unload'> {
+export interface EngineMethods extends Pick<Engine, 'unload'> {
+  /** `placed` stands for values that lie in the memory which both processes share. */
+  predict(batch: Omit<Batch, 'values'> & { readonly values: ImageValues | Placed }): Promise<BatchResult>
   /** Begins a build under a number of the caller's that was never used before. */
   begin(build: number, request: BuildRequest): Promise<void>
   /** Does one short step of it: undefined where more are left. ENGINE_CRASHED where the process never began it. */

@@ -1,14 +1,12 @@
 import { sizeOf } from '../initializers/fans.ts'
-import type { Batch, BatchResult } from './engine.ts'
+import { VECTORS, type Batch, type BatchResult } from './engine.ts'
 import { RECIPE } from './tensorflow/recipe.ts'
 import type { Jpegs } from './tensorflow/jpegs.ts'
-import type { Feed, Session } from './tensorflow/session.ts'
+import type { Feed, Held, Session } from './tensorflow/session.ts'
 
 /** One list for all: another one would be another executor, with filters of its own, and made while a caller waits. */
-const FETCHES = (['logits', 'probabilities', 'entropy', 'topLogits', 'topClasses', 'features'] as const).map(
-  (name) => RECIPE[name],
-)
-type Fetched = [Float32Array, Float32Array, Float32Array, Float32Array, Int32Array, Float32Array]
+const FETCHED = ['topClasses', 'topLogits', 'topProbabilities', 'entropy', 'finite', ...VECTORS] as const
+const FETCHES = FETCHED.map((name) => RECIPE[name])
 
 /** A network whose variables are filled. Owns its sessions. */
 export class Model {
@@ -33,17 +31,25 @@ export class Model {
     })
   }
 
-  #run(input: string, images: Feed, { k, features }: Pick<Batch, 'k' | 'features'>): BatchResult {
+  #run(input: string, images: Feed, { k, vectors }: Pick<Batch, 'k' | 'vectors'>): BatchResult {
     const started = performance.now()
     const feeds = { [input]: images, [RECIPE.k]: { values: Int32Array.of(k), shape: [] } }
-    const results = this.#session.run(feeds, FETCHES) as Fetched
-    const [logits, probabilities, entropy, topLogits, topClasses, featureRows] = results
-    return {
-      ...{ logits, probabilities, entropy, topLogits, topClasses },
-      features: features ? featureRows : undefined,
-      undecoded: [],
-      decodeMs: 0,
-      computeMs: performance.now() - started,
+    const results = this.#session.hold(feeds, FETCHES)
+    try {
+      const read = (name: (typeof FETCHED)[number]) => (results[FETCHED.indexOf(name)] as Held).read()
+      return {
+        topClasses: read('topClasses') as Int32Array,
+        topLogits: read('topLogits') as Float32Array,
+        topProbabilities: read('topProbabilities') as Float32Array,
+        entropy: read('entropy') as Float32Array,
+        finite: read('finite') as Int32Array,
+        vectors: Object.fromEntries(vectors.map((vector) => [vector, read(vector) as Float32Array])),
+        undecoded: [],
+        decodeMs: 0,
+        computeMs: performance.now() - started,
+      }
+    } finally {
+      for (const result of results) result.close()
     }
   }
 
@@ -52,7 +58,7 @@ export class Model {
    * for the first half; that oneDNN's convolutions refuse it afterwards says nothing.
    */
   *warmUp(): Generator<undefined, void> {
-    const asked = { k: 1, features: false }
+    const asked = { k: 1, vectors: [] }
     try {
       this.predict({ values: new Uint8Array(0), count: 0, ...asked })
     } catch {

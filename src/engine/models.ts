@@ -1,7 +1,8 @@
 import { Sampler } from '../analysis/sampler.ts'
 import { ServiceError } from '../errors.ts'
 import { building } from './building.ts'
-import type { Batch, BatchResult, BuildRequest, BuildResult, EngineMethods } from './engine.ts'
+import type { BatchReader } from './batch-memory.ts'
+import type { BatchResult, BuildRequest, BuildResult, EngineMethods } from './engine.ts'
 import type { Model } from './model.ts'
 import type { Backend } from './tensorflow/binding.ts'
 import { Folder } from './tensorflow/folding.ts'
@@ -15,19 +16,21 @@ interface Begun {
 /** The networks of the serving process: models by id, and those that are being built. */
 export class Models implements Handlers<EngineMethods> {
   readonly #backend: Backend
+  readonly #reader: BatchReader
   readonly #sampler: Sampler
   readonly #folder: Folder
   readonly #models = new Map<string, Model>()
   readonly #builds = new Map<number, Begun>()
 
-  private constructor(backend: Backend, sampler: Sampler, folder: Folder) {
+  private constructor(backend: Backend, reader: BatchReader, sampler: Sampler, folder: Folder) {
     this.#backend = backend
+    this.#reader = reader
     this.#sampler = sampler
     this.#folder = folder
   }
 
-  static async open(backend: Backend): Promise<Models> {
-    return new Models(backend, await Sampler.open(backend), await Folder.open(backend))
+  static async open(backend: Backend, reader: BatchReader): Promise<Models> {
+    return new Models(backend, reader, await Sampler.open(backend), await Folder.open(backend))
   }
 
   begin(build: number, request: BuildRequest): void {
@@ -52,11 +55,10 @@ export class Models implements Handlers<EngineMethods> {
     }
   }
 
-  predict(batch: Batch): BatchResult {
-    const model = this.#models.get(batch.id)
-    if (model === undefined)
-      throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${batch.id}`)
-    return model.predict(batch)
+  predict({ id, values, ...batch }: Parameters<EngineMethods['predict']>[0]): BatchResult {
+    const model = this.#models.get(id)
+    if (model === undefined) throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${id}`)
+    return model.predict({ ...batch, values: 'slot' in values ? this.#reader.read(values) : values })
   }
 
   unload(id: string): void {

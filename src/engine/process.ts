@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { computingWith, processors } from '../machine.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
+import { BatchMemory } from './batch-memory.ts'
 import { assertBatch, formOf, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
 
@@ -37,6 +38,7 @@ export function startEngine({
 }: EngineOptions): Engine {
   /** Of models that were built; the session would not notice a batch that does not fit. */
   const forms = new Map<string, ModelForm>()
+  const memory = BatchMemory.open()
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/child.js'),
@@ -46,6 +48,7 @@ export function startEngine({
       ...(gpu === undefined ? {} : { CUDA_VISIBLE_DEVICES: gpu }),
     },
     logger,
+    inherits: memory?.fd,
     onLost,
     timeoutMs,
   })
@@ -65,13 +68,22 @@ export function startEngine({
     },
     predict: async (batch) => {
       assertBatch(batch, forms.get(batch.id))
-      return worker.call('predict', batch)
+      const placed = memory?.place(batch.values)
+      if (placed === undefined) return worker.call('predict', batch)
+      try {
+        return await worker.call('predict', { ...batch, values: placed })
+      } finally {
+        memory?.free(placed)
+      }
     },
     unload: (id) => {
       forms.delete(id)
       return worker.call('unload', id)
     },
-    close: () => worker.close(),
+    close: async () => {
+      await worker.close()
+      memory?.close()
+    },
     get ready() {
       return worker.ready
     },

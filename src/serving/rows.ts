@@ -1,4 +1,11 @@
-import type { Batch, BatchResult, ImageValues } from '../engine/engine.ts'
+import {
+  VECTORS,
+  vectorOf,
+  type Batch,
+  type BatchResult,
+  type ImageValues,
+  type Vector,
+} from '../engine/engine.ts'
 import type { JobResult, PredictionJob } from './job.ts'
 
 type Rows = Float32Array | Int32Array
@@ -9,7 +16,7 @@ export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
     count: jobs.reduce((sum, { count }) => sum + count, 0),
     values: joinValues(jobs.map(({ values }) => values)),
     k: Math.max(...jobs.map(({ k }) => k)),
-    features: jobs.some(({ features }) => features),
+    vectors: VECTORS.filter((vector) => jobs.some(({ vectors }) => vectors.includes(vector))),
   }
 }
 
@@ -38,12 +45,12 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
       return all.subarray(row * width, (row + job.count) * width) as A
     }
     const own = {
-      logits: rows(result.logits),
-      probabilities: rows(result.probabilities),
-      entropy: rows(result.entropy),
-      topLogits: leading(rows(result.topLogits), job),
       topClasses: leading(rows(result.topClasses), job),
-      features: job.features && result.features ? rows(result.features) : undefined,
+      topLogits: leading(rows(result.topLogits), job),
+      topProbabilities: leading(rows(result.topProbabilities), job),
+      entropy: rows(result.entropy),
+      finite: rows(result.finite),
+      vectors: vectorsOf(job, (vector) => rows(vectorOf(result, vector))),
       undecoded: result.undecoded
         .map((index) => index - start)
         .filter((index) => index >= 0 && index < job.count),
@@ -59,14 +66,15 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
 export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobResult {
   const [first] = results
   if (results.length === 1) return first
-  const floats = (of: (result: JobResult) => Float32Array): Float32Array => concatenate(results.map(of))
+  const join = <A extends Rows>(of: (result: JobResult) => A): A => concatenate(results.map(of))
+  const vectors = Object.keys(first.vectors) as Vector[]
   return {
-    logits: floats(({ logits }) => logits),
-    probabilities: floats(({ probabilities }) => probabilities),
-    entropy: floats(({ entropy }) => entropy),
-    topLogits: floats(({ topLogits }) => topLogits),
-    topClasses: concatenate(results.map(({ topClasses }) => topClasses)),
-    features: first.features && floats(({ features }) => features ?? new Float32Array()),
+    topClasses: join(({ topClasses }) => topClasses),
+    topLogits: join(({ topLogits }) => topLogits),
+    topProbabilities: join(({ topProbabilities }) => topProbabilities),
+    entropy: join(({ entropy }) => entropy),
+    finite: join(({ finite }) => finite),
+    vectors: vectorsOf({ vectors }, (vector) => join((result) => vectorOf(result, vector))),
     undecoded: results.flatMap((result, part) => {
       const before = results.slice(0, part).reduce((sum, { entropy }) => sum + entropy.length, 0)
       return result.undecoded.map((index) => before + index)
@@ -76,6 +84,13 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
     computeMs: results.reduce((sum, { computeMs }) => sum + computeMs, 0),
     batchSize: Math.max(...results.map(({ batchSize }) => batchSize)),
   }
+}
+
+function vectorsOf(
+  { vectors }: Pick<Batch, 'vectors'>,
+  of: (vector: Vector) => Float32Array,
+): BatchResult['vectors'] {
+  return Object.fromEntries(vectors.map((vector) => [vector, of(vector)]))
 }
 
 /** The first k of every row; the batch may hold more, for a job that asked for more. */

@@ -1,6 +1,9 @@
 import type { Job, Progress } from '../control.ts'
 import { ServiceError, type ErrorCode, type FieldError } from '../errors.ts'
 
+/** Where a child finds the file that its parent lets it inherit: behind the three streams and the channel. */
+export const INHERITED_FD = 4
+
 /** What a child process offers: the methods of a contract. Arguments and results travel by structured clone. */
 export type Methods<M> = Record<keyof M, (...args: never[]) => Promise<unknown>>
 

@@ -11,6 +11,8 @@ export interface WorkerOptions {
   readonly entry: URL
   readonly env: Readonly<Record<string, string>>
   readonly logger: Logger
+  /** A file of the caller's that every child finds open as INHERITED_FD. */
+  readonly inherits?: number | undefined
   /** Calls are pure: one that its child died over is asked once more. */
   readonly again?: boolean
   /**
@@ -153,13 +155,13 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   #start(): void {
-    const { entry, env, name, logger } = this.#options
+    const { entry, env, name, logger, inherits = 'ignore' } = this.#options
     const started = Date.now()
     this.#started = started
     const child = fork(entry, [], {
       serialization: 'advanced',
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc', inherits],
     })
     this.#child = child
     this.#watchdog = this.#watch(child)

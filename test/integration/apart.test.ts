@@ -10,7 +10,7 @@ import { tiny } from '../support/networks.ts'
 const modelOf = (seed: number) => planRequest({ ...tiny, preprocessing: 'unit', seed } as never, 1e6)
 const [one, two, three] = [modelOf(1), modelOf(2), modelOf(3)]
 const batchOf = (id: string): Batch => ({
-  ...{ id, count: 1, k: 1, features: false },
+  ...{ id, count: 1, k: 1, vectors: ['logits'] },
   values: arithmeticImage([8, 8, 3]),
 })
 const members: Engine[] = []
@@ -47,7 +47,7 @@ it('builds in another while one predicts, and there the model stays', async () =
   // The first is asked for nothing but predictions.
   const [first] = members as [Engine]
   const build = vi.spyOn(first, 'build')
-  expect((await apart.predict(batchOf(one.id))).logits).toEqual(before.logits)
+  expect((await apart.predict(batchOf(one.id))).vectors).toEqual(before.vectors)
   const { seal } = await built
   expect(members).toHaveLength(2)
   expect([await homeOf(one.id), await homeOf(two.id)]).toEqual([0, 1])
@@ -74,7 +74,7 @@ it('loses the models of the one that dies, and no others', async () => {
   await vi.waitUntil(() => lost.mock.calls.length > 0)
   expect(lost.mock.calls).toEqual([[one.id]])
   await expect(apart.predict(batchOf(one.id))).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
-  expect((await apart.predict(batchOf(two.id))).logits).toHaveLength(5)
+  expect((await apart.predict(batchOf(two.id))).vectors.logits).toHaveLength(5)
   // Who is dead builds nothing, however long ago it was asked.
   await apart.build(one)
   expect(await homeOf(one.id)).toBe(0)

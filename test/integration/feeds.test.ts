@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { Batch } from '../../src/engine/engine.ts'
+import { VECTORS, type Batch } from '../../src/engine/engine.ts'
 import { ServiceError } from '../../src/errors.ts'
 import type { Client } from '../support/client.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
@@ -9,6 +9,7 @@ import { startService, type RunningService } from '../support/service.ts'
 
 const SIZE = 8 * 8 * 3
 const CLASSES = 5
+const widths = { logits: CLASSES, probabilities: CLASSES, features: 4 }
 
 let running: RunningService
 let client: Client
@@ -35,7 +36,7 @@ const sound = fc.record({
   id: fc.constant('tiny'),
   count: fc.constantFrom(1, 2, 3),
   k: fc.constantFrom(1, 3, CLASSES),
-  features: fc.boolean(),
+  vectors: fc.subarray([...VECTORS]),
 })
 const wild = fc.record({
   id: fc.constantFrom('tiny', 'tiny', 'tiny', 'unknown'),
@@ -48,7 +49,7 @@ const wild = fc.record({
     fc.array(fc.oneof(fc.uint8Array(), fc.constant('image')), { maxLength: 3 }),
   ),
   k: fc.constantFrom(1, CLASSES, 3, 3, 0, -1, CLASSES + 1, 1.5, NaN),
-  features: fc.boolean(),
+  vectors: fc.subarray([...VECTORS]),
 })
 
 const batch = fc.oneof(
@@ -70,7 +71,9 @@ it('no batch harms the engine: it is computed, or refused before it is sent', as
       const result = await running.service.engine.predict(feed).catch((error: unknown) => error)
       if (fits && [1, 3, CLASSES].includes(k)) {
         expect(result).toMatchObject({
-          logits: { length: count * CLASSES },
+          vectors: Object.fromEntries(
+            given.vectors.map((vector) => [vector, { length: count * widths[vector] }]),
+          ),
           topClasses: { length: count * k },
         })
         computed += 1

@@ -9,7 +9,7 @@ import { tiny } from '../support/networks.ts'
 
 const { id, specification } = planRequest({ ...tiny, preprocessing: 'unit' } as never, 1e6)
 const shape = [8, 8, 3]
-const batch: Batch = { id, count: 1, values: arithmeticImage(shape), k: 1, features: false }
+const batch: Batch = { id, count: 1, values: arithmeticImage(shape), k: 1, vectors: ['logits'] }
 const members: Engine[] = []
 const lost = vi.fn()
 let pool: Engine
@@ -34,7 +34,7 @@ it('is ready as an engine is, and computes on each at the same time', async () =
   const asked = members.map((engine) => vi.spyOn(engine, 'predict'))
   const results = await Promise.all([pool.predict(batch), pool.predict(batch)])
   expect(asked.map(({ mock }) => mock.calls.length)).toEqual([1, 1])
-  expect(results[0].logits).toEqual(results[1].logits)
+  expect(results[0].vectors).toEqual(results[1].vectors)
   for (const spy of asked) spy.mockRestore()
   expect((await members[1]?.build({ id, specification }))?.seal).toBe(seal)
 })
@@ -45,7 +45,7 @@ it('goes on where one dies, which gets its models back', async () => {
   process.kill(first.pid ?? 0, 'SIGKILL')
   await vi.waitUntil(() => !first.ready)
   const other = vi.spyOn(second, 'predict')
-  expect((await pool.predict(batch)).logits).toEqual(before.logits)
+  expect((await pool.predict(batch)).vectors).toEqual(before.vectors)
   expect(other).toHaveBeenCalledOnce()
   expect([pool.ready, pool.restarts, lost.mock.calls.length]).toEqual([true, 1, 0])
   other.mockRestore()
@@ -58,7 +58,7 @@ it('has lost a model when none holds it', async () => {
   expect(lost.mock.calls).toEqual([[id]])
   await expect(pool.predict(batch)).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
   await pool.build({ id, specification })
-  expect((await pool.predict(batch)).logits).toHaveLength(5)
+  expect((await pool.predict(batch)).vectors.logits).toHaveLength(5)
   await pool.unload(id)
   await expect(pool.predict(batch)).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
 })

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { Sampler } from '../../src/analysis/sampler.ts'
+import { vectorOf } from '../../src/engine/engine.ts'
 import { building } from '../../src/engine/building.ts'
 import { openBackend } from '../../src/engine/tensorflow/binding.ts'
 import { EXPORTED, exportedModel } from '../../src/engine/tensorflow/exported.ts'
@@ -42,7 +43,7 @@ it.each(Object.entries(networks))('%s: the init op draws what a build fills in',
   while (step.done !== true) step = await steps.next()
   const { model, result } = step.value
   const pixels = arithmeticImage([8, 8, 3])
-  const { logits } = model.predict({ values: pixels, count: 1, k: 1, features: false })
+  const logits = vectorOf(model.predict({ values: pixels, count: 1, k: 1, vectors: ['logits'] }), 'logits')
   model.close()
 
   const bytes = exportedModel(planSpecification(specification), 'drawn')

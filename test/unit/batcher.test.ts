@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { VECTORS, vectorOf } from '../../src/engine/engine.ts'
 import type { ServiceError } from '../../src/errors.ts'
 import { Admission, type Place } from '../../src/serving/admission.ts'
 import { Batcher } from '../../src/serving/batcher.ts'
@@ -51,7 +52,7 @@ function setUp({
     const model = fields.model ?? 'm'
     const place = admission.admit(model, 0)
     place.hold(images.length, 0)
-    return { model, count: images.length, values, k: 3, features: false, alone: false, place, ...others }
+    return { model, count: images.length, values, k: 3, vectors: [], alone: false, place, ...others }
   }
   const step = async (outcome: Outcome = 'answers'): Promise<void> => {
     const [computed] = engine.current
@@ -82,18 +83,20 @@ const kinds = {
 }
 type Fields = Partial<PredictionJob> & { kind?: keyof typeof kinds }
 
-function expectAnswer(result: JobResult, { values, count, k, features }: PredictionJob): void {
+function expectAnswer(result: JobResult, { values, k, vectors }: PredictionJob): void {
   const images = numbersOf(values)
   const rows = images.map(answerFor)
   expect(result.undecoded).toEqual(undecodedOf(values))
-  expect([...result.logits]).toEqual(rows.flatMap((row) => row.logits))
-  expect([...result.probabilities]).toEqual(rows.flatMap((row) => row.logits.map((logit) => -logit)))
   expect([...result.entropy]).toEqual(images)
   expect([...result.topClasses]).toEqual(rows.flatMap((row) => row.topClasses.slice(0, k)))
-  expect(result.topLogits).toHaveLength(count * Math.min(k, 5))
-  expect(result.features && [...result.features]).toEqual(
-    features ? rows.flatMap((row) => row.features) : undefined,
-  )
+  const top = (of: 'logits' | 'probabilities') =>
+    rows.flatMap((row) => row.topClasses.slice(0, k).map((c) => row[of][c]))
+  expect([...result.topLogits]).toEqual(top('logits'))
+  expect([...result.topProbabilities]).toEqual(top('probabilities'))
+  expect([...result.finite]).toEqual(images.map((image) => image % 2))
+  expect(Object.keys(result.vectors)).toEqual(vectors)
+  for (const vector of vectors)
+    expect([...vectorOf(result, vector)]).toEqual(rows.flatMap((row) => row[vector]))
 }
 
 const requests = fc.record({
@@ -102,7 +105,11 @@ const requests = fc.record({
     size: fc.integer({ min: 1, max: 10 }),
     k: fc.integer({ min: 1, max: 6 }),
   },
-  ...{ features: fc.boolean(), alone: fc.boolean(), kind: fc.constantFrom('floats', 'pixels', 'jpegs') },
+  ...{
+    vectors: fc.subarray([...VECTORS]),
+    alone: fc.boolean(),
+    kind: fc.constantFrom('floats', 'pixels', 'jpegs'),
+  },
   /** Batches that end before this request comes; whether its caller leaves, and after how many more. */
   ...{ steps: fc.nat(2), leaves: fc.option(fc.nat(3), { freq: 4 }) },
 })
@@ -303,7 +310,7 @@ describe('batches', () => {
 
   test('of a large request are several, its rows in order', async () => {
     const { engine, submit, job, runDown } = setUp()
-    const large = job([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { features: true })
+    const large = job([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { vectors: ['features'] })
     const result = submit(large)
     await runDown()
     expect(engine.batches.map(({ count }) => count)).toEqual([4, 4, 2])

@@ -11,6 +11,7 @@ export const DOUBLE = { type: DataType.double } as const
 export const BFLOAT16 = { type: DataType.bfloat16 } as const
 export const UINT8 = { type: DataType.uint8 } as const
 export const STRING = { type: DataType.string } as const
+export const BOOL = { type: DataType.bool } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**

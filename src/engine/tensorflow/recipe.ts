@@ -2,7 +2,7 @@ import type { Preprocessing } from '../../network/preprocessing.ts'
 import { residualNetwork } from '../../network/residual-network.ts'
 import type { Specification } from '../../network/specification.ts'
 import { fillingOf, type Filling } from './filling.ts'
-import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from './graph.ts'
+import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
 import { GraphNetworkOps, type GraphNetworkOptions, type Precision, type Variable } from './network-ops.ts'
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
@@ -13,7 +13,7 @@ export const RECIPE = {
   pixels: 'pixels:0',
   /** float32, where the preprocessed image enters; fed in place of pixels it goes in as it is. */
   images: 'images:0',
-  /** int32 scalar: how many classes `topLogits` and `topClasses` hold. */
+  /** int32 scalar: how many classes the top ones are. */
   k: 'k:0',
   logits: 'logits:0',
   probabilities: 'probabilities:0',
@@ -21,6 +21,9 @@ export const RECIPE = {
   features: 'features:0',
   topLogits: 'top:0',
   topClasses: 'top:1',
+  topProbabilities: 'top_probabilities:0',
+  /** int32: whether all of a row's logits are finite. */
+  finite: 'finite:0',
 } as const
 
 /** What a session is opened with: nothing is drawn or assigned in it but by its fillings. */
@@ -62,8 +65,12 @@ function writeNetwork(
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
   const terms = graph.floats('Xlogy', [probabilities, probabilities])
   graph.floats('Neg', [graph.floats('Sum', [terms, graph.integers([1])])], 'entropy')
-  graph.floats('TopKV2', [logits, k], 'top')
-
+  const top = graph.floats('TopKV2', [logits, k], 'top')
+  const gathering = { Tparams: FLOAT, Tindices: INT32, Taxis: INT32, batch_dims: { integer: 1 } }
+  const gathered = [probabilities, `${top}:1`, graph.integers([1], [])]
+  graph.node('GatherV2', gathered, gathering, { name: 'top_probabilities' })
+  const allFinite = graph.node('All', [graph.floats('IsFinite', [logits]), graph.integers([1])])
+  graph.node('Cast', [allFinite], { SrcT: BOOL, DstT: INT32 }, { name: 'finite' })
   return ops.variables
 }
 

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { Config } from '../../config.ts'
+import { VECTORS, vectorOf, type Vector } from '../../engine/engine.ts'
 import { fieldError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { labelsOf } from '../../serving/labels.ts'
@@ -15,7 +16,6 @@ import { tellCosts } from '../server-timing.ts'
 import type { App, Services } from '../services.ts'
 import { assertCount, readUpload, type Upload } from './uploads.ts'
 
-const VECTORS = ['logits', 'probabilities', 'features'] as const
 type Answer = Static<typeof Predictions>
 
 /** Predictions from uploaded images. */
@@ -59,14 +59,14 @@ export function predictRoutes(app: App, services: Services): void {
       const place = placeOf(request)
       const model = modelOf(request)
       const { top_k = 5, fit = 'cover', batch = true } = request.query
-      const include = listOf(request.query.include, VECTORS, '#/include')
+      const vectors = [...listOf(request.query.include, VECTORS, '#/include')]
       const upload = await readUpload(request, config)
       const shape = model.record.specification.architecture.input_shape
       const images = await imagesOf(upload, { shape, fit, config, place })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),
-        features: include.has('features'),
+        vectors,
         alone: !batch,
         place,
       }
@@ -74,7 +74,7 @@ export function predictRoutes(app: App, services: Services): void {
       const { values, about } = images
       tellCosts(reply, costs)
       const predictions = about.map((image, row) =>
-        predictionOf(row, about.length, image, { model, values, result, include }),
+        predictionOf(row, about.length, image, { model, values, result, vectors }),
       )
       return {
         model: model.record.id,
@@ -112,7 +112,7 @@ interface RowContext {
   readonly model: Model
   readonly values: Images['values']
   readonly result: JobResult
-  readonly include: ReadonlySet<(typeof VECTORS)[number]>
+  readonly vectors: readonly Vector[]
 }
 
 /** One image's rows of a result. */
@@ -120,31 +120,28 @@ function predictionOf(
   row: number,
   count: number,
   image: Answer['predictions'][number]['image'],
-  { model, values, result, include }: RowContext,
+  { model, values, result, vectors }: RowContext,
 ): Answer['predictions'][number] {
   const rowOf = <A extends Float32Array | Int32Array>(all: A): A => {
     const width = all.length / count
     return all.subarray(row * width, (row + 1) * width) as A
   }
   const labels = labelsOf(model.record.specification)
-  const probabilities = rowOf(result.probabilities)
-  const logits = rowOf(result.logits)
-  const topLogits = rowOf(result.topLogits)
+  const probabilities = rowOf(result.topProbabilities)
+  const logits = rowOf(result.topLogits)
   const classes = [...rowOf(result.topClasses)].map((index, rank) => ({
     index,
     label: labels?.[index] ?? null,
-    probability: probabilities[index] ?? Number.NaN,
-    logit: topLogits[rank] ?? Number.NaN,
+    probability: probabilities[rank] ?? Number.NaN,
+    logit: logits[rank] ?? Number.NaN,
   }))
   return {
     classes,
     entropy: result.entropy[row] ?? Number.NaN,
     // What goes in counts too: a ReLU takes NaN for 0 on some processors.
-    finite: allFinite(logits) && (!(values instanceof Float32Array) || allFinite(rowOf(values))),
+    finite: result.finite[row] === 1 && (!(values instanceof Float32Array) || allFinite(rowOf(values))),
     image,
-    ...(include.has('logits') ? { logits: [...logits] } : {}),
-    ...(include.has('probabilities') ? { probabilities: [...probabilities] } : {}),
-    ...(include.has('features') && result.features ? { features: [...rowOf(result.features)] } : {}),
+    ...Object.fromEntries(vectors.map((vector) => [vector, [...rowOf(vectorOf(result, vector))]])),
   }
 }
 

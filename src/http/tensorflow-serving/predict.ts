@@ -1,4 +1,5 @@
 import Type from 'typebox'
+import { vectorOf } from '../../engine/engine.ts'
 import { answer } from '../../schema.ts'
 import { ServiceError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
@@ -65,7 +66,7 @@ export function predictRoutes(app: App, services: Services): void {
         })
         const asked = await readPredictRequest(body)
         const images = await imagesOf(asked, { specification, config, place })
-        const job = { model: id, k: 1, features: false, alone: false, place }
+        const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)
         tellCosts(reply, costs)
         const text = textOf(asked.layout, result, images.about.length)
@@ -91,7 +92,7 @@ export function predictRoutes(app: App, services: Services): void {
 /** Numbers that JSON does not have are written as TensorFlow Serving writes them: NaN, Infinity, -Infinity. */
 function textOf(layout: PredictRequest['layout'], result: JobResult, count: number): string {
   const rowsOf = (name: (typeof OUTPUTS)[number]): string[] => {
-    const values = result[name]
+    const values = vectorOf(result, name)
     const width = values.length / count
     return Array.from(
       { length: count },

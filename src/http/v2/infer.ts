@@ -14,6 +14,7 @@ import { InferRequest, InferResponse } from './schemas.ts'
 import { tellCosts } from '../server-timing.ts'
 import type { App, Services } from '../services.ts'
 import { imagesOf } from './inputs.ts'
+import { OUTPUTS } from './metadata.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, paths, tags } from './models.ts'
 import { requestedOutputs, writeAnswer } from './outputs.ts'
@@ -63,7 +64,8 @@ export function inferRoutes(app: App, services: Services): void {
         const requested = requestedOutputs(inference)
         const images = await imagesOf(inference, { specification, config, place })
         const count = images.about.length
-        const job = { model: id, k: 1, features: false, alone: false, place }
+        const vectors = OUTPUTS.filter((output) => requested.some(({ name }) => name === output))
+        const job = { model: id, k: 1, vectors, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)
         tellCosts(reply, costs)
         const labels = labelsOf(specification)

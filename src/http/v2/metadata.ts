@@ -8,7 +8,7 @@ import { stateOf } from './repository.ts'
 import { ModelConfig, ModelMetadata, ModelNames, ModelReady, ServerMetadata } from './schemas.ts'
 import { ServiceError } from '../../errors.ts'
 
-/** As they are called in a `JobResult` too. */
+/** As `Vector`s are called. */
 export const OUTPUTS = ['probabilities', 'logits'] as const
 
 const PLATFORM = 'tensorflow_savedmodel'

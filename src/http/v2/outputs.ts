@@ -1,3 +1,4 @@
+import { vectorOf } from '../../engine/engine.ts'
 import { fieldError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { OUTPUTS } from './metadata.ts'
@@ -33,12 +34,12 @@ export function requestedOutputs({ outputs, binary }: InferenceRequest): readonl
 export function writeAnswer(
   { id }: Pick<InferenceRequest, 'id'>,
   requested: readonly RequestedOutput[],
-  result: Pick<JobResult, (typeof OUTPUTS)[number]>,
+  result: Pick<JobResult, 'vectors'>,
   { name, version, count, labels }: OutputContext,
 ): InferenceAnswer {
   const tensors: Buffer[] = []
   const outputs = requested.map(({ pointer, name: output, binary, classes }) => {
-    const values = result[output as (typeof OUTPUTS)[number]]
+    const values = vectorOf(result, output as (typeof OUTPUTS)[number])
     const width = values.length / count
     const elements = classes > 0 ? classesOf(values, width, Math.min(classes, width), labels) : undefined
     const about = {

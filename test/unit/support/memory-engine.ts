@@ -1,4 +1,4 @@
-import type { Batch, BatchResult, Engine, ImageValues } from '../../../src/engine/engine.ts'
+import type { Batch, BatchResult, Engine, ImageValues, Vector } from '../../../src/engine/engine.ts'
 import { ServiceError } from '../../../src/errors.ts'
 
 const CLASSES = 5
@@ -18,8 +18,10 @@ export function undecodedOf(values: ImageValues): number[] {
 
 /** What the engine answers for one image: every number tells which image it belongs to. */
 export function answerFor(image: number) {
+  const logits = Array.from({ length: CLASSES }, (_, i) => image + i / 8)
   return {
-    logits: Array.from({ length: CLASSES }, (_, i) => image + i / 8),
+    logits,
+    probabilities: logits.map((logit) => -logit),
     features: Array.from({ length: FEATURES }, (_, i) => image * 2 + i),
     topClasses: Array.from({ length: CLASSES }, (_, i) => CLASSES - 1 - i),
   }
@@ -106,19 +108,21 @@ export class MemoryEngine implements Engine {
   }
 }
 
-function resultOf({ values, k, features }: Batch): BatchResult {
+function resultOf({ values, k, vectors }: Batch): BatchResult {
   const images = numbersOf(values)
   const rows = images.map(answerFor)
-  const logits = Float32Array.from(rows.flatMap((row) => row.logits))
+  const top = (of: readonly number[][]): Float32Array =>
+    Float32Array.from(
+      rows.flatMap(({ topClasses }, i) => topClasses.slice(0, k).map((c) => of[i]?.[c] ?? NaN)),
+    )
+  const wanted = (vector: Vector) => Float32Array.from(rows.flatMap((row) => row[vector]))
   return {
-    logits,
-    probabilities: logits.map((logit) => -logit),
-    entropy: Float32Array.from(images),
-    topLogits: Float32Array.from(
-      rows.flatMap((row) => row.topClasses.slice(0, k).map((c) => row.logits[c] ?? NaN)),
-    ),
     topClasses: Int32Array.from(rows.flatMap((row) => row.topClasses.slice(0, k))),
-    features: features ? Float32Array.from(rows.flatMap((row) => row.features)) : undefined,
+    topLogits: top(rows.map(({ logits }) => logits)),
+    topProbabilities: top(rows.map(({ probabilities }) => probabilities)),
+    entropy: Float32Array.from(images),
+    finite: Int32Array.from(images, (image) => image % 2),
+    vectors: Object.fromEntries(vectors.map((vector) => [vector, wanted(vector)])),
     undecoded: undecodedOf(values),
     decodeMs: 0,
     computeMs: 1,
