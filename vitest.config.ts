@@ -1,12 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
-// Real children and real HTTP: two files at once are what two cores carry.
+// Real children and real HTTP: two files at once are what two cores carry. No test's time is a result: a timeout is there
+// to end what hangs.
 export default defineConfig({
   test: {
     include: ['test/{unit,integration,house,native,golden}/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 240_000,
+    hookTimeout: 240_000,
   },
 })
