@@ -28,8 +28,11 @@ export function predictor({
     const result = await compute(batcher, images, job)
     const computed = performance.now()
     tracing.past('queue', read, read + result.queueMs, about)
-    const batch = { ...about, 'resinit.batch_size': result.batchSize }
-    tracing.past('compute', computed - result.decodeMs - result.computeMs, computed, batch)
+    tracing.past('compute', computed - result.decodeMs - result.computeMs, computed, {
+      'resinit.model': job.model,
+      'resinit.images': images.about.length,
+      'resinit.batch_size': result.batchSize,
+    })
     const costs = {
       decode: read - started + result.decodeMs,
       queue: result.queueMs,
@@ -38,12 +41,16 @@ export function predictor({
     const answered = (): number => {
       const now = performance.now()
       const totalMs = now - started
-      const counted = { images: images.about.length, decodeMs: costs.decode, queueMs: costs.queue }
+      const counted = {
+        images: images.about.length,
+        decodeMs: costs.decode,
+        queueMs: costs.queue,
+        computeMs: costs.compute,
+        encodeMs: now - computed,
+        totalMs,
+      }
       metrics.prediction(counted)
-      usage.answered(job.model, {
-        ...counted,
-        ...{ computeMs: costs.compute, encodeMs: now - computed, totalMs },
-      })
+      usage.answered(job.model, counted)
       return totalMs
     }
     return { result, costs, answered }
@@ -53,9 +60,10 @@ export function predictor({
 /** What the engine cannot decode is computed once more from pixels: a decoder with other opinions decides. */
 async function compute(batcher: Batcher, { values, about, decoded }: Images, job: Job): Promise<JobResult> {
   const count = about.length
-  const result = await batcher.submit({ ...job, count, values })
+  const { model, k, vectors, alone, place } = job
+  const result = await batcher.submit({ model, k, vectors, alone, place, count, values })
   if (result.undecoded.length === 0 || decoded === undefined) return result
-  job.place.begin(-count)
+  place.begin(-count)
   const images = await decoded()
   return batcher.submit({ ...job, count, values: images.values })
 }

@@ -127,7 +127,9 @@ interface Room {
 export class Place {
   readonly model: string
   readonly #room: Room
-  readonly #controller = new AbortController()
+  /** Why it has left. Not a signal, which costs a request more than all else here; those who need one get it. */
+  #left: { readonly reason: unknown } | undefined
+  readonly #watchers = new Set<(reason: unknown) => void>()
   #images = 0
   #bytes = 0
   #begun = 0
@@ -138,9 +140,22 @@ export class Place {
     this.#room = room
   }
 
+  /** Calls once it leaves, with the reason; not any more when what this returns was called. Throws where it has left. */
+  watch(left: (reason: unknown) => void): () => void {
+    this.#throwIfLeft()
+    this.#watchers.add(left)
+    return () => this.#watchers.delete(left)
+  }
+
   /** Aborted when the request has left, with the reason. */
   get signal(): AbortSignal {
-    return this.#controller.signal
+    const controller = new AbortController()
+    if (this.#left !== undefined) controller.abort(this.#left.reason)
+    else
+      this.#watchers.add((reason) => {
+        controller.abort(reason)
+      })
+    return controller.signal
   }
 
   /** Images that wait: to be decoded, or for the engine. */
@@ -159,7 +174,7 @@ export class Place {
 
   /** From now on it is so many images and so many bytes. QUEUE_FULL where there is no room for more. */
   hold(images: number, bytes: number): void {
-    this.signal.throwIfAborted()
+    this.#throwIfLeft()
     if (images > this.#images) this.#room.claim('images', images - this.#images)
     if (bytes > this.#bytes) this.#room.claim('bytes', bytes - this.#bytes)
     this.#images = images
@@ -179,8 +194,14 @@ export class Place {
 
   /** Gives back what it holds; whoever works for it hears why. Leaving twice is leaving once. */
   readonly leave = (reason: unknown): void => {
-    if (this.signal.aborted) return
+    if (this.#left !== undefined) return
+    this.#left = { reason }
     this.#room.left()
-    this.#controller.abort(reason)
+    for (const left of this.#watchers) left(reason)
+    this.#watchers.clear()
+  }
+
+  #throwIfLeft(): void {
+    if (this.#left !== undefined) throw this.#left.reason
   }
 }

@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Engine } from '../engine/engine.ts'
 import { isCrash, ServiceError } from '../errors.ts'
-import type { JobResult, PredictionJob, Waiting } from './job.ts'
+import { Waiting, type JobResult, type PredictionJob } from './job.ts'
 import { ModelQueue, type Group } from './model-queue.ts'
 import type { Death, Quarantine } from './quarantine.ts'
 import { joinJobs, joinResults, partsOf, splitRows } from './rows.ts'
@@ -75,10 +75,11 @@ export class Batcher {
 
   /** A request larger than a batch is computed in several. Rejects with the reason of whoever leaves his place. */
   async submit(job: PredictionJob): Promise<JobResult> {
-    const { signal } = job.place
-    signal.throwIfAborted()
-    const queue = this.#queueOf(job.model)
     const parts: Waiting[] = []
+    const unwatch = job.place.watch((reason) => {
+      for (const part of parts) refuse(part, reason)
+    })
+    const queue = this.#queueOf(job.model)
     // Not AsyncResource.bind, which makes a warning for every function.
     const request = new AsyncResource('prediction')
     const ensureReady = (): Promise<void> =>
@@ -86,14 +87,9 @@ export class Batcher {
     const answers = partsOf(job, this.#options.maxBatchSize).map(
       (part) =>
         new Promise<JobResult>((resolve, reject) => {
-          const waiting = { job: part, enqueued: performance.now(), ensureReady, resolve, reject }
-          parts.push({ ...waiting, answered: false, deaths: [], aloneDeaths: 0, losses: 0 })
+          parts.push(new Waiting(part, ensureReady, resolve, reject))
         }),
     )
-    const leave = (): void => {
-      for (const part of parts) refuse(part, signal.reason)
-    }
-    signal.addEventListener('abort', leave)
     job.place.queue()
     for (const part of parts) queue.add(part)
     this.#dispatch()
@@ -107,7 +103,7 @@ export class Batcher {
       }
       throw error
     } finally {
-      signal.removeEventListener('abort', leave)
+      unwatch()
     }
   }
 
@@ -146,10 +142,8 @@ export class Batcher {
     const estimateMs = images * this.#msPerImage
     this.#servedMs = Math.max(this.#servedMs, queue.usedMs)
     queue.expectedMs += estimateMs
-    const batch: Batch = {
-      ...{ queue, group, images, estimateMs },
-      ...{ begun: undefined, over: Promise.resolve() },
-    }
+    const over = Promise.resolve()
+    const batch: Batch = { queue, group, images, estimateMs, begun: undefined, over }
     batch.over = this.#compute(batch)
     return true
   }
@@ -246,7 +240,7 @@ export class Batcher {
     for (const [index, { enqueued, resolve, deaths }] of jobs.entries()) {
       for (const death of deaths) death.settle()
       const own = rows[index]
-      if (own !== undefined) resolve({ ...own, queueMs: since - enqueued, batchSize: images })
+      if (own !== undefined) resolve(Object.assign(own, { queueMs: since - enqueued, batchSize: images }))
     }
   }
 

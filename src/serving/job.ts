@@ -18,21 +18,33 @@ export interface JobResult extends BatchResult {
 }
 
 /** A job, or a part of one that fits a batch, until it is answered. */
-export interface Waiting {
+export class Waiting {
   readonly job: PredictionJob
-  readonly enqueued: number
+  readonly enqueued = performance.now()
   /** Makes the job's model ready, as a part of the request whose job it is. */
   readonly ensureReady: () => Promise<void>
   readonly resolve: (result: JobResult) => void
   readonly reject: (error: unknown) => void
   /** It needs nothing more, though it may still be with the engine. */
-  answered: boolean
+  answered = false
   /** Deaths of the engine it was part of. */
-  readonly deaths: Death[]
+  readonly deaths: Death[] = []
   /** How many of them it was alone to cause. */
-  aloneDeaths: number
+  aloneDeaths = 0
   /** How often the engine was asked and did not hold the model. */
-  losses: number
+  losses = 0
+
+  constructor(
+    job: PredictionJob,
+    ensureReady: Waiting['ensureReady'],
+    resolve: Waiting['resolve'],
+    reject: Waiting['reject'],
+  ) {
+    this.job = job
+    this.ensureReady = ensureReady
+    this.resolve = resolve
+    this.reject = reject
+  }
 }
 
 /** Jobs are joined with those of their kind. A Buffer is as good as any Uint8Array. */

@@ -80,7 +80,7 @@ export function predictRoutes(app: App, services: Services): void {
         model: model.record.id,
         weights: model.record.weights,
         predictions,
-        timing_ms: { ...costs, total: answered() },
+        timing_ms: { decode: costs.decode, queue: costs.queue, compute: costs.compute, total: answered() },
         batch_size: result.batchSize,
       }
     },
@@ -135,12 +135,16 @@ function predictionOf(
     probability: probabilities[rank] ?? Number.NaN,
     logit: logits[rank] ?? Number.NaN,
   }))
-  return {
+  const prediction = {
     classes,
     entropy: result.entropy[row] ?? Number.NaN,
     // What goes in counts too: a ReLU takes NaN for 0 on some processors.
     finite: result.finite[row] === 1 && (!(values instanceof Float32Array) || allFinite(rowOf(values))),
     image,
+  }
+  if (vectors.length === 0) return prediction
+  return {
+    ...prediction,
     ...Object.fromEntries(vectors.map((vector) => [vector, [...rowOf(vectorOf(result, vector))]])),
   }
 }

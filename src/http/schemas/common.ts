@@ -72,7 +72,18 @@ export const Nothing = (description: string) => Type.Unsafe<unknown>({ type: 'nu
 
 /** JSON for answers: numbers JSON cannot carry become words. */
 export function toJson(value: unknown): string {
+  // To look first is cheaper than to be asked for every field.
+  if (hasFiniteNumbers(value)) return JSON.stringify(value)
   return JSON.stringify(value, (_, field: unknown) =>
     typeof field === 'number' && !Number.isFinite(field) ? String(field) : field,
   )
+}
+
+/** Whether every number in a value is finite. */
+function hasFiniteNumbers(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  if (typeof value !== 'object' || value === null) return true
+  for (const field of Array.isArray(value) ? (value as unknown[]) : Object.values(value))
+    if (!hasFiniteNumbers(field)) return false
+  return true
 }
