@@ -32,8 +32,8 @@ export class BatchMemory {
   }
 
   /** Undefined where there is no such memory. */
-  static open(): BatchMemory | undefined {
-    const path = `${FOLDER}/resinit-${randomUUID()}`
+  static open(folder = FOLDER): BatchMemory | undefined {
+    const path = `${folder}/resinit-${randomUUID()}`
     try {
       const fd = openSync(path, 'wx+', 0o600)
       unlinkSync(path)

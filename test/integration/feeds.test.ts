@@ -127,3 +127,18 @@ it('no npy upload harms the engine: it is answered, or refused', async () => {
   expect(seen).toContain(200)
   expect(seen).toContain(422)
 })
+
+it('a batch too large for the memory that is shared is computed as its parts are', async () => {
+  const count = Math.ceil((8 * 2 ** 20 + 1) / (SIZE * Float32Array.BYTES_PER_ELEMENT))
+  const values = Float32Array.from({ length: count * SIZE }, (_, index) => ((index * 31) % 255) / 255)
+  const { engine } = running.service
+  const batch = { id, k: 1, vectors: ['logits'] } as const
+  const whole = await engine.predict({ ...batch, count, values })
+  const part = await engine.predict({ ...batch, count: 3, values: values.subarray(0, 3 * SIZE) })
+  const logits = (whole.vectors.logits ?? []).slice(0, 3 * CLASSES)
+  logits.forEach((logit, index) => {
+    expect(logit).toBeCloseTo(part.vectors.logits?.[index] ?? NaN, 4)
+  })
+  expect(logits).toHaveLength(3 * CLASSES)
+  expectUnharmed()
+})
