@@ -66,9 +66,11 @@ const rooms = {
   },
   engineProcess: {
     path: 'engine/(apart|pool|several|process|batch-check).ts',
-    sees: ['engine', 'workers', 'machine', 'network', 'initializers', 'errors'],
+    sees: ['engine', 'engineMemory', 'workers', 'machine', 'network', 'initializers', 'errors'],
     packages: ['pino'],
   },
+  // Both ends of it.
+  engineMemory: { path: 'engine/batch-memory.ts', sees: ['engine'] },
   analysisProcess: {
     path: 'analysis/(process|queue).ts',
     sees: ['analysis', 'workers', 'machine', 'control', 'errors'],
@@ -80,7 +82,7 @@ const rooms = {
   engineChild: {
     path: 'engine/(building|values|child|model|models).ts',
     sees: [
-      ...['engine', 'weights', 'tensorflow', 'workers', 'machine'],
+      ...['engine', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
       ...['network', 'initializers', 'formats', 'errors'],
     ],
   },

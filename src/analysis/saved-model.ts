@@ -1,4 +1,4 @@
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { betweenSteps, type Job } from '../control.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
@@ -37,8 +37,11 @@ async function writeCheckpoint(
   const shards = shardsOf(tensors)
   const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
   const partsFolder = join(folder, 'parts')
+  // TensorFlow makes the folder that it merges into, also where who asked has left and taken it away: so not this one.
+  const mergedFolder = join(folder, 'merged')
   try {
     await mkdir(partsFolder)
+    await mkdir(mergedFolder)
     const parts: Uint8Array[] = []
     for (const shard of shards) {
       await betweenSteps(job)
@@ -59,9 +62,10 @@ async function writeCheckpoint(
     }
     run(session, CHECKPOINTING.merged, {
       [CHECKPOINTING.parts]: { values: parts, shape: [parts.length] },
-      [CHECKPOINTING.whole]: { values: [bytesOf(join(folder, 'variables'))], shape: [] },
+      [CHECKPOINTING.whole]: { values: [bytesOf(join(mergedFolder, 'variables'))], shape: [] },
     })
-    await rm(partsFolder, { recursive: true, force: true })
+    for (const name of await readdir(mergedFolder)) await rename(join(mergedFolder, name), join(folder, name))
+    for (const emptied of [partsFolder, mergedFolder]) await rm(emptied, { recursive: true, force: true })
   } finally {
     session.close()
   }

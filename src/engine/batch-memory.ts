@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs'
-import type { ImageValues } from './engine.ts'
+import type { ImageValues, Placed } from './engine.ts'
 
 /** Where files are memory; elsewhere than on Linux there is none. */
 const FOLDER = '/dev/shm'
@@ -8,14 +8,6 @@ const FOLDER = '/dev/shm'
 const SLOTS = 2
 /** Docker gives a container 64 MiB of it, and a second engine wants as much. Of larger batches copies are the least. */
 const SLOT_BYTES = 8 * 2 ** 20
-
-/** Images that lie in the memory, as the process that reads them is told. */
-export interface Placed {
-  readonly kind: 'pixels' | 'floats' | 'jpegs'
-  readonly slot: number
-  /** Bytes of each part, one after another: of every JPEG, of pixels or floats in all. */
-  readonly lengths: readonly number[]
-}
 
 /**
  * Memory that a process shares with its engine's, for the images of batches. A channel takes 200 KB at once and the rest

@@ -1,5 +1,4 @@
 import type { Specification } from '../network/specification.ts'
-import type { Placed } from './batch-memory.ts'
 
 export interface EngineInfo {
   readonly backend: 'tensorflow'
@@ -95,9 +94,16 @@ export interface Engine {
   readonly lanes: number
 }
 
+/** Images that lie in the memory which both processes share. */
+export interface Placed {
+  readonly kind: 'pixels' | 'floats' | 'jpegs'
+  readonly slot: number
+  /** Bytes of each part, one after another: of every JPEG, of pixels or floats in all. */
+  readonly lengths: readonly number[]
+}
+
 /** The part of the contract that is answered where the sessions are. A process computes one thing at a time. */
 export interface EngineMethods extends Pick<Engine, 'unload'> {
-  /** `placed` stands for values that lie in the memory which both processes share. */
   predict(batch: Omit<Batch, 'values'> & { readonly values: ImageValues | Placed }): Promise<BatchResult>
   /** Begins a build under a number of the caller's that was never used before. */
   begin(build: number, request: BuildRequest): Promise<void>
