@@ -2,7 +2,7 @@ import { sizeOf } from '../initializers/fans.ts'
 import { VECTORS, type Batch, type BatchResult } from './engine.ts'
 import { RECIPE } from './tensorflow/recipe.ts'
 import type { Jpegs } from './tensorflow/jpegs.ts'
-import type { Feed, Held, Session } from './tensorflow/session.ts'
+import type { Feed, Session } from './tensorflow/session.ts'
 
 /** One list for all: another one would be another executor, with filters of its own, and made while a caller waits. */
 const FETCHED = ['topClasses', 'topLogits', 'topProbabilities', 'entropy', 'finite', ...VECTORS] as const
@@ -36,7 +36,7 @@ export class Model {
     const feeds = { [input]: images, [RECIPE.k]: { values: Int32Array.of(k), shape: [] } }
     const results = this.#session.hold(feeds, FETCHES)
     try {
-      const read = (name: (typeof FETCHED)[number]) => (results[FETCHED.indexOf(name)] as Held).read()
+      const read = (name: (typeof FETCHED)[number]) => results[FETCHED.indexOf(name)]?.read()
       return {
         topClasses: read('topClasses') as Int32Array,
         topLogits: read('topLogits') as Float32Array,
