@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs'
-import type { ImageValues, Placed } from './engine.ts'
+import { kindOf, type ImageValues, type Placed } from './engine.ts'
 
 /** Where files are memory; elsewhere than on Linux there is none. */
 const FOLDER = '/dev/shm'
@@ -50,8 +50,7 @@ export class BatchMemory {
       return undefined
     }
     this.#free.shift()
-    const kind = Array.isArray(values) ? 'jpegs' : values instanceof Float32Array ? 'floats' : 'pixels'
-    return { kind, slot, lengths }
+    return { kind: kindOf(values), slot, lengths }
   }
 
   free({ slot }: Placed): void {

@@ -31,6 +31,12 @@ export interface BuildResult {
  */
 export type ImageValues = Uint8Array | Float32Array | readonly Uint8Array[]
 
+/** Images are joined with those of their kind. A Buffer is as good as any Uint8Array. */
+export function kindOf(values: ImageValues): 'pixels' | 'floats' | 'jpegs' {
+  if (values instanceof Uint8Array) return 'pixels'
+  return values instanceof Float32Array ? 'floats' : 'jpegs'
+}
+
 /** Rows that are long and seldom wanted: they stay with the engine unless they are. */
 export const VECTORS = ['logits', 'probabilities', 'features'] as const
 export type Vector = (typeof VECTORS)[number]
@@ -96,7 +102,7 @@ export interface Engine {
 
 /** Images that lie in the memory which both processes share. */
 export interface Placed {
-  readonly kind: 'pixels' | 'floats' | 'jpegs'
+  readonly kind: ReturnType<typeof kindOf>
   readonly slot: number
   /** Bytes of each part, one after another: of every JPEG, of pixels or floats in all. */
   readonly lengths: readonly number[]

@@ -46,9 +46,3 @@ export class Waiting {
     this.reject = reject
   }
 }
-
-/** Jobs are joined with those of their kind. A Buffer is as good as any Uint8Array. */
-export function kindOf({ values }: PredictionJob): 'pixels' | 'floats' | 'jpegs' {
-  if (values instanceof Uint8Array) return 'pixels'
-  return values instanceof Float32Array ? 'floats' : 'jpegs'
-}

@@ -1,4 +1,5 @@
-import { kindOf, type Waiting } from './job.ts'
+import { kindOf } from '../engine/engine.ts'
+import type { Waiting } from './job.ts'
 
 /** Jobs that go to the engine together. */
 export interface Group {
@@ -66,7 +67,7 @@ export class ModelQueue {
     let images = first.job.count
     let leftOut = false
     for (const waiting of others) {
-      if (waiting.job.alone || kindOf(waiting.job) !== kindOf(first.job)) continue
+      if (waiting.job.alone || kindOf(waiting.job.values) !== kindOf(first.job.values)) continue
       if (images + waiting.job.count > maxBatchSize) {
         leftOut = true
         continue

@@ -84,17 +84,15 @@ export type AttrValue =
 
 /** Values of TensorFlow's `DataType`. */
 export const DataType = {
-  ...{
-    float: 1,
-    double: 2,
-    int32: 3,
-    uint8: 4,
-    string: 7,
-    bool: 10,
-    bfloat16: 14,
-    complex128: 18,
-    uint64: 23,
-  },
+  float: 1,
+  double: 2,
+  int32: 3,
+  uint8: 4,
+  string: 7,
+  bool: 10,
+  bfloat16: 14,
+  complex128: 18,
+  uint64: 23,
 } as const
 
 export function encodeSavedModel(model: SavedModel): Uint8Array {
