@@ -5,6 +5,7 @@ import { untilRead, whileHalted } from '../support/halt.ts'
 import { tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
+import type { Answer } from '../support/client.ts'
 import { temporaryFolder } from '../support/service.ts'
 
 let folder: string
@@ -57,6 +58,15 @@ it('lets an export that has begun come to its end, and gives a new model its dig
   await running.client.withDigest(created.id)
 })
 
+/** A question that is not refused, as soon as there is room: how soon a closed connection is read is the machine's. */
+async function admitted(): Promise<{ answer: Promise<Answer> }> {
+  for (;;) {
+    const answer = statistics()
+    const refused = await Promise.race([answer, untilRead(running.client)])
+    if (refused === undefined) return { answer }
+  }
+}
+
 it('forgets who hangs up', async () => {
   await halted(async () => {
     const first = statistics()
@@ -69,8 +79,8 @@ it('forgets who hangs up', async () => {
       request.destroy()
       await untilRead(running.client)
     }
-    return { first, second: statistics() }
+    return { first, second: await admitted() }
   }).then(async ({ first, second }) => {
-    expect([(await first).status, (await second).status]).toEqual([200, 200])
+    expect([(await first).status, (await second.answer).status]).toEqual([200, 200])
   })
 })
