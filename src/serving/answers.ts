@@ -36,6 +36,8 @@ export class Answers {
     compute: (signal: AbortSignal) => Promise<A>,
     toJson: (answer: A) => string,
   ): Promise<string> {
+    // One that has left already is never heard leaving: its question would wait for nobody.
+    asker.throwIfAborted()
     const kept = this.#kept.get(key)
     if (kept !== undefined) {
       this.#kept.delete(key)

@@ -77,3 +77,10 @@ test('who leaves is told at once, and the last to leave ends the computation', a
   const { signal } = new AbortController()
   expect(await answers.get('a', signal, () => Promise.resolve('anew'), String)).toBe('anew')
 })
+
+test('nothing is computed for who has left before he asks', async () => {
+  const { get, computed } = counted()
+  const reason = new Error('left')
+  await expect(get('a', undefined, AbortSignal.abort(reason))).rejects.toBe(reason)
+  expect(computed).toEqual([])
+})
