@@ -32,7 +32,7 @@ const LINK =
  * @returns {string} Names all that the compiled binding depends on.
  */
 export function bindingKey(release) {
-  const hash = createHash('sha256').update([...FLAGS, ...LINK, RELEASES].join(' '))
+  const hash = createHash('sha256').update([...FLAGS, ...LINK, FAILING_RUN, RELEASES].join(' '))
   const directory = path.join(tfjsDirectory(), 'binding')
   for (const name of readdirSync(directory).sort())
     hash.update(name).update(readFileSync(path.join(directory, name)))
