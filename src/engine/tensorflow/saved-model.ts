@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { GraphWriter } from './graph.ts'
@@ -47,12 +47,28 @@ export async function withSavedModelFolder<R>(
   bytes: Uint8Array,
   use: (folder: string) => R | Promise<R>,
 ): Promise<R> {
-  const folder = await mkdtemp(join(tmpdir(), 'resinit-'))
+  const folder = await makeFolder()
   try {
     await mkdir(join(folder, 'variables'))
     await writeFile(join(folder, 'saved_model.pb'), bytes)
     return await use(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/**
+ * The first of a row that is not there yet, so that the same few come again: TensorFlow counts loads by their path, and
+ * keeps 2 KB for every path it has met (tensorflow/cc/saved_model/loader.cc).
+ */
+async function makeFolder(): Promise<string> {
+  for (let number = 1; ; number++) {
+    const folder = join(tmpdir(), `resinit-${String(number)}`)
+    try {
+      await mkdir(folder, { mode: 0o700 })
+      return folder
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
   }
 }
