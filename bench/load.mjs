@@ -163,6 +163,26 @@ export async function ask(url, request) {
 }
 
 /**
+ * The same request so often on one connection, the next when the last is answered; each answer with its milliseconds.
+ * @param {string} url
+ * @param {Request} request
+ * @param {number} count
+ */
+export async function askInTurn(url, request, count) {
+  const connection = new Connection(url)
+  const bytes = bytesOf(url, request)
+  /** @type {(Answer & { ms: number })[]} */
+  const answers = []
+  while (answers.length < count) {
+    const started = performance.now()
+    const answer = await connection.send(bytes)
+    answers.push({ ...answer, ms: performance.now() - started })
+  }
+  connection.close()
+  return answers
+}
+
+/**
  * Closed loop: each client sends its next request when the last is answered, until the time is over; what is under way
  * then is waited for and counts.
  * @param {string} url

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 /** All parts, one after the other, each in a process of its own, with the same flags; one that fails stops no other. */
 const PARTS = [
   ...['model', 'creation', 'statistics', 'serving', 'overload', 'truncated'],
-  ...['undisturbed', 'cycles'],
+  ...['undisturbed', 'overhead', 'cycles'],
 ]
 
 const failed = []
