@@ -14,8 +14,8 @@ import { createModel, pidsOf, startService } from './service.mjs'
  */
 const REQUESTS = 500
 const BOUNDS = { ms: 3, idle: 1 }
-/** After the last answer, what was put off is done. */
-const SETTLE_S = 5
+/** After the last answer V8 collects what it has put off: each child for 0.2 s, once within half a minute. */
+const SETTLE_S = 30
 /** Of /proc, on every Linux. */
 const TICKS_PER_SECOND = 100
 
