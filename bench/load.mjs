@@ -173,13 +173,16 @@ export async function askInTurn(url, request, count) {
   const bytes = bytesOf(url, request)
   /** @type {(Answer & { ms: number })[]} */
   const answers = []
-  while (answers.length < count) {
-    const started = performance.now()
-    const answer = await connection.send(bytes)
-    answers.push({ ...answer, ms: performance.now() - started })
+  try {
+    while (answers.length < count) {
+      const started = performance.now()
+      const answer = await connection.send(bytes)
+      answers.push({ ...answer, ms: performance.now() - started })
+    }
+    return answers
+  } finally {
+    connection.close()
   }
-  connection.close()
-  return answers
 }
 
 /**

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { askInTurn } from './load.mjs'
 import { photograph, specifications } from './networks.mjs'
 import { runPart, table } from './part.mjs'
-import { quantile, spread } from './rounds.mjs'
+import { median, spread } from './rounds.mjs'
 import { createModel, pidsOf, startService } from './service.mjs'
 
 /**
@@ -36,18 +36,8 @@ await runPart('overhead', { rounds: 3, seconds: 20 }, async ({ rounds, seconds }
         const { timing_ms: timing } = JSON.parse(body.toString())
         return { told: timing.total - timing.compute, seen: ms - timing.compute }
       })
-      told.push(
-        quantile(
-          answers.map((one) => one.told),
-          0.5,
-        ),
-      )
-      seen.push(
-        quantile(
-          answers.map((one) => one.seen),
-          0.5,
-        ),
-      )
+      told.push(median(answers.map((one) => one.told)))
+      seen.push(median(answers.map((one) => one.seen)))
     }
     await pause(SETTLE_S * 1000)
     const before = await processorSeconds(service.pid)
