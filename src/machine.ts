@@ -16,6 +16,11 @@ export function computingWith(threads: number): Readonly<Record<string, string>>
   }
 }
 
+/** Threads that TensorFlow computes with in this process: as it was told, or one for each processor. */
+export function computingThreads(told = process.env['TF_NUM_INTRAOP_THREADS']): number {
+  return told === undefined ? processors() : Number(told)
+}
+
 type Read = (path: string) => string | undefined
 
 const CGROUPS = '/sys/fs/cgroup'

@@ -55,9 +55,10 @@ export class Model {
 
   /**
    * The first run optimizes the graph and reorders filters; no caller should wait for that. A batch of no images is enough
-   * for the first half; that oneDNN's convolutions refuse it afterwards says nothing.
+   * for the former; that oneDNN's convolutions refuse it afterwards says nothing. `images` are as many as it takes for
+   * every convolution of the graph to run.
    */
-  *warmUp(): Generator<undefined, void> {
+  *warmUp(images: number): Generator<undefined, void> {
     const asked = { k: 1, vectors: [] }
     try {
       this.predict({ values: new Uint8Array(0), count: 0, ...asked })
@@ -65,7 +66,7 @@ export class Model {
       // What is wrong with the graph itself is told by the run that follows.
     }
     yield
-    this.predict({ values: new Uint8Array(sizeOf(this.#inputShape)), count: 1, ...asked })
+    this.predict({ values: new Uint8Array(images * sizeOf(this.#inputShape)), count: images, ...asked })
   }
 
   close(): void {

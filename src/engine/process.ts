@@ -11,7 +11,7 @@ import type { Engine, EngineInfo, EngineMethods } from './engine.ts'
  */
 const SESSION_ENVIRONMENT = {
   TF_ONEDNN_ASSUME_FROZEN_WEIGHTS: '1',
-  // A batch's JPEGs are decoded by these; networks gain nothing from more than one.
+  // A batch's JPEGs are decoded by these, and its halves computed.
   TF_NUM_INTEROP_THREADS: '2',
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
 }

@@ -2,6 +2,8 @@ import type { Moments, NetworkOps, Padding, Shape, Window } from './ops.ts'
 import { schemeNamed, type ResidualScheme } from './schemes.ts'
 import type { Architecture, PoolWindow, ShortcutRule, Specification } from './specification.ts'
 
+type NetworkSpecification = Pick<Specification, 'architecture' | 'residual_scheme'>
+
 export interface Forward<T> {
   readonly logits: T
   /** What the dense layer sees. */
@@ -15,9 +17,19 @@ export interface Forward<T> {
  */
 export function residualNetwork<T extends Shape>(
   ops: NetworkOps<T>,
-  { architecture, residual_scheme }: Pick<Specification, 'architecture' | 'residual_scheme'>,
+  network: NetworkSpecification,
   images: T,
 ): Forward<T> {
+  const features = residualFeatures(ops, network, images)
+  return { features, logits: classified(ops, network, features) }
+}
+
+/** All of it but the dense layer: what that one sees of preprocessed images. */
+export function residualFeatures<T extends Shape>(
+  ops: NetworkOps<T>,
+  { architecture, residual_scheme }: NetworkSpecification,
+  images: T,
+): T {
   const { stem, stages, head } = architecture
   const scheme = schemeNamed(residual_scheme)
   const layers = new Layers(ops, architecture, scheme)
@@ -48,12 +60,19 @@ export function residualNetwork<T extends Shape>(
   })
 
   if (preActivation) x = ops.relu('head/relu', layers.norm('head/norm', x))
-  const features =
-    head.pool === 'global_average'
-      ? ops.globalAverage('head/pool', x)
-      : ops.flatten('head/flatten', pool(ops, 'head/pool', x, head.pool))
-  const logits = layers.dense('head/dense', layers.shift('head/shift', features), head.units)
-  return { logits, features }
+  return head.pool === 'global_average'
+    ? ops.globalAverage('head/pool', x)
+    : ops.flatten('head/flatten', pool(ops, 'head/pool', x, head.pool))
+}
+
+/** The logits of features: the dense layer. */
+export function classified<T extends Shape>(
+  ops: NetworkOps<T>,
+  { architecture, residual_scheme }: NetworkSpecification,
+  features: T,
+): T {
+  const layers = new Layers(ops, architecture, schemeNamed(residual_scheme))
+  return layers.dense('head/dense', layers.shift('head/shift', features), architecture.head.units)
 }
 
 interface BlockOptions {

@@ -1,5 +1,5 @@
 import { describe, expect, it, test, vi } from 'vitest'
-import { computingWith, gpus, multipliesBfloat16, processors, quotaOf } from '../../src/machine.ts'
+import { computingThreads, computingWith, gpus, multipliesBfloat16, processors, quotaOf } from '../../src/machine.ts'
 
 const quota = (files: Readonly<Record<string, string>>) => quotaOf((path) => files[path])
 
@@ -76,4 +76,9 @@ test('TensorFlow computes with oneDNN and so many threads, unless the environmen
   vi.stubEnv('TF_ENABLE_ONEDNN_OPTS', '0')
   expect(computingWith(3)).toMatchObject({ TF_ENABLE_ONEDNN_OPTS: '0' })
   vi.unstubAllEnvs()
+})
+
+it('TensorFlow computes with as many threads as it is told, or one for each processor', () => {
+  expect(computingThreads(computingWith(3)['TF_NUM_INTRAOP_THREADS'])).toBe(3)
+  expect(computingThreads(undefined)).toBe(processors())
 })

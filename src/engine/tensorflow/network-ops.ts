@@ -64,6 +64,8 @@ export interface GraphNetworkOptions {
  */
 export class GraphNetworkOps implements NetworkOps<Value> {
   readonly variables: Variable[] = []
+  /** By variable: a network that is written twice has its variables once. */
+  readonly #reads = new Map<string, string>()
   readonly #graph: GraphWriter
   readonly #options: GraphNetworkOptions
   readonly #precision: Precision
@@ -196,6 +198,8 @@ export class GraphNetworkOps implements NetworkOps<Value> {
   }
 
   #variable(name: string, shape: readonly number[], value: VariableValue, type: Precision): string {
+    const known = this.#reads.get(name)
+    if (known !== undefined) return known
     const graph = this.#graph
     const scoped = `${VARIABLE_SCOPE}/${name}`
     const source = this.#options.source(value, { name: scoped, shape })
@@ -205,7 +209,9 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     const held = type === FLOAT ? source : graph.cast(source, FLOAT, type)
     const assign = graph.node('AssignVariableOp', [handle, held], dtype, { name: `${scoped}/assign` })
     this.variables.push({ name: scoped, shape, type, handle, assign, value, source })
-    return graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
+    const read = graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
+    this.#reads.set(name, read)
+    return read
   }
 
   #convolve({ x, window: { padding, strides } }: PendingConvolution, kernel: string): string {

@@ -1,9 +1,16 @@
 import type { Preprocessing } from '../../network/preprocessing.ts'
-import { residualNetwork } from '../../network/residual-network.ts'
+import { classified, residualFeatures } from '../../network/residual-network.ts'
 import type { Specification } from '../../network/specification.ts'
 import { fillingOf, type Filling } from './filling.ts'
 import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
-import { GraphNetworkOps, type GraphNetworkOptions, type Precision, type Variable } from './network-ops.ts'
+import { inHalves } from './halves.ts'
+import {
+  GraphNetworkOps,
+  type GraphNetworkOptions,
+  type Precision,
+  type Value,
+  type Variable,
+} from './network-ops.ts'
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
 
@@ -33,12 +40,15 @@ export interface SessionRecipe {
   readonly fillings: readonly Filling[]
 }
 
-/** The network for a session of this process, which fills its variables step by step. */
-export function sessionRecipe(specification: Specification): SessionRecipe {
+/**
+ * The network for a session of this process, which fills its variables step by step; where it is halved, a batch is
+ * computed in two parts at the same time.
+ */
+export function sessionRecipe(specification: Specification, halved: boolean): SessionRecipe {
   const graph = new GraphWriter()
   const source: GraphNetworkOptions['source'] = (_value, { name, shape }) =>
     graph.placeholder(`${name}/value`, DataType.float, shape)
-  const variables = writeNetwork(graph, specification, { source, barrier: 'k' })
+  const variables = writeNetwork(graph, specification, { source, barrier: 'k', halved })
   const fillings = variables.map((variable) => fillingOf(graph, variable))
   return { bytes: savedModelBytes({ graph, signatures: {} }), fillings }
 }
@@ -46,7 +56,7 @@ export function sessionRecipe(specification: Specification): SessionRecipe {
 function writeNetwork(
   graph: GraphWriter,
   specification: Specification,
-  options: Omit<GraphNetworkOptions, 'precision'>,
+  { halved, ...options }: Omit<GraphNetworkOptions, 'precision'> & { readonly halved: boolean },
 ): readonly Variable[] {
   const { architecture, preprocessing } = specification
   const precision = precisionOf(specification)
@@ -59,9 +69,15 @@ function writeNetwork(
   const prepared = preprocess(graph, cast, shape, preprocessing)
   const float = { dtype: FLOAT, shape: { shape: batch } }
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
-  const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
-  graph.floats('Identity', [ops.float(forward.features)], 'features')
-  const logits = graph.floats('Identity', [ops.float(forward.logits)], 'logits')
+  const floats = (node: string, of: readonly number[]) =>
+    ({ kind: 'tensor', node, shape: of, type: FLOAT }) as const
+  const featuresOf = (node: string) => {
+    const found = residualFeatures<Value>(ops, specification, floats(node, shape))
+    return floats(ops.float(found), found.shape)
+  }
+  const features = halved ? inHalves(graph, images, featuresOf) : featuresOf(images)
+  graph.floats('Identity', [features.node], 'features')
+  const logits = graph.floats('Identity', [ops.float(classified(ops, specification, features))], 'logits')
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
   const terms = graph.floats('Xlogy', [probabilities, probabilities])
   graph.floats('Neg', [graph.floats('Sum', [terms, graph.integers([1])])], 'entropy')

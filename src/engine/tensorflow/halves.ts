@@ -1,0 +1,42 @@
+import { FLOAT, type GraphWriter, INT32 } from './graph.ts'
+
+/**
+ * Writes what computes rows from images, float32 [n, ...] both, twice: for the two halves of a batch, at the same time.
+ *
+ * oneDNN cuts a convolution into one part for each thread and waits for the last of them, so what holds up one thread
+ * for a moment holds up all. With the other half at hand they go on with that. One image has no halves: it is computed
+ * by the first, and nothing of the second runs.
+ */
+export function inHalves<R extends { readonly node: string }>(
+  graph: GraphWriter,
+  images: string,
+  compute: (images: string) => R,
+): R {
+  const integers = { T: INT32 }
+  const first = graph.integers([0])
+  const one = graph.integers([1], [])
+  const slicing = { ...integers, Index: INT32, shrink_axis_mask: { integer: 1 } }
+  const shape = graph.node('Shape', [images], { T: FLOAT, out_type: INT32 })
+  const count = graph.node('StridedSlice', [shape, first, graph.integers([1]), graph.integers([1])], slicing)
+  const more = graph.node('AddV2', [count, one], integers)
+  const larger = graph.node('FloorDiv', [more, graph.integers([2], [])], integers)
+  const smaller = graph.node('Sub', [count, larger], integers)
+  const sizes = graph.node('Pack', [larger, smaller], { ...integers, N: { integer: 2 } })
+  const rows = graph.integers([0], [])
+  const halves = graph.node('SplitV', [images, sizes, rows], {
+    ...{ T: FLOAT, Tlen: INT32 },
+    num_split: { integer: 2 },
+  })
+  const divided = graph.node('Greater', [count, one], integers)
+  // The second output of a Switch is there where its predicate holds; what depends on the other does not run.
+  const begun = compute(halves)
+  const rest = compute(`${switched(graph, `${halves}:1`, divided)}:1`)
+  const whole = switched(graph, begun.node, divided)
+  const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }
+  const joined = graph.node('ConcatV2', [`${whole}:1`, rest.node, rows], joining)
+  return { ...begun, node: graph.node('Merge', [whole, joined], { T: FLOAT, N: { integer: 2 } }) }
+}
+
+function switched(graph: GraphWriter, values: string, predicate: string): string {
+  return graph.node('Switch', [values, predicate], { T: FLOAT })
+}
