@@ -1,5 +1,12 @@
 import { describe, expect, it, test, vi } from 'vitest'
-import { computingThreads, computingWith, gpus, multipliesBfloat16, processors, quotaOf } from '../../src/machine.ts'
+import {
+  computingThreads,
+  computingWith,
+  gpus,
+  multipliesBfloat16,
+  processors,
+  quotaOf,
+} from '../../src/machine.ts'
 
 const quota = (files: Readonly<Record<string, string>>) => quotaOf((path) => files[path])
 
@@ -80,5 +87,6 @@ test('TensorFlow computes with oneDNN and so many threads, unless the environmen
 
 it('TensorFlow computes with as many threads as it is told, or one for each processor', () => {
   expect(computingThreads(computingWith(3)['TF_NUM_INTRAOP_THREADS'])).toBe(3)
-  expect(computingThreads(undefined)).toBe(processors())
+  vi.stubEnv('TF_NUM_INTRAOP_THREADS', undefined)
+  expect(computingThreads()).toBe(processors())
 })
