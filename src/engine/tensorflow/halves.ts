@@ -28,8 +28,8 @@ export function inHalves<R extends { readonly node: string }>(
     num_split: { integer: 2 },
   })
   const divided = graph.node('Greater', [count, one], integers)
-  // The second output of a Switch is there where its predicate holds; what depends on the other does not run.
   const begun = compute(halves)
+  // The second output of a Switch is there where its predicate holds; what depends on the other does not run.
   const rest = compute(`${switched(graph, `${halves}:1`, divided)}:1`)
   const whole = switched(graph, begun.node, divided)
   const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }
