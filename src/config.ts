@@ -86,7 +86,7 @@ const Settings = Type.Object({
   MAX_IMAGE_PIXELS: integer(40_000_000, 'Largest upload in pixels'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
   MEMORY_BUDGET_BYTES: integer(
-    // A model holds up to three and a half times its variables: also the filters that oneDNN makes of them.
+    // A model holds up to four and a half times its variables: also the filters that oneDNN makes of them.
     shareOfMemory(1 / 6),
     "Resident models' variables; default a sixth of the memory",
   ),
