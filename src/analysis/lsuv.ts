@@ -2,7 +2,12 @@ import { GraphDrawOps } from '../engine/tensorflow/draw-ops.ts'
 import type { Backend } from '../engine/tensorflow/binding.ts'
 import { Folding } from '../engine/tensorflow/folding.ts'
 import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from '../engine/tensorflow/graph.ts'
-import { GraphNetworkOps, type GraphNetworkOptions, type Value } from '../engine/tensorflow/network-ops.ts'
+import {
+  GraphNetworkOps,
+  type GraphNetworkOptions,
+  tensor,
+  type Value,
+} from '../engine/tensorflow/network-ops.ts'
 import { DataType } from '../engine/tensorflow/proto.ts'
 import { preprocess } from '../engine/tensorflow/recipe.ts'
 import { savedModelBytes } from '../engine/tensorflow/saved-model.ts'
@@ -61,7 +66,7 @@ export async function unitVariance(
           specification.preprocessing,
         )
       : draw(draws, { kind: 'normal', mean: 0, std: 1 }, batch, [specification.seed, IMAGE_DRAW])
-  residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
+  residualNetwork(ops, specification, tensor(images, shape, FLOAT))
   const assigns = ops.variables.map(({ assign }) => `^${assign}`)
   const initOp = graph.node('NoOp', assigns, {}, { name: 'init' })
 
@@ -136,7 +141,7 @@ class UnitVarianceOps extends GraphNetworkOps {
       output.shape,
     )
     this.measured.push({ kernel: `${name}/kernel`, factor, variance: this.#mean(otherDistances, ...others) })
-    return { kind: 'tensor', node: scaled, shape: output.shape, type: FLOAT }
+    return tensor(scaled, output.shape, FLOAT)
   }
 
   /** The mean of each image, [count]: over places first, so that float32 sums stay short. */

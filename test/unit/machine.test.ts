@@ -89,4 +89,5 @@ it('TensorFlow computes with as many threads as it is told, or one for each proc
   expect(computingThreads(computingWith(3)['TF_NUM_INTRAOP_THREADS'])).toBe(3)
   vi.stubEnv('TF_NUM_INTRAOP_THREADS', undefined)
   expect(computingThreads()).toBe(processors())
+  vi.unstubAllEnvs()
 })

@@ -6,7 +6,7 @@ import type { Parameter } from '../../network/shapes.ts'
 import { GraphDrawOps } from './draw-ops.ts'
 import { Folding } from './folding.ts'
 import { FLOAT, GraphWriter, STRING } from './graph.ts'
-import { GraphNetworkOps, type Value } from './network-ops.ts'
+import { GraphNetworkOps, tensor, type Value } from './network-ops.ts'
 import { DataType, type TensorInfo } from './proto.ts'
 import { precisionOf, preprocess } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
@@ -57,7 +57,7 @@ export function exportedModel(
   })
   const pixels = graph.placeholder('images', DataType.float, [-1, ...shape])
   const images = preprocess(graph, pixels, shape, preprocessing)
-  const forward = residualNetwork(ops, specification, { kind: 'tensor', node: images, shape, type: FLOAT })
+  const forward = residualNetwork(ops, specification, tensor(images, shape, FLOAT))
   const logits = graph.floats('Identity', [ops.float(forward.logits)], 'logits')
   graph.floats('Softmax', [logits], 'probabilities')
 

@@ -13,15 +13,18 @@ export function inHalves<R extends { readonly node: string }>(
   compute: (images: string) => R,
 ): R {
   const integers = { T: INT32 }
-  const first = graph.integers([0])
   const one = graph.integers([1], [])
   const slicing = { ...integers, Index: INT32, shrink_axis_mask: { integer: 1 } }
   const shape = graph.node('Shape', [images], { T: FLOAT, out_type: INT32 })
-  const count = graph.node('StridedSlice', [shape, first, graph.integers([1]), graph.integers([1])], slicing)
+  const count = graph.node(
+    'StridedSlice',
+    [shape, graph.integers([0]), graph.integers([1]), graph.integers([1])],
+    slicing,
+  )
   const more = graph.node('AddV2', [count, one], integers)
   const larger = graph.node('FloorDiv', [more, graph.integers([2], [])], integers)
-  const smaller = graph.node('Sub', [count, larger], integers)
-  const sizes = graph.node('Pack', [larger, smaller], { ...integers, N: { integer: 2 } })
+  // -1 is what remains.
+  const sizes = graph.node('Pack', [larger, graph.integers([-1], [])], { ...integers, N: { integer: 2 } })
   const rows = graph.integers([0], [])
   const halves = graph.node('SplitV', [images, sizes, rows], {
     ...{ T: FLOAT, Tlen: INT32 },

@@ -260,7 +260,12 @@ function paddingList(padding: Exclude<Padding, string>): number[] {
   return [0, 0, p, p, p, p, 0, 0]
 }
 
-function tensor(node: string, shape: readonly number[], type: Precision): Value {
+/** A node of the graph as a value. */
+export function tensor(
+  node: string,
+  shape: readonly number[],
+  type: Precision,
+): Extract<Value, { readonly kind: 'tensor' }> {
   return { kind: 'tensor', node, shape, type }
 }
 

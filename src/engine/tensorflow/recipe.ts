@@ -8,6 +8,7 @@ import {
   GraphNetworkOps,
   type GraphNetworkOptions,
   type Precision,
+  tensor,
   type Value,
   type Variable,
 } from './network-ops.ts'
@@ -69,11 +70,9 @@ function writeNetwork(
   const prepared = preprocess(graph, cast, shape, preprocessing)
   const float = { dtype: FLOAT, shape: { shape: batch } }
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
-  const floats = (node: string, of: readonly number[]) =>
-    ({ kind: 'tensor', node, shape: of, type: FLOAT }) as const
   const featuresOf = (node: string) => {
-    const found = residualFeatures<Value>(ops, specification, floats(node, shape))
-    return floats(ops.float(found), found.shape)
+    const features = residualFeatures<Value>(ops, specification, tensor(node, shape, FLOAT))
+    return tensor(ops.float(features), features.shape, FLOAT)
   }
   const features = halved ? inHalves(graph, images, featuresOf) : featuresOf(images)
   graph.floats('Identity', [features.node], 'features')
