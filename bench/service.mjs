@@ -72,6 +72,15 @@ export async function readModel({ url }, id) {
 }
 
 /**
+ * @param {Service} service
+ * @param {string} id
+ */
+export async function deleteModel({ url }, id) {
+  const response = await fetch(`${url}/v1/models/${id}`, { method: 'DELETE' })
+  if (!response.ok) throw new Error(await response.text())
+}
+
+/**
  * @param {Response} response
  * @returns {Promise<Model>}
  */

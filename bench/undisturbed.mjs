@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { runPart, table } from './part.mjs'
 import { quantile } from './rounds.mjs'
-import { createModel, predict, readStatistics, startService } from './service.mjs'
+import { createModel, deleteModel, predict, readStatistics, startService } from './service.mjs'
 
 /**
  * How calm the service stays: a tiny network is asked 50 times a second, alone, and while ResNet-152 and the article's
@@ -96,7 +96,7 @@ async function createMeasureDelete(service, rounds) {
     for (const specification of large) {
       const { id } = await createModel(service, { ...specification, seed })
       await readStatistics(service, id)
-      await fetch(`${service.url}/v1/models/${id}`, { method: 'DELETE' })
+      await deleteModel(service, id)
     }
   }
 }

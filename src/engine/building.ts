@@ -11,7 +11,7 @@ import type { Backend } from './tensorflow/binding.ts'
 import type { Filling, RowFilling } from './tensorflow/filling.ts'
 import { exportedModel } from './tensorflow/exported.ts'
 import type { Folder } from './tensorflow/folding.ts'
-import { Jpegs } from './tensorflow/jpegs.ts'
+import { Images } from './tensorflow/images.ts'
 import { sessionRecipe } from './tensorflow/recipe.ts'
 import { Session, type Feed } from './tensorflow/session.ts'
 import { closeHeld, DRAWN_AT_ONCE, VariableValues, type Steps } from './values.ts'
@@ -55,19 +55,20 @@ export async function* building(
   const { bytes, fillings } = sessionRecipe(specification, halved)
   yield
   const session = await Session.open(backend, bytes)
-  let jpegs: Jpegs | undefined
+  let images: Images | undefined
   try {
     yield
     const seal = yield* fillAll({ session, sampler, folder }, fillings, request)
-    const shape = specification.architecture.input_shape
-    jpegs = await Jpegs.open(backend, shape)
-    const model = new Model(session, jpegs, shape)
+    const { architecture, preprocessing } = specification
+    const shape = architecture.input_shape
+    images = await Images.open(backend, shape, preprocessing)
+    const model = new Model(session, images, shape)
     yield* model.warmUp(halved ? 2 : 1)
     const variableBytes = fillings.reduce((sum, { bytes: size }) => sum + size, 0)
     return { model, result: { seal, artifactBytes, variableBytes } }
   } catch (error) {
     session.close()
-    jpegs?.close()
+    images?.close()
     throw error
   }
 }

@@ -1,7 +1,7 @@
 import { sizeOf } from '../initializers/fans.ts'
 import { VECTORS, type Batch, type BatchResult } from './engine.ts'
 import { RECIPE } from './tensorflow/recipe.ts'
-import type { Jpegs } from './tensorflow/jpegs.ts'
+import type { Images } from './tensorflow/images.ts'
 import type { Feed, Session } from './tensorflow/session.ts'
 
 /** One list for all: another one would be another executor, with filters of its own, and made while a caller waits. */
@@ -11,23 +11,25 @@ const FETCHES = FETCHED.map((name) => RECIPE[name])
 /** A network whose variables are filled. Owns its sessions. */
 export class Model {
   readonly #session: Session
-  readonly #jpegs: Jpegs
+  readonly #images: Images
   readonly #inputShape: readonly number[]
 
-  constructor(session: Session, jpegs: Jpegs, inputShape: readonly number[]) {
+  constructor(session: Session, images: Images, inputShape: readonly number[]) {
     this.#session = session
-    this.#jpegs = jpegs
+    this.#images = images
     this.#inputShape = inputShape
   }
 
   predict({ values, count, ...asked }: Omit<Batch, 'id'>): BatchResult {
-    const shape = [count, ...this.#inputShape]
-    if (values instanceof Float32Array) return this.#run(RECIPE.images, { values, shape }, asked)
-    if (values instanceof Uint8Array) return this.#run(RECIPE.pixels, { values, shape }, asked)
+    const images = this.#images
+    if (values instanceof Float32Array)
+      return this.#run(RECIPE.images, { values, shape: [count, ...this.#inputShape] }, asked)
+    if (values instanceof Uint8Array)
+      return images.prepared(values, count, (feed) => this.#run(images.input, feed, asked))
     const started = performance.now()
-    return this.#jpegs.decoded(values, (pixels, undecoded) => {
+    return images.decoded(values, (feed, undecoded) => {
       const decodeMs = performance.now() - started
-      return { ...this.#run(RECIPE.pixels, pixels, asked), undecoded, decodeMs }
+      return { ...this.#run(images.input, feed, asked), undecoded, decodeMs }
     })
   }
 
@@ -71,6 +73,6 @@ export class Model {
 
   close(): void {
     this.#session.close()
-    this.#jpegs.close()
+    this.#images.close()
   }
 }

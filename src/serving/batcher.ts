@@ -123,18 +123,19 @@ export class Batcher {
     return queue
   }
 
-  #dispatch(): void {
-    while (this.#startNext());
+  /** `done` is the batch whose end this is. */
+  #dispatch(done?: Batch): void {
+    while (this.#startNext(done));
     this.#prepareNext()
   }
 
-  #startNext(): boolean {
+  #startNext(done: Batch | undefined): boolean {
     const { engine, models, maxBatchSize } = this.#options
     const sent = this.#batches.length
     if (sent >= 2 * engine.lanes || this.#batches.some(({ group }) => group.suspect)) return false
     const queue = this.#leastServed(({ model }) => models.isReady(model))
     if (queue === undefined) return false
-    const group = queue.next(maxBatchSize)
+    const group = queue.next(sent < engine.lanes ? this.#evenShare(queue, done) : maxBatchSize)
     if ((sent > 0 && group.suspect) || (sent >= engine.lanes && !group.full)) return false
     queue.take(group)
     if (this.#preparing?.queue === queue) this.#preparing = undefined
@@ -146,6 +147,19 @@ export class Batcher {
     const batch: Batch = { queue, group, images, estimateMs, begun: undefined, over }
     batch.over = this.#compute(batch)
     return true
+  }
+
+  /**
+   * Images that a batch takes of what waits. Clients who ask again as soon as they are answered would make one large
+   * batch and one of those few who came too late for it, for ever: the engine has too little to do while all the others
+   * are answered and read. So what waits and what was just computed are divided evenly, among the lanes and the queue.
+   */
+  #evenShare(queue: ModelQueue, done: Batch | undefined): number {
+    const { engine, maxBatchSize } = this.#options
+    if (done?.queue !== queue) return maxBatchSize
+    const sent = this.#batches.reduce((sum, batch) => sum + (batch.queue === queue ? batch.images : 0), 0)
+    const share = Math.ceil((queue.images + done.images + sent) / (engine.lanes + 1))
+    return Math.min(maxBatchSize, share)
   }
 
   /** One model after the other, while others are served. */
@@ -212,7 +226,7 @@ export class Batcher {
     queue.expectedMs -= batch.estimateMs
     this.#batches.splice(this.#batches.indexOf(batch), 1)
     this.#begin()
-    this.#dispatch()
+    this.#dispatch(batch)
   }
 
   /** The oldest batches, one a lane, are those that are computed: their images no longer wait. */

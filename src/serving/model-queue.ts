@@ -27,6 +27,11 @@ export class ModelQueue {
     return this.#jobs.length === 0 && this.#suspects.length === 0
   }
 
+  /** Images that wait. */
+  get images(): number {
+    return [...this.#suspects.flat(), ...this.#jobs].reduce((sum, { job }) => sum + job.count, 0)
+  }
+
   add(waiting: Waiting): void {
     this.#jobs.push(waiting)
   }
@@ -57,7 +62,7 @@ export class ModelQueue {
   }
 
   /** What would be computed next: the longest waiting job and all of its kind that fit with it. Nothing is taken. */
-  next(maxBatchSize: number): Group {
+  next(maxImages: number): Group {
     const [suspects] = this.#suspects
     if (suspects !== undefined) return { jobs: suspects, full: true, suspect: true }
     const [first, ...others] = this.#jobs
@@ -68,15 +73,15 @@ export class ModelQueue {
     let leftOut = false
     for (const waiting of others) {
       if (waiting.job.alone || kindOf(waiting.job.values) !== kindOf(first.job.values)) continue
-      if (images + waiting.job.count > maxBatchSize) {
+      if (images + waiting.job.count > maxImages) {
         leftOut = true
         continue
       }
       jobs.push(waiting)
       images += waiting.job.count
-      if (images === maxBatchSize) break
+      if (images === maxImages) break
     }
-    return { jobs, full: leftOut || images >= maxBatchSize, suspect: false }
+    return { jobs, full: leftOut || images >= maxImages, suspect: false }
   }
 
   take({ jobs, suspect }: Group): void {

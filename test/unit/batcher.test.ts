@@ -255,6 +255,20 @@ describe('batches', () => {
     await Promise.all([...results, runDown()])
   })
 
+  test('take half of what waits and what was just computed, so that who asks again finds even ones', async () => {
+    const { engine, submit, job, step, runDown, begun } = setUp()
+    const results = [submit(job([1]))]
+    await begun()
+    results.push(...[2, 3, 4].map((image) => submit(job([image]))))
+    await step()
+    await begun()
+    results.push(submit(job([5])))
+    await step()
+    await begun()
+    expect(engine.images).toEqual([[1], [2, 3], [4, 5]])
+    await Promise.all([...results, runDown()])
+  })
+
   test('are waited for while they are computed, and not once they are over', async () => {
     const { batcher, submit, job, step, begun } = setUp()
     const passed: string[] = []

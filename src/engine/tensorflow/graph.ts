@@ -77,14 +77,15 @@ export class GraphWriter {
     return this.node('Placeholder', [], { dtype: { type }, shape: { shape } }, { name })
   }
 
-  /** A function of one argument and one result that is a single node: its `output`, by the op's own word for it. */
+  /** A function of one argument and one result; `write` gets its argument and gives the node of its result. */
   unaryFunction(
     name: string,
     types: Pick<FunctionDef, 'argument' | 'result'>,
-    { op, output, attributes }: { op: string; output: string; attributes: NodeDef['attributes'] },
+    write: (body: GraphWriter, argument: string) => string,
   ): void {
-    const body = { name: 'body', op, inputs: ['x'], device: '', attributes }
-    this.#functions.push({ name, ...types, nodes: [body], returned: `body:${output}:0` })
+    const body = new FunctionWriter()
+    const returned = write(body, 'x')
+    this.#functions.push({ name, ...types, nodes: body.definition.nodes, returned })
   }
 
   /** The GraphDef so far. */
@@ -92,5 +93,21 @@ export class GraphWriter {
     // The oldest TensorFlow that knows every op used here reads the graph; the producer is that of TensorFlow 2.16.
     const versions = { producer: 1800, minConsumer: 12 }
     return { nodes: this.#nodes, functions: this.#functions, versions }
+  }
+}
+
+/** In functions a node is referred to by its output, and that by the op's own word for it. */
+const FIRST_OUTPUTS: Readonly<Record<string, string>> = {
+  ...{ AddV2: 'z', Cast: 'y', Const: 'output', DecodeJpeg: 'image', Mul: 'z', Reshape: 'output' },
+  ReverseV2: 'output',
+}
+
+/** Writes the nodes of a function, of the ops it knows. */
+class FunctionWriter extends GraphWriter {
+  override node(...args: Parameters<GraphWriter['node']>): string {
+    const [op] = args
+    const output = FIRST_OUTPUTS[op]
+    if (output === undefined) throw new TypeError(`${op} has no place in a function`)
+    return `${super.node(...args)}:${output}:0`
   }
 }
