@@ -46,7 +46,10 @@ export class Metrics {
       buckets: SECONDS,
       registers,
     })
-    this.#decodeSeconds = seconds('decode_duration', "Decoding a prediction's images")
+    this.#decodeSeconds = seconds(
+      'decode_duration',
+      "Decoding a prediction's images, and preprocessing them on the CPU",
+    )
     this.#queueSeconds = seconds('queue_duration', 'A prediction waiting for the engine')
     this.#computeSeconds = seconds('compute_duration', 'The engine computing one batch')
     this.#batchImages = new Histogram({

@@ -62,6 +62,7 @@ export interface BatchResult {
   readonly vectors: Readonly<Partial<Record<Vector, Float32Array>>>
   /** JPEGs that the engine cannot decode, by their index: their rows mean nothing. The others are not disturbed. */
   readonly undecoded: readonly number[]
+  /** Until images were as the network takes them: decoded and, on the CPU, preprocessed. */
   readonly decodeMs: number
   readonly computeMs: number
 }

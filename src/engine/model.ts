@@ -21,16 +21,17 @@ export class Model {
   }
 
   predict({ values, count, ...asked }: Omit<Batch, 'id'>): BatchResult {
-    const images = this.#images
     if (values instanceof Float32Array)
       return this.#run(RECIPE.images, { values, shape: [count, ...this.#inputShape] }, asked)
-    if (values instanceof Uint8Array)
-      return images.prepared(values, count, (feed) => this.#run(images.input, feed, asked))
+    const images = this.#images
     const started = performance.now()
-    return images.decoded(values, (feed, undecoded) => {
+    const compute = (feed: Feed, undecoded: readonly number[] = []): BatchResult => {
       const decodeMs = performance.now() - started
       return { ...this.#run(images.input, feed, asked), undecoded, decodeMs }
-    })
+    }
+    return values instanceof Uint8Array
+      ? images.prepared(values, count, compute)
+      : images.decoded(values, compute)
   }
 
   #run(input: string, images: Feed, { k, vectors }: Pick<Batch, 'k' | 'vectors'>): BatchResult {

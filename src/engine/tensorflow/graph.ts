@@ -98,8 +98,8 @@ export class GraphWriter {
 
 /** In functions a node is referred to by its output, and that by the op's own word for it. */
 const FIRST_OUTPUTS: Readonly<Record<string, string>> = {
-  ...{ AddV2: 'z', Cast: 'y', Const: 'output', DecodeJpeg: 'image', Mul: 'z', Reshape: 'output' },
-  ReverseV2: 'output',
+  ...{ AddV2: 'z', Cast: 'y', Const: 'output', DecodeJpeg: 'image', EnsureShape: 'output', Mul: 'z' },
+  ...{ Reshape: 'output', ReverseV2: 'output' },
 }
 
 /** Writes the nodes of a function, of the ops it knows. */

@@ -61,17 +61,26 @@ export class Images {
 
   /** The same of JPEGs; and the indices of those that cannot be decoded to that size, whose rows say nothing. */
   decoded<R>(jpegs: readonly Uint8Array[], use: (images: Feed, undecoded: readonly number[]) => R): R {
-    const batch = this.#decodeAll(jpegs)
-    if (batch === undefined) return this.#decodeEach(jpegs, use)
+    const whole = this.#decode(jpegs)
+    const undecoded = whole ? [] : this.#undecodable(jpegs)
+    // One that is sound takes the place of each that is not.
+    const sound = jpegs.find((_, index) => !undecoded.includes(index))
+    const inPlace = (jpeg: Uint8Array, index: number) =>
+      (undecoded.includes(index) ? sound : undefined) ?? jpeg
+    const batch = whole ?? (sound && this.#decode(jpegs.map(inPlace)))
+    if (batch === undefined) {
+      const black = new Uint8Array(jpegs.length * sizeOf(this.#shape))
+      return this.prepared(black, jpegs.length, (images) => use(images, undecoded))
+    }
     try {
-      return use(batch, [])
+      return use(batch, undecoded)
     } finally {
       batch.close()
     }
   }
 
   /** Undefined where one of them fails: the run says not which. */
-  #decodeAll(jpegs: readonly Uint8Array[]) {
+  #decode(jpegs: readonly Uint8Array[]): Held | undefined {
     try {
       return this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
     } catch {
@@ -79,17 +88,12 @@ export class Images {
     }
   }
 
-  #decodeEach<R>(jpegs: readonly Uint8Array[], use: (images: Feed, undecoded: readonly number[]) => R): R {
-    const size = sizeOf(this.#shape)
-    const values = new (this.#preprocesses ? Float32Array : Uint8Array)(jpegs.length * size)
-    const undecoded = jpegs.flatMap((jpeg, index) => {
-      const held = this.#decodeAll([jpeg])
-      if (held === undefined) return [index]
-      values.set(held.read(), index * size)
-      held.close()
-      return []
+  #undecodable(jpegs: readonly Uint8Array[]): number[] {
+    return jpegs.flatMap((jpeg, index) => {
+      const alone = this.#decode([jpeg])
+      alone?.close()
+      return alone ? [] : [index]
     })
-    return use({ values, shape: [jpegs.length, ...this.#shape] }, undecoded)
   }
 
   close(): void {
@@ -128,9 +132,11 @@ function preparingGraph(shape: readonly number[], preprocessing: Preprocessing |
     forEach(pixels, DataType.uint8, 'prepare', 'from_pixels')
   }
   if (shape.at(-1) === COLOURS) {
-    graph.unaryFunction('decode', { argument: DataType.string, result }, (body, jpeg) =>
-      ready(body, body.node('DecodeJpeg', [jpeg], DECODING)),
-    )
+    graph.unaryFunction('decode', { argument: DataType.string, result }, (body, jpeg) => {
+      const decoded = body.node('DecodeJpeg', [jpeg], DECODING)
+      // Before anything could reshape what is of another size.
+      return ready(body, body.node('EnsureShape', [decoded], { T: UINT8, shape: { shape } }))
+    })
     forEach(graph.placeholder('jpegs', DataType.string, [-1]), DataType.string, 'decode', 'from_jpegs')
   }
   return savedModelBytes({ graph, signatures: {} })
