@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { valuesOf } from '../support/images.ts'
 import { startService, type RunningService } from '../support/service.ts'
@@ -9,6 +9,8 @@ interface Vector {
   readonly shape: readonly number[]
   readonly seed: number | readonly [number, number]
   readonly sha256: string
+  /** By the size of the processor's first cache, where Keras draws others with it. */
+  readonly by_l1d?: Readonly<Record<string, string>>
   /** The first four values' bits. */
   readonly first: readonly string[]
 }
@@ -16,6 +18,9 @@ interface Vector {
 const vectors = JSON.parse(
   readFileSync(new URL('vectors/initializers.json', import.meta.url), 'utf8'),
 ) as Vector[]
+
+const L1D_FILE = '/sys/devices/system/cpu/cpu0/cache/index0/size'
+const l1d = existsSync(L1D_FILE) ? readFileSync(L1D_FILE, 'utf8').trim() : ''
 
 let running: RunningService
 beforeAll(async () => {
@@ -28,7 +33,7 @@ describe('tensors drawn over REST', () => {
   it.each(names)('are the bytes Keras draws: %s', async (name) => {
     const records = vectors.filter(({ class_name }) => class_name === name)
     const answers = await Promise.all(records.map((record) => drawn(name, record)))
-    expect(answers).toEqual(records.map(({ sha256 }) => sha256))
+    expect(answers).toEqual(records.map(({ sha256, by_l1d }) => by_l1d?.[l1d] ?? sha256))
   })
 
   it('arrive as npy with the bits Keras has', async () => {
