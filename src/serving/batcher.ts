@@ -52,7 +52,8 @@ const MAX_LOSSES = 2
 /**
  * Joins what waits. A batch is whatever is there for one model when a lane of the engine is free, so nobody waits for
  * company on an idle service; as many as there are lanes, if they are full already, go to the engine while it computes
- * those before, so that it need not wait for the next. Of models that wait, the one that had least of the engine lately comes first. Rows come back in the
+ * those before, so that it need not wait for the next. One that follows another of its model leaves some of what waits to the
+ * next (`#evenShare`). Of models that wait, the one that had least of the engine lately comes first. Rows come back in the
  * order they went in.
  *
  * Predictions are pure, so what the engine died over is asked again: in halves, so that a poisonous request ends up

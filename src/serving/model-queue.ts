@@ -29,7 +29,7 @@ export class ModelQueue {
 
   /** Images that wait. */
   get images(): number {
-    return [...this.#suspects.flat(), ...this.#jobs].reduce((sum, { job }) => sum + job.count, 0)
+    return this.#all.reduce((sum, { job }) => sum + job.count, 0)
   }
 
   add(waiting: Waiting): void {
@@ -55,7 +55,7 @@ export class ModelQueue {
 
   /** Empties the queue. */
   takeAll(): Waiting[] {
-    const all = [...this.#suspects.flat(), ...this.#jobs]
+    const all = this.#all
     this.#suspects = []
     this.#jobs = []
     return all
@@ -82,6 +82,10 @@ export class ModelQueue {
       if (images === maxImages) break
     }
     return { jobs, full: leftOut || images >= maxImages, suspect: false }
+  }
+
+  get #all(): Waiting[] {
+    return [...this.#suspects.flat(), ...this.#jobs]
   }
 
   take({ jobs, suspect }: Group): void {

@@ -3,7 +3,7 @@
     python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python generate.py
 
 Names of vectors as arguments write only those. On a processor whose first cache is not of 32 KB, `initializers` keeps what
-is there and adds what orthogonal kernels are with such a cache.
+is there and adds what orthogonal kernels are with such a cache. On one of 32 KB it begins anew: run it on the others after.
 """
 
 import base64

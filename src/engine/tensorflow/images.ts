@@ -50,13 +50,7 @@ export class Images {
   /** Hands over what pixels, uint8 [count, height, width, channels], amount to, for as long as `use` runs. */
   prepared<R>(pixels: Uint8Array, count: number, use: (images: Feed) => R): R {
     const feed = { values: pixels, shape: [count, ...this.#shape] }
-    if (!this.#preprocesses) return use(feed)
-    const images = this.#run(PIXELS, feed)
-    try {
-      return use(images)
-    } finally {
-      images.close()
-    }
+    return this.#preprocesses ? lend(this.#run(PIXELS, feed), use) : use(feed)
   }
 
   /** The same of JPEGs; and the indices of those that cannot be decoded to that size, whose rows say nothing. */
@@ -65,18 +59,11 @@ export class Images {
     const undecoded = whole ? [] : this.#undecodable(jpegs)
     // One that is sound takes the place of each that is not.
     const sound = jpegs.find((_, index) => !undecoded.includes(index))
-    const inPlace = (jpeg: Uint8Array, index: number) =>
-      (undecoded.includes(index) ? sound : undefined) ?? jpeg
-    const batch = whole ?? (sound && this.#decode(jpegs.map(inPlace)))
-    if (batch === undefined) {
-      const black = new Uint8Array(jpegs.length * sizeOf(this.#shape))
-      return this.prepared(black, jpegs.length, (images) => use(images, undecoded))
-    }
-    try {
-      return use(batch, undecoded)
-    } finally {
-      batch.close()
-    }
+    const batch =
+      whole ?? (sound && this.#decode(jpegs.map((jpeg, index) => (undecoded.includes(index) ? sound : jpeg))))
+    const told = (images: Feed): R => use(images, undecoded)
+    if (batch !== undefined) return lend(batch, told)
+    return this.prepared(new Uint8Array(jpegs.length * sizeOf(this.#shape)), jpegs.length, told)
   }
 
   /** Undefined where one of them fails: the run says not which. */
@@ -104,6 +91,14 @@ export class Images {
     const [held] = this.#session.hold({ [fed]: feed }, [fetched])
     if (held === undefined) throw new TypeError(`the session gave no ${fetched}`)
     return held
+  }
+}
+
+function lend<R>(held: Held, use: (images: Held) => R): R {
+  try {
+    return use(held)
+  } finally {
+    held.close()
   }
 }
 

@@ -51,7 +51,7 @@ export const orthogonalDefinitions: readonly InitializerDefinition[] = [
       'gain * Q of a QR decomposition of a normal matrix, kernel flattened to [prod(shape[:-1]), shape[-1]]',
     reference: 'Saxe et al., Exact solutions to the nonlinear dynamics of learning, 2014, arXiv:1312.6120',
     ranks: { min: 2, max: null },
-    notes: `TensorFlow v1, v2 and Keras: the same; JAX: scale for gain, column_axis selectable; torch: orthogonal_ flattens its layout to out x (in * window), the transpose, so the law is the same. Flattened it is orthogonal; as a convolution it is no isometry. QR agrees between linear algebra libraries to about 1e-6, and so far TensorFlow's does between processors whose first data cache is of another size, where the shorter side is 64 or more. ${SEEDS}`,
+    notes: `TensorFlow v1, v2 and Keras: the same; JAX: scale for gain, column_axis selectable; torch: orthogonal_ flattens its layout to out x (in * window), the transpose, so the law is the same. Flattened it is orthogonal; as a convolution it is no isometry. QR agrees between linear algebra libraries to about 1e-6; TensorFlow's own differs in its last bits between processors with first data caches of different sizes, where the shorter side is 64 or more. ${SEEDS}`,
   }),
   define('ConvolutionDeltaOrthogonal', {
     words: ['convolutional_delta_orthogonal', 'delta_orthogonal'],
