@@ -1,4 +1,4 @@
-/** Runs jobs one at a time, in order of asking; one that fails holds nobody up. */
+/** A mutex: runs jobs one at a time, in order of calling. A job that fails does not block the next one. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve()
 

@@ -7,7 +7,7 @@ import type { Specification } from './specification.ts'
 
 type Parameters = readonly InitializedParameter[]
 
-/** What is worth saying of a network before it is built: one or two sentences each, with the plan's own numbers. */
+/** Advice about a network before it is built: one or two sentences each, with the plan's own numbers. */
 export function adviceOn(specification: Specification, parameters: Parameters): string[] {
   return [
     denseShare(parameters),
@@ -19,7 +19,7 @@ export function adviceOn(specification: Specification, parameters: Parameters): 
   ].filter((item) => item !== undefined)
 }
 
-/** Half of all parameters in the dense layer is worth saying: a global pool would save them. */
+/** Reports a dense layer with half of all parameters: a global pool would save them. */
 function denseShare(parameters: Parameters): string | undefined {
   const dense = parameters.find(({ name }) => name === DENSE)
   const size = sizeOf(dense?.shape ?? [0])
@@ -29,13 +29,13 @@ function denseShare(parameters: Parameters): string | undefined {
   return `The dense layer holds ${millions(size)} of the ${millions(count)} million parameters, because ${features.toLocaleString('en')} features reach it; "head": {"pool": "global_average"} would leave ${String(units)} weights per channel.`
 }
 
-/** Where signals count as exploded, and 1 over it as vanished: the limits of the signals' verdicts. */
+/** A signal counts as exploded above this and as vanished below 1 over it, as in the signals' verdicts. */
 const LIMIT = 30
 
-/** Without norms the scale of kernels is that of the signal. */
+/** Without normalization the kernels' scale decides the signal's scale. */
 function signal(specification: Specification, parameters: Parameters): string | undefined {
   const { architecture, residual_scheme } = specification
-  // A scheme keeps signals in its own way.
+  // A residual scheme keeps signals in its own way.
   if (architecture.norm.type !== 'none' || residual_scheme !== 'none') return undefined
   const sums = blockMeanSquares(specification, parameters)
   const last = sums?.at(-1)
@@ -57,7 +57,7 @@ function signal(specification: Specification, parameters: Parameters): string | 
   return `Without norms the signal vanishes: mean-field theory leaves ${brief(last)} of the input's mean square after ${blocks}${each}.${why}`
 }
 
-/** Beyond this a kernel is no variance scaling with another gain, but has no scaling at all. */
+/** Above this gain the kernel has no variance scaling at all. */
 const LOUD = 100
 
 function loudKernels(
@@ -76,7 +76,10 @@ function loudKernels(
   return `${loudest.name} (${loudest.initializer.class_name}) gives ${brief(gain)} times the mean square it gets, where he_normal gives 2${others(loud.length - 1, `above ${String(LOUD)} times`)}.${hidden}`
 }
 
-/** What is the same for all filters: only what reads them can part them, and behind a ReLU of zeros nothing does. */
+/**
+ * Reports filters that start equal. They stay equal unless their reader separates them, which a ReLU of zeros
+ * does not.
+ */
 function equalFilters({ architecture }: Specification, parameters: Parameters): string | undefined {
   const length = branchLength(architecture)
   const equal = kernelsOf(parameters).filter(
@@ -92,7 +95,7 @@ function equalFilters({ architecture }: Specification, parameters: Parameters): 
   return `All filters of ${first.name} start equal (${first.initializer.class_name})${others(equal.length - 1, 'like it')}; a random initializer lets them differ.${dead}`
 }
 
-/** What nothing but zeros comes out of: what reads them has no gradient, and what lies before them neither. */
+/** Reports a layer whose output is always zero: its reader and everything before it get no gradient. */
 function deadEnd({ architecture }: Specification, parameters: Parameters): string | undefined {
   const zeros = zerosOf(parameters)
   const names = new Set(parameters.map(({ name }) => name))
@@ -117,7 +120,10 @@ function zerosOf(parameters: Parameters): ReadonlySet<string> {
   )
 }
 
-/** Whether a multiplier, a norm or a convolution of zeros ends a block's branch. In v2 a norm's gamma does not. */
+/**
+ * True if a multiplier, a norm or a convolution of zeros ends a block's branch. In v2 a norm's gamma does
+ * not.
+ */
 function endsInZeros(
   architecture: Specification['architecture'],
   zeros: ReadonlySet<string>,
@@ -128,7 +134,7 @@ function endsInZeros(
   return zeros.has(`${block}/scale/multiplier`) || normed || zeros.has(`${block}/conv${last}/kernel`)
 }
 
-/** Branches that end in zeros have no gradient at the first step, which is what most schemes want. */
+/** Branches that end in zeros have no gradient at the first step. Most schemes intend that. */
 function zeroGradients({ architecture }: Specification, parameters: Parameters): string | undefined {
   const kernels = kernelsOf(parameters)
   const zeros = zerosOf(parameters)
@@ -139,7 +145,7 @@ function zeroGradients({ architecture }: Specification, parameters: Parameters):
     const position = branchPosition(name)
     const block = name.split('/').slice(0, 2).join('/')
     if (position === undefined || !endsInZeros(architecture, zeros, block)) return false
-    // A convolution of zeros ends its branch, and moves first.
+    // A convolution of zeros ends its branch and is the first to move.
     return position < last || !zeros.has(name)
   })
   if (silent.length === 0) return undefined
@@ -148,7 +154,7 @@ function zeroGradients({ architecture }: Specification, parameters: Parameters):
   return `At the first step ${share.toFixed(1)} % of the kernels' weights have a gradient of exactly 0, because ${why}; what is 0 moves first.`
 }
 
-/** Equal seed vectors and one raw distribution are equal numbers, up to scale. */
+/** Equal seed vectors with the same raw distribution give equal numbers, up to scale. */
 function sharedSeeds(parameters: Parameters): string[] {
   const groups = new Map<string, InitializedParameter[]>()
   for (const parameter of parameters) {
@@ -193,7 +199,7 @@ function millions(value: number): string {
   return (value / 1e6).toFixed(1)
 }
 
-/** Two digits. */
+/** Formats with two digits. */
 function brief(value: number): string {
   return value >= 1000 || value < 0.01 ? value.toExponential(1) : String(Number(value.toPrecision(2)))
 }

@@ -1,7 +1,9 @@
 import type { preprocessings } from './preprocessing.ts'
 import type { ArchitectureRequest } from './specification.ts'
 
-/** A preset: an architecture as a client would describe it, and the defaults it brings to a specification. */
+/**
+ * A preset: an architecture as a client would describe it, and the defaults that it adds to a specification.
+ */
 export interface Preset {
   readonly architecture: ArchitectureRequest
   readonly classes: number
@@ -53,7 +55,7 @@ function cifar(depth: number): Preset {
   }
 }
 
-/** `keras.applications`, to the bit where "seeding" is "keras" (`keras/src/applications/resnet.py`). */
+/** `keras.applications`, equal to the bit with "seeding": "keras" (`keras/src/applications/resnet.py`). */
 function application(version: 'v1' | 'v2', depth: number, blocks: readonly number[]): Preset {
   const preActivation = version === 'v2'
   const strides = preActivation ? [2, 2, 2, 1] : [1, 2, 2, 2]
@@ -81,7 +83,7 @@ function application(version: 'v1' | 'v2', depth: number, blocks: readonly numbe
 
 const torchvision = (depth: number): string => `ResNet-${String(depth)} v1.5, torchvision's layout`
 
-/** The article's network, tf.layers to the letter. */
+/** The article's network, exactly as tf.layers builds it. */
 const residualNetwork: Preset = {
   architecture: {
     version: 'v1.5',

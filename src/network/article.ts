@@ -6,8 +6,9 @@ const ARTICLE_FIELDS = ['filters', 'strides', 'projection_shortcut'] as const
 const { stages: ARTICLE_STAGES = [] } = presets[ARTICLE_PRESET]?.architecture ?? {}
 
 /**
- * The parameters of the article's `residual_network(filters, strides, projection_shortcut)` in the words of a full
- * description. They are taken with its own preset only, since elsewhere `stages` and `shortcut` say the same.
+ * Translates the parameters of the article's `residual_network(filters, strides, projection_shortcut)` to a
+ * full description. They are accepted with its own preset only; elsewhere `stages` and `shortcut` have the
+ * same meaning.
  */
 export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
   const used = ARTICLE_FIELDS.find((field) => given[field] !== undefined)

@@ -4,9 +4,12 @@ import type { SeedVector } from '../initializers/seeds.ts'
 import { layersWithShortcutsBefore } from './layer-names.ts'
 import type { Role } from './ops.ts'
 
-/** Keras gives every initializer without a seed one up to this when it is made (`random_initializers.py`). */
+/** Keras gives each initializer without a seed a random one up to this limit (`random_initializers.py`). */
 const LARGEST_SEED = 10 ** 9
-/** The order in which a layer makes its initializers (`base_conv.py`, `dense.py`, `batch_normalization.py`). */
+/**
+ * The order in which a layer constructs its initializers (`base_conv.py`, `dense.py`,
+ * `batch_normalization.py`).
+ */
 const ROLES: readonly Role[] = ['kernel', 'bias', 'beta', 'gamma']
 
 interface Made {
@@ -16,9 +19,9 @@ interface Made {
 }
 
 /**
- * The seeds that `keras.utils.set_random_seed(seed)` leads to, parameter by parameter: one drawn integer for each
- * initializer that draws and has no seed of its own, in the order in which Keras makes the layers. A block's shortcut
- * comes before its first convolution (`keras/src/applications/resnet.py`).
+ * The seeds that follow from `keras.utils.set_random_seed(seed)`, by parameter: one drawn integer for each
+ * initializer that draws and has no seed, in the order in which Keras constructs the layers. A block's
+ * shortcut precedes its first convolution (`keras/src/applications/resnet.py`).
  */
 export function constructionSeeds(parameters: readonly Made[], seed: number): SeedVector[] {
   const random = new PythonRandom(seed)

@@ -1,7 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import type { Padding, Window } from './ops.ts'
 
-/** [h, w, c] after a window has gone over it; SHAPE_MISMATCH where it does not fit. */
+/** The shape [h, w, c] after a window is applied. Throws SHAPE_MISMATCH where it does not fit. */
 export function windowShape(
   name: string,
   shape: readonly number[],
@@ -36,11 +36,11 @@ function marginOf(padding: Padding): number {
   return typeof padding === 'string' ? 0 : padding.symmetric
 }
 
-/** Along one side of an image: for each place of a window, the taps of it that lie inside. */
+/** Along one side of an image: for each position of a window, the taps that lie inside the image. */
 export function windowTaps(length: number, window: Window): number[][] {
   const { size, strides, padding } = window
   const places = windowLength(length, window)
-  // TensorFlow's 'same' puts what is odd at the end.
+  // TensorFlow's 'same' puts the odd padding element at the end.
   const before =
     padding === 'same'
       ? Math.floor(Math.max(0, (places - 1) * strides + size - length) / 2)

@@ -1,9 +1,12 @@
-/** Of a glob: `**` and a slash at the start of a segment, other stars, and what stands for itself. Runs are one. */
+/**
+ * Tokens of a glob: `**` and a slash at the start of a segment, other asterisks, literal text. Runs are one
+ * token.
+ */
 const GLOB_PARTS = /(?<![^/])(?:\*{2,}\/)+|\*+|[^*]+/g
 
 /**
- * A matcher for parameter names. An asterisk stays within a segment, two go across: a leading pair and its slash may
- * also stand for nothing. Every other character is itself.
+ * A matcher for parameter names. One asterisk matches within a segment, two match across segments; a leading
+ * pair with its slash may also match nothing. Every other character matches itself.
  */
 export function nameMatcher(glob: string): (name: string) => boolean {
   const source = glob.replaceAll(GLOB_PARTS, (part) => {

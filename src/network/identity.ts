@@ -5,8 +5,8 @@ import { canonicalJson, withoutDefaults } from '../canonical.ts'
 import { Specification } from './specification.ts'
 
 /**
- * The canonical form: a specification without the fields that equal their defaults, so that a field added later
- * changes no id. Two requests that resolve to the same network have the same form, whatever words they used.
+ * The canonical form: a specification without the fields that equal their defaults, so a field that is added
+ * later changes no id. Requests that resolve to the same network have the same form.
  */
 export function canonicalForm(specification: Specification): object {
   const { overrides, ...named } = specification.initializers
@@ -19,8 +19,8 @@ export function canonicalForm(specification: Specification): object {
 }
 
 /**
- * SHA-256 of the canonical JSON (RFC 8785). What comes from outside of the specification is part of what is identified:
- * loaded weights, and the factors that were measured with a client's own images.
+ * SHA-256 of the canonical JSON (RFC 8785). It includes loaded weights, and factors that were measured with a
+ * client's own images, because they are not part of the specification.
  */
 export function identify(
   specification: Specification,

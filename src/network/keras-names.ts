@@ -11,7 +11,7 @@ const LAYERS: Readonly<Record<string, string>> = {
   'head/dense': 'predictions',
 }
 
-/** As `variable.path` is in keras.applications: `conv2_block1_1_conv/kernel`; stages count from 2. */
+/** The `variable.path` of keras.applications: `conv2_block1_1_conv/kernel`. Stages count from 2. */
 export function kerasName(parameter: Parameter, { version }: Architecture): string | undefined {
   const { layer, block } = placeOf(parameter)
   const [, kind, digit] = /^(conv|norm)(\d)$/.exec(layer) ?? []
@@ -21,7 +21,7 @@ export function kerasName(parameter: Parameter, { version }: Architecture): stri
   return `${prefix}${name}/${parameter.role}`
 }
 
-/** A norm has the number of the convolution it follows, also in pre-activation blocks. */
+/** A norm has the number of the convolution that it follows, also in pre-activation blocks. */
 function branchLayer(kind: string, number: number, version: Architecture['version']): string {
   if (kind === 'conv') return `${String(number)}_conv`
   const followed = version === 'v2' ? number - 1 : number
@@ -29,8 +29,8 @@ function branchLayer(kind: string, number: number, version: Architecture['versio
 }
 
 /**
- * In the order of `model.layers`, by which `load_weights` reads a file: sorted by depth, so that a shortcut's layers
- * stand right before the branch's last of their kind.
+ * Sorts parameters in the order of `model.layers`, by which `load_weights` reads a file: by depth, so a
+ * shortcut's layers directly precede the branch's last layers of the same kind.
  */
 export function inKerasOrder(parameters: readonly Parameter[], { block }: Architecture): Parameter[] {
   const last = block === 'bottleneck' ? '3' : '2'

@@ -2,12 +2,15 @@ interface Named {
   readonly name: string
 }
 
-/** The layer a parameter belongs to: its name without the role. */
+/** The layer of a parameter: its name without the role. */
 function layerOf({ name }: Named): string {
   return name.slice(0, name.lastIndexOf('/'))
 }
 
-/** Where a layer stands: its name within its block, or as it is where it is in none. Numbers count from 1. */
+/**
+ * The position of a layer: its name within its block, or its full name outside of blocks. Numbers count from
+ * 1.
+ */
 export function placeOf(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
   const layer = layerOf(parameter)
   const [, stage, number, within] = /^stage(\d+)\/block(\d+)\/(.+)$/.exec(layer) ?? []
@@ -16,8 +19,8 @@ export function placeOf(parameter: Named): { layer: string; block?: { stage: num
 }
 
 /**
- * The layers of a network, each as its parameters, with every block's shortcut moved before another layer of the block:
- * `before` names it for the shortcut's convolution and for its norm.
+ * The layers of a network, each as a list of its parameters, with every block's shortcut moved before another
+ * layer of the block: `before` names that layer for the shortcut's convolution and for its norm.
  */
 export function layersWithShortcutsBefore<P extends Named>(
   parameters: readonly P[],
@@ -32,7 +35,7 @@ export function layersWithShortcutsBefore<P extends Named>(
     const [, block, layer] = /^(.+)\/shortcut\/(.+)$/.exec(name) ?? []
     put(moved, layer === undefined ? name : `${String(block)}/${before(layer)}`, name)
   }
-  // A layer comes after the shortcut's that were moved before it.
+  // A layer follows the shortcut layers that were moved before it.
   const order = [...layers.keys()].flatMap((name) => {
     const here = moved.get(name) ?? []
     return [...here.filter((other) => other !== name), ...here.filter((other) => other === name)]

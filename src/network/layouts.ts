@@ -3,7 +3,7 @@ import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
 import { torchvisionAxes, torchvisionName, torchvisionProblem } from './torchvision-names.ts'
 
-/** Whose names and axes a weights file has. */
+/** Naming schemes and axis orders of weights files. */
 export const layouts = ['resinit', 'torchvision', 'keras'] as const
 export type Layout = (typeof layouts)[number]
 
@@ -11,11 +11,14 @@ export type Layout = (typeof layouts)[number]
 export interface FileTensor {
   readonly name: string
   readonly shape: readonly number[]
-  /** I64 is torch's count of the batches a norm has seen. It decides nothing: 0 is written, nothing is read. */
+  /**
+   * I64 is torch's count of the batches that a norm has seen. It has no effect: 0 is written and the value is
+   * not read.
+   */
   readonly dtype: 'F32' | 'I64'
-  /** The parameter whose values it holds, or beside which the count stands. */
+  /** The parameter whose values it holds, or the norm's parameter that the count belongs to. */
   readonly parameter: Parameter
-  /** Its axis i is the parameter's axis axes[i]. */
+  /** Axis i of the tensor is the parameter's axis axes[i]. */
   readonly axes: readonly number[]
 }
 
@@ -30,13 +33,13 @@ const FORMS: Readonly<Record<Layout, RegExp>> = {
   keras: /^(conv\d+_|post_bn\/|predictions\/)/,
 }
 
-/** The layout whose form most of a file's names have. */
+/** The layout that matches most of a file's names. */
 export function layoutOf(names: readonly string[]): Layout {
   const fits = (layout: Layout): number => names.filter((name) => FORMS[layout].test(name)).length
   return layouts.reduce((best, layout) => (fits(layout) > fits(best) ? layout : best))
 }
 
-/** Why a network has no names in a layout, if it has none. */
+/** The reason why a network has no names in a layout; undefined if it has. */
 export function layoutProblem(
   layout: Layout,
   { specification: { architecture }, parameters }: Network,
@@ -48,7 +51,7 @@ export function layoutProblem(
   return reason === undefined ? undefined : `${layout} has no names for this network: ${reason}`
 }
 
-/** All tensors of a file in a layout the network has names in, in the file's order. */
+/** All tensors of a file in a layout that supports the network, in file order. */
 export function tensorsIn(
   layout: Layout,
   { specification: { architecture }, parameters }: Network,
@@ -65,7 +68,7 @@ export function tensorsIn(
       axes,
     }
   })
-  // The wider type first, so that every tensor lies aligned: torch views them where they are.
+  // The wider type comes first, so every tensor is aligned: torch views them in place.
   return layout === 'torchvision' ? [...countsOf(parameters), ...tensors] : tensors
 }
 

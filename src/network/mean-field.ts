@@ -5,9 +5,9 @@ import { branchLength, schemeNamed } from './schemes.ts'
 import type { Specification } from './specification.ts'
 
 /**
- * What a kernel makes of a mean square: fan_in E[w^2], exact in expectation over kernels whose entries are independent
- * with mean 0. A ReLU behind it halves that, so He (a gain of 2) keeps it: chi = gain / 2 (Poole et al. 2016,
- * arXiv:1606.05340; He et al. 2015, arXiv:1502.01852).
+ * The factor of a kernel on the mean square: fan_in E[w^2], exact in expectation over kernels with
+ * independent entries of mean 0. A ReLU after it halves the mean square, so He (a gain of 2) keeps it: chi =
+ * gain / 2 (Poole et al. 2016, arXiv:1606.05340; He et al. 2015, arXiv:1502.01852).
  */
 export function gainOf({ law, shape }: InitializedParameter): number {
   const { mean, variance } = theoryOf(law, shape)
@@ -15,8 +15,9 @@ export function gainOf({ law, shape }: InitializedParameter): number {
 }
 
 /**
- * E[relu(relu(u) + b)^2] for independent normal u and b of mean 0: half of all u are lost in the first ReLU and leave b
- * alone; the others meet it in a sector of the plane, where the integral is an elementary one (Cho and Saul 2009).
+ * E[relu(relu(u) + b)^2] for independent normal u and b of mean 0. Half of all u are cut by the first ReLU,
+ * which leaves b alone; the others meet b in a sector of the plane, where the integral is elementary (Cho and
+ * Saul 2009).
  */
 export function reluOfSum(uSquare: number, bSquare: number): number {
   const from = -Math.atan2(Math.sqrt(uSquare), Math.sqrt(bSquare))
@@ -29,9 +30,9 @@ export function reluOfSum(uSquare: number, bSquare: number): number {
 }
 
 /**
- * The expected mean square of each block's sum, for input of mean square 1, in a network without norms; pools and
- * borders aside, and with every ReLU's input taken for normal. Undefined where some kernel's mean is not 0, since then
- * the means of what ReLUs give add up.
+ * The expected mean square of each block's sum for input of mean square 1, in a network without norms.
+ * Ignores pools and borders, and treats every ReLU's input as normal. Undefined if a kernel's mean is not 0,
+ * because the means of ReLU outputs then add up.
  */
 export function blockMeanSquares(
   { architecture, residual_scheme }: Specification,
@@ -52,7 +53,7 @@ export function blockMeanSquares(
   architecture.stages.forEach(({ blocks }, stage) => {
     for (let block = 1; block <= blocks; block++) {
       const name = `stage${String(stage + 1)}/block${String(block)}`
-      // What the branch and a projection read.
+      // Input of the branch and of a projection.
       const read = preActivation ? square / 2 : square
       const gains = Array.from({ length }, (_, index) => gain(`${name}/conv${String(index + 1)}/kernel`) ?? 0)
       const convolved = gains.reduce((product, factor) => (product * factor) / 2, 2 * read)

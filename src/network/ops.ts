@@ -1,12 +1,12 @@
 /**
- * The tensor operations that networks are written against, once, for every executor: one that knows shapes only, one
- * that writes TensorFlow graph nodes. What initializers draw with is `initializers/ops.ts`.
+ * The tensor operations that networks are written against, once for every executor: one computes shapes only,
+ * one writes TensorFlow graph nodes. Initializers draw through `initializers/ops.ts`.
  *
- * `T` is the executor's own notion of a tensor. Image tensors are NHWC; shapes never include the batch. Executors own
- * what they create; callers only pass tensors on.
+ * `T` is the executor's tensor. Image tensors are NHWC; shapes never include the batch. Executors own what
+ * they create; callers only pass tensors on.
  */
 
-/** The roles a parameter can have. The moving moments are buffers: kept with the weights, but not trained. */
+/** The roles of parameters. Moving moments are buffers: stored with the weights, but not trained. */
 export type Role =
   | ('kernel' | 'bias' | 'gamma' | 'beta' | 'moving_mean' | 'moving_variance')
   /** The scalars of residual schemes. */
@@ -28,15 +28,21 @@ export interface Moments<T> {
   readonly variance: T
 }
 
-/** What networks know of every executor's tensors. */
+/** The properties of every executor's tensors that networks read. */
 export interface Shape {
   /** The static shape, without the batch. */
   readonly shape: readonly number[]
 }
 
-/** A network's operations. `name` is the layer's, as in `stage1/block1/conv1`; results may be deferred and fused. */
+/**
+ * A network's operations. `name` is the layer's, as in `stage1/block1/conv1`. Results may be deferred and
+ * fused.
+ */
 export interface NetworkOps<T extends Shape> {
-  /** A weight or buffer; its name is the layer's followed by its role. Asked for once each, in creation order. */
+  /**
+   * A weight or buffer. Its name is the layer's followed by its role. Called once for each, in creation
+   * order.
+   */
   parameter(name: string, shape: readonly number[], role: Role): T
   /** x [h, w, in], kernel [k, k, in, out] -> [h', w', out]. */
   conv2d(name: string, x: T, kernel: T, window: Window): T
@@ -57,6 +63,6 @@ export interface NetworkOps<T extends Shape> {
   /** [h, w, c] -> [c]. */
   globalAverage(name: string, x: T): T
   flatten(name: string, x: T): T
-  /** Says that x is read more than once, so that nothing that follows may be fused into it. */
+  /** Declares that x is read more than once, so no following operation may be fused into it. */
   shared(x: T): T
 }

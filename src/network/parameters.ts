@@ -9,22 +9,22 @@ import { schemeRule } from './schemes.ts'
 import type { Parameter } from './shapes.ts'
 import type { Specification } from './specification.ts'
 
-/** The variable scope every parameter lies under in a SavedModel. */
+/** The variable scope of every parameter in a SavedModel. */
 export const VARIABLE_SCOPE = 'residual_network'
 
 interface Placed extends Parameter {
   readonly initializer: Initializer
-  /** What the residual scheme multiplies the initializer's values by; the law has it in. */
+  /** The residual scheme's factor on the initializer's values. The law includes it. */
   readonly factor?: number
   readonly law: Law
 }
 
-/** A trainable parameter and where its values come from. */
+/** A trainable parameter and the source of its values. */
 export interface InitializedParameter extends Placed {
   readonly seed: SeedVector
 }
 
-/** The values moving moments have before any training. */
+/** The values of moving moments before any training. */
 export const INITIAL_MOMENTS = { moving_mean: 0, moving_variance: 1 } as const
 
 export function isBuffer({ role }: Parameter): boolean {
@@ -32,8 +32,9 @@ export function isBuffer({ role }: Parameter): boolean {
 }
 
 /**
- * Gives every trainable parameter its initializer, law and seed vector, in creation order. The residual scheme's rules
- * win over the general initializers, overrides over both. `factors` are those that were measured of kernels, by name.
+ * Gives every trainable parameter its initializer, law and seed vector, in creation order. The residual
+ * scheme's rules override the general initializers, and `overrides` override both. `factors` are measured
+ * factors of kernels, by name.
  */
 export function initializeParameters(
   parameters: readonly Parameter[],
@@ -74,8 +75,8 @@ export function initializeParameters(
 }
 
 /**
- * Kernels are numbered from 0, drawn or not; other parameters that draw take the numbers after the last kernel, so an
- * override moves no other seed.
+ * Kernels are numbered from 0, drawn or not. Other parameters that draw take the numbers after the last
+ * kernel, so an override changes no other seed.
  */
 function layerSeeds(parameters: readonly Placed[], seed: number): SeedVector[] {
   let kernel = 0
@@ -105,7 +106,7 @@ function placeDefault(
   throw new TypeError(`no initializer for ${name}`)
 }
 
-/** The initializer as records show it, with the seed vector it drew from. */
+/** The initializer as records show it, with its seed vector. */
 export function recordedInitializer({ initializer, seed }: InitializedParameter): Initializer {
   if (!('seed' in initializer.config)) return initializer
   return { class_name: initializer.class_name, config: { ...initializer.config, seed } }

@@ -8,12 +8,12 @@ import { resolveSpecification } from './resolve.ts'
 import { ShapesExecutor, type Layer, type Parameter } from './shapes.ts'
 import type { Specification, SpecificationRequest } from './specification.ts'
 
-/** All that can be known of a network without a tensor. */
+/** Everything that is known of a network without computing a tensor. */
 export interface Plan {
   readonly id: string
   readonly specification: Specification
   readonly layers: readonly Layer[]
-  /** Trainable parameters and buffers, in creation order: the order of weights files and digests. */
+  /** Trainable parameters and buffers in creation order, which is the order of weights files and digests. */
   readonly parameters: readonly Parameter[]
   readonly initialized: readonly InitializedParameter[]
   readonly totals: { readonly parameters: number; readonly multiplyAdds: number; readonly bytes: number }
@@ -32,9 +32,9 @@ export function planRequest(request: SpecificationRequest, maxParameters: number
 
 interface PlanOptions {
   readonly maxParameters?: number
-  /** The word the client used for shortcuts. */
+  /** The field name with which the client specified shortcuts. */
   readonly shortcutField?: string
-  /** Of kernels, by name, as they were measured. */
+  /** Measured factors of kernels, by name. */
   readonly factors?: Readonly<Record<string, number>>
 }
 

@@ -12,7 +12,7 @@ export const Preprocessing = closed({
 })
 export type Preprocessing = Static<typeof Preprocessing>
 
-/** Those with a name; what they do not say is as in none, for as many channels as there are. */
+/** The named presets. Missing fields are those of none, for any number of channels. */
 export const preprocessings = {
   torch: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   caffe: { mean: [103.939, 116.779, 123.68], channel_order: 'bgr' },
@@ -27,8 +27,8 @@ export const PreprocessingRequest = Type.Union([
 ])
 
 /**
- * Pixels of 0..255, whole images with the channels last, as the network gets them: the float32 arithmetic of the graph,
- * so that whole numbers give the same bits as uint8.
+ * Converts pixels of 0..255, whole images with the channels last, to the network's input. Uses the float32
+ * arithmetic of the graph, so whole numbers give the same bits as uint8.
  */
 export function preprocess(
   pixels: Uint8Array | Float32Array,
@@ -47,7 +47,10 @@ export function preprocess(
   return images
 }
 
-/** Says every field, for a number of channels. The network computes in float32, so the numbers must be some there. */
+/**
+ * Fills every field for a number of channels. The network computes in float32, so the numbers must be finite
+ * there.
+ */
 export function resolvePreprocessing(
   given: Static<typeof PreprocessingRequest>,
   channels: number,

@@ -6,14 +6,14 @@ type NetworkSpecification = Pick<Specification, 'architecture' | 'residual_schem
 
 export interface Forward<T> {
   readonly logits: T
-  /** What the dense layer sees. */
+  /** The input of the dense layer. */
   readonly features: T
 }
 
 /**
- * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027), in reading order: stem,
- * stages, head. `images` are preprocessed, [height, width, channels]. A residual scheme may put scalars into it, and
- * its branches' last ReLU elsewhere (`schemes.ts`).
+ * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027), in reading order:
+ * stem, stages, head. `images` are preprocessed, [height, width, channels]. A residual scheme may add scalars
+ * and move the last ReLU of the branches (`schemes.ts`).
  */
 export function residualNetwork<T extends Shape>(
   ops: NetworkOps<T>,
@@ -24,7 +24,7 @@ export function residualNetwork<T extends Shape>(
   return { features, logits: classified(ops, network, features) }
 }
 
-/** All of it but the dense layer: what that one sees of preprocessed images. */
+/** The network without the dense layer: features of preprocessed images. */
 export function residualFeatures<T extends Shape>(
   ops: NetworkOps<T>,
   { architecture, residual_scheme }: NetworkSpecification,
@@ -41,7 +41,7 @@ export function residualFeatures<T extends Shape>(
     padding: paddingOf(stem.padding, stem.kernel_size),
     filters: stem.filters,
   })
-  // Without a norm of its own the first block's norm and its shortcut both read the stem.
+  // If the first block has no norm of its own, its norm and its shortcut both read the stem.
   if (preActivation) x = ops.shared(x)
   else x = ops.relu('stem/relu', layers.shift('stem/shift', layers.norm('stem/norm', x)))
   if (stem.pool !== null) x = pool(ops, 'stem/pool', x, stem.pool)
@@ -152,13 +152,15 @@ function residualBlock<T extends Shape>(
 
 interface Convolution extends Window {
   readonly filters: number
-  /** Whether nothing but a norm reads it. Where norms follow convolutions, all of them are. */
+  /**
+   * True if only a norm reads the convolution. Where norms follow convolutions, this holds for all of them.
+   */
   readonly normed?: boolean
 }
 
 /**
- * Layers with parameters: what a convolution, a norm and a dense layer are made of, in creation order. Those of a
- * scheme give what they are given where it is another's.
+ * Layers with parameters, in creation order: convolution, norm, dense, and a scheme's scalars. A scalar's
+ * function is the identity unless the scheme uses that scalar.
  */
 class Layers<T extends Shape> {
   readonly ops: NetworkOps<T>

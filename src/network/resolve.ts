@@ -19,8 +19,9 @@ import {
 } from './specification.ts'
 
 /**
- * Says every field of a specification. The request has passed its schema; what is still wrong (an unknown preset or
- * initializer, fields that contradict each other) is INVALID_REQUEST with a pointer. Shapes are not looked at here.
+ * Fills every field of a specification. The request has passed its schema; remaining errors (an unknown
+ * preset or initializer, contradicting fields) are INVALID_REQUEST with a pointer. Shapes are not checked
+ * here.
  */
 export function resolveSpecification(request: SpecificationRequest): Specification {
   const { described, preset } = describeArchitecture(request.architecture)
@@ -49,7 +50,7 @@ export function resolveSpecification(request: SpecificationRequest): Specificati
   return specification
 }
 
-/** An architecture whose norm is not just a word. */
+/** An architecture whose norm is a record. */
 type Described = Omit<ArchitectureRequest, 'norm'> & {
   readonly norm?: Exclude<NonNullable<ArchitectureRequest['norm']>, string>
 }
@@ -78,13 +79,13 @@ function fromPreset(name: string, pointer: string, overrides: Described) {
   )
 }
 
-/** The short word of a norm is its type: the numbers are a preset's own, or the defaults. */
+/** A norm given as a string is its type. The numbers are the preset's, or the defaults. */
 function inLongForm({ norm, ...described }: ArchitectureRequest): Described {
   if (norm === undefined) return described
   return { ...described, norm: typeof norm === 'string' ? { type: norm } : norm }
 }
 
-/** Overrides win field by field; lists are replaced whole. */
+/** Overrides replace field by field; lists are replaced as a whole. */
 function merge(base: Described, overrides: Described): Described {
   const join = (a: Json, b: Json): Json => {
     const joined: Record<string, unknown> = { ...a }
@@ -97,7 +98,7 @@ function merge(base: Described, overrides: Described): Described {
   return join(base, overrides)
 }
 
-/** What has no meaning takes its default, so that it tells no two equal networks apart. */
+/** A field without effect takes its default, so equal networks have equal specifications. */
 function fillArchitecture(described: Described, classes: number, scheme: SchemeName = 'none'): Architecture {
   const { version, block, expansion, norm, head, shortcut, stages = [] } = described
   if (Array.isArray(shortcut) && shortcut.length !== stages.length) {
@@ -107,12 +108,12 @@ function fillArchitecture(described: Described, classes: number, scheme: SchemeN
     )
   }
   const normless = norm?.type === 'none'
-  // Where scalars are summed before and after every convolution, they are its biases.
+  // A scheme with shifts has scalars before and after every convolution; they act as its biases.
   const { use_bias: biases = normless && !schemeNamed(scheme).shifts } = described
   const stepsLate = stages.some(({ blocks, strides = 1 }) => blocks > 1 && strides > 1)
   return withDefaults(Architecture, {
     ...described,
-    // Without norms every convolution is unnormed; where they follow convolutions, none is.
+    // Without norms every convolution is unnormed. Where norms follow convolutions, none is.
     use_bias: biases === 'unnormed' && (normless || version !== 'v2') ? normless : biases,
     strides_in: stepsLate ? described.strides_in : undefined,
     expansion: block === 'bottleneck' ? expansion : undefined,
@@ -122,7 +123,7 @@ function fillArchitecture(described: Described, classes: number, scheme: SchemeN
   }) as Architecture
 }
 
-/** A list that says the same of every stage is that one rule. */
+/** A list with one rule for all stages is that rule. */
 function shortestRule(shortcut: Described['shortcut']): Described['shortcut'] {
   if (!Array.isArray(shortcut)) return shortcut
   const [first] = shortcut
@@ -171,7 +172,7 @@ function checkLabels({ labels, classes }: Specification): void {
       `must have one label per class (${String(classes)}), got ${String(labels.length)}`,
     )
   }
-  // Such a string has no UTF-8, so neither an id nor an answer could say it.
+  // An ill-formed string has no UTF-8, so neither an id nor a response could contain it.
   const broken = labels.findIndex((label) => !label.isWellFormed())
   if (broken >= 0) throw fieldError(`#/labels/${String(broken)}`, 'must be well-formed Unicode')
 }

@@ -1,6 +1,7 @@
 /*
- * Residual schemes: how the branches of a network are made to start, so that depth neither explodes nor silences it. What
- * each is, in one table: checks, errors, the catalogue and what networks and initializers do are made from it.
+ * Residual schemes: initializations of a network's branches with which depth neither amplifies nor attenuates
+ * the signal. One table defines them; checks, errors, the catalogue, networks and initializers derive from
+ * it.
  */
 
 export const schemeNames = ['none', 'zero_gamma', 'fixup', 'skipinit', 'rezero', 'lsuv'] as const
@@ -8,27 +9,27 @@ export type SchemeName = (typeof schemeNames)[number]
 
 export interface ResidualScheme {
   readonly paper: string
-  /** The norm it goes with, and why with no other. */
+  /** The norm that the scheme requires, and the reason. */
   readonly norm: 'batch' | 'none'
   readonly because: string
-  /** Why it goes with blocks that end in a ReLU only (v1, v1.5), where it does. */
+  /** The reason why the scheme requires blocks that end in a ReLU (v1, v1.5), if it does. */
   readonly postActivation?: string
   readonly effect: string
-  /** What shows that it worked, before any training. */
+  /** The statistic that shows, before any training, that the scheme works. */
   readonly statistic: string
-  /** Initializers it brings in place of the defaults; those a client names win. */
+  /** Initializers that replace the defaults. A client's own initializers take precedence. */
   readonly initializers?: Readonly<Record<string, string | { class_name: string; config: object }>>
-  /** What it makes zero at the end of each branch. */
+  /** The parameter that is zero at the end of each branch. */
   readonly zeros?: 'gamma' | 'kernel'
-  /** The branches' kernels are multiplied by L^(-1/(2m-2)), L the blocks and m the convolutions of a branch. */
+  /** The branches' kernels are multiplied by L^(-1/(2m-2)), with L blocks and m convolutions per branch. */
   readonly shrinks?: true
-  /** A scalar that each branch ends in, and its first value. */
+  /** A scalar at the end of each branch, and its initial value. */
   readonly multiplier?: 'zeros' | 'ones'
   /** A scalar summand before each convolution, activation and dense layer. */
   readonly shifts?: true
-  /** The ReLU after the sum moves to the end of the branch, so that a block of multiplier 0 is the identity. */
+  /** The ReLU after the sum moves to the end of the branch, so a block with multiplier 0 is the identity. */
   readonly reluInBranch?: true
-  /** Each kernel is divided by the deviation that is measured of its output. */
+  /** Each kernel is divided by the measured standard deviation of its output. */
   readonly measured?: true
 }
 
@@ -95,17 +96,17 @@ export const residualSchemes: Readonly<Record<Exclude<SchemeName, 'none'>, Resid
   },
 }
 
-/** A scheme by its name; nothing is done by none. */
+/** Returns a scheme by its name; none has no rules. */
 export function schemeNamed(name: SchemeName): Partial<ResidualScheme> {
   return name === 'none' ? {} : residualSchemes[name]
 }
 
-/** Whether some of its numbers have to be measured before there are weights. */
+/** True if some of the scheme's numbers must be measured before the weights are defined. */
 export function isMeasured({ residual_scheme }: { readonly residual_scheme: SchemeName }): boolean {
   return schemeNamed(residual_scheme).measured === true
 }
 
-/** What is wrong with a scheme in a network, with the cure; undefined where they go together. */
+/** The problem of a scheme in a network, with the cure; undefined if they are compatible. */
 export function schemeProblem(
   name: SchemeName,
   { norm, version }: { readonly norm: { readonly type: 'batch' | 'none' }; readonly version: string },
@@ -120,27 +121,29 @@ export function schemeProblem(
   return undefined
 }
 
-/** A convolution or norm of a branch, with its number in it. */
+/** A convolution or norm of a branch, with its number. */
 const BRANCH_LAYER = /^stage\d+\/block\d+\/(?:conv|norm)(\d)\/(?:kernel|gamma)$/
 
-/** What of a block's or network's structure a scheme's rules need. */
+/** The parts of a network's structure that a scheme's rules read. */
 interface Structure {
   readonly block: 'basic' | 'bottleneck'
   readonly stages: readonly { readonly blocks: number }[]
 }
 
-/** How many convolutions a branch has. */
+/** The number of convolutions in a branch. */
 export function branchLength({ block }: Pick<Structure, 'block'>): number {
   return block === 'bottleneck' ? 3 : 2
 }
 
-/** Where a kernel or gamma stands in its branch, counted from 1; undefined outside of branches. */
+/** The position of a kernel or gamma in its branch, counted from 1; undefined outside of branches. */
 export function branchPosition(parameter: string): number | undefined {
   const digits = BRANCH_LAYER.exec(parameter)?.[1]
   return digits === undefined ? undefined : Number(digits)
 }
 
-/** What a scheme says of one parameter: an initializer in place of the general one, or a factor of its law. */
+/**
+ * The scheme's rule for one parameter: an initializer that replaces the general one, or a factor of its law.
+ */
 export function schemeRule(
   scheme: SchemeName,
   structure: Structure,

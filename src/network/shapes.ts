@@ -17,14 +17,15 @@ export interface Layer {
   readonly multiplyAdds: number
 }
 
-/** The shapes executor's tensor: a shape, and the parameter it is, if it is one. */
+/** The shape executor's tensor: a shape, and its parameter if it is one. */
 export interface Shaped extends Shape {
   readonly parameter?: Parameter
 }
 
 /**
- * Executes a network without a tensor: output shapes, parameters in creation order, multiply-adds of convolutions and
- * dense layers, and every shape error there can be. `shortcutField` is the word the client used for shortcuts.
+ * Executes a network on shapes alone: output shapes, parameters in creation order, multiply-adds of
+ * convolutions and dense layers, and all shape errors. `shortcutField` is the field name with which the
+ * client specified shortcuts.
  */
 export class ShapesExecutor implements NetworkOps<Shaped> {
   readonly layers: Layer[] = []

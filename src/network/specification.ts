@@ -10,7 +10,7 @@ import { Preprocessing, PreprocessingRequest, preprocessings } from './preproces
 import { schemeNames } from './schemes.ts'
 
 /*
- * Defaults are said here and nowhere else: they fill a request's gaps, and the canonical form leaves them out.
+ * Defaults are defined here only: they fill a request's missing fields, and the canonical form omits them.
  */
 const size = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
@@ -18,7 +18,7 @@ const listOf = <S extends TSchema>(type: S, description?: string) =>
   Type.Array(type, { minItems: 1, maxItems: 64, ...(description !== undefined && { description }) })
 const partial = <P extends TProperties>(properties: P) =>
   Type.Partial(Type.Object(properties), { additionalProperties: false })
-/** A record whose absence means its fields' defaults. */
+/** A record whose absence means the defaults of its fields. */
 const filled = <P extends TProperties>(properties: P) => Type.With(closed(properties), { default: {} })
 
 const poolTypes = ['max', 'average'] as const
@@ -130,7 +130,9 @@ const ArchitectureRequest = named('ArchitectureRequest', {
   }).properties,
 })
 
-/** Which parameters a field of `initializers` is for; the first four are always set in a resolved specification. */
+/**
+ * The parameters that each field of `initializers` sets. A resolved specification always has the first four.
+ */
 export const initializerFields = [
   ...(['kernel', 'bias', 'gamma', 'beta'] as const),
   ...(['stem_kernel', 'shortcut_kernel', 'dense_kernel', 'dense_bias'] as const),
@@ -191,13 +193,13 @@ export const specificationFields = {
   }).properties,
 }
 
-/** What a client sends. */
+/** The specification in a request. */
 export const SpecificationRequest = named('SpecificationRequest', specificationFields)
 export type SpecificationRequest = Static<typeof SpecificationRequest>
 export type ArchitectureRequest = Static<typeof ArchitectureRequest>
 export type InitializersRequest = Static<typeof InitializersRequest>
 
-/** A specification with every field said: what decides every weight and every answer, and nothing else does. */
+/** A specification with every field. It alone decides every weight and every prediction. */
 export const Specification = named('Specification', {
   architecture: Architecture,
   classes: Type.Integer({ ...count, default: DEFAULT_CLASSES }),

@@ -20,7 +20,10 @@ const ROLES: Readonly<Partial<Record<Role, string>>> = {
   moving_variance: 'running_var',
 }
 
-/** Why torchvision's ResNet (`torchvision/models/resnet.py`) has no such layers, if it has not. */
+/**
+ * The reason why torchvision's ResNet (`torchvision/models/resnet.py`) lacks such layers; undefined if it has
+ * them.
+ */
 export function torchvisionProblem({ version, norm, use_bias, head }: Architecture): string | undefined {
   if (version === 'v2') return 'its blocks are v1 and v1.5, and these are v2'
   if (norm.type === 'none') return 'its convolutions have norms, and these have none'
@@ -29,7 +32,7 @@ export function torchvisionProblem({ version, norm, use_bias, head }: Architectu
   return undefined
 }
 
-/** As in a state_dict of torchvision's ResNet, or of timm's: `layer1.0.downsample.0.weight`. */
+/** The name in a state_dict of torchvision's or timm's ResNet: `layer1.0.downsample.0.weight`. */
 export function torchvisionName(parameter: Parameter, role = ROLES[parameter.role]): string | undefined {
   const { layer, block } = placeOf(parameter)
   const name = block && /^(conv|norm)\d$/.test(layer) ? layer.replace('norm', 'bn') : LAYERS[layer]
@@ -37,7 +40,7 @@ export function torchvisionName(parameter: Parameter, role = ROLES[parameter.rol
   return `${block ? `layer${String(block.stage)}.${String(block.number - 1)}.` : ''}${name}.${role}`
 }
 
-/** OIHW of HWIO, [out, in] of [in, out]. */
+/** OIHW from HWIO, [out, in] from [in, out]. */
 export function torchvisionAxes({ shape }: Parameter): number[] {
   if (shape.length === 4) return [3, 2, 0, 1]
   return shape.length === 2 ? [1, 0] : [0]
