@@ -17,19 +17,20 @@ import { advance } from '../initializers/philox.ts'
 import { streamOf, type SeedVector } from '../initializers/seeds.ts'
 import { sizeOf } from '../initializers/fans.ts'
 
-/** Values drawn at once: 16 MB of float32. */
+/** Values per slice: 16 MB of float32. */
 export const SLICE = 2 ** 22
 
 const KINDS = ['uniform', 'normal', 'truncated_normal'] as const
 /**
- * Counters a value takes. One counter gives four values, or two of float64; a truncated normal's four have 256 to
- * themselves, for their redraws.
+ * Counters per value. One counter gives four values, or two of float64; four values of a truncated normal use
+ * 256 counters, for redraws.
  */
 const COUNTERS = { uniform: 1 / 4, normal: 1 / 4, truncated_normal: 256 / 4, bounded_normal: 1 / 2 } as const
 
 /**
- * Draws tensors, whole or in slices, with the same nodes a recipe's init op uses. Independent entries come from one
- * small graph that takes the stream as a feed; what has to be drawn whole (orthogonal) gets a graph of its own.
+ * Draws tensors, whole or in slices, with the nodes of a recipe's init op. Independent entries come from one
+ * small graph that is fed the stream. Laws that must be drawn as a whole (orthogonal) have a graph of their
+ * own.
  */
 export class Sampler {
   readonly #backend: Backend
@@ -44,7 +45,7 @@ export class Sampler {
     return new Sampler(backend, await Session.open(backend, streamGraph()))
   }
 
-  /** Slices of at most SLICE values, in order; a law that cannot be sliced comes whole. */
+  /** Slices of at most SLICE values, in order. A law that cannot be sliced comes as one. */
   async *slices(law: Law, shape: readonly number[], seed: SeedVector): AsyncGenerator<Float32Array> {
     const size = sizeOf(shape)
     const step = isDivisible(law) ? SLICE : size
@@ -71,7 +72,7 @@ export class Sampler {
     return whole.subarray(offset, offset + count)
   }
 
-  /** A whole tensor that stays with the library; whoever asks for it closes it. */
+  /** A whole tensor that stays in the library. The caller closes it. */
   hold(law: ElementwiseLaw, shape: readonly number[], seed: SeedVector): Held {
     const feeds = streamFeeds(law, seed, { offset: 0, shape })
     const [values] = this.#session.hold(feeds, [`${law.kind}:0`])
@@ -98,12 +99,12 @@ export class Sampler {
   }
 }
 
-/** Whether a part of a tensor costs no more than its share; any part of another is cut out of the whole. */
+/** True if drawing a part costs no more than its share. A part of any other law is cut from the whole. */
 export function isDivisible(law: Law): boolean {
   return isElementwise(law) || law.kind === 'constant' || law.kind === 'values'
 }
 
-/** Which part of a stream: where it begins, and the shape its values get. */
+/** A part of a stream: its start, and the shape of its values. */
 interface Part {
   readonly offset: number
   readonly shape: readonly number[]
@@ -121,7 +122,10 @@ function streamFeeds(law: ElementwiseLaw, seed: SeedVector, { offset, shape }: P
   }
 }
 
-/** The numbers of a law as the graph takes them: float64 in two int32, since the binding carries none. */
+/**
+ * The numbers of a law as feeds. A float64 is fed as two int32, because the binding supports neither float64
+ * nor uint64.
+ */
 function numbersOf(law: ElementwiseLaw): Record<string, Feed> {
   if (law.kind === 'bounded_normal') {
     const numbers = boundedNumbers(law)
@@ -142,7 +146,7 @@ function numbersOf(law: ElementwiseLaw): Record<string, Feed> {
 function streamGraph(): Uint8Array {
   const graph = new GraphWriter()
   const ops = new GraphDrawOps(graph)
-  // Sessions are fed int32 pairs, since the binding carries neither uint64 nor float64.
+  // int32 pairs, because the binding supports neither uint64 nor float64.
   const pairs = (name: string, shape: readonly number[], type: number): string =>
     graph.node('Bitcast', [graph.placeholder(name, DataType.int32, [...shape, 2])], {
       T: INT32,
@@ -151,7 +155,7 @@ function streamGraph(): Uint8Array {
   const stream = {
     key: pairs('key', [1], DataType.uint64),
     counter: pairs('counter', [2], DataType.uint64),
-    // A vector of any length: the values come in that shape.
+    // A vector of any length: the shape of the values.
     count: graph.placeholder('shape', DataType.int32, [-1]),
   }
   const scale = graph.placeholder('scale', DataType.float, [])

@@ -17,23 +17,29 @@ import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from './analysis.ts'
 import { isDivisible, SLICE, type Sampler } from './sampler.ts'
 
-/** A stored tensor of a network: where its values come from, and the values. */
+/** A stored tensor of a network: a source for measurements, and random access to its values. */
 export interface WeightTensor extends TensorSource {
   readonly name: string
-  /** Null for what no initializer gave. */
+  /** Null for tensors without an initializer. */
   readonly initializer: Initializer | null
   readonly trainable: boolean
-  /** What the residual scheme multiplies the initializer by. */
+  /** The residual scheme's factor on the initializer. */
   readonly factor?: number | undefined
-  /** Whether a part costs no more than its share; what has no independent entries is drawn whole for any part. */
+  /**
+   * True if reading a part costs no more than its share. Tensors without independent entries are drawn as a
+   * whole for any part.
+   */
   readonly divisible: boolean
-  /** `count` values from `offset` on, which must be a multiple of 4. */
+  /** `count` values from `offset`, which must be a multiple of 4. */
   read(offset: number, count: number): Promise<Float32Array>
-  /** All values, left with the library, where it draws them independently. Whoever asks for them closes them. */
+  /** All values in the library, if it draws them independently. The caller closes them. */
   readonly hold?: (() => Held) | undefined
 }
 
-/** A network's stored tensors in creation order, for as long as `use` runs; their slices stop where the job does. */
+/**
+ * Opens a network's stored tensors in creation order while `use` runs. Their slices stop when the job is
+ * aborted.
+ */
 export async function withWeights<R>(
   sampler: Sampler,
   source: WeightsSource,
@@ -54,7 +60,7 @@ interface OpenWeights {
   readonly close: () => Promise<void>
 }
 
-/** A network's stored tensors; whoever opens them closes them. */
+/** A network's stored tensors; the opener closes them. */
 export async function openWeights(
   sampler: Sampler,
   { specification, weightsFile, factors = {} }: WeightsSource,

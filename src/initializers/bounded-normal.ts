@@ -1,6 +1,6 @@
 import { normalCdf } from './normal.ts'
 
-/** A normal of this mean and deviation, kept between two bounds in the units of its values. */
+/** A normal with this mean and standard deviation between two bounds, in the units of its values. */
 export interface BoundedNormal {
   readonly mean: number
   readonly std: number
@@ -9,8 +9,8 @@ export interface BoundedNormal {
 }
 
 /**
- * What the bounds keep of the standard normal: the probability below them, and that between them. Where both lie above
- * the mean the normal is mirrored, for probabilities near 1 have no digits left to tell the tail's values apart.
+ * The standard normal's probability below the bounds, and between them. If both bounds lie above the mean the
+ * normal is mirrored, because probabilities near 1 have too few digits for the tail.
  */
 export function quantilesOf({ mean, std, low, high }: BoundedNormal) {
   const mirrored = low > mean
@@ -19,7 +19,7 @@ export function quantilesOf({ mean, std, low, high }: BoundedNormal) {
   return { lowest, mass: normalCdf(to / std) - lowest, mirrored }
 }
 
-/** Beyond where the density has fallen by exp(-NEGLIGIBLE / 2) nothing adds to a moment. */
+/** Where the density has fallen by exp(-NEGLIGIBLE / 2), the rest adds nothing to a moment. */
 const NEGLIGIBLE = 120
 const PANELS = 4096
 
@@ -34,7 +34,7 @@ export function boundedMoments({ mean, std, low, high }: BoundedNormal) {
   const start = Math.max(from, -reach)
   const step = (Math.min(to, reach) - start) / PANELS
   const nodes = Array.from({ length: PANELS + 1 }, (_, i) => {
-    // Measured from the mode, where narrow bounds leave the differences their digits.
+    // Measured from the mode, so that narrow bounds keep the digits of the differences.
     const distance = start - mode + i * step
     const simpson = i === 0 || i === PANELS ? 1 : i % 2 === 1 ? 4 : 2
     return { distance, weight: simpson * Math.exp((-distance * (distance + 2 * mode)) / 2) }

@@ -13,16 +13,16 @@ import {
 import { affineOf, type Law } from './law.ts'
 import { operationsOf } from './cost.ts'
 
-/** `tf.contrib.layers.xavier_initializer(uniform=True)`: words of the article's that stand for one of two classes. */
+/** `tf.contrib.layers.xavier_initializer(uniform=True)`: the article's names, each for one of two classes. */
 const XAVIER = ['xavier_initializer', 'xavier_initializer_conv2d']
 const xavierConfig = closed({ uniform: Type.Optional(Type.Boolean({ default: true })), seed: Seed })
 
 interface Entry {
-  /** What the name takes, with the defaults it brings along. */
+  /** The config of the name, with its defaults. */
   readonly config: TObject
   readonly check: Checker
   readonly written: InitializerDefinition['written']
-  /** The class a complete config under this name stands for. */
+  /** The class and config that a complete config under this name means. */
   readonly initializer: (config: Readonly<Record<string, unknown>>) => Initializer
 }
 
@@ -64,17 +64,17 @@ function configWith({ properties }: TObject, defaults: Readonly<Record<string, u
   return closed(Object.fromEntries(fields) as TProperties)
 }
 
-/** The definition under any of its names; INITIALIZER_NOT_FOUND otherwise. */
+/** The definition under any of its names. Throws INITIALIZER_NOT_FOUND. */
 export function definitionNamed(name: string): InitializerDefinition {
   return definitionOf(initializerNamed(name, {}))
 }
 
-/** Every name an initializer goes by, the article's own words included. */
+/** All names of an initializer, including the article's. */
 export function aliasesOf({ name, aliases }: InitializerDefinition): string[] {
   return [...Object.keys(aliases), ...(name === 'GlorotUniform' || name === 'GlorotNormal' ? XAVIER : [])]
 }
 
-/** What is known of a name: its class, and the config it takes with the defaults it brings along. */
+/** The class of a name, and the config of the name with its defaults. */
 export function catalogueEntry(name: string) {
   const definition = definitionNamed(name)
   const { distribution, formula, reference, ranks, notes } = definition
@@ -104,9 +104,9 @@ function unknownName(name: string): string {
 }
 
 /**
- * A reference under any name, made complete: the class's own name, every config field filled in.
- * Throws INVALID_REQUEST with a pointer below `pointer`. The class is looked up first, then its config is checked
- * by that class's own schema, so that the error speaks of the class that was meant.
+ * Completes a reference under any name: the class's own name and every config field. Throws INVALID_REQUEST
+ * with a pointer below `pointer`. The class is looked up first, then its config is checked by that class's
+ * own schema, so the error is about the right class.
  */
 export function completeInitializer(reference: InitializerReference, pointer: string): Initializer {
   const [name, config, namePointer] =
@@ -118,7 +118,7 @@ export function completeInitializer(reference: InitializerReference, pointer: st
   return completeConfig(entry, config, `${pointer}/config`)
 }
 
-/** The same for a name that is already known to be one, with a config of its own. */
+/** The same for a name that is known to exist, with its config. */
 export function initializerNamed(name: string, config: Readonly<Record<string, unknown>>): Initializer {
   return completeConfig(entryNamed(name), config, '#/config')
 }
@@ -145,10 +145,10 @@ function completeConfig(
   return { class_name, config: definition.settled?.(config) ?? config }
 }
 
-/** How far from 0 the raw draws of a law reach: TensorFlow's normals stay within 6. */
+/** The largest distance of a law's raw draws from 0. TensorFlow's normals stay within 6. */
 const REACH = { uniform: [0, 1], normal: [-6, 6], truncated_normal: [-2, 2] } as const
 
-/** Entries beyond float32 would be infinite, or not numbers. Fans of 1 spread the most. */
+/** Checks for values beyond float32, which would be infinite or NaN. Fans of 1 give the largest values. */
 function overflow(
   { law }: InitializerDefinition,
   config: Initializer['config'],
@@ -182,14 +182,15 @@ function extremes(law: Law): readonly number[] {
   }
 }
 
-/** Config fields that differ from the class's defaults: what the canonical form keeps. */
+/** Config fields that differ from the class's defaults, as in the canonical form. */
 export function minimalConfig(initializer: Initializer): Initializer['config'] {
   return withoutDefaults(definitionOf(initializer).config, initializer.config) as Initializer['config']
 }
 
 /**
- * The law for a shape; INVALID_REQUEST where the initializer does not take it, or its config asks too much of it, at
- * `pointer` or below that of the `config`. `name` says whose shape it is, where several have one.
+ * The law for a shape. Throws INVALID_REQUEST at `pointer`, or below it at the `config`, if the initializer
+ * does not support the shape or the config demands too much of it. `name` is the parameter's name in the
+ * error.
  */
 export function lawOf(
   initializer: Initializer,
@@ -223,5 +224,5 @@ function rankText({ min, max }: InitializerDefinition['ranks']): string {
   return max === null ? `rank ${String(min)} or more` : `rank ${String(min)} to ${String(max)}`
 }
 
-/** Of matrix decompositions and products; beyond it they take minutes. */
+/** Operations of matrix decompositions and products. More would take minutes. */
 const MAX_OPERATIONS = 2e12

@@ -5,7 +5,7 @@ import { orthogonalDefinitions } from './definitions/orthogonal.ts'
 import { scaledDefinitions } from './definitions/scaled.ts'
 import { torchDefinitions } from './definitions/torch.ts'
 
-/** The catalogue, in the order it is listed in. */
+/** The catalogue, in listing order. */
 export const definitions: readonly InitializerDefinition[] = [
   ...fixedDefinitions,
   ...independentDefinitions,

@@ -6,8 +6,8 @@ import { atTap, drawConvolutionOrthogonal, drawDeltaOrthogonal, drawOrthogonal }
 import { streamOf, type SeedVector } from './seeds.ts'
 
 /**
- * A tensor of the given law and shape, from a seed vector: the bytes Keras 3 on TensorFlow draws for it, where it has
- * the law.
+ * A tensor of the given law and shape from a seed vector: the bytes that Keras 3 on TensorFlow draws, where
+ * Keras has the law.
  */
 export function draw<T>(ops: DrawOps<T>, law: Law, shape: readonly number[], seed: SeedVector): T {
   if (isFixed(law)) return fixed(ops, law, shape)
@@ -68,7 +68,7 @@ export function drawElementwise<T>(
   return ops.sum(ops.mul(ops.random(kind, stream), scale), offset)
 }
 
-/** What a bounded normal is drawn with, all of it in float64. */
+/** The inputs of a bounded normal, all in float64. */
 export const BOUNDED_NUMBERS = ['lowest', 'mass', 'scale', 'offset', 'low', 'high'] as const
 export type BoundedNumbers<N> = Readonly<Record<(typeof BOUNDED_NUMBERS)[number], N>>
 
@@ -81,10 +81,10 @@ export function boundedNumbers(law: BoundedNormal): BoundedNumbers<number> {
 }
 
 /**
- * Independent draws of a normal between bounds, flat, by inverting its distribution function: one uniform makes one
- * value, so any slice of a tensor's stream is that slice of the tensor, which redrawing would not give for bounds that
- * are not known beforehand. In float64 throughout: 23 bits of a float32 uniform leave out the tails, and TensorFlow's
- * float32 quantiles are good to 6e-7 only, its float64 ones to the last bits.
+ * Independent draws of a normal between bounds, flat, by inverting its distribution function. One uniform
+ * makes one value, so any slice of a tensor's stream is that slice of the tensor; redrawing would not give
+ * that for arbitrary bounds. Computed in float64: 23 bits of a float32 uniform omit the tails, and
+ * TensorFlow's float32 quantiles are accurate to 6e-7 only, its float64 ones to the last bits.
  */
 export function drawBounded<T>(
   ops: DrawOps<T>,

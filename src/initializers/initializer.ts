@@ -3,15 +3,15 @@ import { answer, closed, nullable } from '../schema.ts'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
 
-/** JSON numbers beyond these are rounded on their way in, so two seeds could be one. */
+/** Larger JSON numbers are rounded when parsed, so two seeds could become one. */
 export const SafeInteger = Type.Integer({
   minimum: Number.MIN_SAFE_INTEGER,
   maximum: Number.MAX_SAFE_INTEGER,
 })
-/** Longer than any name there is; a wrong one is repeated in the refusal. */
+/** Longer than any existing name; errors repeat the name. */
 export const NAME_LENGTH = { maxLength: 256 }
 export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
-/** As a config field. */
+/** The seed as a config field. */
 export const Seed = Type.Optional(
   Type.Union([Type.Null(), SafeInteger, SeedPair], {
     default: null,
@@ -27,8 +27,8 @@ export const CompleteInitializer = answer('CompleteInitializer', {
 export type Initializer = Static<typeof CompleteInitializer>
 
 /**
- * As a client may write it: any name or alias, or Keras's serialization of one. Keras 3 writes `module` and
- * `registered_name` beside the class; they say nothing about the values.
+ * An initializer in a request: any name or alias, or Keras's serialization of one. Keras 3 writes `module`
+ * and `registered_name` beside the class; they do not affect the values.
  */
 export const InitializerReference = Type.Union(
   [
@@ -50,16 +50,16 @@ export type InitializerReference = Static<typeof InitializerReference>
  */
 export interface InitializerDefinition {
   readonly name: string
-  /** Further names, each with the defaults it brings along where they differ from the class's. */
+  /** Further names, each with its defaults where they differ from the class's. */
   readonly aliases: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly config: TObject
-  /** Fields others write beside these, each with the one value it may have: it decides nothing. */
+  /** Fields that other frameworks write, each with its only accepted value. They have no effect. */
   readonly written: Readonly<Record<string, unknown>>
-  /** What no schema can say: a wrong combination of fields, as [field, detail]. */
+  /** Checks that no schema expresses: a wrong combination of fields, as [field, detail]. */
   readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
-  /** The config in its one form, where several mean the same. */
+  /** The config in its single form, where several mean the same. */
   readonly settled?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
-  /** What a shape of these ranks lacks, or what the config asks too much of it: [the field, if one is wrong, detail]. */
+  /** Checks a shape within `ranks` against the config: [the wrong field, if one is, detail]. */
   readonly misfit?: (
     config: Readonly<Record<string, unknown>>,
     shape: readonly number[],
@@ -72,7 +72,7 @@ export interface InitializerDefinition {
   readonly notes: string
 }
 
-/** A config's own seed: null (or absent) takes the seed of the place where the initializer is used. */
+/** The config's own seed. Null or absent means the seed of the parameter that uses the initializer. */
 export function ownSeed(initializer: Initializer): SeedVector | undefined {
   const seed = initializer.config['seed'] as number | readonly [number, number] | null | undefined
   if (seed === null || seed === undefined) return undefined

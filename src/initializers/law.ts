@@ -4,27 +4,27 @@ import { boundedMoments, type BoundedNormal } from './bounded-normal.ts'
 import { sizeOf } from './fans.ts'
 
 /**
- * The law of an initialized tensor: what is drawn, with which numbers. Every initializer resolves to one, for a
- * shape; drawing, theory and tests all start from it.
+ * The law of an initialized tensor: its distribution and numbers. Every initializer resolves to a law for a
+ * shape. Drawing, theory and tests start from it.
  */
 export type Law =
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'uniform'; readonly low: number; readonly high: number }
   | { readonly kind: 'normal'; readonly mean: number; readonly std: number }
-  /** `std` is that of the normal before it is cut at two standard deviations. */
+  /** `std` is the standard deviation of the normal before truncation at two standard deviations. */
   | { readonly kind: 'truncated_normal'; readonly mean: number; readonly std: number }
-  /** Its bounds are float32 numbers, so that no rounding leads beyond them. */
+  /** The bounds are float32 numbers, so rounding never exceeds them. */
   | ({ readonly kind: 'bounded_normal' } & BoundedNormal)
   /** A matrix whose shorter side's vectors are orthogonal and of length gain, rows counted over shape[:-1]. */
   | { readonly kind: 'orthogonal'; readonly gain: number }
   /** Orthogonal rows [in, out] at tap (size - 1) // 2 of the window, 0 elsewhere. */
   | { readonly kind: 'delta_orthogonal'; readonly gain: number }
-  /** A kernel that as a convolution, circularly padded, keeps every norm but for the gain. */
+  /** A kernel that, as a circularly padded convolution, scales every norm by the gain. */
   | { readonly kind: 'convolution_orthogonal'; readonly gain: number }
-  /** Row-major values, the last of them repeated to the end. */
+  /** Row-major values; the last one is repeated to the end. */
   | { readonly kind: 'values'; readonly values: readonly number[] }
   | { readonly kind: 'identity'; readonly gain: number }
-  /** `gain` leads input d of each group to its output d, at tap size // 2 of the window. */
+  /** `gain` connects input d of each group to its output d, at tap size // 2 of the window. */
   | { readonly kind: 'dirac'; readonly groups: number; readonly gain: number }
 
 /** The laws whose entries are independent draws. */
@@ -32,9 +32,9 @@ export type ElementwiseLaw = Extract<
   Law,
   { kind: 'uniform' | 'normal' | 'truncated_normal' | 'bounded_normal' }
 >
-/** Those of them that TensorFlow draws by an op of their own. */
+/** The elementwise laws that TensorFlow draws with one op each. */
 export type RandomLaw = Exclude<ElementwiseLaw, { kind: 'bounded_normal' }>
-/** The laws that leave nothing to chance. */
+/** The laws without randomness. */
 export type FixedLaw = Extract<Law, { kind: 'constant' | 'values' | 'identity' | 'dirac' }>
 
 export function isElementwise(law: Law): law is ElementwiseLaw {
@@ -45,7 +45,7 @@ export function isFixed(law: Law): law is FixedLaw {
   return ['constant', 'values', 'identity', 'dirac'].includes(law.kind)
 }
 
-/** The law of a tensor whose entries are multiplied by a positive factor: numbers that are drawn, before any rounding. */
+/** The law of a tensor multiplied by a positive factor. The factor is applied before any rounding. */
 export function scaled(law: Law, factor: number): Law {
   switch (law.kind) {
     case 'constant':
@@ -72,7 +72,7 @@ export function scaled(law: Law, factor: number): Law {
 
 /** sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)): the standard deviation of N(0, 1) cut at two (`init_ops.py`). */
 export const TRUNCATION_STD = 0.87962566103423978
-/** P(|z| < 2), the share of a normal that the cut keeps. */
+/** P(|z| < 2), the probability that truncation keeps. */
 export const TRUNCATION_MASS = 0.9544997361036416
 /** Excess kurtosis of N(0, 1) cut at two: E z^4 / (E z^2)^2 - 3, with phi(2) = 0.05399096651318806. */
 const TRUNCATED_KURTOSIS = -0.6344632828703505
@@ -89,7 +89,7 @@ export function affineOf(law: RandomLaw): { scale: number; offset: number } {
   return { scale: Math.fround(law.std), offset: Math.fround(law.mean) }
 }
 
-/** What theory says of one entry. */
+/** The theoretical moments and bounds of one entry. */
 export const Theory = Type.Object({
   distribution: Type.String(),
   mean: Num,
@@ -134,7 +134,7 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
     }
     case 'delta_orthogonal':
     case 'convolution_orthogonal': {
-      // The taps of each input have length gain together, spread over window and outputs.
+      // The taps of each input together have the norm gain, spread over window and outputs.
       const bound = Math.abs(law.gain)
       const spread = sizeOf(shape) / (shape.at(-2) ?? 1)
       return theory(law.kind, 0, law.gain ** 2 / spread, [-bound, bound], null, null)
@@ -150,7 +150,7 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
   }
 }
 
-/** How many ones a Dirac kernel has. */
+/** The number of ones in a Dirac kernel. */
 function diracOnes(groups: number, shape: readonly number[]): number {
   return groups * Math.min(shape.at(-2) ?? 1, (shape.at(-1) ?? 1) / groups)
 }

@@ -17,8 +17,8 @@ export class PythonRandom {
   }
 
   /**
-   * `random.randint(low, high)` for a span below 2^32: `_randbelow` takes the upper bits of a word, as many as the
-   * span has, and draws anew where they are beyond it (`Lib/random.py`).
+   * `random.randint(low, high)` for a span below 2^32: `_randbelow` takes as many upper bits of a word as the
+   * span has and redraws values beyond it (`Lib/random.py`).
    */
   integer(low: number, high: number): number {
     const span = high - low + 1

@@ -1,6 +1,6 @@
 import type { RandomLaw } from './law.ts'
 
-/** Philox state as tensors: key uint64 [1] and counter uint64 [2], and how many values to draw. */
+/** Philox state as tensors: key uint64 [1], counter uint64 [2], and the number of values to draw. */
 export interface DrawStream<T> {
   readonly key: T
   readonly counter: T
@@ -8,8 +8,8 @@ export interface DrawStream<T> {
 }
 
 /**
- * The operations initializers draw with. Draws are flat. Values are float32, but where `widen` or another word says
- * float64; an operation takes values of one kind and gives that kind.
+ * The operations that initializers draw with. Draws are flat. Values are float32 unless stated as float64; an
+ * operation takes values of one type and returns that type.
  */
 export interface DrawOps<T> {
   scalar(value: number): T
@@ -31,13 +31,13 @@ export interface DrawOps<T> {
   difference(a: T, b: T): T
   /** To the nearest integer. */
   round(x: T): T
-  /** x where it is within the bounds, else the bound it is beyond. */
+  /** x where it is within the bounds, else the exceeded bound. */
   clip(x: T, low: T, high: T): T
-  /** The value below which a standard normal falls with this probability. */
+  /** The quantile of the standard normal at this probability. */
   normalQuantile(probability: T): T
   reshape(x: T, shape: readonly number[]): T
   slice(x: T, begin: readonly number[], size: readonly number[]): T
-  /** Entries put before and after each axis: `value`, or 0. */
+  /** Adds entries before and after each axis: `value`, or 0. */
   pad(x: T, widths: readonly (readonly [number, number])[], value?: T): T
   /** x repeated along each axis. */
   tile(x: T, times: readonly number[]): T

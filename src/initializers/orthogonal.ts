@@ -1,7 +1,7 @@
 import { sizeOf } from './fans.ts'
 import type { DrawOps } from './ops.ts'
 
-/** Independent N(0, 1), flat: the first so many of the tensor's own stream. Asked for once. */
+/** The first `count` independent N(0, 1) of the tensor's stream, flat. Called once. */
 type Normals<T> = (count: number) => T
 
 /** `init_ops.py: Orthogonal`: the kernel's rows, counted over shape[:-1], or its columns are orthogonal. */
@@ -37,13 +37,14 @@ export function drawDeltaOrthogonal<T>(
 }
 
 /**
- * `init_ops.py: ConvolutionOrthogonal1D, 2D, 3D` (Xiao et al., 2018, algorithm 1): an orthogonal [in, out] matrix,
- * convolved along each axis in turn with pairs of taps (P, I - P), P a random projector, until the window is full. Needs
- * a window of equal sides and no more inputs than outputs.
+ * `init_ops.py: ConvolutionOrthogonal1D, 2D, 3D` (Xiao et al., 2018, algorithm 1): an orthogonal [in, out]
+ * matrix, convolved along each axis in turn with pairs of taps (P, I - P), P a random projector, until the
+ * window is full. Requires a window of equal sides and no more inputs than outputs.
  *
- * TensorFlow draws every matrix from an op of its own, whose seed it steps, but for a seed of 0, where all matrices are
- * the same and most taps zero. Here one draw from the tensor's own stream is cut into the first matrix, then for each
- * pair of taps a matrix and the signs that choose P's directions: always different, and nothing another tensor draws.
+ * TensorFlow draws every matrix with an op of its own and increments its seed, except for seed 0, where all
+ * matrices are equal and most taps zero. Here one draw from the tensor's own stream is cut into the first
+ * matrix, then for each pair of taps a matrix and the signs that choose P's directions: always different, and
+ * never drawn by another tensor.
  */
 export function drawConvolutionOrthogonal<T>(
   ops: DrawOps<T>,
@@ -78,19 +79,22 @@ export function drawConvolutionOrthogonal<T>(
   return ops.mul(ops.reshape(ops.narrow(kernel), shape), ops.scalar(Math.fround(gain)))
 }
 
-/** Fine enough that float32 hardly shows it; its square is the last digit of float64 numbers from 1 to 2. */
+/** Below float32's resolution; its square is the last digit of float64 numbers from 1 to 2. */
 const GRID = 2 ** -26
 
 /**
- * float64 rounded to the grid. Products of such numbers lie on the grid's square, and as rows and columns here are no
- * longer than 1 so do all sums of them, exactly: a matrix product does not depend on the order of its sums, which in
- * TensorFlow is that of as many threads as the machine has.
+ * float64 rounded to the grid. Products of such numbers lie on the grid's square, and since rows and columns
+ * here have norm 1 at most, all sums of them are exact. A matrix product then does not depend on the order of
+ * its sums, which in TensorFlow depends on the number of threads.
  */
 function onGrid<T>(ops: DrawOps<T>, x: T): T {
   return ops.mul(ops.round(ops.mul(x, ops.double(1 / GRID))), ops.double(GRID))
 }
 
-/** A matrix [in, out] at one tap of the window, given by its place along a side of some size; 0 at all others. */
+/**
+ * A matrix [in, out] at one tap of the window, given by its position along a side of a given size; 0 at all
+ * other taps.
+ */
 export function atTap<T>(
   ops: DrawOps<T>,
   matrix: T,
@@ -104,8 +108,8 @@ export function atTap<T>(
 }
 
 /**
- * Q of a normal matrix that is no wider than tall, the columns' signs fixed by R's diagonal so that the distribution is
- * uniform over orthonormal columns.
+ * Q of a normal matrix that is at least as tall as wide. R's diagonal fixes the signs of the columns, so the
+ * distribution is uniform over orthonormal columns.
  */
 function orthonormalColumns<T>(ops: DrawOps<T>, normal: T): T {
   const { q, r } = ops.qr(normal)

@@ -1,9 +1,9 @@
 /**
- * Philox4x32-10, the counter-based generator of TensorFlow's stateless random ops (Salmon et al., "Parallel random
- * numbers: as easy as 1, 2, 3", SC 2011; `tensorflow/core/lib/random/philox_random.h`).
+ * Philox4x32-10, the counter-based generator of TensorFlow's stateless random ops (Salmon et al., "Parallel
+ * random numbers: as easy as 1, 2, 3", SC 2011; `tensorflow/core/lib/random/philox_random.h`).
  *
- * The service draws with TensorFlow itself. This port computes the keys and counters from which a tensor can be
- * drawn in slices, chooses subsamples, and is the tests' independent oracle.
+ * The service draws with TensorFlow itself. This port computes the keys and counters from which a tensor is
+ * drawn in slices, selects subsamples, and is the tests' independent reference.
  */
 export type Words = readonly [number, number, number, number]
 export type Key = readonly [number, number]
@@ -33,13 +33,13 @@ export function philox(key: Key, counter: Words): Words {
   return [a, b, c, d]
 }
 
-/** The upper 32 bits of a 32x32 bit product, in 16-bit halves: doubles hold 53 bits only. */
+/** The upper 32 bits of a 32x32 bit product, in 16-bit halves because doubles hold 53 bits. */
 function multiplyHigh(x: number, y: number): number {
   const xl = x & 0xffff
   const xh = x >>> 16
   const yl = y & 0xffff
   const yh = y >>> 16
-  // No sum reaches 2^32, so that integers do.
+  // No sum reaches 2^32, so integer operations suffice.
   const middle = (Math.imul(xh, yl) + (Math.imul(xl, yl) >>> 16)) >>> 0
   const cross = (Math.imul(xl, yh) + (middle & 0xffff)) >>> 0
   return (Math.imul(xh, yh) + (middle >>> 16) + (cross >>> 16)) >>> 0

@@ -1,6 +1,9 @@
 import { philox, type Key, type Words } from './philox.ts'
 
-/** What one tensor is drawn from: a seed and the number of the draw, as `keras.random.SeedGenerator` counts them. */
+/**
+ * The source of one tensor's draws: a seed and the number of the draw, as `keras.random.SeedGenerator` counts
+ * them.
+ */
 export type SeedVector = readonly [seed: number, draw: number]
 
 /** Philox state at the first value of a tensor. */

@@ -21,14 +21,14 @@ export interface Binding {
 }
 
 export interface Backend {
-  /** For eager work, which the analysis process alone may do. */
+  /** For eager execution, which only the analysis process uses. */
   readonly tf: typeof TensorFlow
   readonly binding: Binding
   readonly device: 'GPU' | 'CPU'
   readonly libraryVersion: string
 }
 
-/** Loads libtensorflow through tfjs-node-gpu. Takes most of a second and some 370 MB; once per process. */
+/** Loads libtensorflow through tfjs-node-gpu, once per process. Takes most of a second and about 370 MB. */
 export async function openBackend(): Promise<Backend> {
   // tfjs-node 4.22 calls this function, which Node 23 removed.
   const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean }

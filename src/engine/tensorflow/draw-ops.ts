@@ -5,8 +5,8 @@ import { DataType, type NodeDef } from './proto.ts'
 
 const PHILOX = 1
 /**
- * Weights are drawn on the CPU wherever the network runs: a GPU's sine and logarithm differ in the last bits, and its
- * QR in more than those.
+ * Weights are drawn on the CPU on every machine: a GPU's sine and logarithm differ in the last bits, its QR
+ * in more.
  */
 const DRAW_DEVICE = '/device:CPU:0'
 
@@ -17,8 +17,8 @@ const RANDOM_OPS = {
 } as const
 
 /**
- * Initializers as graph nodes. The V2 stateless ops take key and counter themselves, so the same nodes draw a whole
- * tensor or any slice of it; with equal key and counter they give the bytes of `tf.random.stateless_*`.
+ * Initializers as graph nodes. The V2 stateless ops take key and counter as inputs, so the same nodes draw a
+ * whole tensor or any slice of it. With equal key and counter they give the bytes of `tf.random.stateless_*`.
  */
 export class GraphDrawOps implements DrawOps<string> {
   readonly #graph: GraphWriter
@@ -158,8 +158,8 @@ export class GraphDrawOps implements DrawOps<string> {
   }
 
   /**
-   * The algorithm comes out of a variable, because TensorFlow's optimizers evaluate whatever depends on constants only:
-   * they would draw every weight two times more, merely to find it too large to keep as a constant.
+   * The algorithm is read from a variable because TensorFlow's optimizers evaluate every subgraph of
+   * constants. They would draw each weight twice more, and then find it too large to keep as a constant.
    */
   #algorithm(): string {
     if (this.#philox === undefined) {
@@ -177,7 +177,7 @@ export class GraphDrawOps implements DrawOps<string> {
     return this.#philox
   }
 
-  /** A node over values of one kind, its first input's. */
+  /** A node over values of one type, the type of its first input. */
   #floats(op: string, inputs: readonly string[], attributes: NodeDef['attributes'] = {}): string {
     if (!this.#doubles.has(inputs[0] ?? '')) return this.#node(op, inputs, { T: FLOAT, ...attributes })
     return this.#double(this.#node(op, inputs, { T: DOUBLE, ...attributes }))

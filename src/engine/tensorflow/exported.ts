@@ -11,20 +11,21 @@ import { DataType, type TensorInfo } from './proto.ts'
 import { precisionOf, preprocess } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
 
-/** Where an exported model has its weights from: its own init op draws them, or they lie beside it. */
+/** The source of an exported model's weights: its own init op, or a checkpoint beside it. */
 export type ExportedWeights = 'drawn' | 'checkpoint'
 
-/** What may be asked of an exported model, under the names its nodes have in the graph. */
+/** The tensors of an exported model, by their names in the graph. */
 export const EXPORTED = { images: 'images:0', logits: 'logits:0', probabilities: 'probabilities:0' } as const
 
 /**
- * The bytes of `saved_model.pb` for any TensorFlow. An initialized model's init op draws every weight; a loaded one's
- * true parameters are variables that are restored from a checkpoint under their own names, and its init op folds them.
- * Folded kernels can differ in the last bit from those of a session here, for TensorFlow's optimizers may reorder their
- * factors.
+ * The bytes of `saved_model.pb` for any TensorFlow. An initialized model's init op draws every weight. A
+ * loaded model's true parameters are variables that are restored from a checkpoint under their own names, and
+ * its init op folds them. Folded kernels can differ from a session's here in the last bit, because
+ * TensorFlow's optimizers may reorder their factors.
  *
- * Signatures: `serving_default`, float32 `images` of pixels 0..255 to `logits` and `probabilities`; `weights`, every true
- * parameter by its name; `block_outputs`, each block's sum, before its last ReLU, by the block's name.
+ * Signatures: `serving_default`, float32 `images` of pixels 0..255 to `logits` and `probabilities`;
+ * `weights`, every true parameter by its name; `block_outputs`, each block's sum before its last ReLU, by the
+ * block's name.
  */
 export function exportedModel(
   { specification, initialized, parameters }: Plan,
@@ -94,7 +95,7 @@ export function exportedModel(
   return savedModelBytes({ graph, signatures, initOp, restore })
 }
 
-/** The read of a variable that holds a true parameter, once a checkpoint was restored. */
+/** The read of a variable that holds a true parameter after a checkpoint was restored. */
 function restored(graph: GraphWriter, { name, shape }: Parameter, path: string, restores: string[]): string {
   const scoped = `parameters/${name}`
   const dtype = { dtype: FLOAT }
@@ -106,7 +107,7 @@ function restored(graph: GraphWriter, { name, shape }: Parameter, path: string, 
   return graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
 }
 
-/** Keeps the sums of blocks. */
+/** Records the sums of blocks. */
 class TappedOps extends GraphNetworkOps {
   readonly sums = new Map<string, Value>()
 
@@ -124,7 +125,10 @@ export const CHECKPOINTING = {
   saved: (count: number) => `saved${String(count)}:0`,
 } as const
 
-/** A graph that writes checkpoints: so many tensors, or parts of them, into one, for each of the counts; and several into one. */
+/**
+ * A graph that writes checkpoints: one for each count, with that many tensors or parts of tensors; and merges
+ * several into one.
+ */
 export function checkpointingGraph(counts: readonly number[]): Uint8Array {
   const graph = new GraphWriter()
   const path = graph.placeholder('path', DataType.string, [])

@@ -4,22 +4,27 @@ import { FLOAT, INT32, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
 import type { Precision, Variable } from './network-ops.ts'
 
-/** Values above which a variable is filled by rows: 32 MB of float32. */
+/** Variables with more values, 32 MB of float32, are filled by rows. */
 const WHOLE_AT_MOST = 2 ** 23
 
-/** How a session fills a variable. Fetched `held` gives float32 values as the variable now holds them. */
+/**
+ * The nodes with which a session fills a variable. Fetching `held` returns the variable's values as float32.
+ */
 export interface Filling {
   readonly variable: Variable
   readonly bytes: number
-  /** Fed with the variable's value, float32, unless it has rows. */
+  /** Fed with the variable's value as float32, unless the variable is filled by rows. */
   readonly value: string
-  /** All of it, or the rows that were just filled; fetching it runs the assignment. */
+  /** The whole variable, or the rows that were just filled. Fetching it runs the assignment. */
   readonly held: string
-  /** Where the variable is too large for one step. */
+  /** Set for variables that are too large for one step. */
   readonly rows?: RowFilling
 }
 
-/** The variable as a matrix [n, columns]: fetch `create` once, then `held` with every so many rows and their values. */
+/**
+ * The variable as a matrix [n, columns]: fetch `create` once, then `held` with each group of rows and their
+ * values.
+ */
 export interface RowFilling {
   readonly parameter: Parameter
   readonly columns: number
@@ -42,8 +47,8 @@ export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
 }
 
 /**
- * `InplaceUpdate` writes into the buffer it is given, which is the variable's own. `ResourceStridedSliceAssign` would
- * have every later read copy the whole variable.
+ * `InplaceUpdate` writes into the variable's own buffer. `ResourceStridedSliceAssign` would make every later
+ * read copy the whole variable.
  */
 function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Parameter): Filling {
   const { name, shape, type, handle } = variable
@@ -73,7 +78,7 @@ function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Paramet
   }
 }
 
-/** Exact: a bfloat16 is a shorter float32. */
+/** Exact: a bfloat16 is a truncated float32. */
 function asFloats(graph: GraphWriter, node: string, type: Precision): string {
   return type === FLOAT ? node : graph.cast(node, type, FLOAT)
 }

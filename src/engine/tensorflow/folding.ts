@@ -6,7 +6,7 @@ import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
 import { Session, type Feed, type Held } from './session.ts'
 
-/** A batch norm outside training: x * scale + shift, with scale = gamma / sqrt(variance + epsilon). */
+/** A batch normalization at inference: x * scale + shift, with scale = gamma / sqrt(variance + epsilon). */
 export interface Norm {
   readonly gamma: Parameter
   readonly beta: Parameter
@@ -15,7 +15,7 @@ export interface Norm {
   readonly epsilon: number
 }
 
-/** What a variable holds: a parameter as it is, or what a norm makes of parameters. */
+/** The value of a variable: a parameter, or parameters folded with a norm. */
 export type VariableValue =
   | { readonly kind: 'parameter'; readonly parameter: Parameter }
   /** kernel * scale, by output channel. */
@@ -26,7 +26,7 @@ export type VariableValue =
 
 export type FoldedValue = Exclude<VariableValue, { readonly kind: 'parameter' }>
 
-/** The parameters a folded value is computed from, by the part they play. */
+/** The parameters from which a folded value is computed, by their role in it. */
 export function partsOf(value: FoldedValue): Record<string, Parameter> {
   const { gamma, beta, mean, variance } = value.norm
   if (value.kind === 'kernel') return { kernel: value.kernel, gamma, variance }
@@ -34,7 +34,7 @@ export function partsOf(value: FoldedValue): Record<string, Parameter> {
   return { gamma, beta, mean, variance, ...(value.bias && { bias: value.bias }) }
 }
 
-/** Writes the nodes that fold. What several values have in common is one node. */
+/** Writes the nodes that fold. A common subexpression is one node. */
 export class Folding {
   readonly #draws: GraphDrawOps
   readonly #source: (parameter: Parameter) => string
@@ -84,8 +84,8 @@ export class Folding {
 }
 
 /**
- * Folds values for any network. Folded in a network's own graph, every norm would bring its nodes into the executors
- * that fill variables, and an executor costs a third of a millisecond for each.
+ * Folds values for any network in one session. Folding in a network's own graph would add every norm's nodes
+ * to the executors that fill variables, at a third of a millisecond per node.
  */
 export class Folder {
   readonly #session: Session
@@ -98,7 +98,9 @@ export class Folder {
     return new Folder(await Session.open(backend, foldingGraph()))
   }
 
-  /** From the values of its parts, by the part they play. The result stays with the library; who asks closes it. */
+  /**
+   * Folds from the values of the parts, by their role. The result stays in the library; the caller closes it.
+   */
   fold(value: FoldedValue, parts: Readonly<Record<string, Feed>>): Held {
     const epsilon = { values: Float32Array.of(value.norm.epsilon), shape: [] }
     const feeds = Object.fromEntries(
@@ -121,7 +123,7 @@ function foldingGraph(): Uint8Array {
     variance: part('variance', 'moving_variance'),
     epsilon: 0,
   }
-  // A kernel is of any rank.
+  // A kernel has any rank.
   const source = ({ name, shape }: Parameter): string =>
     name === 'kernel'
       ? graph.node('Placeholder', [], { dtype: FLOAT }, { name })

@@ -15,8 +15,9 @@ export const BOOL = { type: DataType.bool } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
- * Writes a GraphDef, node by node. Names are given or counted; a node's name is how later nodes refer to it. The types
- * of values are always said; other attributes only where they are not the op's default, which loaders fill in.
+ * Writes a GraphDef node by node. Names are given or numbered; later nodes refer to a node by its name. Types
+ * of values are always written; other attributes only where they differ from the op's default, which loaders
+ * fill in.
  */
 export class GraphWriter {
   readonly #nodes: NodeDef[] = []
@@ -58,7 +59,7 @@ export class GraphWriter {
     return name
   }
 
-  /** An int32 constant: a vector, unless another shape is said. */
+  /** An int32 constant: a vector, unless a shape is given. */
   integers(values: readonly number[], shape: readonly number[] = [values.length]): string {
     return this.constant(Int32Array.from(values), shape, DataType.int32)
   }
@@ -68,7 +69,7 @@ export class GraphWriter {
     return this.constant(Float32Array.of(value), [], DataType.float)
   }
 
-  /** A constant vector of texts. */
+  /** A constant vector of strings. */
   texts(values: readonly string[]): string {
     return this.node('Const', [], { dtype: STRING, value: { texts: values } })
   }
@@ -77,7 +78,7 @@ export class GraphWriter {
     return this.node('Placeholder', [], { dtype: { type }, shape: { shape } }, { name })
   }
 
-  /** A function of one argument and one result; `write` gets its argument and gives the node of its result. */
+  /** A function with one argument and one result. `write` gets the argument and returns the result's node. */
   unaryFunction(
     name: string,
     types: Pick<FunctionDef, 'argument' | 'result'>,
@@ -90,19 +91,20 @@ export class GraphWriter {
 
   /** The GraphDef so far. */
   get definition(): GraphDef {
-    // The oldest TensorFlow that knows every op used here reads the graph; the producer is that of TensorFlow 2.16.
+    // The oldest TensorFlow that has every op used here can read the graph. The producer version is
+    // TensorFlow 2.16's.
     const versions = { producer: 1800, minConsumer: 12 }
     return { nodes: this.#nodes, functions: this.#functions, versions }
   }
 }
 
-/** In functions a node is referred to by its output, and that by the op's own word for it. */
+/** In functions a node is referenced by its output's name in the op definition. */
 const FIRST_OUTPUTS: Readonly<Record<string, string>> = {
   ...{ AddV2: 'z', Cast: 'y', Const: 'output', DecodeJpeg: 'image', EnsureShape: 'output', Mul: 'z' },
   ...{ Reshape: 'output', ReverseV2: 'output' },
 }
 
-/** Writes the nodes of a function, of the ops it knows. */
+/** Writes the nodes of a function, for the ops in the table above. */
 class FunctionWriter extends GraphWriter {
   override node(...args: Parameters<GraphWriter['node']>): string {
     const [op] = args

@@ -1,11 +1,12 @@
 import { FLOAT, type GraphWriter, INT32 } from './graph.ts'
 
 /**
- * Writes what computes rows from images, float32 [n, ...] both, twice: for the two halves of a batch, at the same time.
+ * Writes a computation of rows from images, float32 [n, ...], twice: for the two halves of a batch, at the
+ * same time.
  *
- * oneDNN cuts a convolution into one part for each thread and waits for the last of them, so what holds up one thread
- * for a moment holds up all. With the other half at hand they go on with that. One image has no halves: it is computed
- * by the first, and nothing of the second runs.
+ * oneDNN divides a convolution into one part per thread and waits for the last part, so a delay of one thread
+ * delays all. With a second half the other threads continue with that. A single image is computed by the
+ * first half, and nothing of the second runs.
  */
 export function inHalves<R extends { readonly node: string }>(
   graph: GraphWriter,
@@ -23,7 +24,7 @@ export function inHalves<R extends { readonly node: string }>(
   )
   const more = graph.node('AddV2', [count, one], integers)
   const larger = graph.node('FloorDiv', [more, graph.integers([2], [])], integers)
-  // -1 is what remains.
+  // -1 means the remainder.
   const sizes = graph.node('Pack', [larger, graph.integers([-1], [])], { ...integers, N: { integer: 2 } })
   const rows = graph.integers([0], [])
   const halves = graph.node('SplitV', [images, sizes, rows], {
@@ -32,7 +33,8 @@ export function inHalves<R extends { readonly node: string }>(
   })
   const divided = graph.node('Greater', [count, one], integers)
   const begun = compute(halves)
-  // The second output of a Switch is there where its predicate holds; what depends on the other does not run.
+  // The second output of a Switch exists if its predicate is true; nodes that depend on the other output do
+  // not run.
   const rest = compute(`${switched(graph, `${halves}:1`, divided)}:1`)
   const whole = switched(graph, begun.node, divided)
   const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }

@@ -7,7 +7,7 @@ import { preprocess, RECIPE } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
 import { Session, type Feed, type Held } from './session.ts'
 
-/** The tensors that are fed, each with the one that is fetched for it. */
+/** The tensors to feed, each with the tensor to fetch for it. */
 const JPEGS = { fed: 'jpegs:0', fetched: 'from_jpegs:0' } as const
 const PIXELS = { fed: 'pixels:0', fetched: 'from_pixels:0' } as const
 

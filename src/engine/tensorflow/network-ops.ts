@@ -7,10 +7,13 @@ import type { VariableValue } from './folding.ts'
 import { type BFLOAT16, FLOAT, type GraphWriter } from './graph.ts'
 import type { NodeDef } from './proto.ts'
 
-/** What convolutions compute in. */
+/** The precision of convolutions. */
 export type Precision = typeof FLOAT | typeof BFLOAT16
 
-/** A tensor of the graph; a parameter, not yet in it; or a convolution that may still take a norm into its kernel. */
+/**
+ * A tensor of the graph, a parameter that is not in the graph yet, or a pending convolution whose kernel may
+ * still take a norm.
+ */
 export type Value =
   | {
       readonly kind: 'tensor'
@@ -31,7 +34,7 @@ interface PendingConvolution {
   readonly window: Window
 }
 
-/** A variable of the graph: its node, the one that assigns it, and what it holds. */
+/** A variable of the graph: its node, the node that assigns it, and its value. */
 export interface Variable {
   readonly name: string
   readonly shape: readonly number[]
@@ -44,23 +47,25 @@ export interface Variable {
 }
 
 export interface GraphNetworkOptions {
-  /** The node of what a variable is to hold, as float32: computed in the graph, or a placeholder. */
+  /** Returns the node of a variable's value as float32: computed in the graph, or a placeholder. */
   readonly source: (value: VariableValue, variable: Pick<Variable, 'name' | 'shape'>) => string
   readonly precision: Precision
   /**
-   * A node whose control edge keeps the dense layer's bias apart. Fused with it, oneDNN would reorder the kernel at the
-   * first prediction, beside the variable's own: for 124 million weights 0.7 s and more, and 500 MB.
+   * A node whose control edge prevents fusing the dense layer with its bias. When fused, oneDNN reorders the
+   * kernel at the first prediction, beside the variable's own: for 124 million weights 0.7 s and more, and
+   * 500 MB.
    */
   readonly barrier?: string
 }
 
 /**
- * Networks as graph nodes that read variables. Outside training a batch norm is a constant scale and shift, so one that
- * follows a convolution is folded into its kernel and bias where the variables are assigned: variables hold folded
- * kernels, and TensorFlow fuses convolution, bias, sum and ReLU into one step.
+ * Networks as graph nodes that read variables. At inference a batch normalization is a constant scale and
+ * shift, so one that follows a convolution is folded into its kernel and bias where the variables are
+ * assigned: variables hold folded kernels, and TensorFlow fuses convolution, bias, sum and ReLU into one
+ * step.
  *
- * In bfloat16 convolutions, their kernels and what follows them elementwise are; averages and the dense layer stay
- * float32, for eight bits of mantissa tie logits.
+ * With bfloat16, convolutions, their kernels and the elementwise operations after them use it. Averages and
+ * the dense layer stay float32, because eight bits of mantissa produce equal logits.
  */
 export class GraphNetworkOps implements NetworkOps<Value> {
   readonly variables: Variable[] = []
@@ -76,7 +81,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     this.#precision = options.precision
   }
 
-  /** The graph's node for a value, written now if it was still pending. */
+  /** The graph's node of a value; a pending convolution is written now. */
   node(value: Value): string {
     if (value.kind === 'tensor') return value.node
     if (value.kind === 'parameter') throw new TypeError(`${value.name} is a parameter, not a result`)
@@ -175,7 +180,9 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return tensor(this.node(x), x.shape, this.#typeOf(x))
   }
 
-  /** In float32, and rounded once: a scalar of eight bits would put a whole branch off by as much as one weight. */
+  /**
+   * In float32, and rounded once: a scalar of eight bits would shift a whole branch by as much as one weight.
+   */
   #withScalar(op: string, x: Value, scalar: Value): Value {
     const inputs = [this.float(x), this.#plain(asParameter(scalar), FLOAT)]
     const type = this.#typeOf(x)
@@ -192,7 +199,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return from === type ? node : this.#graph.cast(node, from, type)
   }
 
-  /** The read of a variable that holds the parameter as it is. */
+  /** The read of a variable that holds the unfolded parameter. */
   #plain(parameter: Parameter, type: Precision): string {
     return this.#variable(parameter.name, parameter.shape, { kind: 'parameter', parameter }, type)
   }

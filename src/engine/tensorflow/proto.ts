@@ -1,8 +1,8 @@
 import { PbfWriter } from 'pbf'
 
 /**
- * TensorFlow's messages (tensorflow/core/framework and tensorflow/core/protobuf), as far as this service writes them:
- * fields in the order of their numbers, nothing said of one at its default. None is read here.
+ * TensorFlow's messages (tensorflow/core/framework and tensorflow/core/protobuf), as far as this service
+ * writes them: fields in numerical order, defaults omitted. No message is read here.
  */
 export interface SavedModel {
   readonly schemaVersion: number
@@ -56,11 +56,11 @@ export interface FunctionDef {
   readonly argument: number
   readonly result: number
   readonly nodes: readonly NodeDef[]
-  /** Where `y` comes from. */
+  /** The source of `y`. */
   readonly returned: string
 }
 
-/** An attribute of a node: exactly one of the kinds there are. */
+/** An attribute of a node: exactly one of these kinds. */
 export type AttrValue =
   | { readonly type: number }
   | { readonly text: string }
@@ -231,12 +231,12 @@ function writeSize(size: number, pbf: PbfWriter): void {
   if (size !== 0) pbf.writeVarintField(1, size)
 }
 
-/** A message whose first field is a text. */
+/** A message whose first field is a string. */
 function writeText(text: string, pbf: PbfWriter): void {
   pbf.writeStringField(1, text)
 }
 
-/** A map from texts to messages is a message for every entry. */
+/** A map from strings to messages: one message per entry. */
 function writeMap<V>(
   tag: number,
   write: (value: V, pbf: PbfWriter) => void,

@@ -15,13 +15,13 @@ import {
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
 
-/** Tensor names of a recipe's inputs and results, as sessions feed and fetch them. */
+/** Tensor names of a recipe's inputs and results, for feeds and fetches. */
 export const RECIPE = {
   /** uint8 [n, height, width, channels], 0..255. */
   pixels: 'pixels:0',
-  /** float32, where the preprocessed image enters; fed in place of pixels it goes in as it is. */
+  /** float32, the preprocessed image; fed instead of pixels it enters unchanged. */
   images: 'images:0',
-  /** int32 scalar: how many classes the top ones are. */
+  /** int32 scalar: the number of top classes. */
   k: 'k:0',
   logits: 'logits:0',
   probabilities: 'probabilities:0',
@@ -34,7 +34,7 @@ export const RECIPE = {
   finite: 'finite:0',
 } as const
 
-/** What a session is opened with: nothing is drawn or assigned in it but by its fillings. */
+/** The graph of a session. Only its assignments draw or set anything. */
 export interface SessionRecipe {
   readonly bytes: Uint8Array
   /** One for each variable, in creation order. */
@@ -42,7 +42,7 @@ export interface SessionRecipe {
 }
 
 /**
- * The network for a session of this process, which fills its variables step by step; where it is halved, a batch is
+ * The network for a session of this process, which fills its variables step by step. If halved, a batch is
  * computed in two parts at the same time.
  */
 export function sessionRecipe(specification: Specification, halved: boolean): SessionRecipe {
@@ -94,8 +94,8 @@ export function precisionOf({ precision }: Specification): Precision {
 }
 
 /**
- * (x * scale - mean) / std of float pixels as one multiplication and one sum per channel, over whole rows of the image at once:
- * TensorFlow broadcasts over three channels ten times slower.
+ * (x * scale - mean) / std of float pixels as one multiplication and one sum per channel, over whole rows of
+ * the image: TensorFlow broadcasts over three channels ten times slower.
  */
 export function preprocess(
   graph: GraphWriter,

@@ -12,13 +12,13 @@ interface Signature {
 export interface SavedModelContents {
   readonly graph: GraphWriter
   readonly signatures: Readonly<Record<string, Signature>>
-  /** The op a loader runs once, before any signature and after what restores; it assigns every variable. */
+  /** The op that a loader runs once, after restoring and before any signature. It assigns every variable. */
   readonly initOp?: string | undefined
-  /** What takes variables from a checkpoint: the tensor that is fed its path, and the op. */
+  /** Restores variables from a checkpoint: the tensor for the path, and the op. */
   readonly restore?: { readonly path: string; readonly op: string } | undefined
 }
 
-/** Where loaders look for the op to run first. */
+/** The name under which loaders look for the init op. */
 const INIT_OP = '__saved_model_init_op'
 
 /** SaverDef.CheckpointFormatVersion of tensor bundles. */
@@ -38,11 +38,14 @@ export function savedModelBytes({ graph, signatures, initOp, restore }: SavedMod
 }
 
 function saverOf({ path, op }: NonNullable<SavedModelContents['restore']>): SaverDef {
-  // Nothing saves: loaders restore only, yet ask for a name.
+  // Nothing is saved, but loaders require a tensor name.
   return { filenameTensor: path, saveTensor: path, restoreOp: op, version: CHECKPOINT_V2 }
 }
 
-/** Lays a SavedModel into a folder of its own for as long as `use` runs; a loaded session needs it no longer. */
+/**
+ * Writes a SavedModel to a directory of its own while `use` runs. A loaded session no longer needs the
+ * directory.
+ */
 export async function withSavedModelFolder<R>(
   bytes: Uint8Array,
   use: (folder: string) => R | Promise<R>,
@@ -58,8 +61,8 @@ export async function withSavedModelFolder<R>(
 }
 
 /**
- * The first of a row that is not there yet, so that the same few come again: TensorFlow counts loads by their path, and
- * keeps 2 KB for every path it has met (tensorflow/cc/saved_model/loader.cc).
+ * Creates the first directory of a sequence that does not exist yet, so the same few paths are reused:
+ * TensorFlow counts loads by path and keeps 2 KB for every path (tensorflow/cc/saved_model/loader.cc).
  */
 async function makeFolder(): Promise<string> {
   for (let number = 1; ; number++) {

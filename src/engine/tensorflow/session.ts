@@ -1,7 +1,10 @@
 import { withSavedModelFolder } from './saved-model.ts'
 import type { Backend, Binding } from './binding.ts'
 
-/** A value fed to a session: its own dtype, never converted; an array of bytes is one of strings. */
+/**
+ * A value that is fed to a session with its own dtype, never converted. An array of bytes is a tensor of
+ * strings.
+ */
 export type Feed =
   | {
       readonly values: Uint8Array | Int32Array | Float32Array | readonly Uint8Array[]
@@ -9,7 +12,7 @@ export type Feed =
     }
   | Held
 
-/** A result that has stayed with the library. Whoever holds it closes it. */
+/** A result that stays in the library. The owner closes it. */
 export class Held {
   readonly #binding: Binding
   readonly tensor: number
@@ -29,10 +32,11 @@ export class Held {
 }
 
 /**
- * A loaded SavedModel. Runs are synchronous and hold the process's only JavaScript thread. The session checks neither
- * rank nor size of a feed (a wrong rank aborts the process), so callers must. Whoever opens a session closes it.
+ * A loaded SavedModel. Runs are synchronous and block the process's only JavaScript thread. The session
+ * checks neither rank nor size of a feed, and a wrong rank aborts the process, so callers must check. The
+ * opener closes the session.
  *
- * Every distinct list of fetched names becomes an executor that TensorFlow keeps: fetch few, fixed lists.
+ * TensorFlow keeps one executor for every distinct list of fetches: use few, fixed lists.
  */
 export class Session {
   readonly #binding: Binding
@@ -59,7 +63,7 @@ export class Session {
     })
   }
 
-  /** The same, its results unread: they can be fed on as they are. */
+  /** Like `run`, but the results stay in the library and can be fed again without a copy. */
   hold(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): Held[] {
     const binding = this.#binding
     const made: number[] = []

@@ -7,20 +7,23 @@ export const number = (value: number, description: string, limits: object = {}) 
 export const KERAS = 'keras/src/initializers/random_initializers.py'
 export const TORCH = 'torch/nn/init.py'
 
-/** Notes say what differs under one name, in this order: TensorFlow v1, v2, Keras, JAX, torch; then the numbers. */
+/**
+ * Notes list the differences under one name in this order: TensorFlow v1, v2, Keras, JAX, torch; then the
+ * numbers.
+ */
 export const SAME = 'TensorFlow v1, v2, Keras, JAX and torch: the same.'
-/** Of every class that draws. */
+/** For every class that draws. */
 export const SEEDS =
   'One seed gives the same numbers in Keras 3, and in TensorFlow v2 for seeds 0 to 2147483645; other ones in TensorFlow v1 (stateful), JAX (threefry) and torch (Mersenne twister).'
-/** Of every class whose name TensorFlow has no stateless draw of. */
+/** For every class that TensorFlow cannot draw statelessly under this name. */
 export const LAW_ONLY = 'The law is theirs; the numbers of a seed are of this service.'
 
 type Common = 'name' | 'aliases' | 'written' | 'reference' | 'ranks'
 export interface Description
   extends Omit<InitializerDefinition, Common>, Partial<Pick<InitializerDefinition, Common>> {
-  /** Names beside the class's in small letters and init_ops's `*_initializer`. */
+  /** Names in addition to the class name in lower case and init_ops's `*_initializer`. */
   readonly words?: readonly string[]
-  /** Defaults of init_ops's word, where v1 had others; null where init_ops has none. */
+  /** Defaults of init_ops's name where v1 had others; null if init_ops has no such name. */
   readonly v1?: Readonly<Record<string, unknown>> | null
 }
 
@@ -33,7 +36,7 @@ export function define(
   return {
     name,
     aliases: { ...same, ...(v1 && { [`${word}_initializer`]: v1 }) },
-    // Configs of init_ops name their dtype.
+    // Configs of init_ops contain their dtype.
     written: { dtype: 'float32', ...written },
     reference: 'tensorflow/python/ops/init_ops.py',
     ranks: { min: 0, max: null },

@@ -9,7 +9,7 @@ const LONGEST_SIDE = 64
 
 const gain = (description: string) => closed({ gain: number(1, description), seed: Seed })
 
-/** An isometry takes no more channels in than out: it could not keep every norm. */
+/** An isometry needs at least as many outputs as inputs to keep every norm. */
 function tooManyInputs(shape: readonly number[]): readonly [undefined, string] | undefined {
   const [inputs = 1, outputs = 1] = shape.slice(-2)
   if (inputs <= outputs) return undefined

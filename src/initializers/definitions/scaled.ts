@@ -13,7 +13,7 @@ const LECUN = 'LeCun et al., Efficient BackProp, 1998; Klambauer et al., 2017, a
 const CUT =
   'TensorFlow v1 (since 1.7), v2, Keras and JAX: a cut normal widened by 1 / 0.8796, so that the variance is met; tfjs-layers: cut and not widened'
 
-/** Keras 3 can name the axes of the fans; null are those of every layout here. */
+/** Keras 3 can name the axes of the fans; null means the axes of every layout here. */
 const AXES = { input_axes: null, output_axes: null }
 
 /** A name of variance scaling: fixed scale, mode and distribution. */
@@ -67,7 +67,7 @@ const families = [
   },
 ] as const
 
-/** Entries whose spread follows from the fans, in TensorFlow's words. */
+/** Initializers whose standard deviation follows from the fans, under TensorFlow's names. */
 export const scaledDefinitions: readonly InitializerDefinition[] = [
   define('VarianceScaling', {
     config: closed({

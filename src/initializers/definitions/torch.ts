@@ -16,7 +16,7 @@ const NONLINEARITIES = [
   ...['sigmoid', 'tanh', 'relu', 'leaky_relu', 'selu'],
 ]
 
-/** `torch.nn.init.calculate_gain`; squared, the factor on 1 / fan that a variance has. */
+/** `torch.nn.init.calculate_gain`. The square is the factor of the variance on 1 / fan. */
 function squaredGain({ nonlinearity, a }: Config): number {
   switch (nonlinearity) {
     case 'tanh':
@@ -32,7 +32,7 @@ function squaredGain({ nonlinearity, a }: Config): number {
   }
 }
 
-/** torch's words for a class: its function, which ends in an underscore, and `torch_*`. */
+/** torch's names for a class: its function, which ends in an underscore, and `torch_*`. */
 function torch(
   name: string,
   word: string,
@@ -61,7 +61,7 @@ function kaiming(
       ),
       seed: Seed,
     }),
-    // Without a meaning it takes its default, so that it tells no two equal laws apart.
+    // A slope without effect takes its default, so equal laws have equal configs.
     settled: (config) => (config['nonlinearity'] === 'leaky_relu' ? config : { ...config, a: 0 }),
     law: (config, shape) => {
       const mode = config['mode'] as 'fan_in' | 'fan_out'
@@ -100,7 +100,10 @@ function bounds({ mean, std, a, b }: Config): BoundedNormal {
   return { mean: mean as number, std: std as number, low, high }
 }
 
-/** Below this the quantiles of so small probabilities have no digits left; 37 deviations from the mean. */
+/**
+ * Below this, 37 standard deviations from the mean, quantiles of such small probabilities have no digits
+ * left.
+ */
 const SMALLEST_MASS = 1e-300
 
 /** torch's initializers where TensorFlow's of the same name have another law. */
