@@ -10,11 +10,11 @@ import { Measurement, type RecordOptions } from '../statistics/record.ts'
 import { Relative } from '../statistics/relative.ts'
 import type { NetworkSignals, SignalOptions } from './signals.ts'
 
-/** A network's weights: drawn from the specification, or in a safetensors file. */
+/** The source of a network's weights: the specification, or a safetensors file. */
 export interface WeightsSource {
   readonly specification: Specification
   readonly weightsFile?: string
-  /** What kernels are multiplied by, by name, as it was measured of them. */
+  /** Measured factors of kernels, by name. */
   readonly factors?: Readonly<Record<string, number>>
 }
 
@@ -28,7 +28,7 @@ export const LayerScale = Type.Object({
 })
 export type LayerScale = Static<typeof LayerScale>
 
-/** Measured factors by the names of their kernels. */
+/** Measured factors by kernel name. */
 export function factorsOf(measured: readonly LayerScale[]): Record<string, number> {
   return Object.fromEntries(measured.map(({ kernel, factor }) => [kernel, factor]))
 }
@@ -93,7 +93,7 @@ export const FittedWeights = Type.Object({
 })
 export type FittedWeights = Static<typeof FittedWeights>
 
-/** How signals are to be measured; with pixels (uint8, whole images one after another) these are the input. */
+/** The options of a signal measurement. `pixels` (uint8, whole images in a row) replace Gaussian input. */
 export interface SignalsRequest extends Omit<SignalOptions, 'input'> {
   readonly pixels?: Uint8Array
 }
@@ -111,9 +111,9 @@ interface StatisticsOptions extends RecordOptions {
 
 /** One network's training on the digits by stochastic gradient descent with momentum. */
 export interface Training {
-  /** What its weights are drawn from. */
+  /** The specification that its weights are drawn from. */
   readonly specification: Specification
-  /** Of the order of the pictures. */
+  /** The seed of the order of the pictures. */
   readonly seed: number
   readonly learningRate: number
   readonly momentum: number
@@ -121,85 +121,95 @@ export interface Training {
   readonly steps: number
 }
 
-/** Where a training is: all that its next step depends on. */
+/** The state of a training: everything that its next step depends on. */
 export interface TrainingState {
   /** Steps done. */
   readonly step: number
-  /** Parameters and buffers in creation order, joined. */
+  /** Parameters and buffers in creation order, concatenated. */
   readonly values: Float32Array
-  /** Of the trainable parameters in creation order, joined. */
+  /** Velocity of the trainable parameters in creation order, concatenated. */
   readonly velocity: Float32Array
 }
 
-/** Some further steps of a training. */
+/** The result of some further steps. */
 export interface TrainingPart {
   readonly state: TrainingState
   /** Mean cross entropy of each step's batch before its update, in nats. */
   readonly losses: readonly number[]
-  /** The last loss is no number, or beyond DIVERGED times that of guessing; there is no further step. */
+  /** True if the last loss is NaN or above DIVERGED times the loss of guessing. There is no further step. */
   readonly diverged: boolean
-  /** Share of the test pictures whose class is right, by moving moments; null until the last step is done. */
+  /**
+   * The share of correctly classified test pictures, with moving moments; null until the last step is done.
+   */
   readonly accuracy: number | null
 }
 
-/** The part of the contract that is answered where the weights are drawn. */
+/** The calls that the analysis process answers. */
 export interface AnalysisMethods {
-  /** SHA-256 over the true parameters in creation order: the trainable ones, or all that a weights file holds. */
+  /**
+   * SHA-256 over the true parameters in creation order: the trainable ones, or everything that a weights file
+   * holds.
+   */
   digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
   /**
-   * Statistics of the trainable parameters whose names match the glob; all of them without one. With `relativeTo`, how
-   * far they are from those of other weights, which must have the same names and shapes: INVALID_REQUEST otherwise, as
+   * Statistics of the trainable parameters whose names match the glob, or of all. With `relativeTo`, also the
+   * distance from other weights, which must have the same names and shapes; INVALID_REQUEST otherwise, and
    * for spectra that cost too much.
    */
   statistics(weights: WeightsSource, options: StatisticsOptions): Promise<ModelStatistics>
   /**
-   * Which initializers the tensors of a safetensors file of any network may come from. Without a layout it is found by
-   * the tensors' names. INVALID_WEIGHTS where the file is none, or holds no tensor.
+   * The initializers that the tensors of a safetensors file of any network may come from. Without a layout it
+   * is detected from the tensors' names. INVALID_WEIGHTS if the file is invalid or holds no tensor.
    */
   fit(weightsFile: string, options: { readonly layout?: Layout }): Promise<FittedWeights>
-  /** `count` values of a stored tensor (parameter or buffer) from `offset` on, which must be a multiple of 4. */
+  /** `count` values of a stored tensor (parameter or buffer) from `offset`, which must be a multiple of 4. */
   read(weights: WeightsSource, name: string, offset: number, count: number): Promise<Float32Array>
   /**
-   * The bytes of `saved_model.pb` for any TensorFlow. Of loaded weights the files of `variables/` are left in the folder,
-   * which is the caller's; of others the init op draws every weight, and nothing is.
+   * The bytes of `saved_model.pb` for any TensorFlow. For loaded weights the files of `variables/` are
+   * written to the folder, which the caller owns. Otherwise the init op draws every weight and nothing is
+   * written.
    */
   savedModel(weights: WeightsSource, folder: string): Promise<Uint8Array>
-  /** LSUV's factors, in the order of the layers, on Gaussian images or on uint8 images of the input's size, joined. */
+  /**
+   * LSUV's factors in layer order, measured on Gaussian images or on uint8 images of the input's size,
+   * concatenated.
+   */
   unitVariance(specification: Specification, pixels?: Uint8Array): Promise<LayerScale[]>
   tensorStatistics(draw: TensorDraw, options: RecordOptions): Promise<TensorStatistics>
   /** The values of one tensor. The caller limits its size. */
   sample(draw: TensorDraw): Promise<Float32Array>
   /**
-   * Signals through each network in turn, with factors measured first where its scheme wants some and the source has none; all with the same input and labels. Its progress counts the repeats of all.
-   * The caller limits the memory (`affordableMemory`); pixels must be those of `batch_size` images.
+   * Signals through each network in turn, all with the same input and labels. Factors are measured first if a
+   * scheme needs them and the source has none. Progress counts the repeats of all networks. The caller limits
+   * the memory (`affordableMemory`); `pixels` must hold `batch_size` images.
    */
   signals(networks: readonly WeightsSource[], request: SignalsRequest): Promise<NetworkSignals[]>
   /**
-   * At least one further step, and as many as begin within `maxMs`: from drawn weights, or from where an earlier part
-   * ended, however the steps are divided into parts. The specification's network takes the digits. Waits behind every
-   * other question.
+   * Runs at least one further step, and as many as begin within `maxMs`, from drawn weights or from an
+   * earlier part's state, however the steps are divided. The specification's network must take the digits.
+   * Has the lowest priority.
    */
   train(training: Training, from: TrainingState | null, maxMs: number): Promise<TrainingPart>
 }
 
-/** Methods as their callers see them: each may be watched and ended. */
+/** The methods as callers see them: each call can be observed and aborted. */
 type Controlled<M extends Record<keyof M, (...args: never[]) => unknown>> = {
   readonly [K in keyof M]: (...args: [...Parameters<M[K]>, control?: Control]) => ReturnType<M[K]>
 }
 
-/** `count` values of a stored tensor from `offset` on, which must be a multiple of 4. */
+/** Reads `count` values of a stored tensor from `offset`, which must be a multiple of 4. */
 type TensorReader = (name: string, offset: number, count: number) => Promise<Float32Array>
 
 /**
- * Everything about weights that is not prediction, in a process of its own that never disturbs the engine: parameters
- * are pure functions, so they are drawn anew, tensor by tensor and in slices. One job runs at a time, in order of asking,
- * and QUEUE_FULL refuses those beyond a bound; digests are the service's own: they go first and are never refused. An
- * abort rejects at once with the signal's reason, whether the job waits or runs.
+ * All computations on weights except prediction, in a process of their own that never delays the engine.
+ * Parameters are pure functions, so they are drawn again, tensor by tensor and in slices. One job runs at a
+ * time, in call order; QUEUE_FULL rejects jobs beyond a bound. Digests run first and are never rejected. An
+ * abort rejects at once with the signal's reason, whether the job is queued or running.
  */
 export interface Analysis extends Controlled<Omit<AnalysisMethods, 'read'>> {
-  /** Resolves once the process answers. */
+  /** Resolves when the process answers calls. */
   ready(): Promise<void>
-  /** Resolves when its turn has come, or is refused; what it then reads waits in line as well, but is not refused. */
+  /** Resolves when it is admitted, or rejects. Its later reads are queued but never rejected. */
   reader(weights: WeightsSource, control?: Control): Promise<TensorReader>
   close(): Promise<void>
 }

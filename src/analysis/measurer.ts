@@ -5,14 +5,14 @@ import { childEntry } from '../workers/worker.ts'
 import type { Answer, Told } from './measuring.ts'
 import { SLICE } from './sampler.ts'
 
-/** Values that may wait for the thread, and be measured there: two slices. */
+/** The number of values that may be in flight to the thread: two slices. */
 const AHEAD = 2 * SLICE
 
-/** Measures on a thread, while this one draws what comes next. The thread stays; one that died is replaced. */
+/** Measures on a worker thread while this thread draws the next slice. A thread that died is replaced. */
 export class Measurer {
   #thread = new Thread()
 
-  /** For one job, and one at a time: what a job before left undone is forgotten. */
+  /** Begins a job. Jobs run one at a time; unfinished work of an earlier job is discarded. */
   begin({ digest }: { readonly digest: boolean }): Measuring {
     if (this.#thread.died) this.#thread = new Thread()
     const thread = this.#thread
@@ -25,7 +25,7 @@ export class Measurer {
   }
 }
 
-/** A job's measuring, in the order of asking; it rejects where the thread dies. */
+/** The measurements of one job, in call order. Rejects if the thread dies. */
 export class Measuring {
   readonly #thread: Thread
 
@@ -34,8 +34,8 @@ export class Measuring {
   }
 
   /**
-   * Sends a tensor's values, and gives them away: resolved when all of them are sent, the record comes when they are
-   * measured. `look` is shown every slice once, in order, before.
+   * Transfers a tensor's values. Resolves when all slices are sent; the record follows when they are
+   * measured. `look` sees every slice once, in order, before it is sent.
    */
   async measure(
     tensor: TensorSource,
@@ -56,7 +56,7 @@ export class Measuring {
     return { record: last as Promise<Measurement> }
   }
 
-  /** Over the bytes of all tensors, in their order. */
+  /** The digest over the bytes of all tensors, in order. */
   async digest(): Promise<string> {
     return (await this.#thread.ask({ kind: 'digest' })) as string
   }
@@ -91,12 +91,12 @@ class Thread {
     return this.#error !== undefined
   }
 
-  /** Until so many values may be sent. */
+  /** Waits until this number of values may be sent. */
   async room(size: number): Promise<void> {
     while (this.#ahead > 0 && this.#ahead + size > AHEAD) await once(this.#worker, 'message')
   }
 
-  /** Takes the values it sends. An answer that nobody waits for any more may fail. */
+  /** Transfers the values of the message. A reply that has no reader may fail. */
   ask(told: Told): Promise<Answer> {
     const size = told.kind === 'slice' ? told.values.length : 0
     const answer = new Promise<Answer>((resolve, reject) => {

@@ -2,13 +2,13 @@ import { createHash, type Hash } from 'node:crypto'
 import { parentPort, type MessagePort } from 'node:worker_threads'
 import { Measure, type Measured, type Measurement, type RecordOptions } from '../statistics/record.ts'
 
-/** What the thread is told, in order. Each is answered, in the same order. */
+/** Messages to the thread. Each has one reply, in the same order. */
 export type Told =
-  /** A job begins, with a digest over all its tensors or without; what another left undone is forgotten. */
+  /** Begins a job, with or without a digest over all its tensors, and discards unfinished work. */
   | { readonly kind: 'job'; readonly digest: boolean }
-  /** A tensor's next slice, the first with what to measure. The last is answered by the record. */
+  /** The next slice of a tensor; the first has the options. The reply to the last is the record. */
   | { readonly kind: 'slice'; readonly opening?: Opening | undefined; readonly values: Float32Array }
-  /** Answered by the digest of the job. */
+  /** The reply is the job's digest. */
   | { readonly kind: 'digest' }
 
 export interface Opening {
@@ -18,7 +18,7 @@ export interface Opening {
 
 export type Answer = Measurement | string | undefined
 
-/** Measures what it is sent, one tensor after another. What goes wrong ends the thread, and its parent is told. */
+/** Measures one tensor after another. An error ends the thread and is reported to the parent. */
 function answerFrom(port: MessagePort): void {
   let all: Hash | undefined
   let measure: Measure | undefined

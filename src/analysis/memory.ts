@@ -3,18 +3,18 @@ import { sizeOf } from '../initializers/fans.ts'
 import type { Plan } from '../network/plan.ts'
 
 const FLOAT32_BYTES = 4
-/** Copies of every layer's output at the peak, on the way back: more than were measured (3.5 to 6.2, see DESIGN.md). */
+/** Copies of every layer's output at the peak of the backward pass; 3.5 to 6.2 were measured. */
 const ACTIVATION_COPIES = 7
-/** The weights, their gradients, and one more of them while they are drawn or read. */
+/** The weights, their gradients, and one more copy while they are drawn or read. */
 const WEIGHT_COPIES = 3
 
-/** Bytes that a batch's way through a network and back takes at its peak, beside what the process has anyway. */
+/** Peak bytes of a forward and backward pass, in addition to the process's own memory. */
 export function signalMemory({ layers, totals }: Plan, batchSize: number): number {
   const outputs = layers.reduce((sum, { outputShape }) => sum + sizeOf(outputShape), 0)
   return outputs * batchSize * FLOAT32_BYTES * ACTIVATION_COPIES + totals.bytes * WEIGHT_COPIES
 }
 
-/** What it will take, where that is allowed; otherwise INVALID_REQUEST, with the batch that would be. */
+/** Returns the estimated bytes within the budget. Throws INVALID_REQUEST with the largest batch that fits. */
 export function affordableMemory(plan: Plan, batchSize: number, budget: number, pointer: string): number {
   const bytes = signalMemory(plan, batchSize)
   if (bytes <= budget) return bytes

@@ -14,7 +14,7 @@ export const Rankings = Type.Object({
   loss_excess: Type.With(Ranking, { description: 'Smallest loss above ln(classes) first' }),
 })
 
-/** Networks under the same input and labels, by what of their signals can be put in order. */
+/** Ranks networks under the same input and labels by each quantity of their signals that has an order. */
 export function rankingsOf(
   networks: readonly NetworkSignals[],
   classes: readonly number[],

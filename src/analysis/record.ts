@@ -13,20 +13,20 @@ import {
 import type { Measuring } from './measurer.ts'
 import type { Spectra } from './spectra.ts'
 
-/** ResNet-152's kernels take a quarter of it. */
+/** ResNet-152's kernels need a quarter of this. */
 const MAX_OPERATIONS = 2e11
-/** A matrix is held whole, in float64 as well: 400 MB. */
+/** A matrix is held as a whole, in float64 too: 400 MB. */
 const MAX_MATRIX = 2 ** 25
 
-/** What a record is made with. */
+/** The tools for computing a record. */
 export interface Instruments {
   readonly measuring: Measuring
   readonly spectra: Spectra
 }
 
 /**
- * A tensor's whole record: what a pass over it tells, and its spectra where they are asked for. Resolved when the tensor
- * need not be read any more, the record may come later. `look` is shown every slice, and where in the tensor it starts.
+ * Computes a tensor's record from one pass, and its spectra if requested. Resolves when the tensor is no
+ * longer read; the record may follow later. `look` receives every slice and its offset in the tensor.
  */
 export async function recordOf(
   source: TensorSource,
@@ -47,7 +47,7 @@ export async function recordOf(
   })
   if (whole === undefined) return { record }
   const measured = await record
-  // What is not a number has no spectrum.
+  // Non-finite values have no spectrum.
   if (measured.sample.non_finite > 0) return { record: measured }
   const byInputs = isIsometric(law)
   const flattened = spectrum || (gain !== undefined && !byInputs)
@@ -64,7 +64,7 @@ export async function recordOf(
   }
 }
 
-/** INVALID_REQUEST where the spectra asked for would take too long, or one of them too much memory. */
+/** Throws INVALID_REQUEST if the requested spectra take too long, or one of them too much memory. */
 export function assertAffordable(
   tensors: readonly { readonly name?: string; readonly shape: readonly number[] }[],
   { spectrum, operatorSpectrum }: RecordOptions,

@@ -10,7 +10,7 @@ import type { WeightsSource } from './analysis.ts'
 import { SLICE, type Sampler } from './sampler.ts'
 import { withWeights, type WeightTensor } from './weights.ts'
 
-/** A model for any TensorFlow; the checkpoint of loaded weights is left in the folder. */
+/** Writes a model for any TensorFlow. For loaded weights the checkpoint is written to the directory. */
 export async function savedModel(
   backend: Backend,
   sampler: Sampler,
@@ -21,13 +21,17 @@ export async function savedModel(
   const { specification, weightsFile, factors = {} } = source
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) return exportedModel(plan, 'drawn')
-  // A process that died over it may have begun. The folder itself is never made: where it is gone, so is who asked.
+  // A crashed process may have left files. The directory itself is never created: if it is gone, the request
+  // is too.
   for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
   await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
   return exportedModel(plan, 'checkpoint')
 }
 
-/** `variables.index` and `variables.data-...` in the folder, written by TensorFlow; never more than a shard in memory. */
+/**
+ * TensorFlow writes `variables.index` and `variables.data-...` to the directory, with at most one shard in
+ * memory.
+ */
 async function writeCheckpoint(
   backend: Backend,
   tensors: readonly WeightTensor[],
@@ -37,7 +41,8 @@ async function writeCheckpoint(
   const shards = shardsOf(tensors)
   const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
   const partsFolder = join(folder, 'parts')
-  // TensorFlow makes the folder that it merges into, also where who asked has left and taken it away: so not this one.
+  // TensorFlow creates the directory that it merges into, even after the request's directory was removed, so
+  // it is another one.
   const mergedFolder = join(folder, 'merged')
   try {
     await mkdir(partsFolder)
@@ -71,7 +76,10 @@ async function writeCheckpoint(
   }
 }
 
-/** Whole rows of a tensor; `slice` says to TensorFlow which (`shape` and `start,length` by axis), nothing that all are. */
+/**
+ * Whole rows of a tensor. `slice` tells TensorFlow which (`shape` and `start,length` by axis); an empty one
+ * means all.
+ */
 interface Part {
   readonly tensor: WeightTensor
   readonly slice: string
@@ -79,7 +87,7 @@ interface Part {
   readonly offset: number
 }
 
-/** All tensors in order, in shards that are small enough to be held. */
+/** All tensors in order, in shards that fit in memory. */
 function shardsOf(tensors: readonly WeightTensor[]): Part[][] {
   const shards: Part[][] = []
   let room = 0
@@ -101,7 +109,7 @@ function* partsOf(tensor: WeightTensor): Generator<Part> {
   const { shape } = tensor
   const [rows = 1, ...row] = shape
   const width = sizeOf(row)
-  // Reads begin at multiples of four values.
+  // Reads start at multiples of four values.
   const height = Math.max(4, Math.floor(SLICE / width / 4) * 4)
   if (rows <= height) {
     yield { tensor, slice: '', shape, offset: 0 }
@@ -114,7 +122,7 @@ function* partsOf(tensor: WeightTensor): Generator<Part> {
   }
 }
 
-/** For what it does; what it gives is not read. */
+/** Runs an operation for its side effect; its result is not read. */
 function run(session: Session, fetch: string, feeds: Parameters<Session['hold']>[0]): void {
   for (const held of session.hold(feeds, [fetch])) held.close()
 }

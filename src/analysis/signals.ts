@@ -4,7 +4,7 @@ import { answer, nullable, Num } from '../schema.ts'
 import { MAX_REPEATS } from '../statistics/interval.ts'
 import { verdicts } from '../statistics/verdict.ts'
 
-/** How signals are measured. */
+/** The options of a signal measurement. */
 export const SignalFields = {
   input: Type.Enum(['gaussian', 'images'], {
     default: 'gaussian',
@@ -31,7 +31,7 @@ const fields = {
   ...SignalFields,
   batch_size: Type.Integer({ minimum: 1, maximum: MAX_BATCH, default: 8 }),
 }
-/** What is left out takes its default. */
+/** The options in a request. Missing fields take their defaults. */
 export const SignalsQuestion = Type.Partial(Type.Object(fields), {
   additionalProperties: false,
   title: 'SignalsQuestion',
@@ -43,7 +43,7 @@ const Interval = nullable(Type.Array(Num), {
   description: '95 %, over the repeats; null where there was one',
 })
 
-/** Means over the repeats, each followed by where it lies. */
+/** Means over the repeats, each followed by its interval. */
 const estimates = <N extends string>(...names: readonly N[]) =>
   Object.fromEntries(
     names.flatMap((name) => [[name, Num] as const, [`${name}_interval`, Interval] as const]),

@@ -15,12 +15,13 @@ import {
 import { matrixOf } from '../statistics/spectrum.ts'
 
 const COMPLEX = { type: DataType.complex128 } as const
-/** Complex values of waves at once: 32 MB. */
+/** Complex values of waves per run: 32 MB. */
 const WAVE_VALUES = 2 ** 21
 
 /**
- * Singular values by way of Gram matrices in float64, where products of float32 values are exact: cheaper than
- * numpy.linalg.svd (`npm run bench` times both), and truer than an Svd in float32, for what squaring the condition number costs is less than float64 has more.
+ * Singular values from Gram matrices in float64, where products of float32 values are exact. Cheaper than
+ * numpy.linalg.svd (`npm run bench` times both) and more accurate than a float32 Svd, because float64 has
+ * more digits than squaring the condition number costs.
  */
 export class Spectra {
   readonly #session: Session
@@ -33,7 +34,10 @@ export class Spectra {
     return new Spectra(await Session.open(backend, spectraGraph()))
   }
 
-  /** Eigenvalues of W^T W of a kernel flattened to W, or of W W^T where that is smaller; ascending. Rank 2 or more. */
+  /**
+   * Eigenvalues of W^T W of a kernel flattened to W, or of W W^T if that is smaller, ascending. Requires rank
+   * 2 or more.
+   */
   eigenvalues(values: Float32Array, shape: readonly number[]): Float64Array {
     const { rows, columns } = matrixOf(shape) ?? { rows: values.length, columns: 1 }
     const side = rows < columns ? 'wide' : 'tall'
@@ -44,14 +48,14 @@ export class Spectra {
     return Float64Array.from(high, (value, index) => value + (low[index] ?? 0))
   }
 
-  /** The same of the matrix that has one row for each place along an axis. */
+  /** The same for the matrix with one row for each index along an axis. */
   eigenvaluesBy(values: Float32Array, shape: readonly number[], axis: number): Float64Array {
     const others = [...shape.keys()].filter((other) => other !== axis)
     const rows = shape[axis] ?? 1
     return this.eigenvalues(transposed(values, shape, [axis, ...others]), [rows, values.length / rows])
   }
 
-  /** null where the shape is no convolution kernel. */
+  /** null if the shape is not a convolution kernel. */
   operator(values: Float32Array, shape: readonly number[]): OperatorSpectrum | null {
     const grid = gridOf(shape)
     if (!grid) return null
@@ -109,7 +113,7 @@ function spectraGraph(): Uint8Array {
     const wide = { flag: side === 'wide' }
     const gram = graph.node('MatMul', [matrix, matrix], { T: DOUBLE, transpose_a: tall, transpose_b: wide })
     const found = eigenvalues(gram, DOUBLE)
-    // The binding carries no float64: two float32 do.
+    // The binding does not support float64; two float32 values replace one.
     const high = float(found, `${side}_high`)
     float(graph.node('Sub', [found, double(high)], { T: DOUBLE }), `${side}_low`)
 

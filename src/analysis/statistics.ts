@@ -11,13 +11,15 @@ import { assertAffordable, recordOf } from './record.ts'
 import type { Spectra } from './spectra.ts'
 import type { WeightTensor } from './weights.ts'
 
-/** Below this corrected p a parameter is flagged; by chance one model in a thousand has such a one. */
+/**
+ * A parameter with a corrected p below this is flagged. By chance that happens to one model in a thousand.
+ */
 const FLAG_BELOW = 0.001
 
-/** What statistics are compared with: the same network's tensors, of other weights. */
+/** The tensors to compare with: the same network with other weights. */
 type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'read'>[]
 
-/** Records of the trainable tensors that match, and their totals. */
+/** Records of the matching trainable tensors, and their totals. */
 export async function measureWeights(
   tensors: readonly WeightTensor[],
   { match, ...options }: RecordOptions & { readonly match?: string },
@@ -54,7 +56,9 @@ export async function measureWeights(
   return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }
 }
 
-/** The reference's tensors in the order of these; INVALID_REQUEST names the first that differs. */
+/**
+ * The reference's tensors in the order of the model's. Throws INVALID_REQUEST with the first that differs.
+ */
 function counterparts(tensors: Reference, reference: Reference): Reference {
   const names = new Set(tensors.map(({ name }) => name))
   const extra = reference.find(({ name }) => !names.has(name))

@@ -13,7 +13,7 @@ import { withWeights } from './weights.ts'
 type TensorFlow = Backend['tf']
 type Tensor = ReturnType<TensorFlow['tensor']>
 
-/** A training before its first step: weights as they are drawn, no velocity. */
+/** The state before the first step: drawn weights, velocity 0. */
 export function drawnState(sampler: Sampler, source: WeightsSource, job: Job): Promise<TrainingState> {
   return withWeights(sampler, source, job, async (tensors) => {
     const total = (some: typeof tensors): number => some.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
@@ -34,8 +34,8 @@ export function drawnState(sampler: Sampler, source: WeightsSource, job: Job): P
 }
 
 /**
- * Further steps of a training (`AnalysisMethods.train`). The state is changed in place: it came by message, and goes by
- * one. Updates are computed in double precision and rounded once.
+ * Runs further steps of a training (`AnalysisMethods.train`). The state is changed in place; it arrived and
+ * leaves as a message. Updates are computed in double precision and rounded once.
  */
 export async function train(
   tf: TensorFlow,
@@ -67,7 +67,7 @@ export async function train(
       : null
   return { state: { step, values, velocity }, losses, diverged, accuracy }
 
-  /** One step: the loss before it. */
+  /** One step. Returns the loss before the update. */
   function update(batch: readonly number[]): number {
     const kept = specification.architecture.norm.momentum
     const { loss, gradients } = withTensors(tf, plan, parts, (tensors) =>
@@ -111,7 +111,7 @@ function partsOf({ parameters }: Plan, values: Float32Array): ReadonlyMap<string
   )
 }
 
-/** Tensors of the values as they are now; they are gone when `use` returns. */
+/** Tensors of the current values, freed when `use` returns. */
 function withTensors<R>(
   tf: TensorFlow,
   { parameters }: Plan,
@@ -137,7 +137,7 @@ function picked({ images, labels }: Pictures, batch: readonly number[]): Picture
   return { images: chosen, labels: Int32Array.from(batch, (picture) => labels[picture] ?? 0) }
 }
 
-/** A moving moment as Keras moves it: what was, times momentum, and the rest of the batch's. */
+/** Updates a moving moment as Keras does: old value times momentum, plus the rest of the batch's. */
 function move(moving: Float32Array | undefined, moments: Float32Array, momentum: number): void {
   moving?.forEach((value, channel) => {
     moving[channel] = momentum * value + (1 - momentum) * (moments[channel] ?? 0)

@@ -2,15 +2,17 @@ import { advance, philox } from '../initializers/philox.ts'
 import { streamOf } from '../initializers/seeds.ts'
 import { DIGITS } from './data.ts'
 
-/** Weights draw from the numbers 0, 1, ... of their seed; orders from numbers that none of them reaches. */
+/**
+ * Weights draw from the numbers 0, 1, ... of their seed; batch orders from numbers that no weight reaches.
+ */
 const FIRST_DRAW = 2 ** 30
 
-/** Steps an epoch has: pictures that fill no batch are left out, other ones each time. */
+/** Steps per epoch. Pictures that fill no batch are dropped, different ones each epoch. */
 export function stepsPerEpoch(batchSize: number): number {
   return Math.floor(DIGITS.training / batchSize)
 }
 
-/** Which pictures each step trains on. Epoch e takes them in an order drawn from the seed vector [seed, 2^30 + e]. */
+/** The pictures of each training step. Epoch e orders them by the seed vector [seed, 2^30 + e]. */
 export function batchesOf(seed: number, batchSize: number): (step: number) => readonly number[] {
   const steps = stepsPerEpoch(batchSize)
   let known: { readonly epoch: number; readonly order: readonly number[] } | undefined
@@ -22,7 +24,7 @@ export function batchesOf(seed: number, batchSize: number): (step: number) => re
   }
 }
 
-/** Fisher and Yates; a word of 32 bits chooses among so few without a bias that would show. */
+/** Fisher-Yates. A 32-bit word chooses among so few without visible bias. */
 function shuffled(count: number, seed: number, epoch: number): number[] {
   const { key, counter } = streamOf([seed, FIRST_DRAW + epoch])
   const order = Array.from({ length: count }, (_, index) => index)

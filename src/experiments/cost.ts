@@ -10,13 +10,16 @@ export const Cost = answer('ExperimentCost', {
 })
 export type Cost = Static<typeof Cost>
 
-/** Fitted to the shortest steps seen of ResNet-20 with 64 pictures, with norms and without, on two cores with AVX2. */
+/**
+ * Fitted to the shortest measured steps of ResNet-20 with 64 pictures, with norms and without, on two cores
+ * with AVX2.
+ */
 const MS_PER_LAYER = 0.35
 const MULTIPLY_ADDS_PER_MS = 2e7
-/** A way back costs twice the way forward: by the inputs, and by the weights. */
+/** The backward pass costs twice the forward pass: by the inputs, and by the weights. */
 const FORWARD_AND_BACK = 3
 
-/** What training costs: so many runs of a network, and of so many steps each. */
+/** The cost of training: a number of runs of a network, with a number of steps each. */
 export function costOf(
   { layers, totals }: Plan,
   { runs, steps, batchSize }: { readonly runs: number; readonly steps: number; readonly batchSize: number },

@@ -1,6 +1,6 @@
 import { CURVE_POINTS, SMOOTHING, type Run } from './results.ts'
 
-/** A run as its steps went. */
+/** The recorded steps of a run. */
 export interface Course {
   readonly initializer: number
   readonly learningRate: number
@@ -11,7 +11,7 @@ export interface Course {
   readonly ms: number
 }
 
-/** What is told of a run of `steps` steps, or of as many of them as are done. */
+/** Summarizes a run of `steps` steps, or the steps that are done. */
 export function runOf(course: Course, steps: number, targetLoss: number): Run {
   const { losses, diverged } = course
   const points = pointsOf(steps).filter((step) => step <= losses.length)
@@ -27,7 +27,7 @@ export function runOf(course: Course, steps: number, targetLoss: number): Run {
   }
 }
 
-/** The last steps of stretches of equal length, as nearly as can be; the same for every run of so many steps. */
+/** The last steps of stretches of almost equal length, the same for every run with this number of steps. */
 function pointsOf(steps: number): number[] {
   const count = Math.min(steps, CURVE_POINTS)
   return Array.from({ length: count }, (_, index) => Math.round(((index + 1) * steps) / count))

@@ -2,19 +2,19 @@ import { sizeOf } from '../initializers/fans.ts'
 import { DIGITS } from './data.ts'
 import stored from './digits.json' with { type: 'json' }
 
-/** Pictures as a network gets them, [count, 8, 8, 1], and what is on them. */
+/** Pictures as the network's input, [count, 8, 8, 1], and their classes. */
 export interface Pictures {
   readonly images: Float32Array
   readonly labels: Int32Array
 }
 
-/** The pictures that train, and those that test. */
+/** The training and the test pictures. */
 export interface Digits {
   readonly training: Pictures
   readonly test: Pictures
 }
 
-/** Pixels are digits of this base. */
+/** Each pixel is one digit in this base. */
 const BASE = 17
 const SIZE = sizeOf(DIGITS.shape)
 

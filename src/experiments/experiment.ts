@@ -6,7 +6,7 @@ import { answer } from '../schema.ts'
 import { DIGITS } from './data.ts'
 
 const list = { minItems: 1, maxItems: 8 }
-/** What is left out of a request. The learning rates are those of networks with batch norm. */
+/** Defaults of missing fields. The learning rates are those of networks with batch normalization. */
 export const DEFAULTS = {
   architecture: 'resnet20',
   initializers: ['he_normal', 'glorot_uniform'],
@@ -41,7 +41,7 @@ const fields = {
   }),
 }
 
-/** What a client asks: what is left out takes its default. */
+/** The experiment in a request. Missing fields take their defaults. */
 export const ExperimentRequest = Type.Partial(
   Type.Object({
     architecture: Type.With(specificationFields.architecture, {
@@ -61,7 +61,7 @@ export const ExperimentRequest = Type.Partial(
 )
 export type ExperimentRequest = Static<typeof ExperimentRequest>
 
-/** The same with every field said. */
+/** An experiment with every field. */
 export const Experiment = answer('Experiment', {
   architecture: Architecture,
   residual_scheme: Type.Enum([...schemeNames]),

@@ -5,7 +5,7 @@ export interface ExperimentPreset {
   readonly experiment: ExperimentRequest
 }
 
-/** Experiments worth a look, as a client would ask for them. */
+/** Example experiments, as requests. */
 export const experimentPresets: Readonly<Record<string, ExperimentPreset>> = {
   with_norms: {
     summary: 'ResNet-20 with batch norm: He against Glorot',

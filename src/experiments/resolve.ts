@@ -11,27 +11,27 @@ import { costOf, type Cost } from './cost.ts'
 import { DIGITS } from './data.ts'
 import { DEFAULTS, type Experiment, type ExperimentRequest } from './experiment.ts'
 
-/** What one experiment may take. */
+/** Limits of one experiment. */
 export interface ExperimentLimits {
   readonly seconds: number
   readonly parameters: number
 }
 
-/** An experiment that may run. */
+/** An experiment that passed all checks. */
 export interface PlannedExperiment {
-  /** SHA-256 of its canonical form: the same experiment in other words has the same. */
+  /** SHA-256 of the canonical form, so equal experiments have equal ids. */
   readonly id: string
   readonly experiment: Experiment
   readonly cost: Cost
-  /** What each initializer's weights are drawn from, but for the seed. */
+  /** The specification of each initializer's weights, without the seed. */
   readonly specifications: readonly Specification[]
-  /** Of one of them: they are alike but for the values. */
+  /** The plan of one of them; they differ in their values only. */
   readonly plan: Plan
 }
 
 /**
- * Says every field of an experiment, and what it costs. INVALID_REQUEST or SHAPE_MISMATCH where it cannot be run, and
- * INVALID_REQUEST with the cost where that is beyond the limits.
+ * Fills every field of an experiment and computes its cost. Throws INVALID_REQUEST or SHAPE_MISMATCH if it
+ * cannot run, and INVALID_REQUEST with the cost if that exceeds the limits.
  */
 export function planExperiment(request: ExperimentRequest, limits: ExperimentLimits): PlannedExperiment {
   const { learning_rates = DEFAULTS.learning_rates, seeds = DEFAULTS.seeds } = request
@@ -78,7 +78,7 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
   }
 }
 
-/** The digits' own input and classes, in place of those that a preset would bring along. */
+/** The digits' input shape and classes replace a preset's. */
 function architectureOf({
   architecture = DEFAULTS.architecture,
   norm,
@@ -95,7 +95,7 @@ function architectureOf({
   return { ...given, input_shape: [...DIGITS.shape], ...(norm === undefined ? {} : { norm }) }
 }
 
-/** What is wrong with an initializer is wrong at its place in the list. */
+/** Errors of an initializer point to its position in the list. */
 function planAt(request: SpecificationRequest, index: number): Plan {
   try {
     return planSpecification(resolveSpecification(request))

@@ -2,12 +2,12 @@ import Type, { type Static } from 'typebox'
 import { SafeInteger } from '../initializers/initializer.ts'
 import { answer, nullable, Num } from '../schema.ts'
 
-/** A curve has at most so many points. */
+/** The maximum number of points in a curve. */
 export const CURVE_POINTS = 50
-/** Steps whose mean is taken for the loss there, so that one lucky batch reaches nothing. */
+/** The loss at a step is the mean over this number of steps, so one lucky batch has little effect. */
 export const SMOOTHING = 10
 
-/** What one run came to. */
+/** The result of one run. */
 export const Run = answer('ExperimentRun', {
   initializer: Type.Integer({ description: 'Its place in `initializers`' }),
   learning_rate: Type.Number(),

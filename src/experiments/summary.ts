@@ -3,10 +3,10 @@ import type { Experiment } from './experiment.ts'
 import type { Best, Group, Run, Summary } from './results.ts'
 import { verdictOf } from './verdict.ts'
 
-/** Logarithms of losses begin here: a loss of 0 has none. */
+/** The smallest loss whose logarithm is taken; a loss of 0 has none. */
 const SMALLEST = 1e-12
 
-/** What the runs so far amount to. `finished`: no further run comes. */
+/** Summarizes the runs so far. `finished` means that no further run follows. */
 export function summaryOf(experiment: Experiment, runs: readonly Run[], finished: boolean): Summary {
   const { initializers, learning_rates } = experiment
   const guessing = Math.log(experiment.architecture.head.units)
@@ -73,7 +73,7 @@ function bestOf(initializer: number, groups: readonly Group[]): Best {
   }
 }
 
-/** Of losses with nothing of their own to say where there is none. */
+/** The logarithm of a group's losses; NaN if there is none. */
 function logarithm(group: Group | undefined): Estimate {
   if (group === undefined) return { mean: NaN, interval: null }
   const { mean, interval } = group.final_loss

@@ -2,8 +2,8 @@ import type { Experiment } from './experiment.ts'
 import type { Best, Group, Summary } from './results.ts'
 
 /**
- * What came out, in sentences: who is ahead at his best learning rate, who is not told apart from whom because intervals
- * overlap, who does not train at all.
+ * The result in sentences: the initializer with the lowest loss at its best learning rate, those whose
+ * intervals overlap with it, and those that do not train.
  */
 export function verdictOf(
   experiment: Experiment,
@@ -49,7 +49,7 @@ export function verdictOf(
   }
 }
 
-/** Class names, with their places where a class is there twice. */
+/** Class names, with their positions if a class occurs twice. */
 function namesOf({ initializers }: Experiment): string[] {
   return initializers.map(({ class_name }, index) =>
     initializers.filter((other) => other.class_name === class_name).length > 1

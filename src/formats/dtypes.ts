@@ -1,7 +1,7 @@
-/** How a dtype of the safetensors format is read: its width, and its values as float32. */
+/** Reads a dtype of the safetensors format: its width, and its values as float32. */
 interface Reader {
   readonly bytes: number
-  /** Relative distance of neighbouring values; 0 for integers, which are what they are. */
+  /** Relative distance of neighbouring values; 0 for integers, which are exact. */
   readonly epsilon: number
   readonly read: (view: DataView, offset: number) => number
 }
@@ -29,12 +29,15 @@ const READERS: Readonly<Record<string, Reader>> = {
   BOOL: whole(1, (view, offset) => view.getUint8(offset)),
 }
 
-/** Width and precision of a dtype, or undefined where it is not read here. */
+/** Width and precision of a dtype; undefined if it is not supported. */
 export function dtypeNamed(name: string): Pick<Reader, 'bytes' | 'epsilon'> | undefined {
   return Object.hasOwn(READERS, name) ? READERS[name] : undefined
 }
 
-/** Little-endian values of a dtype as float32, rounded where they have more digits. `bytes` starts aligned. */
+/**
+ * Converts little-endian values of a dtype to float32, rounded where they have more digits. `bytes` must be
+ * aligned.
+ */
 export function floatsOf(dtype: string, bytes: Uint8Array): Float32Array {
   const reader = READERS[dtype]
   if (reader === undefined) throw new TypeError(`no reader for ${dtype}`)
@@ -45,7 +48,7 @@ export function floatsOf(dtype: string, bytes: Uint8Array): Float32Array {
   return values
 }
 
-/** IEEE 754 binary16: one bit of sign, five of exponent, ten of fraction. */
+/** IEEE 754 binary16: one sign bit, five exponent bits, ten fraction bits. */
 function halfOf(bits: number): number {
   const sign = bits >>> 15 ? -1 : 1
   const exponent = (bits >>> 10) & 31

@@ -11,13 +11,14 @@ const UNDEFINED = 2n ** 64n - 1n
 const MESSAGE = { dataspace: 1, linkInfo: 2, datatype: 3, link: 6, layout: 8, attribute: 12 } as const
 /** IEEE little-endian: sign at bit 31, exponent of 8 bits from 23 on with bias 127, fraction of 23. */
 const FLOAT32 = Buffer.of(0x11, 0x20, 31, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0)
-/** What Keras puts into one attribute; it goes on under numbered names (`legacy_h5_format.py`). */
+/** The size of one attribute in Keras; longer lists continue under numbered names (`legacy_h5_format.py`). */
 const ATTRIBUTE_BYTES = 64512
 
 /**
- * The beginning of an .h5 file of weights as `keras.Model.load_weights` takes it: a group per layer with a contiguous
- * dataset per weight, and both listed in order. The float32 values follow, tensor by tensor without gaps. Of HDF5 it
- * needs superblock 0 and object headers 1 with their links inside, so nothing is indexed, compressed or checksummed.
+ * The head of an .h5 weights file for `keras.Model.load_weights`: a group per layer with a contiguous dataset
+ * per weight, both listed in order. The float32 values follow, tensor by tensor without gaps. It uses
+ * superblock 0 and version 1 object headers with embedded links, so nothing is indexed, compressed or
+ * checksummed.
  */
 export function kerasHdf5Header(
   tensors: readonly Dataset[],
@@ -48,7 +49,7 @@ export function kerasHdf5Header(
         return [name, objectHeader(messages)] as const
       }),
     ])
-  // Addresses are as long as they are, wherever they point: what is measured first is written then.
+  // Addresses have a fixed width, so the head can be measured before its addresses are known.
   const places = new Map<string, number>()
   let end = SUPERBLOCK_BYTES
   for (const [name, header] of headers(() => 0)) {
@@ -85,7 +86,7 @@ function superblock(end: number): Buffer {
   return bytes(SIGNATURE, versions, uint16(4, 16), uint32(0), uint64(0, UNDEFINED, end, UNDEFINED), root)
 }
 
-/** IV.A.1.a: version 1, referred to once. */
+/** IV.A.1.a: version 1, reference count 1. */
 function objectHeader(messages: readonly Buffer[]): Buffer {
   const content = bytes(...messages)
   return bytes(uint8(1, 0), uint16(messages.length), uint32(1, content.length, 0), content)
@@ -96,7 +97,7 @@ function message(type: number, content: Buffer): Buffer {
   return bytes(uint16(type, padded.length), uint8(0, 0, 0, 0), padded)
 }
 
-/** IV.A.2.c and g: hard links, kept in the header itself. */
+/** IV.A.2.c and g: hard links, stored in the header. */
 function linksTo(names: readonly string[], at: (name: string) => number): Buffer[] {
   const links = names.map((name) => {
     const own = Buffer.from(name.includes('/') ? ownName(name) : name)
@@ -105,7 +106,7 @@ function linksTo(names: readonly string[], at: (name: string) => number): Buffer
   return [message(MESSAGE.linkInfo, bytes(uint8(0, 0), uint64(UNDEFINED, UNDEFINED))), ...links]
 }
 
-/** Texts as an attribute, or as several where one cannot hold them. */
+/** Strings as one attribute, or as several if one is too small. */
 function listOf(name: string, texts: readonly string[]): Buffer[] {
   const perAttribute = Math.floor(ATTRIBUTE_BYTES / widthOf(texts))
   if (texts.length <= perAttribute) return [attribute(name, texts)]
@@ -114,7 +115,7 @@ function listOf(name: string, texts: readonly string[]): Buffer[] {
   )
 }
 
-/** IV.A.2.m, version 1: texts of one width, padded with zeros. An empty shape holds a single one. */
+/** IV.A.2.m, version 1: strings of one width, padded with zeros. An empty shape holds a single string. */
 function attribute(
   name: string,
   texts: readonly string[],

@@ -1,9 +1,9 @@
 import { posix } from 'node:path'
 
-/** Tar counts in blocks. */
+/** The block size of tar. */
 const BLOCK = 512
 const MODE = '0000644'
-/** What the checksum's own field counts as. */
+/** The checksum is computed with its own field as spaces. */
 const SPACES = '        '
 const CHECKSUM = 148
 
@@ -11,8 +11,8 @@ const CHECKSUM = 148
 export const TAR_END = Buffer.alloc(2 * BLOCK)
 
 /**
- * The header of a file in a tar archive (POSIX ustar), with nothing in it but the file's path, a folder of at most 155
- * bytes and a name of at most 100, and its size: the same files are the same archive, whoever wrote it and when.
+ * The header of a file in a tar archive (POSIX ustar) with only its path, a directory of at most 155 bytes
+ * and a name of at most 100, and its size. Equal files give equal archives.
  */
 export function tarHeader(path: string, size: number): Buffer {
   const { dir, base } = posix.parse(path)

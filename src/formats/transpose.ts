@@ -1,4 +1,4 @@
-/** Values in C order with their axes permuted: axis i of the result is axis axes[i] of what is given. */
+/** Permutes the axes of values in C order: axis i of the result is axis axes[i] of the input. */
 export function transposed(
   values: Float32Array,
   shape: readonly number[],
@@ -20,12 +20,12 @@ export function transposed(
   return result
 }
 
-/** Whether a permutation changes nothing, so that any part of a tensor can be taken as it is. */
+/** True if a permutation changes nothing, so any part of a tensor can be read in place. */
 export function inOrder(axes: readonly number[]): boolean {
   return axes.every((axis, index) => axis === index)
 }
 
-/** The permutation that undoes another. */
+/** The inverse permutation. */
 export function inverse(axes: readonly number[]): number[] {
   return axes.map((_, index) => axes.indexOf(index))
 }

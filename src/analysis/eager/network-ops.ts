@@ -2,30 +2,30 @@ import type * as TensorFlow from '@tensorflow/tfjs-node-gpu'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-node-gpu'
 import type { Moments, NetworkOps, Padding, Shape, Window } from '../../network/ops.ts'
 
-/** A tensor at hand; `shape` leaves out its batch, if it has one. */
+/** A computed tensor. `shape` excludes its batch, if it has one. */
 export interface Eager extends Shape {
   readonly tensor: Tensor
 }
 
-/** Sees values by the names of the layers that have them, while a network runs. */
+/** Observes values by layer name while a network runs. */
 export interface Recorder {
-  /** A residual sum, and the branch just before it. */
+  /** A residual sum, and its branch. */
   sum(name: string, sum: Tensor, branch: Tensor): void
-  /** What a ReLU gets. */
+  /** The input of a ReLU. */
   rectified(x: Tensor): void
 }
 
 export interface EagerOptions {
-  /** Parameters and buffers by name; the caller's. */
+  /** Parameters and buffers by name, owned by the caller. */
   readonly values: ReadonlyMap<string, Tensor>
-  /** Norms by the batch's own moments, as in training, or by the moving ones. */
+  /** True: norms use the batch's moments, as in training. False: the moving moments. */
   readonly batchStatistics: boolean
   readonly recorder: Recorder
 }
 
 /**
- * Networks computed at once, so that they can be differentiated. What is created belongs to the `tidy` that the caller
- * runs it in. Only for a process without TF_ONEDNN_ASSUME_FROZEN_WEIGHTS: with it eager convolutions are wrong.
+ * Runs networks eagerly, so that they can be differentiated. Created tensors belong to the caller's `tidy`.
+ * Requires a process without TF_ONEDNN_ASSUME_FROZEN_WEIGHTS, under which eager convolutions are wrong.
  */
 export class EagerNetworkOps implements NetworkOps<Eager> {
   readonly #tf: typeof TensorFlow
@@ -45,11 +45,12 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
   conv2d(_name: string, x: Eager, kernel: Eager, window: Window): Eager {
     const { size, strides, padding } = window
     const filter = kernel.tensor as Tensor4D
-    // The same margins, and no tensor for them.
+    // The same padding without an extra tensor.
     if (isSame(window)) return batched(this.#tf.conv2d(x.tensor as Tensor4D, filter, strides, 'same'))
     const input = this.#padded(x, padding)
     if (size > 1 || strides === 1) return batched(this.#tf.conv2d(input, filter, strides, modeOf(padding)))
-    // libtensorflow's gradient by a 1x1 filter with steps writes beyond its memory for odd batches (oneDNN, 2.21).
+    // libtensorflow's gradient for a 1x1 filter with strides writes out of bounds for odd batches (oneDNN,
+    // 2.21).
     return batched(this.#tf.conv2d(this.#tf.maxPool(input, 1, strides, 'valid'), filter, 1, 'valid'))
   }
 
@@ -119,7 +120,7 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
     return x
   }
 
-  /** Explicit padding is zeros, around what is then computed as 'valid'. */
+  /** Explicit padding adds zeros; the operation that follows is 'valid'. */
   #padded({ tensor }: Eager, padding: Padding): Tensor4D {
     const x = tensor as Tensor4D
     if (typeof padding === 'string' || padding.symmetric === 0) return x

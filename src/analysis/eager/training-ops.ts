@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-node-gpu'
 import type { Moments } from '../../network/ops.ts'
 import { batched, EagerNetworkOps, type Eager } from './network-ops.ts'
 
-/** What tfjs-node's backend runs TensorFlow's own operations with. */
+/** The interface of tfjs-node's backend for TensorFlow's own operations. */
 interface Kernels {
   readonly binding: Readonly<
     Record<'TF_FLOAT' | 'TF_ATTR_TYPE' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_ATTR_BOOL', number>
@@ -22,12 +22,13 @@ interface Attribute {
   readonly value: number | string | boolean
 }
 
-/** Hears the moments a norm computed with: of its batch, [channels], the variance divided by the count. */
+/** Receives a norm's batch moments, [channels], with the variance divided by the count. */
 export type MomentsListener = (norm: string, mean: Float32Array, variance: Float32Array) => void
 
 /**
- * Networks in training. What tfjs differentiates in dozens of small operations (a batch norm, its moments, a ReLU, a
- * bias) is one of TensorFlow's here and one for its gradient, which halves a step.
+ * Networks in training. A batch norm, its moments, a ReLU and a bias, which tfjs differentiates in dozens of
+ * small operations, are one TensorFlow operation here and one for the gradient. That halves the time of a
+ * step.
  */
 export class TrainingOps extends EagerNetworkOps {
   readonly #tf: typeof TensorFlow
@@ -54,7 +55,8 @@ export class TrainingOps extends EagerNetworkOps {
     return this.#differentiated([x, gamma, beta], ([input, scale, offset]) => {
       const none = this.#tf.tensor1d([])
       const inputs = [input, scale, offset, none, none] as Tensor[]
-      // The output, the moments for a moving average (their variance for a sample), and twice what the gradient needs.
+      // The output, the moments for a moving average (with the sample variance), and two inputs of the
+      // gradient.
       const [output, , , ...kept] = this.#kernels.executeMultipleOutputs(
         'FusedBatchNormV3',
         attributes,
@@ -101,7 +103,7 @@ export class TrainingOps extends EagerNetworkOps {
     return { name, type: this.#kernels.binding.TF_ATTR_TYPE, value: this.#kernels.binding.TF_FLOAT }
   }
 
-  /** An operation and its gradients by each of its inputs. */
+  /** An operation with its gradient by each input. */
   #differentiated(
     inputs: readonly Eager[],
     operation: (inputs: readonly Tensor[]) => {

@@ -13,7 +13,7 @@ export interface Batch {
   readonly labels: Int32Array
 }
 
-/** The mean cross entropy of a batch, in nats, and its derivative by each parameter, in their order. */
+/** The mean cross entropy of a batch, in nats, and its derivatives by the parameters, in their order. */
 export function gradientsOf(
   tf: typeof TensorFlow,
   network: Network,
@@ -39,7 +39,7 @@ export function gradientsOf(
   return { loss, gradients }
 }
 
-/** The share of pictures whose class has the largest logit, norms by their moving moments. */
+/** The share of pictures whose class has the largest logit. Norms use their moving moments. */
 export function accuracyOf(
   tf: typeof TensorFlow,
   network: Network,

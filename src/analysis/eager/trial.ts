@@ -5,7 +5,7 @@ import type { Specification } from '../../network/specification.ts'
 import { channelMoments, deadFraction, type ChannelMoments } from '../../statistics/channels.ts'
 import { EagerNetworkOps, type Recorder } from './network-ops.ts'
 
-/** One batch's way through a network and back. */
+/** The input of one forward and backward pass. */
 export interface TrialInput {
   readonly specification: Pick<Specification, 'architecture' | 'residual_scheme'>
   /** float32 [batch, height, width, channels], preprocessed. */
@@ -29,8 +29,8 @@ export interface Trial {
 }
 
 /**
- * Runs a batch forward and back. `gradient` sees the loss's derivative by every trainable parameter, in the order of
- * `parameters`, before it is freed. Nothing stays: whatever is created is gone when it returns.
+ * Runs a batch forward and backward. `gradient` receives the loss's derivative by every trainable parameter,
+ * in the order of `parameters`, before it is freed. All created tensors are freed.
  */
 export function runTrial(
   tf: typeof TensorFlow,
@@ -54,7 +54,7 @@ export function runTrial(
       outputEntropy = meanEntropy(logs.dataSync() as Float32Array, labels.length)
       return tf.neg(tf.mean(tf.sum(tf.mul(own, logs), -1)))
     }
-    // Differentiation is by the tensors themselves, which the network reads by name.
+    // Differentiation is by tensor objects, which the network reads by name.
     const { value, grads } = tf.valueAndGrads(lossOf)([...parameters])
     grads.forEach((derivative, index) => {
       gradient(index, derivative.dataSync() as Float32Array)
