@@ -2,7 +2,7 @@ import type { TSchema } from 'typebox'
 
 export type Json = Readonly<Record<string, unknown>>
 
-/** What matters here of a schema: TypeBox writes no more for records, lists and unions. */
+/** The schema keywords that TypeBox writes for records, lists and unions. */
 interface Keywords {
   readonly default?: unknown
   readonly properties?: Readonly<Record<string, TSchema>>
@@ -10,12 +10,12 @@ interface Keywords {
   readonly anyOf?: readonly TSchema[]
 }
 
-/** A value with every field said, in the schema's order: what is absent is its default. -0 is 0, as JSON keeps it. */
+/** Fills every missing field with its default, in schema order. -0 becomes 0, as in JSON. */
 export function withDefaults(schema: TSchema, given: unknown): unknown {
   return within(schema, given === undefined ? (schema as Keywords).default : given, withDefaults)
 }
 
-/** The opposite: a complete value without the fields that equal their defaults, at every depth. */
+/** The inverse: removes the fields that equal their defaults, at every depth. */
 export function withoutDefaults(schema: TSchema, value: unknown): unknown {
   return within(schema, value, (field, part) => {
     const standard = withDefaults(field, undefined)
@@ -23,7 +23,7 @@ export function withoutDefaults(schema: TSchema, value: unknown): unknown {
   })
 }
 
-/** JSON by RFC 8785, for records whose names are no numbers: fields sorted by UTF-16 code units, no spaces. */
+/** JSON by RFC 8785 for records without numeric names: fields sorted by UTF-16 code units, no spaces. */
 export function canonicalJson(value: unknown): string {
   return JSON.stringify(value, (_, field: unknown) =>
     isRecord(field)
@@ -32,7 +32,7 @@ export function canonicalJson(value: unknown): string {
   )
 }
 
-/** The parts of a record or a list that `part` gives, by the branch of the schema that is a record or a list. */
+/** Maps the parts of a record or a list by the matching branch of the schema. */
 function within(
   schema: TSchema,
   value: unknown,

@@ -1,27 +1,29 @@
 import { setImmediate } from 'node:timers/promises'
 
-/** How far a job has come, in steps of its own. */
+/** The progress of a job, in its own steps. */
 export interface Progress {
   readonly done: number
   readonly total: number
 }
 
-/** How a caller watches a long call and ends it: an abort rejects the call at once, with the signal's reason. */
+/** Options of a long call. An abort rejects the call at once, with the signal's reason. */
 export interface Control {
   readonly signal?: AbortSignal
   readonly progress?: (progress: Progress) => void
 }
 
-/** The same for whoever does the work: he looks between his steps, and says how far he is. */
+/** The same for the implementation: check `signal` between steps and report progress. */
 export type Job = Required<Control>
 
-/** Between the steps of a job: lets messages in, and throws the reason where the job was aborted meanwhile. */
+/**
+ * A checkpoint between the steps of a job: processes messages, and throws the reason if the job was aborted.
+ */
 export async function betweenSteps({ signal }: Pick<Job, 'signal'>): Promise<void> {
   await setImmediate()
   signal.throwIfAborted()
 }
 
-/** The same items, as steps of the job. */
+/** Yields the items, with a checkpoint after each. */
 export async function* inSteps<T>(items: AsyncIterable<T>, job: Pick<Job, 'signal'>): AsyncGenerator<T> {
   for await (const item of items) {
     yield item
@@ -29,7 +31,7 @@ export async function* inSteps<T>(items: AsyncIterable<T>, job: Pick<Job, 'signa
   }
 }
 
-/** Whoever leaves is answered at once, also while the work for him goes on. */
+/** Rejects as soon as `signal` aborts; the work itself continues. */
 export function untilAborted<R>(result: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
   if (signal === undefined) return result
   return new Promise((resolve, reject) => {

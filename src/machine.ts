@@ -2,9 +2,9 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 
 /**
- * How TensorFlow computes with so many threads: left alone it takes one for each of the host's processors, whatever the
- * container may use, and leaves oneDNN to processors with AVX512_VNNI, though with AVX2 ResNet-50 is half as fast
- * without.
+ * The environment with which TensorFlow computes on this number of threads. By default it uses one per host
+ * processor, regardless of the container's quota, and enables oneDNN only on processors with AVX512_VNNI,
+ * although with AVX2 ResNet-50 is half as fast without it.
  */
 export function computingWith(threads: number): Readonly<Record<string, string>> {
   const { TF_ENABLE_ONEDNN_OPTS = '1' } = process.env
@@ -16,7 +16,7 @@ export function computingWith(threads: number): Readonly<Record<string, string>>
   }
 }
 
-/** Threads that TensorFlow computes with in this process: as it was told, or one for each processor. */
+/** The number of threads that TensorFlow uses in this process: as configured, or one per processor. */
 export function computingThreads(told = process.env['TF_NUM_INTRAOP_THREADS']): number {
   return told === undefined ? processors() : Number(told)
 }
@@ -25,14 +25,17 @@ type Read = (path: string) => string | undefined
 
 const CGROUPS = '/sys/fs/cgroup'
 
-/** Processors this process may keep busy: a container's quota rounded up, at most those it may run on. */
+/**
+ * The number of processors for this process: the container's quota rounded up, at most those it may run on.
+ */
 export function processors(): number {
   return Math.max(1, Math.min(availableParallelism(), Math.ceil(quotaOf(textOf))))
 }
 
 /**
- * The processors a cgroup allows, Infinity where it sets no limit: the least of the group's and its parents' (version 2:
- * `cpu.max`; version 1: `cpu.cfs_quota_us` over `cpu.cfs_period_us`). Inside a container its own group is the root.
+ * The processors that a cgroup allows, Infinity without a limit: the minimum over the group and its parents
+ * (version 2: `cpu.max`; version 1: `cpu.cfs_quota_us` over `cpu.cfs_period_us`). Inside a container its own
+ * group is the root.
  */
 export function quotaOf(read: Read): number {
   const quotas = (read('/proc/self/cgroup') ?? '').split('\n').flatMap((line) => {
@@ -49,24 +52,26 @@ export function quotaOf(read: Read): number {
   return Math.min(Infinity, ...quotas)
 }
 
-/** A group's folder and those above it, below each root. */
+/** The directories of a group and its parents, below each root. */
 function upwards(path: string, roots: readonly string[]): string[] {
   const names = path.split('/').filter((name) => name !== '')
   const paths = Array.from({ length: names.length + 1 }, (_, count) => names.slice(0, count))
   return roots.flatMap((root) => paths.map((some) => [root, ...some].join('/')))
 }
 
-/** "max", -1 and a file that is not there set no limit. */
+/** "max", -1 and a missing file mean no limit. */
 function ratio(quota = '', period = ''): number {
   const processorsAllowed = Number(quota) / Number(period)
   return processorsAllowed > 0 ? processorsAllowed : Infinity
 }
 
-/** The GPUs CUDA would show this process, as CUDA_VISIBLE_DEVICES names them; found without loading any library. */
+/**
+ * The GPUs that CUDA shows this process, named as in CUDA_VISIBLE_DEVICES; found without loading a library.
+ */
 export function gpus(visible = process.env['CUDA_VISIBLE_DEVICES']): string[] {
   if (visible === undefined) return installedGpus().map((_, index) => String(index))
   const names = visible.split(',').map((name) => name.trim())
-  // CUDA shows those before the first that there is not.
+  // CUDA shows the devices before the first one that does not exist.
   const end = names.findIndex((name) => name === '' || name.startsWith('-'))
   return end < 0 ? names : names.slice(0, end)
 }
@@ -79,7 +84,7 @@ function installedGpus(): string[] {
   }
 }
 
-/** Whether the processor multiplies bfloat16 itself, from `/proc/cpuinfo`; others go through float32. */
+/** True if the processor multiplies bfloat16 natively, from `/proc/cpuinfo`; others use float32. */
 export function multipliesBfloat16(cpuinfo = textOf('/proc/cpuinfo') ?? ''): boolean {
   return /^(flags|Features)\s*:.*\b(avx512_bf16|amx_bf16|bf16)\b/m.test(cpuinfo)
 }

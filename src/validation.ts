@@ -3,23 +3,26 @@ import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
 import { fieldErrors, pointerTo, type FieldError } from './errors.ts'
 
-/** What it saves in a check is less than what it costs at the start. */
+/** Optimizing the code saves less per check than it costs at the start. */
 const PLAIN = { verbose: true, strict: true, code: { optimize: false } } as const
 const BODIES = { ...PLAIN, allowUnionTypes: true } as const
 /** Bodies: nothing is coerced, nothing removed, no default filled in. */
 const bodies = new Ajv({ ...BODIES, allErrors: true })
 /**
- * The same, up to what is wrong first: every error is an object, and a body of millions of values may have as many. The
- * length of a text is that of its UTF-16, which is known; its characters would have to be counted, one by one.
+ * The same, but stops at the first error: every error is an object, and a body of millions of values may have
+ * as many. String lengths are counted in UTF-16 units, because counting characters takes time.
  */
 const largeBodies = new Ajv({ ...BODIES, unicode: false, logger: false })
-/** What a person would correct; a body of more parts is told of one error, and no body of more errors than that. */
+/**
+ * The limit of what a person would correct. A larger body gets one error, and no body gets more errors than
+ * this.
+ */
 const MANY_PARTS = 20_000
 const MOST_ERRORS = 100
-/** Of these it is told what they are, not what is in them; and of names how they begin. */
+/** Longer values are shown by their type, longer names by their beginning. */
 const SHOWN_PARTS = 100
 const SHOWN_NAME = 100
-/** Query strings, path parameters and environment variables arrive as text, so their scalars are parsed. */
+/** Query strings, path parameters and environment variables are text, so their scalars are parsed. */
 const scalars = new Ajv({
   ...PLAIN,
   allErrors: true,
@@ -27,12 +30,15 @@ const scalars = new Ajv({
   useDefaults: true,
 })
 
-/** Gives the errors of a value, or none. Text scalars are parsed in place when `source` is 'text'; 'json' may be a part of a body. */
+/**
+ * Returns the errors of a value. If `source` is 'text', scalars are parsed in place; 'json' may be a part of
+ * a body.
+ */
 export type Checker = (value: unknown, pointer?: string) => FieldError[]
 
 export function checker(schema: TSchema, source: 'body' | 'json' | 'text' = 'json'): Checker {
   const validate = (source === 'text' ? scalars : bodies).compile(schema)
-  // Seldom needed, so it is compiled when it is; but a body's takes long enough for others to notice.
+  // Compiled when first needed, except for bodies, whose compilation would delay other requests.
   let validateLarge = source === 'body' ? largeBodies.compile(schema) : undefined
   return (value, pointer = '#') => {
     const isLarge = source !== 'text' && hasMoreParts(value, MANY_PARTS)
@@ -41,7 +47,7 @@ export function checker(schema: TSchema, source: 'body' | 'json' | 'text' = 'jso
   }
 }
 
-/** Returns the value with the schema's type, or throws INVALID_REQUEST naming every wrong field. */
+/** Returns the value with the schema's type. Throws INVALID_REQUEST with all wrong fields. */
 export function parser<S extends TSchema>(schema: S, source: 'json' | 'text' = 'json') {
   const check = checker(schema, source)
   return (value: unknown, pointer = '#'): Static<S> => {
@@ -51,7 +57,7 @@ export function parser<S extends TSchema>(schema: S, source: 'json' | 'text' = '
   }
 }
 
-/** The known name nearest to a wrong one, as a question, or the list of names where none is near. */
+/** The known name nearest to a wrong one, as a question, or the list of names if none is near. */
 export function didYouMean(wrong: string, known: readonly string[]): string {
   if (known.length === 0) return 'no field is known here'
   return (
@@ -60,7 +66,7 @@ export function didYouMean(wrong: string, known: readonly string[]): string {
 }
 
 function nearestOf(wrong: string, known: readonly string[]): string | undefined {
-  // Looking for it takes as long as the name is, for every one that is known.
+  // The search takes time in proportion to the name's length, for every known name.
   if (wrong.length > SHOWN_NAME) return undefined
   const nearest = closest(wrong, known)
   const near = distance(wrong, nearest) <= Math.max(2, wrong.length / 3)
@@ -78,7 +84,9 @@ function describe(errors: readonly ErrorObject[], pointer: string): FieldError[]
     .slice(0, MOST_ERRORS)
 }
 
-/** Whether a value has more parts than `most`: values within it, and every 100 characters of a text or a name. */
+/**
+ * True if a value has more parts than `most`: values in it, and every 100 characters of a string or a name.
+ */
 function hasMoreParts(value: unknown, most: number): boolean {
   const within: unknown[] = [value]
   let left = most
@@ -120,7 +128,7 @@ function describeOne(error: ErrorObject, base: string): FieldError {
       return { pointer, detail: `must be one of ${choices}${got}${hint ? `; ${hint}` : ''}` }
     }
     case 'pattern': {
-      // A pattern tells people less than what it is for.
+      // A pattern's description is clearer than the pattern.
       const { examples, description } = error.parentSchema as {
         readonly examples?: readonly string[]
         readonly description?: string
@@ -141,8 +149,8 @@ function describeOne(error: ErrorObject, base: string): FieldError {
 }
 
 /**
- * Of a union's branches only those that fit the value's JSON type are worth an error: a wrong field within an
- * object says nothing about the branch that would have been a string.
+ * Keeps only the errors of a union's branches that match the value's JSON type. A wrong field in an object
+ * says nothing about a branch that is a string.
  */
 function withoutOtherBranches(errors: readonly ErrorObject[]): ErrorObject[] {
   const dropped = new Set<ErrorObject>()

@@ -26,7 +26,8 @@ import { measureWeights } from './statistics.ts'
 import { drawnState, train } from './training.ts'
 import { withWeights } from './weights.ts'
 
-// Whoever predicts goes first. Linux keeps a priority for each thread: V8's have begun, those of TensorFlow inherit it.
+// Lower the priority below the engine's. Linux keeps a priority per thread: V8's threads exist already,
+// TensorFlow's inherit it.
 for (const thread of readdirSync('/proc/self/task'))
   setPriority(Number(thread), constants.priority.PRIORITY_LOW)
 const backend = await openBackend()
@@ -100,8 +101,8 @@ const handlers: Handlers<AnalysisMethods> = {
 }
 
 /**
- * Memory stays that of one job. The parent sends one at a time, but takes a cancelled one for done at once: the next
- * waits here until it has stopped.
+ * Runs one job at a time, to bound memory. The parent sends one at a time too, but considers a cancelled job
+ * finished at once; the next job waits here until the cancelled one has stopped.
  */
 function oneAtATime(given: typeof handlers): typeof handlers {
   const turns = new Turns()
@@ -116,7 +117,7 @@ function oneAtATime(given: typeof handlers): typeof handlers {
   return Object.fromEntries(entries) as typeof handlers
 }
 
-/** With the factors that a network's scheme wants, where nobody has measured them. */
+/** Adds the factors that a network's scheme needs, if none were measured. */
 async function complete(source: WeightsSource): Promise<WeightsSource> {
   const { specification, weightsFile, factors } = source
   if (weightsFile !== undefined || factors !== undefined || !isMeasured(specification)) return source

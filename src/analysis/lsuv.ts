@@ -21,21 +21,25 @@ import { residualNetwork } from '../network/residual-network.ts'
 import type { Specification } from '../network/specification.ts'
 import type { LayerScale } from './analysis.ts'
 
-/** Gaussian images to measure with, and as many others to check with; fewer where they are larger than usual. */
+/**
+ * The number of Gaussian images to measure with, and of others to check with; fewer if they are larger than
+ * usual.
+ */
 const IMAGES = 8
 const USUAL_SIZE = 224 * 224 * 3
-/** Keras counts a generator's draws from 0, so no parameter draws from this one. */
+/** Keras numbers a generator's draws from 0, so no parameter uses this number. */
 const IMAGE_DRAW = -1
 
 /**
- * LSUV (Mishkin and Matas 2015): the factor of every kernel that makes the variance of what it gives 1, in the order of
- * the layers, each measured behind those before it. All within one run: a layer's output is linear in its kernel, so
- * the output is divided where the kernel would be.
+ * LSUV (Mishkin and Matas 2015): for every kernel the factor that makes the variance of its output 1, in
+ * layer order, each measured after the layers before it are scaled. All in one run: a layer's output is
+ * linear in its kernel, so the output is divided instead of the kernel.
  *
- * A factor is a bfloat16 number. So few digits leave a variance within 1 % of 1, and where another processor adds up
- * in another order, by 1e-6 of the deviation, fewer than one factor in three thousand comes out another.
+ * A factor is a bfloat16 number. Eight bits leave a variance within 1 % of 1. A processor that sums in
+ * another order differs by 1e-6 of the deviation, which changes fewer than one factor in three thousand.
  *
- * The variances are those of as many other images; of the caller's images (uint8, as many as there are), of the same.
+ * The returned variances are those of as many other images; with the caller's images (uint8), of the same
+ * images.
  */
 export async function unitVariance(
   backend: Backend,
@@ -89,19 +93,22 @@ export async function unitVariance(
 }
 
 interface Batch {
-  /** How many images are measured with, of how many there are. */
+  /** The number of images to measure with, out of all. */
   readonly first: number
   readonly count: number
 }
 
-/** Where a kernel's factor and the variance it leaves come out. */
+/** The nodes of a kernel's factor and of the variance that it leaves. */
 interface Measured {
   readonly kernel: string
   readonly factor: string
   readonly variance: string
 }
 
-/** A network whose convolutions and dense layers are scaled to unit variance as they are computed, before any bias. */
+/**
+ * A network whose convolutions and dense layers are scaled to unit variance while they are computed, before
+ * any bias.
+ */
 class UnitVarianceOps extends GraphNetworkOps {
   readonly measured: Measured[] = []
   readonly #graph: GraphWriter
@@ -128,7 +135,7 @@ class UnitVarianceOps extends GraphNetworkOps {
     const mean = this.#mean(this.#perImage(y, output.shape), 0, first)
     const distances = this.#perImage(graph.floats('SquaredDifference', [y, mean]), output.shape)
     const variance = this.#mean(distances, 0, first)
-    // What is constant (a kernel of zeros, say) has no variance to scale.
+    // A constant output (of a kernel of zeros, for example) has no variance to scale.
     const measurable = graph.floats('Greater', [variance, graph.number(0)])
     const inverse = graph.floats('SelectV2', [measurable, graph.floats('Rsqrt', [variance]), graph.number(1)])
     const factor = graph.cast(graph.cast(inverse, FLOAT, BFLOAT16), BFLOAT16, FLOAT)
@@ -144,14 +151,14 @@ class UnitVarianceOps extends GraphNetworkOps {
     return tensor(scaled, output.shape, FLOAT)
   }
 
-  /** The mean of each image, [count]: over places first, so that float32 sums stay short. */
+  /** The mean of each image, [count]: over positions first, so that float32 sums stay short. */
   #perImage(x: string, shape: readonly number[]): string {
     const graph = this.#graph
     const channels = shape.length === 3 ? graph.floats('Mean', [x, graph.integers([1, 2])]) : x
     return graph.floats('Mean', [channels, graph.integers([1])])
   }
 
-  /** The mean over the images from one to before another. */
+  /** The mean over the images [from, to). */
   #mean(perImage: string, from: number, to: number): string {
     const graph = this.#graph
     const index = { T: FLOAT, Index: { type: DataType.int32 } }

@@ -7,41 +7,42 @@ import type { Plan } from '../network/plan.ts'
 import { residualNetwork } from '../network/residual-network.ts'
 import { normalCdf } from '../initializers/normal.ts'
 
-/** A normal; with variance 0 a constant. */
+/** A normal distribution; a constant if its variance is 0. */
 interface Normal {
   readonly mean: number
   readonly variance: number
 }
 
-/** One element of a tensor, over all draws of the weights; every channel is like every other. */
+/** One element of a tensor, as a random variable over all draws of the weights. All channels are alike. */
 interface Point {
-  /** Its distribution: each normal with its share. */
+  /** Its distribution: a mixture of normals. */
   readonly mixture: readonly (Normal & { readonly share: number })[]
-  /** Mean square of a small independent disturbance, of 1 where the images enter. */
+  /** Mean square of a small independent disturbance that is 1 at the images. */
   readonly gain: number
-  /** Of what a ReLU made: what it cut. */
+  /** For the output of a ReLU: its input's distribution. */
   readonly cut?: Point['mixture']
 }
 
-/** The elements at the places of an image, row by row, or the one of a vector or a parameter. */
+/** The elements at an image's positions, row by row, or the single one of a vector or a parameter. */
 interface Field extends Shape {
   readonly points: readonly Point[]
 }
 
-/** What mean field theory says of each block's sum. */
+/** The prediction for each block's sum. */
 export interface MeanField {
   /** Its variance. */
   readonly q: number[]
-  /** By what the mean square of a disturbance grows from one sum to the next; the first counts from the stem. */
+  /** The growth of a disturbance's mean square from one sum to the next; the first counts from the stem. */
   readonly chi_1: number[]
 }
 
 /**
  * Predicts a network without norms from its laws, for images of N(0, 1) (Poole et al. 2016, arXiv:1606.05340;
- * Schoenholz et al. 2017, arXiv:1611.01232; residual sums: Yang and Schoenholz 2017, arXiv:1712.08969):
- * q' = sw2 E[phi(z)^2] + sb2 and chi_1 = sw2 E[phi'(z)^2], with sw2 the weights' variance summed over the taps that lie
- * within the image. Sums over weights are normal, and independent of their neighbours and of other branches; what a
- * ReLU leaves of a normal is 0 or, by its first two moments, a normal again. Null where a norm sets the variance, or kernels have a mean of their own.
+ * Schoenholz et al. 2017, arXiv:1611.01232; residual sums: Yang and Schoenholz 2017, arXiv:1712.08969): q' =
+ * sw2 E[phi(z)^2] + sb2 and chi_1 = sw2 E[phi'(z)^2], with sw2 the weights' variance summed over the taps
+ * inside the image. Sums over weights are treated as normal, independent of their neighbours and of other
+ * branches; the output of a ReLU is a mixture of 0 and a normal with matching first two moments. Null if a
+ * norm sets the variance or kernels have a nonzero mean.
  */
 export function predictField({ specification, initialized }: Plan): MeanField | null {
   const { architecture } = specification
@@ -123,7 +124,7 @@ class FieldOps implements NetworkOps<Field> {
     const points = branch.points.map((point, place) => sumOf(point, shortcut.points[place] ?? point))
     const sum = { shape: branch.shape, points }
     const gain = averageOf(sum, (point) => point.gain)
-    // Over all elements, places among them.
+    // Over all elements, including positions.
     const parts = points.flatMap(({ mixture }) => mixture)
     this.variances.push(
       momentsOf({ mixture: parts.map((part) => ({ ...part, share: part.share / points.length })) }).variance,
@@ -136,7 +137,7 @@ class FieldOps implements NetworkOps<Field> {
   maxPool(name: string, x: Field, window: Window): Field {
     const known = new Map<string, Point>()
     return overWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => {
-      // Away from the edges all windows are alike.
+      // Away from the edges all windows are equal.
       const key = JSON.stringify(taps.map(({ mixture }) => mixture))
       const largest = known.get(key) ?? largestOf(taps)
       known.set(key, largest)
@@ -188,7 +189,7 @@ function sumOf(a: Point, b: Point): Point {
   return { mixture, gain: a.gain + b.gain }
 }
 
-/** The positive part: a share of zeros, and of every normal what lies above 0. */
+/** The positive part: a share of zeros, and the part of every normal above 0. */
 function rectified({ mixture, gain }: Point): Point {
   const positive = mixture.map(({ share, mean, variance }) => {
     const std = Math.sqrt(variance)

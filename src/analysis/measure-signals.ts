@@ -17,7 +17,10 @@ import { withWeights, type WeightTensor } from './weights.ts'
 type TensorFlow = Backend['tf']
 type Tensor = ReturnType<TensorFlow['tensor']>
 
-/** Weights draw from the numbers 0, 1, ... of their seed; input and labels from numbers that none of them reaches. */
+/**
+ * Weights draw from the numbers 0, 1, ... of their seed; input and labels from numbers that no weight
+ * reaches.
+ */
 const FIRST_DRAW = 2 ** 30
 const UNIT_NORMAL = { kind: 'normal', mean: 0, std: 1 } as const
 const UNIT_UNIFORM = { kind: 'uniform', low: 0, high: 1 } as const
@@ -28,7 +31,7 @@ interface Sums {
   readonly zeros: number
 }
 
-/** Weights at hand for as long as a network is measured. */
+/** The weights of a network while it is measured. */
 interface Loaded {
   readonly plan: Plan
   readonly values: ReadonlyMap<string, Tensor>
@@ -36,8 +39,9 @@ interface Loaded {
 }
 
 /**
- * Signals on their way through one network and back. Input and labels of repeat r are drawn from [seed, 2^30 + 2r] and
- * [seed, 2^30 + 2r + 1], the same for every network. `stepped` is called after every repeat.
+ * Measures signals through one network, forward and backward. Input and labels of repeat r are drawn from
+ * [seed, 2^30 + 2r] and [seed, 2^30 + 2r + 1], the same for every network. `stepped` is called after every
+ * repeat.
  */
 export async function measureSignals(
   tf: TensorFlow,
@@ -162,7 +166,7 @@ function activationOf(block: BlockActivation) {
   }
 }
 
-/** Of all parameters under a scope together; the zeros are those among kernel weights. */
+/** Over all parameters under a scope; zeros are counted in kernels only. */
 function gradientOf(
   { initialized }: Plan,
   scope: string,

@@ -2,22 +2,23 @@ import { ServiceError } from '../errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from './engine.ts'
 import { Several } from './several.ts'
 
-/** A process that predicted so lately is not disturbed by a build where another can do it. */
+/** A process that predicted within this time is not used for a build if another can do it. */
 const IN_USE_MS = 60_000
 
 interface Member {
   readonly engine: Engine
   readonly held: Set<string>
-  /** When it was last asked for a prediction. */
+  /** The time of its last prediction. */
   asked: number
 }
 
 /**
- * An engine of two processes, for one device: a model lives in one of them. While one predicts, the other builds, for some
- * steps of a build (the first run of a deep network) take a second and cannot be cut. The second one is started by
- * the first build that would disturb somebody, and stays. Predictions are computed one after the other all the same.
+ * An engine of two processes for one device. A model lives in one of them. While one predicts, the other
+ * builds, because some steps of a build (the first run of a deep network) take a second and cannot be split.
+ * The second process is started by the first build that would delay a prediction, and stays. Predictions
+ * still run one after another.
  *
- * `start` makes an engine; `lost` is called for every model of one that died.
+ * `start` starts an engine process; `lost` is called for every model of a process that died.
  */
 export function startApart(start: (onLost: () => void) => Engine, lost: (id: string) => void): Engine {
   return new Apart(start, lost)
@@ -68,7 +69,7 @@ class Apart extends Several implements Engine {
     await Promise.all(this.members.map((member) => unloadFrom(member, id)))
   }
 
-  /** Of the one that was asked last. */
+  /** PID of the most recently used process. */
   get pid(): number | undefined {
     const [latest = this.#first] = this.members.sort((a, b) => b.asked - a.asked)
     return latest.engine.pid
@@ -78,7 +79,7 @@ class Apart extends Several implements Engine {
     return this.#second === undefined ? [this.#first] : [this.#first, this.#second]
   }
 
-  /** The process whose models were asked for longest ago, of those that answer; a new one where that was just now. */
+  /** The responding process whose models were used least recently, or a new one if that was just now. */
   #leastDisturbed(): Member {
     const [idle = this.#first] = this.members
       .filter(({ engine }) => engine.ready)

@@ -3,7 +3,7 @@ import { sizeOf } from '../initializers/fans.ts'
 import type { Specification } from '../network/specification.ts'
 import type { Batch } from './engine.ts'
 
-/** What a batch must know of its model. */
+/** The properties of a model that a batch must match. */
 export interface ModelForm {
   readonly inputShape: readonly number[]
   readonly classes: number
@@ -14,13 +14,14 @@ export function formOf({ architecture, classes }: Specification): ModelForm {
 }
 
 /**
- * Refuses what the native session would not: a wrong rank aborts its process, a wrong length reads beyond its end.
- * MODEL_NOT_READY where no such model was built, INVALID_REQUEST where the batch does not fit it.
+ * Rejects batches that the native session does not check: a wrong rank aborts its process, a wrong length
+ * reads out of bounds. MODEL_NOT_READY if no such model was built, INVALID_REQUEST if the batch does not
+ * match it.
  */
 export function assertBatch({ id, count, values, k }: Batch, form: ModelForm | undefined): void {
   if (form === undefined) throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${id}`)
   const { inputShape, classes } = form
-  // Callers are typed; what comes from outside is not.
+  // The type holds for callers in TypeScript only.
   const given: unknown = values
   const encoded = Array.isArray(given)
   if (!encoded && !(given instanceof Uint8Array || given instanceof Float32Array))

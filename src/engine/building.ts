@@ -17,16 +17,16 @@ import { Session, type Feed } from './tensorflow/session.ts'
 import { closeHeld, DRAWN_AT_ONCE, VariableValues, type Steps } from './values.ts'
 
 /**
- * Values that one step assigns. Every group costs an executor, by its variables and more for each group, so fewer and larger
- * groups are sooner done, and leave others waiting less in all.
+ * Values assigned per step. Every group costs an executor, by its variables and a constant, so fewer and
+ * larger groups finish sooner and delay predictions less in total.
  */
 const ASSIGNED_AT_ONCE = 2 ** 23
 /**
- * Blocks of a network that is computed in halves. TensorFlow has twice as much to optimize then: ResNet-50 (16 blocks) is
- * there a tenth later, ResNet-152 (50) would be half a second.
+ * Networks with more blocks are not split. Splitting doubles the graph to optimize: ResNet-50 (16 blocks) is
+ * ready a tenth later, ResNet-152 (50 blocks) would be half a second later.
  */
 const HALVED_AT_MOST = 32
-/** Parts of a tensor begin at multiples of this many values. */
+/** Parts of a tensor start at multiples of this number of values. */
 const PART = 4
 
 export interface Build {
@@ -35,12 +35,12 @@ export interface Build {
 }
 
 /**
- * Builds a network in steps; between two of them whoever drives it may let predictions through. Most steps
- * take some 50 ms; the first assignment took up to 400 on a processor with AVX2. What cannot be divided takes longer: the
+ * Builds a network in steps; the caller may run predictions between them. Most steps take about 50 ms; the
+ * first assignment took up to 400 ms on a processor with AVX2. Steps that cannot be split take longer: the
  * first prediction of a deep network, a large orthogonal kernel.
  *
- * Values come in parts from where digests and statistics take them, and are folded on their way. Whoever takes the model
- * closes it; a build that fails leaves nothing behind.
+ * Values come in parts from the sources that digests and statistics use, and are folded before assignment.
+ * The caller closes the model. A failed build leaves nothing behind.
  */
 export async function* building(
   backend: Backend,
@@ -73,27 +73,31 @@ export async function* building(
   }
 }
 
-/** Whether a batch is computed in halves: not by a GPU, nor by one thread, nor where the first prediction would be late. */
+/**
+ * True if a batch is computed in halves: on a CPU with several threads, for networks that are not too deep.
+ */
 function isHalved({ architecture: { stages } }: Specification, { device }: Backend): boolean {
   const blocks = stages.reduce((sum, stage) => sum + stage.blocks, 0)
   return device === 'CPU' && computingThreads() > 1 && blocks <= HALVED_AT_MOST
 }
 
-/** What an export weighs: its graph, and beside it the parameters where no recipe draws them. */
+/** The size of an export: its graph, and the parameters if no recipe draws them. */
 function artifactBytesOf({ specification, weightsFile, factors = {} }: BuildRequest): number {
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) return exportedModel(plan, 'drawn').byteLength
   return exportedModel(plan, 'checkpoint').byteLength + plan.totals.bytes
 }
 
-/** Who takes part in filling a session's variables: who draws, who folds. */
+/** The tools for filling a session's variables. */
 interface Fillers {
   readonly session: Session
   readonly sampler: Sampler
   readonly folder: Folder
 }
 
-/** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
+/**
+ * Fills every variable. Returns the SHA-256 over all of them in creation order, as the session holds them.
+ */
 async function* fillAll(
   { session, sampler, folder }: Fillers,
   fillings: readonly Filling[],
@@ -141,7 +145,7 @@ async function* fillWhole(
   yield
 }
 
-/** A variable too large for one step: no more than a part of it is ever there twice. */
+/** Fills a variable that is too large for one step. At most a part of it exists twice. */
 async function* fillRows(
   session: Session,
   { variable, held }: Filling,
@@ -168,7 +172,7 @@ async function* fillRows(
   yield
 }
 
-/** Variables that are filled together, in order: one filled by rows is alone. */
+/** Groups variables that are assigned together, in order. A variable filled by rows is alone. */
 function groupsOf(fillings: readonly Filling[]): Filling[][] {
   const groups: Filling[][] = []
   let room = 0

@@ -4,54 +4,57 @@ export interface EngineInfo {
   readonly backend: 'tensorflow'
   readonly device: 'CPU' | 'GPU'
   readonly library_version: string
-  /** Whether bfloat16 is multiplied by the device itself; elsewhere it goes through float32 and gains nothing. */
+  /**
+   * True if the device multiplies bfloat16 natively; otherwise it is emulated through float32 and gains
+   * nothing.
+   */
   readonly multiplies_bfloat16: boolean
 }
 
 export interface BuildRequest {
-  /** The name the engine keeps the model under; the caller's choice. */
+  /** The key of the model in the engine, chosen by the caller. */
   readonly id: string
   readonly specification: Specification
-  /** A safetensors file of checked weights to load; without it they are drawn. */
+  /** A safetensors file of checked weights. Without it the weights are drawn. */
   readonly weightsFile?: string
-  /** What kernels are multiplied by, by name, as it was measured of them. */
+  /** Measured factors of kernels, by name. */
   readonly factors?: Readonly<Record<string, number>>
 }
 
 export interface BuildResult {
-  /** SHA-256 over the variables as the session holds them, batch norm folded. */
+  /** SHA-256 over the variables as the session holds them, with norms folded. */
   readonly seal: string
   readonly artifactBytes: number
   readonly variableBytes: number
 }
 
 /**
- * Whole images of a model's input shape, one after another: uint8 pixels, or float32 that enters without preprocessing;
- * or JPEGs of three colours whose headers say that size, still encoded.
+ * Whole images of a model's input shape in a row: uint8 pixels, float32 that enters without preprocessing, or
+ * encoded three-colour JPEGs whose headers have that size.
  */
 export type ImageValues = Uint8Array | Float32Array | readonly Uint8Array[]
 
-/** Images are joined with those of their kind. A Buffer is as good as any Uint8Array. */
+/** The kind of values; a batch has images of one kind. A Buffer counts as a Uint8Array. */
 export function kindOf(values: ImageValues): 'pixels' | 'floats' | 'jpegs' {
   if (values instanceof Uint8Array) return 'pixels'
   return values instanceof Float32Array ? 'floats' : 'jpegs'
 }
 
-/** Rows that are long and seldom wanted: they stay with the engine unless they are. */
+/** Long rows that few requests need. They stay in the engine unless requested. */
 export const VECTORS = ['logits', 'probabilities', 'features'] as const
 export type Vector = (typeof VECTORS)[number]
 
-/** Images of one model and one kind, joined. */
+/** Images of one model and one kind, concatenated. */
 export interface Batch {
   readonly id: string
   readonly count: number
   readonly values: ImageValues
-  /** How many top classes to give. */
+  /** The number of top classes to return. */
   readonly k: number
   readonly vectors: readonly Vector[]
 }
 
-/** Results by row, flat: top [count, k], of vectors those that were wanted, logits and probabilities [count, classes]. */
+/** Results by row, flat: top [count, k]; logits and probabilities [count, classes] if requested. */
 export interface BatchResult {
   readonly topClasses: Int32Array
   readonly topLogits: Float32Array
@@ -67,7 +70,7 @@ export interface BatchResult {
   readonly computeMs: number
 }
 
-/** A vector that was asked for. */
+/** A requested output. */
 export function vectorOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: Vector): Float32Array {
   const values = vectors[vector]
   if (values === undefined) throw new TypeError(`nobody asked for ${vector}`)
@@ -75,45 +78,48 @@ export function vectorOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: Vect
 }
 
 /**
- * Builds and runs networks. One owner: whoever creates an engine closes it.
+ * Builds and runs networks. The creator closes it.
  *
- * `predict` refuses a batch that does not fit its model (INVALID_REQUEST) before it is sent: the native session would
- * abort its process. A call whose engine died rejects with ENGINE_CRASHED; models built before are then
- * gone, and `predict` on an unknown model rejects with MODEL_NOT_READY until it is built again.
+ * `predict` rejects a batch that does not match its model (INVALID_REQUEST) before sending it, because the
+ * native session would abort its process. A call rejects with ENGINE_CRASHED if its engine process died. The
+ * models of that process are then gone, and `predict` rejects with MODEL_NOT_READY until they are built
+ * again.
  */
 export interface Engine {
   info(): Promise<EngineInfo>
   /**
-   * Ready and warm when it resolves. Building an id again replaces it. Predictions asked for meanwhile are computed
-   * between its steps; builds at the same time take turns.
+   * Resolves when the model is ready and warm. Building an existing id replaces it. Predictions run between
+   * the steps of a build; concurrent builds alternate.
    */
   build(request: BuildRequest): Promise<BuildResult>
   predict(batch: Batch): Promise<BatchResult>
   unload(id: string): Promise<void>
   close(): Promise<void>
-  /** Whether it answers now: it has computed something, and is not being restarted. */
+  /** True if it answers now: it has computed something and is not restarting. */
   readonly ready: boolean
-  /** How often the engine died and came back. */
+  /** How often the engine died and was restarted. */
   readonly restarts: number
-  /** The process that computes, where it is one of its own. */
+  /** The PID of the process that computes, if it is a separate one. */
   readonly pid: number | undefined
-  /** How many batches it computes at the same time, each on a device of its own. */
+  /** The number of batches that it computes at the same time, each on its own device. */
   readonly lanes: number
 }
 
-/** Images that lie in the memory which both processes share. */
+/** Images in the memory that both processes share. */
 export interface Placed {
   readonly kind: ReturnType<typeof kindOf>
   readonly slot: number
-  /** Bytes of each part, one after another: of every JPEG, of pixels or floats in all. */
+  /** Bytes of each part in order: of every JPEG, or of all pixels or floats. */
   readonly lengths: readonly number[]
 }
 
-/** The part of the contract that is answered where the sessions are. A process computes one thing at a time. */
+/** The calls that the engine process answers. It computes one at a time. */
 export interface EngineMethods extends Pick<Engine, 'unload'> {
   predict(batch: Omit<Batch, 'values'> & { readonly values: ImageValues | Placed }): Promise<BatchResult>
-  /** Begins a build under a number of the caller's that was never used before. */
+  /** Begins a build under a number that the caller never used before. */
   begin(build: number, request: BuildRequest): Promise<void>
-  /** Does one short step of it: undefined where more are left. ENGINE_CRASHED where the process never began it. */
+  /**
+   * Runs one short step of a build. Undefined if steps remain. ENGINE_CRASHED if this process never began it.
+   */
   step(build: number): Promise<BuildResult | undefined>
 }

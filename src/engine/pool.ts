@@ -2,24 +2,26 @@ import { isCrash, ServiceError } from '../errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from './engine.ts'
 import { Several } from './several.ts'
 
-/** After so many deaths over a model one engine does without it until it is built again everywhere. */
+/**
+ * After this many crashes over a model, an engine does without the model until it is built again everywhere.
+ */
 const RESTORES = 2
 
 interface Member {
   readonly engine: Engine
-  /** Models it holds. */
+  /** Models that it holds. */
   held: Set<string>
-  /** Images it computes now. */
+  /** Images that it computes now. */
   busy: number
 }
 
 /**
- * One engine over several, one for each device: models are built on all of them, and a batch goes to the least busy one
- * that holds its model. An engine that dies takes its own batch with it; the others serve on, and it gets its models back
- * when it is there again. A pool of one is that engine.
+ * One engine over several, one for each device. Models are built on all of them, and a batch goes to the
+ * least busy one that holds its model. A crash loses the batch of that engine only; the others continue, and
+ * it gets its models back after its restart. A pool of one behaves like that engine.
  *
- * `start` makes the engine of a device. `lost` is called for a model that no engine holds any more, or without an id for
- * all of them.
+ * `start` starts the engine of a device. `lost` is called for a model that no engine holds any more, or
+ * without an id for all of them.
  */
 export function startPool(
   devices: readonly (string | undefined)[],
@@ -119,7 +121,7 @@ class Pool extends Several implements Engine {
     }
   }
 
-  /** A build waits for the next child of the engine that died. */
+  /** A build waits for the crashed engine's next process. */
   async #restore(member: Member, id: string, attempts: number): Promise<void> {
     const model = this.#models.get(id)
     if (model === undefined || attempts === 0) return

@@ -4,13 +4,16 @@ import type { Parameter } from '../network/shapes.ts'
 import { partsOf, type Folder, type VariableValue } from './tensorflow/folding.ts'
 import { Held, type Feed } from './tensorflow/session.ts'
 
-/** Values that one step draws, so that ResNet's largest kernels are one: 25 to 80 ms on two cores, by their law. */
+/**
+ * Values drawn per step, so that one step draws ResNet's largest kernels: 25 to 80 ms on two cores, by their
+ * law.
+ */
 export const DRAWN_AT_ONCE = 2_500_000
 
-/** Work in steps; between two of them whoever drives it may do other things. */
+/** Work in steps; the caller may do other work between them. */
 export type Steps<R = void> = AsyncGenerator<undefined, R>
 
-/** The values of a network's variables, as they are fed: drawn or read, and folded. */
+/** The values of a network's variables as feeds: drawn or read, and folded. */
 export class VariableValues {
   readonly #folder: Folder
   readonly #tensors: ReadonlyMap<string, WeightTensor>
@@ -20,7 +23,7 @@ export class VariableValues {
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]))
   }
 
-  /** Who asks closes what is held. */
+  /** The caller closes the handles. */
   async *of(value: VariableValue): Steps<Feed> {
     if (value.kind === 'parameter') return yield* readWhole(this.tensorOf(value.parameter))
     const parts: Record<string, Feed> = {}
@@ -40,7 +43,7 @@ export class VariableValues {
   }
 }
 
-/** Closes what of the feeds is held by the library. */
+/** Closes the feeds that are handles of the library. */
 export function closeHeld(feeds: Readonly<Record<string, Feed>>): void {
   for (const feed of Object.values(feeds)) if (feed instanceof Held) feed.close()
 }

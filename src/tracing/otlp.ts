@@ -14,7 +14,7 @@ import type { Logger } from 'pino'
 import { VERSION } from '../version.ts'
 import type { Tracing } from './tracing.ts'
 
-/** Longest a stop waits for a collector. */
+/** The longest time that a stop waits for a collector. */
 const FLUSH_MS = 2000
 
 const propagator = new W3CTraceContextPropagator()
@@ -25,10 +25,10 @@ const getter = {
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 /**
- * Traces over OTLP, HTTP with protocol buffers. Where to, how many and under which name follow OpenTelemetry's own
- * variables (`OTEL_EXPORTER_OTLP_*`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME`,
- * `OTEL_RESOURCE_ATTRIBUTES`), which the library reads from the environment. Attributes are named by its semantic
- * conventions where these have a name. Whoever starts it closes it.
+ * Traces over OTLP, HTTP with protocol buffers. OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_*`,
+ * `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), which the library
+ * reads, set the target, the sampling and the name. Attributes follow its semantic conventions where they
+ * exist. The caller closes it.
  */
 export function startTracing(logger: Logger): Tracing {
   const resource = defaultResource()
@@ -73,7 +73,7 @@ export function startTracing(logger: Logger): Tracing {
       }
     },
     past: (name, from, to, attributes) => {
-      // The wall clock may have been set since the process began, from when performance.now() counts.
+      // performance.now() counts from the process's start; the wall clock may have been set since.
       const offset = Date.now() - performance.now()
       tracer.startSpan(name, { attributes, startTime: offset + from }, current()).end(offset + to)
     },
@@ -89,7 +89,7 @@ export function startTracing(logger: Logger): Tracing {
   }
 }
 
-/** Says once that traces cannot be sent, and once that they can again: a collector may be down for hours. */
+/** Logs once that traces cannot be sent, and once that they can again: a collector may be down for hours. */
 function telling(exporter: SpanExporter, logger: Logger): SpanExporter {
   let failing = false
   return {

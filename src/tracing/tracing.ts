@@ -1,33 +1,33 @@
-/** What is known of a span: never a query, a body or a key. */
+/** Attributes of a span: never a query, a body or a key. */
 type Attributes = Readonly<Record<string, string | number | boolean>>
 
 export interface RequestSpan {
-  /** Hexadecimal; what a log line needs to be found from a trace. */
+  /** Hexadecimal; log lines carry it, so they can be found from a trace. */
   readonly traceId: string
-  /** Runs what works for the request, so that what it begins belongs to the request. */
+  /** Runs work in the request's context, so that spans which it begins belong to the request. */
   readonly within: (work: () => void) => void
-  /** Ends the span. Without a status the client hung up. */
+  /** Ends the span. Without a status the client disconnected. */
   readonly end: (route: string | undefined, status: number | undefined) => void
 }
 
-/** Where time goes, told to whoever collects it. Nothing here may fail or slow down what it watches. */
+/** Spans of where time is spent. Nothing here may fail, or slow down the work that it observes. */
 export interface Tracing {
-  /** Begins a request's span, a part of the trace that its `traceparent` names; undefined where nobody collects. */
+  /** Begins a request's span in the trace that its `traceparent` names; undefined without a collector. */
   readonly request: (head: {
     readonly id: string
     readonly method: string
     readonly path: string
     readonly headers: Readonly<Record<string, string | string[] | undefined>>
   }) => RequestSpan | undefined
-  /** A span over this work, within the request that began it, if one did. */
+  /** A span over this work, within the current request's span if there is one. */
   readonly span: <R>(name: string, attributes: Attributes, work: () => Promise<R>) => Promise<R>
-  /** A span over what is past: `from` and `to` are of `performance.now()`. */
+  /** A span in the past; `from` and `to` are values of `performance.now()`. */
   readonly past: (name: string, from: number, to: number, attributes: Attributes) => void
-  /** Sends what was not sent yet, for a few seconds at most; resolves also where nobody takes it. */
+  /** Sends pending spans, for a few seconds at most. Resolves even if the collector does not respond. */
   readonly close: () => Promise<void>
 }
 
-/** Nobody collects: nothing is measured, nothing is loaded. */
+/** No collector: nothing is measured or loaded. */
 export const noTracing: Tracing = {
   request: () => undefined,
   span: (_name, _attributes, work) => work(),

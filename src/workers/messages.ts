@@ -1,32 +1,39 @@
 import type { Job, Progress } from '../control.ts'
 import { ServiceError, type ErrorCode, type FieldError } from '../errors.ts'
 
-/** Where a child finds the file that its parent lets it inherit: behind the three streams and the channel. */
+/** The descriptor of the inherited file in a child: after the three standard streams and the channel. */
 export const INHERITED_FD = 4
 
-/** What a child process offers: the methods of a contract. Arguments and results travel by structured clone. */
+/**
+ * The calls of a child process: the methods of a contract. Arguments and results travel by structured clone.
+ */
 export type Methods<M> = Record<keyof M, (...args: never[]) => Promise<unknown>>
 
-/** The contract's methods where they are carried out: at once or in time, each with its job as the last argument. */
+/**
+ * The implementations of a contract's methods, synchronous or not, each with its job as the last argument.
+ */
 export type Handlers<M extends Methods<M>> = {
   readonly [K in keyof M]: (
     ...args: [...Parameters<M[K]>, job: Job]
   ) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
 }
 
-/** What the parent says. A call is cancelled by its id, when its answer is no longer wanted. */
+/** Messages from the parent. A call is cancelled by its id. */
 export type Request =
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
   | { readonly kind: 'cancel'; readonly id: number }
 
-/** `ready` is said once, first; then every call is answered by its id, in any order, and tells its progress before. */
+/**
+ * Messages from the child. `ready` comes once, first; then every call is answered by its id, in any order,
+ * after its progress.
+ */
 export type Answer =
   | { readonly kind: 'ready'; readonly info: unknown }
   | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
 
-/** An error as it crosses the boundary. An error without a code is a fault of ours and becomes INTERNAL. */
+/** An error as a message. An error without a code is a defect and becomes INTERNAL. */
 export interface PlainError {
   readonly code: ErrorCode
   readonly detail: string
