@@ -30,13 +30,13 @@ afterAll(() => running.close())
 
 describe('tensors drawn over REST', () => {
   const names = [...new Set(vectors.map(({ class_name }) => class_name))]
-  it.each(names)('are the bytes Keras draws: %s', async (name) => {
+  it.each(names)('equal the bytes that Keras draws: %s', async (name) => {
     const records = vectors.filter(({ class_name }) => class_name === name)
     const answers = await Promise.all(records.map((record) => drawn(name, record)))
     expect(answers).toEqual(records.map(({ sha256, by_l1d }) => by_l1d?.[l1d] ?? sha256))
   })
 
-  it('arrive as npy with the bits Keras has', async () => {
+  it('as npy equal Keras to the bit', async () => {
     const records = vectors.filter(({ shape }) => shape.length > 1).filter((_, index) => index % 40 === 0)
     for (const { class_name, first, ...body } of records) {
       const path = `/v1/initializers/${class_name}/sample`

@@ -58,18 +58,18 @@ describe.each(networks)('%s', (name) => {
     expect(model.parameter_count).toBe(vector.parameter_count)
   })
 
-  it('is kept as a recipe, whatever its weights weigh', () => {
+  it('is stored as a recipe, independent of the size of its weights', () => {
     expect(model.artifact_bytes).toBeGreaterThan(1000)
     expect(model.artifact_bytes).toBeLessThan(200_000)
   })
 
-  it('answers the logits Keras computes', async () => {
+  it('returns the logits that Keras computes', async () => {
     const shape = model.spec.architecture.input_shape
     const [logits = []] = await running.client.logits(model.id, [1, ...shape], arithmeticImage(shape))
     expectLogits(logits, floatsOf(vector.logits))
   })
 
-  it('holds the weights Keras holds, to the bit', async () => {
+  it('has the same weights as Keras, to the bit', async () => {
     const { weights_sha256 } = await running.client.withDigest(model.id)
     expect(weights_sha256).toBe(vector.weights_sha256)
   })

@@ -31,11 +31,11 @@ afterAll(() => {
   rmSync(copy, { recursive: true, force: true })
 })
 
-test('imports point down', async () => {
+test('imports follow the table of directories', async () => {
   expect(await violations(ROOT)).toEqual([])
 })
 
-test('what points elsewhere is found', async () => {
+test('a forbidden import is reported', async () => {
   const plant = (file: string, line: string): void => {
     appendFileSync(path.join(copy, 'src', file), `\n${line}\n`)
   }

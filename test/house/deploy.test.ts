@@ -65,7 +65,7 @@ describe.each([
   const config = readConfig(environment)
   const { readinessProbe, livenessProbe, startupProbe } = container
 
-  test('leaves a stop the time it may take', () => {
+  test('has a grace period as long as a shutdown may take', () => {
     const preStopS = container.lifecycle?.preStop?.sleep?.seconds ?? 0
     const mostS = preStopS + (config.DRAIN_DELAY_MS + config.SHUTDOWN_TIMEOUT_MS) / 1000
     expect(graceS).toBeGreaterThanOrEqual(mostS + 5)
@@ -73,12 +73,12 @@ describe.each([
     expect(graceS).toBeLessThan(mostS + 30)
   })
 
-  test('is served while balancers still send to it: until a readiness probe has failed', () => {
+  test('drains until a readiness probe has failed', () => {
     const noticedMs = readinessProbe.periodSeconds * (readinessProbe.failureThreshold ?? 3) * 1000
     expect(config.DRAIN_DELAY_MS).toBeGreaterThan(noticedMs)
   })
 
-  test('is asked at routes there are, on the port it listens on', () => {
+  test('has probes on existing routes and the listening port', () => {
     const ports = [
       config.PORT,
       ...container.ports.filter(({ containerPort }) => containerPort === config.PORT).map(({ name }) => name),
@@ -92,7 +92,7 @@ describe.each([
     expect(livenessProbe.httpGet.path).toMatch(/live/)
   })
 
-  test('is told settings there are, and may write where it has to', () => {
+  test('has valid settings and writable directories', () => {
     const known = readFileSync(new URL('../../src/config.ts', import.meta.url), 'utf8')
     const given = Object.keys(environment).filter((name) => name !== 'PRELOAD')
     expect(given.filter((name) => !new RegExp(`^  ${name}: `, 'm').test(known))).toEqual([])
@@ -106,7 +106,7 @@ describe.each([
   })
 })
 
-test('the models it begins with can be built, and are called what KServe calls them', () => {
+test('its preloaded models can be built and have the names that KServe uses', () => {
   const folder = new URL('../../deploy/kubernetes/base/models/', import.meta.url)
   const names = readdirSync(folder).map((file) => {
     const { name, ...specification } = JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as {
@@ -128,10 +128,10 @@ describe("KServe's own schema", () => {
         ? []
         : (validate.errors ?? []).map(({ instancePath, message }) => `${instancePath} ${message ?? ''}`)
   }
-  it.each(['serving-runtime', 'inference-service'])('takes %s.yaml', (name) => {
+  it.each(['serving-runtime', 'inference-service'])('accepts %s.yaml', (name) => {
     expect(check(name)(parse(read(`kserve/${name}.yaml`)))).toEqual([])
   })
-  it('refuses what it does not know', () => {
+  it('rejects unknown fields', () => {
     const text = read('kserve/inference-service.yaml')
     const validate = check('inference-service')
     expect(validate(parse(text.replace('minReplicas: 2', 'minReplicas: two')))).toEqual([

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { errorTitles } from '../../src/errors.ts'
 
-test('every code is met by a client of some test', () => {
+test('some test receives every error code', () => {
   const folder = fileURLToPath(new URL('../integration', import.meta.url))
   const texts = readdirSync(folder).map((name) => readFileSync(`${folder}/${name}`, 'utf8'))
   const expected = new Set(

@@ -56,11 +56,11 @@ function brokenLinks(name: string, page: string): string[] {
 }
 
 describe('links', () => {
-  it.each(pages)('of %s lead somewhere', (name) => {
+  it.each(pages)('in %s resolve', (name) => {
     expect(brokenLinks(name, read(name))).toEqual([])
   })
 
-  it('are found, and those that lead nowhere are told', () => {
+  it('are found, and broken ones are reported', () => {
     const page =
       '# A title, *here*\n[a](#a-title-here) [b](#another) ![c](docs/none.svg) [d](docs/errors.md#errors) `[e](f)`'
     expect(brokenLinks('README.md', page)).toEqual(['#another', 'docs/none.svg'])
@@ -68,7 +68,7 @@ describe('links', () => {
 })
 
 describe('commands', () => {
-  it.each(pages)('of %s are run by the tour, or say what else runs them', (name) => {
+  it.each(pages)('in %s are run by the tour, or name what else runs them', (name) => {
     const blocks = blocksOf(read(name))
     const fences = read(name).match(/^ *```(sh|bash|python|ts|typescript)$/gm) ?? []
     expect(blocks).toHaveLength(fences.length)
@@ -76,7 +76,7 @@ describe('commands', () => {
     expect(runners.filter((runner) => !existsSync(path.join(ROOT, runner)))).toEqual([])
   })
 
-  it('are read with what is said of them', () => {
+  it('are parsed with their annotations', () => {
     const page = [
       '<!-- restart -->\n\n```sh\necho 1\n```\n\n```text\n1\n```',
       '<!-- not run: it takes an hour -->\n\n```python\nprint(2)\n```',
@@ -89,7 +89,7 @@ describe('commands', () => {
     expect(() => blocksOf('prose\n\n```text\n1\n```')).toThrow('line 3: nobody runs a block of text')
   })
 
-  it('print the same where only the last digits of decimals differ', () => {
+  it('match when only the last digits of decimals differ', () => {
     expect(isSame('stable 2.004, 8 blocks\n', 'stable 2.003, 8 blocks')).toBe(true)
     expect(isSame('stable 2.004', 'stable 2.1')).toBe(false)
     expect(isSame('8 blocks', '9 blocks')).toBe(false)

@@ -25,11 +25,11 @@ describe('scripts', () => {
       ([, run, short]) => run ?? short ?? '',
     )
 
-  test('there is a README that names some', () => {
+  test('the README names some', () => {
     expect(named(read('README.md'))).not.toEqual([])
   })
 
-  test.each(tracked.filter((name) => name.endsWith('.md')))('those of %s exist', (name) => {
+  test.each(tracked.filter((name) => name.endsWith('.md')))('named in %s exist', (name) => {
     expect(named(read(name)).filter((script) => !(script in scripts))).toEqual([])
   })
 
@@ -42,7 +42,7 @@ describe('scripts', () => {
   })
 })
 
-test('no file knows the machine it was written on', () => {
+test('no file contains a path of a machine', () => {
   // Put together here, so that this file is not one of them. A mount's target lies in the image.
   const machinePath = new RegExp(`(?:^|(?<!target)[^\\w./-])/(?:${['work', 'root', 'farm'].join('|')})/`, 'm')
   const guilty = tracked.filter((name) => {
@@ -54,7 +54,7 @@ test('no file knows the machine it was written on', () => {
   expect(machinePath.test(`see ${path.join('/', 'work', 'main')}`)).toBe(true)
 })
 
-test('docs/errors.md is the table of codes', () => {
+test('docs/errors.md lists every error code', () => {
   const rows = [...read('docs/errors.md').matchAll(/^\| `(\w+)` +\| (\d{3}) +\| (.+?) +\| (.+?) +\|$/gm)]
   const written = rows.map(([, code, status]) => `${code ?? ''} ${status ?? ''}`)
   const codes = Object.keys(errorTitles) as ErrorCode[]

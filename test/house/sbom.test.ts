@@ -18,7 +18,7 @@ interface Bom {
   readonly dependencies: readonly { readonly ref: string; readonly dependsOn: readonly string[] }[]
 }
 
-test('the SBOM has every production package and the wheels, each with the digest it is held to', () => {
+test('the SBOM has every production package and wheel, each with its digest', () => {
   const text = execFileSync('npm', ['run', '--silent', 'sbom'], { cwd: ROOT, encoding: 'utf8' })
   const bom = JSON.parse(text) as Bom
   const { dependencies } = JSON.parse(readFileSync(`${ROOT}/package.json`, 'utf8')) as {

@@ -89,7 +89,7 @@ const guarded = [
   ),
 ]
 
-it('the document says of every operation which scope it asks for', () => {
+it('the document names the required scope of every operation', () => {
   for (const { path, operation, scope } of listed) {
     const { operationId = '' } = operation
     if (OPEN.includes(operationId)) {
@@ -121,7 +121,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
     else expectProblem(answer, refusal)
   }
 
-  it('lets nobody in without a valid key', async () => {
+  it('rejects requests without a valid key', async () => {
     const unauthorized = { status: 401, code: 'UNAUTHORIZED', says: /Authorization: Bearer/ } as const
     await refused({}, unauthorized)
     await refused(bearer('wrong'), unauthorized)
@@ -131,7 +131,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
     await refused(bearer(keys.expired), { ...unauthorized, says: /"expired" has expired/ })
   })
 
-  it('lets in whose key has its scope, and nobody else', async () => {
+  it('accepts keys with its scope only', async () => {
     for (const other of SCOPES.filter((one) => one !== scope)) {
       const says = new RegExp(`asks for the scope "${scope}"; the key "\\w+" has "${other}"`)
       await refused(bearer(holderOf[other]), { status: 403, code: 'FORBIDDEN', says })
@@ -140,7 +140,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
   })
 })
 
-describe('no spelling of a path opens it:', () => {
+describe('no spelling of a path bypasses authentication:', () => {
   /** Sends a path as it is, which clients do not. */
   const raw = (method: string, path: string): Promise<{ status: number; text: string }> =>
     new Promise((resolve, reject) => {
@@ -209,7 +209,7 @@ describe('no spelling of a path opens it:', () => {
     }
   })
 
-  it('what is open shows nothing of models', async () => {
+  it('open routes reveal no models', async () => {
     for (const path of [
       '/',
       '/livez',
@@ -227,7 +227,7 @@ describe('no spelling of a path opens it:', () => {
   })
 })
 
-it('pages of other origins are let in where CORS_ORIGINS names them, preflights without a key', async () => {
+it('pages of other origins are accepted if CORS_ORIGINS names them, preflights without a key', async () => {
   const asked = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'x-api-key' }
   const [named, other] = await Promise.all(
     ['https://other.example.com', 'https://evil.example.com'].map((origin) =>
@@ -262,7 +262,7 @@ describe('rotation', () => {
       { timeout: 15_000, interval: 100 },
     )
 
-  it('by the links of a volume, under load: a key of both files never fails', async () => {
+  it('by a volume that swaps links, under load: a key in both files never fails', async () => {
     await client.send(
       'post',
       '/v1/models',
@@ -329,7 +329,7 @@ describe('rotation', () => {
 })
 
 describe('rate limits', () => {
-  it('a key has its own, on all routes together', async () => {
+  it('a key has its own limit over all routes', async () => {
     const answers = []
     for (const path of ['/v1/models', '/v2/models', '/v1/initializers', '/v1/models'])
       answers.push(await client.get(path, bearer(keys.hurried)))
@@ -345,7 +345,7 @@ describe('rate limits', () => {
     expect((await client.get('/v1/models', bearer(keys.reader))).status).toBe(200)
   })
 
-  it('an address without a valid key has that of RATE_LIMIT; probes and keys are not met by it', async () => {
+  it('an address without a valid key has RATE_LIMIT; probes and keys are not counted', async () => {
     const { app } = running.service
     let guesses = 0
     for (;;) {

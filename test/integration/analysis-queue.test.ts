@@ -28,7 +28,7 @@ const question = () => `/v1/models/net/statistics?bins=${String(++asked)}`
 const statistics = () => running.client.get(question())
 const halted = <R>(act: () => Promise<R>): Promise<R> => whileHalted(running.workers.get('analysis'), act)
 
-it('refuses what is more than may wait, and says when to come again', async () => {
+it('rejects requests beyond its bound with Retry-After', async () => {
   const { answers, refused } = await halted(async () => {
     const answers = [statistics(), statistics()]
     await untilRead(running.client)
@@ -44,7 +44,7 @@ it('refuses what is more than may wait, and says when to come again', async () =
   expect((await Promise.all(answers)).map(({ status }) => status)).toEqual([200, 200])
 })
 
-it('lets an export that has begun come to its end, and gives a new model its digest', async () => {
+it('finishes an export that has begun, and computes the digest of a new model', async () => {
   const { exported, first, created } = await halted(async () => {
     const first = statistics()
     await untilRead(running.client)
@@ -71,7 +71,7 @@ async function admitted(): Promise<{ answer: Promise<Answer> }> {
   }
 }
 
-it('forgets who hangs up', async () => {
+it('removes requests of clients that disconnect', async () => {
   await halted(async () => {
     const first = statistics()
     await untilRead(running.client)

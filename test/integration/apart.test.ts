@@ -31,7 +31,7 @@ async function homeOf(id: string): Promise<number> {
   return home
 }
 
-it('is one process while nobody would be disturbed', async () => {
+it('is one process while no prediction would be delayed', async () => {
   await apart.info()
   expect(apart).toMatchObject({ ready: true, lanes: 1, restarts: 0 })
   await expect(apart.predict(batchOf(one.id))).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
@@ -41,7 +41,7 @@ it('is one process while nobody would be disturbed', async () => {
   await apart.unload(two.id)
 })
 
-it('builds in another while one predicts, and there the model stays', async () => {
+it('builds in a second process while the first predicts, and the model stays there', async () => {
   const before = await apart.predict(batchOf(one.id))
   const built = apart.build(two)
   // The first is asked for nothing but predictions.
@@ -59,7 +59,7 @@ it('builds in another while one predicts, and there the model stays', async () =
   build.mockRestore()
 })
 
-it('a model that is built again where it was not leaves where it was', async () => {
+it('a model that is rebuilt in the other process is removed from the first', async () => {
   await apart.predict(batchOf(two.id))
   await apart.build(two)
   expect(await homeOf(two.id)).toBe(0)
@@ -68,7 +68,7 @@ it('a model that is built again where it was not leaves where it was', async () 
   expect(await homeOf(one.id)).toBe(1)
 })
 
-it('loses the models of the one that dies, and no others', async () => {
+it('loses only the models of a process that dies', async () => {
   const [first, second] = members as [Engine, Engine]
   process.kill(second.pid ?? 0, 'SIGKILL')
   await vi.waitUntil(() => lost.mock.calls.length > 0)

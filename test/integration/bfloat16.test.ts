@@ -36,7 +36,7 @@ const networks = {
   'with scalars': withScalars(slow),
 }
 
-it.each(Object.entries(networks))('%s: logits are those of float32 within 2 %%', async (_, request) => {
+it.each(Object.entries(networks))('%s: logits equal float32 logits within 2 %%', async (_, request) => {
   const [single, half] = [
     await running.client.create(request),
     await running.client.create({ ...request, precision: 'bfloat16' }),
@@ -72,7 +72,7 @@ it('the true parameters are the same float32 numbers, drawn or loaded', async ()
   )
 })
 
-it('a plan and a model say where it gains nothing', async () => {
+it('a plan and a model report a processor without bfloat16', async () => {
   const { spec: specification } = (await running.client.get('/v1/models/half')).json as ModelBody
   const info = await running.service.engine.info()
   expect(precisionAdvice(specification, { ...info, multiplies_bfloat16: true })).toEqual([])

@@ -33,7 +33,7 @@ async function longestPause(call: () => Promise<unknown>): Promise<number> {
   return longest
 }
 
-describe('10 MB of brackets are refused where they are counted:', () => {
+describe('10 MB of brackets are rejected while they are counted:', () => {
   const deep = '['.repeat(10_000_000)
   const says = /nested deeper than 64 levels/
 
@@ -63,7 +63,7 @@ describe('10 MB of brackets are refused where they are counted:', () => {
     expectProblem(await client.upload('/v1/models/net/predict', `{"instances":${deep}`), refusal)
   })
 
-  it('the part "spec" of a form, whatever it says it is', async () => {
+  it('the part "spec" of a form, whatever its type', async () => {
     for (const filename of [{}, { filename: 'spec.json' }]) {
       const answer = await running.client.form('/v1/models', [{ name: 'spec', value: deep, ...filename }])
       expectProblem(answer, { status: 400, code: 'MALFORMED_REQUEST', says })
@@ -81,7 +81,7 @@ describe('10 MB of brackets are refused where they are counted:', () => {
   })
 })
 
-describe('what is wrong over and over is said some times:', () => {
+describe('repeated errors are reported a limited number of times:', () => {
   const plan = (text: string): Promise<Answer> =>
     running.client.upload('/v1/plans', `{"architecture":${text}}`, json['content-type'])
 
@@ -123,7 +123,7 @@ describe('forms:', () => {
     running.client.upload(path, `${parts}--x--\r\n`, 'multipart/form-data; boundary=x')
 
   it.each(['/v1/models/net/predict', '/v1/models', '/v1/models/net/signals', '/v1/weights/statistics'])(
-    'more parts than any form has, to %s',
+    'too many parts, to %s',
     async (path) => {
       const answer = await send(path, part('images').repeat(20_000))
       expect([413, 422]).toContain(answer.status)
@@ -131,7 +131,7 @@ describe('forms:', () => {
   )
 
   it.each(['/v1/models/net/predict', '/v1/models', '/v1/models/net/signals', '/v1/weights/statistics'])(
-    'a part whose headers are endless, or many, to %s',
+    'a part with too long or too many headers, to %s',
     async (path) => {
       for (const more of [`X-Long: ${'a'.repeat(1_000_000)}\r\n`, 'X-Many: a\r\n'.repeat(10_000)]) {
         const answer = await send(path, part('images', more))
@@ -142,7 +142,7 @@ describe('forms:', () => {
     },
   )
 
-  it('a name that is as long as its header may be', async () => {
+  it('a name as long as its header may be', async () => {
     const answer = await send('/v1/models', part('n'.repeat(100_000)))
     expect(answer.status).toBeGreaterThanOrEqual(400)
     expect(answer.bytes.length).toBeLessThan(30_000)
@@ -188,7 +188,7 @@ describe('files:', () => {
     for (const answer of answers) expectProblem(answer, { status: 422, code: 'INVALID_WEIGHTS', says })
   })
 
-  it('npy with a header that is longer than any', async () => {
+  it('npy with a header above the limit', async () => {
     const bytes = Buffer.alloc(100_012, ' ')
     bytes.write('\x93NUMPY\x02\x00', 'latin1')
     bytes.writeUInt32LE(100_000, 8)
@@ -196,7 +196,7 @@ describe('files:', () => {
     expectProblem(answer, { status: 422, code: 'INVALID_IMAGE', says: /header of 100000 bytes/ })
   })
 
-  it('globs beyond their length', async () => {
+  it('globs above their maximum length', async () => {
     const glob = '*'.repeat(5000)
     for (const path of ['statistics', 'weights'])
       expectProblem(await running.client.get(`/v1/models/net/${path}?parameters=${glob}`), {
@@ -210,7 +210,7 @@ describe('files:', () => {
   })
 })
 
-describe('clients who take their time:', () => {
+describe('slow clients:', () => {
   const open = async (): Promise<Socket> => {
     const { hostname, port } = new URL(running.client.url)
     const socket = connect(Number(port), hostname)
@@ -221,7 +221,7 @@ describe('clients who take their time:', () => {
   }
   const rest = async (socket: Socket): Promise<string> => (await socket.toArray().catch(() => [])).join('')
 
-  it('a head that comes byte by byte is waited for HEAD_TIMEOUT_MS', async () => {
+  it('a head sent byte by byte ends after HEAD_TIMEOUT_MS', async () => {
     const socket = await open()
     const head = 'GET /livez HTTP/1.1\r\nhost: x\r\nx-slow: '.padEnd(1000, 'a')
     let sent = 0
@@ -232,7 +232,7 @@ describe('clients who take their time:', () => {
     clearInterval(timer)
   })
 
-  it('so is a connection that says nothing', async () => {
+  it('so does a silent connection', async () => {
     const socket = await open()
     await rest(socket)
     expect(socket.destroyed).toBe(true)
@@ -253,7 +253,7 @@ describe('clients who take their time:', () => {
     },
   )
 
-  it('no more of them are let in than MAX_CONNECTIONS, and when they are gone others are', async () => {
+  it('at most MAX_CONNECTIONS are accepted, and others after they close', async () => {
     const sockets = await Promise.all(Array.from({ length: MAX_CONNECTIONS + 20 }, open))
     const ended = await Promise.race([
       ...sockets.map((socket) => once(socket, 'close')),

@@ -36,7 +36,7 @@ const large = {
   initializers: { kernel: 'he_normal' },
 }
 
-it('predictions are answered while a large model is built, one after the other', async () => {
+it('predictions are answered while large models are built in turn', async () => {
   const building = new AbortController()
   const build = running.client.create(large).finally(() => {
     building.abort()
@@ -49,7 +49,7 @@ it('predictions are answered while a large model is built, one after the other',
   expect(new Set(during)).toEqual(new Set([200]))
 })
 
-it('builds at the same time take turns, so that a small one need not wait for a large one', async () => {
+it('concurrent builds alternate, so a small one does not wait for a large one', async () => {
   const ended: string[] = []
   const first = running.client.create({ ...large, seed: 1 }).then(() => ended.push('large'))
   await predict()
@@ -58,7 +58,7 @@ it('builds at the same time take turns, so that a small one need not wait for a 
   expect(ended).toEqual(['small', 'large'])
 })
 
-it('a model that is built and unloaded again and again leaves nothing behind', async () => {
+it('a model that is built and unloaded repeatedly leaks nothing', async () => {
   const { engine } = running.service
   const { id, spec } = await running.client.create({ ...tiny, seed: 2 })
   const memory = async (): Promise<number> => {
@@ -76,7 +76,7 @@ it('a model that is built and unloaded again and again leaves nothing behind', a
   expect(await readdir(temporary)).toEqual(before)
 })
 
-it('who sends what cannot be used waits as long as who sends what can', async () => {
+it('invalid requests wait as long as valid ones', async () => {
   const { client } = running
   const { id } = await client.create(slow)
   const path = `/v1/models/${id}/predict`

@@ -33,7 +33,7 @@ describe('initializers', () => {
     expect(pages).toEqual(all.initializers)
   })
 
-  it('answer to each of their names', async () => {
+  it('are found by each of their names', async () => {
     const { initializers } = (await running.client.get('/v1/initializers')).json as { initializers: Entry[] }
     for (const { name, aliases } of initializers) {
       for (const word of aliases) {
@@ -76,7 +76,7 @@ describe('a tensor', () => {
   const body = { shape: [64, 100], seed: [3, 4], config: { stddev: 2 } }
   const path = '/v1/initializers/TruncatedNormal'
 
-  it('is measured and held against theory', async () => {
+  it('is measured and compared with theory', async () => {
     const asked = { ...body, include: ['histogram', 'quantiles'], bins: 16 }
     const record = (await running.client.post(`${path}/statistics`, asked)).json as Static<
       typeof TensorRecord
@@ -140,7 +140,7 @@ describe('a tensor', () => {
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer, says })
   })
 
-  it('is refused in a format nobody offers, and under a name nobody knows', async () => {
+  it('is rejected for an unsupported format and an unknown name', async () => {
     const image = await running.client.post(`${path}/sample`, body, { accept: 'image/png' })
     expectProblem(image, { status: 406, code: 'NOT_ACCEPTABLE' })
     const unknown = await running.client.post('/v1/initializers/he_norml/sample', { shape: [1] })
@@ -151,7 +151,7 @@ describe('a tensor', () => {
 })
 
 describe('architectures', () => {
-  it('have the parameters they are known for', async () => {
+  it('have their published numbers of parameters', async () => {
     const { architectures } = (await running.client.get('/v1/architectures')).json as Static<
       typeof ArchitectureList
     >
@@ -166,7 +166,7 @@ describe('architectures', () => {
     expect(counts).toMatchObject({ ...known, resnet20: 272_474 })
   })
 
-  it('are planned as they are built', async () => {
+  it('have plans that match their builds', async () => {
     const plan = (await running.client.post('/v1/plans', tiny)).json as Static<typeof Plan>
     const model = await running.client.create(tiny)
     expect(plan).toMatchObject({ id: model.id, spec: model.spec })

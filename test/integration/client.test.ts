@@ -67,14 +67,14 @@ describe('examples', { timeout: 180_000 }, () => {
     expect(printed).toContain(`weights: ${String(file.length)} bytes\n`)
   })
 
-  it.each(['curl', 'Python', 'TypeScript'])('%s: says what the service refuses', async (heading) => {
+  it.each(['curl', 'Python', 'TypeScript'])('%s: prints the error of the service', async (heading) => {
     const refused = run(commandsOf(heading).at(-1), { ...access(), RESINIT_KEY: 'wrong' })
     await expect(refused).rejects.toMatchObject({ stderr: expect.stringContaining('send the key as') })
   })
 })
 
 describe('the generated client', () => {
-  it('has a model from its creation to its end', async () => {
+  it('creates, uses and deletes a model', async () => {
     const command = 'node openapi/examples/dist/life-cycle.js test/fixtures/flower.jpg'
     const told = JSON.parse(await run(command, access())) as {
       readonly model: ModelBody
@@ -101,7 +101,7 @@ describe('the generated client', () => {
       expect((await client.get(`/v1/models/${id}`)).status).toBe(404)
   })
 
-  it('is typed: what the service would refuse, or never answers, does not compile', async () => {
+  it('is typed: invalid requests and missing response fields do not compile', async () => {
     const wrong = [
       "await createModel({ body: { architecture: 'resnet20', sede: 7 } })",
       "await getStatistics({ path: { model: 'net' }, query: { bins: '64' } })",

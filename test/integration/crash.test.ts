@@ -17,7 +17,7 @@ const one = npy(shape, image)
 const path = '/v1/models/slow/predict'
 const until = (condition: () => boolean) => vi.waitUntil(condition, { interval: 5, timeout: 30_000 })
 
-describe('an engine that dies', () => {
+describe('an engine crash', () => {
   let running: RunningService
   beforeEach(async () => {
     running = await startService({ MAX_BATCH_SIZE: '8' })
@@ -25,7 +25,7 @@ describe('an engine that dies', () => {
   })
   afterEach(() => running.close())
 
-  it('costs a restart: what was in flight is answered with the same logits, as is what comes later', async () => {
+  it('costs a restart: requests in flight and later ones get the same logits', async () => {
     const wanted = await running.client.logits('slow', shape, image)
     const { engine } = running.service
     const computed = vi.spyOn(engine, 'predict')
@@ -46,7 +46,7 @@ describe('an engine that dies', () => {
     expect((await running.client.get('/v1/models/slow')).json).toMatchObject({ state: 'ready' })
   })
 
-  it('makes the service not ready until the next one answers, which calls wait for', async () => {
+  it('makes the service not ready until the next process answers; calls wait for it', async () => {
     kill(running.service.engine.pid)
     await vi.waitUntil(async () => (await running.client.get('/readyz')).status !== 200, { interval: 1 })
     expectProblem(await running.client.get('/readyz'), { status: 503, code: 'ENGINE_UNAVAILABLE' })
@@ -58,7 +58,7 @@ describe('an engine that dies', () => {
     expectProblem(await running.client.get('/readyz'), { status: 503, code: 'SHUTTING_DOWN' })
   })
 
-  it('while it builds a model builds it again', async () => {
+  it('during a build repeats the build', async () => {
     const { client, service } = running
     const build = service.engine.build.bind(service.engine)
     const asked = vi.spyOn(service.engine, 'build').mockImplementationOnce((request) => {
@@ -72,7 +72,7 @@ describe('an engine that dies', () => {
     expect(asked).toHaveBeenCalledTimes(2)
   })
 
-  it('is missed by nobody who calls while it goes', async () => {
+  it('fails no call that is made during the exit', async () => {
     const wanted = await running.client.logits('slow', shape, image)
     kill(running.service.engine.pid)
     const calls = Array.from({ length: 20 }, async (_, index) => {
@@ -82,7 +82,7 @@ describe('an engine that dies', () => {
     for (const logits of await Promise.all(calls)) expect(logits[0]).toHaveLength(wanted[0]?.length ?? NaN)
   })
 
-  it('is not asked a third time for what killed it twice', async () => {
+  it('is not retried a third time for the same request', async () => {
     const { engine } = running.service
     const predict = engine.predict.bind(engine)
     // Halted before it is asked, so that it dies over this batch and not after it.
@@ -124,7 +124,7 @@ describe('a service', () => {
     }
   })
 
-  it('closes though somebody is connected who never asked', async () => {
+  it('closes although an idle connection is open', async () => {
     const running = await startService()
     const socket = connect(Number(new URL(running.client.url).port), '127.0.0.1')
     await once(socket, 'connect')
@@ -134,7 +134,7 @@ describe('a service', () => {
     expect(Date.now() - begun).toBeLessThan(20_000)
   })
 
-  it('that closes answers what it began and refuses what comes after on the same connection', async () => {
+  it('answers started requests while closing and rejects later ones on the same connection', async () => {
     const running = await startService()
     const { client, service } = running
     await client.create({ ...slow, name: 'slow' })

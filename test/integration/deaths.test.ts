@@ -13,7 +13,7 @@ const shape = [1, 8, 8, 3]
 const image = npy(shape, arithmeticImage(shape))
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
-it('random kills of a healthy engine under load lose no answer, mix none up and blame no model', async () => {
+it('random kills of a healthy engine under load lose no response, mix up none and quarantine no model', async () => {
   const run = promisify(execFile)(process.execPath, ['bench/kills.mjs', '15'], { cwd: ROOT })
   // What it writes says more than its exit code.
   const { stdout } = await run.catch((error: unknown) => error as { stdout: string })
@@ -29,12 +29,12 @@ async function withService(act: (running: RunningService) => Promise<void>, sett
   }
 }
 
-describe('a model the engine dies of', () => {
+describe('a model that crashes the engine', () => {
   it.each([
     ['whenever it predicts', 'predict'],
     ['whenever it is built', 'build'],
   ] as const)(
-    '%s is quarantined; beside it nobody loses an answer',
+    '%s is quarantined; other models lose no response',
     async (_, deadly) => {
       await withService(async ({ client, service: { engine } }) => {
         await client.create({ ...tiny, name: 'good' })
@@ -105,7 +105,7 @@ describe('a model the engine dies of', () => {
   )
 })
 
-it('an engine that hangs is killed, and what it was asked is answered', async () => {
+it('an engine that hangs is killed, and its calls are answered', async () => {
   await withService(
     async ({ client, service: { engine } }) => {
       await client.create({ ...slow, name: 'slow' })

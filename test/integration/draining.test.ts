@@ -33,7 +33,7 @@ function ask(agent: Agent, path: string): Promise<Answered> {
   })
 }
 
-it('after SIGTERM everything is served for a while, by connections that end, and nobody is cut off', async () => {
+it('after SIGTERM requests are served during the drain, each on a closing connection, and none is cut', async () => {
   const agents = Array.from({ length: CLIENTS }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
   const first = await Promise.all(agents.map((agent) => ask(agent, '/v1/initializers')))
   const stopped = performance.now()
@@ -56,12 +56,12 @@ it('after SIGTERM everything is served for a while, by connections that end, and
   for (const agent of agents) agent.destroy()
 })
 
-it('who presses keys waits for nothing', async () => {
+it('SIGINT skips the drain', async () => {
   running = await startProcess({ DATA_DIR: folder, DRAIN_DELAY_MS: '600000' })
   expect(await running.stop('SIGINT')).toBe(0)
 })
 
-it('a second signal ends it now', async () => {
+it('a second signal exits at once', async () => {
   running = await startProcess({ DATA_DIR: folder, DRAIN_DELAY_MS: '600000' })
   const ended = running.stop()
   while ((await ask(new Agent(), '/readyz')).status !== 503);
@@ -69,7 +69,7 @@ it('a second signal ends it now', async () => {
   expect(await ended).toBe(1)
 })
 
-it('what cannot be answered in time is refused, and it ends all the same', async () => {
+it('requests that exceed the shutdown time get 503, and the process exits', async () => {
   running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '20000' })
   // Its body never ends; that it was begun says the service itself.
   const head = { 'content-type': 'application/json', 'content-length': '100', expect: '100-continue' }

@@ -101,12 +101,12 @@ const drawings = (name: string) => {
 
 const digest = (values: Float32Array): string => createHash('sha256').update(values).digest('hex')
 
-test('these are all classes of the catalogue', () => {
+test('the catalogue has these classes', () => {
   expect(Object.keys(classes).sort()).toEqual(definitions.map(({ name }) => name).sort())
 })
 
 describe.each(Object.keys(classes))('%s', (name) => {
-  test('keeps its promises', async () => {
+  test('matches its theory', async () => {
     const property = fc.asyncProperty(drawings(name), async ({ config, shape, seed, cut }) => {
       const law = lawOf(initializerNamed(name, { ...config }), shape, '#')
       const size = sizeOf(shape)
@@ -152,7 +152,7 @@ describe('orthogonal kinds', () => {
     ['ConvolutionOrthogonal1D', isometryError],
     ['ConvolutionOrthogonal2D', isometryError],
     ['ConvolutionOrthogonal3D', isometryError],
-  ] as const)('%s is one', async (name, errorOf) => {
+  ] as const)('%s is orthogonal', async (name, errorOf) => {
     const property = fc.asyncProperty(drawings(name), async ({ config, shape, seed }) => {
       const law = lawOf(initializerNamed(name, { ...config }), shape, '#')
       const values = await sampler.read(law, shape, seed, 0, sizeOf(shape))
@@ -170,7 +170,7 @@ describe('orthogonal kinds', () => {
     ['ConvolutionOrthogonal1D', [7, 32, 32]],
     ['ConvolutionOrthogonal3D', [3, 3, 3, 6, 8]],
   ])(
-    '%s keeps every norm at %j, at every frequency; a flattened orthogonal kernel does not',
+    '%s scales every norm by %j at every frequency; a flattened orthogonal kernel does not',
     async (name, shape) => {
       const kernelOf = (of: string) =>
         sampler.read(lawOf(initializerNamed(of, {}), shape, '#'), shape, [3, 1], 0, sizeOf(shape))
@@ -198,7 +198,7 @@ describe('orthogonal kinds', () => {
 })
 
 describe('fixed values', () => {
-  test('fill a tensor row by row, the last of them to the end', async () => {
+  test('fill a tensor row by row and repeat the last one', async () => {
     const config = { value: [[1, 2], [0.1]] }
     const filled = Float32Array.of(1, 2, 0.1, 0.1, 0.1, 0.1)
     expect(await draw('Constant', config, [2, 3])).toEqual(filled)
@@ -210,7 +210,7 @@ describe('fixed values', () => {
     [[3, 3, 4, 6], 2],
     [[4, 2, 3], 1],
     [[1, 1, 2, 2, 6], 3],
-  ])('of a Dirac kernel of shape %j and %d groups are where torch puts them', async (shape, groups) => {
+  ])('of a Dirac kernel of shape %j and %d groups are at the same places as in torch', async (shape, groups) => {
     const [inputs = 1, outputs = 1] = shape.slice(-2)
     const expected = new Float32Array(sizeOf(shape))
     const middle = shape.slice(0, -2).reduce((place, size) => place * size + Math.floor(size / 2), 0)

@@ -60,7 +60,7 @@ function expectCreated(all: readonly Step[], path: string): void {
   expect(after(all, folderSync, 'sync done', dirname(path))).toBeGreaterThan(folderSync)
 }
 
-describe('what a client has been told is on disk, through a loss of power too:', () => {
+describe('an acknowledged change survives a loss of power:', () => {
   it('a model and its name', async () => {
     const { id } = await running.client.create({ ...tiny, name: 'net' })
     await running.client.withDigest(id)
@@ -71,7 +71,7 @@ describe('what a client has been told is on disk, through a loss of power too:',
     for (const fact of ['seal', 'weights_sha256']) expectCreated(all, join(models, id, `${fact}.json`))
   })
 
-  it('weights that were uploaded, before the record that says they are there', async () => {
+  it('uploaded weights, before the record that refers to them', async () => {
     const { bytes } = await running.client.get('/v1/models/net/weights')
     const part = { name: 'weights', value: bytes, filename: 'w' }
     const { id } = (await running.client.form('/v1/models', [part])).json as ModelBody

@@ -62,7 +62,7 @@ async function until(id: string, reached: (result: Result) => boolean): Promise<
 const done = (id: string) => until(id, ({ finished_at }) => finished_at !== null)
 
 describe('an experiment', { timeout: PATIENCE_MS }, () => {
-  it('trains every initializer with every learning rate and seed, and says what came out', async () => {
+  it('trains every initializer with every learning rate and seed, and reports the result', async () => {
     const asked = await running.client.post(PATH, small)
     expect(asked.status).toBe(202)
     const id = idOf(asked)
@@ -102,7 +102,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     expect(repeated.summary).toEqual(result.summary)
   })
 
-  it('is watched, lets others through, and is cancelled; the next one waits', async () => {
+  it('reports progress, lets other requests through, and is cancelled; the next one is queued', async () => {
     const id = idOf(await running.client.post(PATH, long))
     const next = idOf(await running.client.post(PATH, { ...long, seeds: [1] }))
     const begun = await until(id, ({ current }) => (current?.loss.length ?? 0) > 0)
@@ -138,7 +138,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     await until(id, ({ state }) => state === 'running')
   })
 
-  it('is one of those that are listed, and of so many that may wait', async () => {
+  it('is listed, and the queue is bounded', async () => {
     const refused: Answer[] = []
     for (let seed = 10; seed < 20; seed++) {
       const answer = await running.client.post(PATH, { ...long, seeds: [seed] })
@@ -152,7 +152,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     for (const { id } of experiments) await running.client.delete(`${PATH}/${id}`)
   })
 
-  it('outlives the death of the process it runs in', async () => {
+  it('survives a crash of the analysis process', async () => {
     const id = idOf(await running.client.post(PATH, { ...long, steps: 300 }))
     const { progress } = await until(id, ({ progress: { step } }) => step > 0)
     expect(progress.step).toBeLessThan(300)
@@ -162,7 +162,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
   })
 })
 
-describe('what is refused', () => {
+describe('invalid requests', () => {
   it.each([
     [{ initializer: ['he_normal'] }, '#/initializer', /initializers/],
     [{ learning_rates: [] }, '#/learning_rates', /./],
@@ -175,14 +175,14 @@ describe('what is refused', () => {
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer, says })
   })
 
-  it('what nobody asked for', async () => {
+  it('an unknown experiment', async () => {
     const missing = `${PATH}/${'0'.repeat(64)}`
     for (const answer of [await running.client.get(missing), await running.client.delete(missing)])
       expectProblem(answer, { status: 404, code: 'EXPERIMENT_NOT_FOUND' })
   })
 })
 
-it('offers experiments to begin with, which it would take', async () => {
+it('offers valid example experiments', async () => {
   const { presets } = (await running.client.get('/v1/experiment-presets')).json as Static<
     typeof ExperimentPresetList
   >

@@ -6,7 +6,7 @@ import { planRequest } from '../../src/network/plan.ts'
 const SEEDS = 200
 const options = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 1 }
 
-test('of 200 networks as they were drawn, two at most are flagged', async () => {
+test('at most two of 200 freshly drawn networks are flagged', async () => {
   const analysis = startAnalysis({ logger: pino({ level: 'silent' }), maxQueue: 1 })
   try {
     const flagged = []

@@ -57,7 +57,7 @@ const batch = fc.oneof(
   { weight: 4, arbitrary: wild },
 )
 
-it('no batch harms the engine: it is computed, or refused before it is sent', async () => {
+it('no batch crashes the engine: it is computed, or rejected before it is sent', async () => {
   let computed = 0
   await fc.assert(
     fc.asyncProperty(batch, async (given) => {
@@ -103,7 +103,7 @@ const upload = fc.record({
   k: fc.constantFrom('1', '5', '1000'),
 })
 
-it('no npy upload harms the engine: it is answered, or refused', async () => {
+it('no npy upload crashes the engine: it is answered or rejected', async () => {
   const seen = new Set<number>()
   await fc.assert(
     fc.asyncProperty(upload, async ({ shape, floats, extra, damage, k }) => {
@@ -128,7 +128,7 @@ it('no npy upload harms the engine: it is answered, or refused', async () => {
   expect(seen).toContain(422)
 })
 
-it('a batch too large for the memory that is shared is computed as its parts are', async () => {
+it('a batch above the size of the shared buffer has the same results as its parts', async () => {
   const count = Math.ceil((8 * 2 ** 20 + 1) / (SIZE * Float32Array.BYTES_PER_ELEMENT))
   const values = Float32Array.from({ length: count * SIZE }, (_, index) => ((index * 31) % 255) / 255)
   const { engine } = running.service

@@ -51,8 +51,8 @@ const f32 = (shape: number[], draw: () => number) => ({
   ),
 })
 
-describe('whose weights are these', () => {
-  it('are those of torch, with its layout and its biases', async () => {
+describe('initializers of a weights file', () => {
+  it("are torch's, with its layout and its biases", async () => {
     const fan = 1 / Math.sqrt(64 * 9)
     const file = writeDtypes({
       'conv.weight': f32([32, 64, 3, 3], normal(Math.sqrt(2 / (32 * 9)))),
@@ -128,7 +128,7 @@ describe('whose weights are these', () => {
     })
   })
 
-  it('are trained where they moved, by a little in many entries or by much in few directions', async () => {
+  it('are trained after small changes of many entries or large ones in few directions', async () => {
     const draw = normal(Math.sqrt(2 / 256))
     const [left, right] = [normal(1), normal(1)].map((one) => Float32Array.from({ length: 256 }, one))
     const along = (index: number) => (left?.[Math.floor(index / 256)] ?? 0) * (right?.[index % 256] ?? 0)
@@ -151,7 +151,7 @@ describe('whose weights are these', () => {
     expect(fits.get('scaled/kernel')?.candidates[0]?.std_ratio).not.toBeNull()
   })
 
-  it('are read from any dtype that is known, and left alone where it is not', async () => {
+  it('are identified for every supported dtype and skipped otherwise', async () => {
     const half = Buffer.from(Uint16Array.of(0x3c00, 0xc000, 0x7c00, 0x0001).buffer)
     const fits = await fitsOf(
       writeDtypes({
@@ -176,7 +176,7 @@ describe('whose weights are these', () => {
     expect(fits.get('broken')?.sample).toMatchObject({ mean: 'NaN', non_finite: 4 })
   })
 
-  it('are structures without chance', async () => {
+  it('are deterministic structures', async () => {
     const eye = (size: number, at: (row: number, column: number) => number) =>
       Float32Array.from({ length: size * size }, (_, i) => at(Math.floor(i / size), i % size))
     const centre = new Float32Array(4 * 4 * 9)
@@ -198,7 +198,7 @@ describe('whose weights are these', () => {
   })
 })
 
-describe('what is refused', () => {
+describe('invalid requests', () => {
   const whole = writeDtypes({ w: f32([4], () => 1) })
   it.each<[string, Buffer | undefined, string | undefined, number, string, RegExp]>([
     ['nothing', undefined, undefined, 400, 'MALFORMED_REQUEST', /empty/],
@@ -231,7 +231,7 @@ describe('what is refused', () => {
     expectProblem(await running.client.form(PATH, parts), { status: 422, code: 'INVALID_REQUEST', pointer })
   })
 
-  it('a layout that nobody has', async () => {
+  it('an unknown layout', async () => {
     const answer = await running.client.upload(`${PATH}?layout=kerass`, whole, OCTETS)
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer: '#/layout', says: /keras/ })
   })

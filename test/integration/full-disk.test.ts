@@ -30,7 +30,7 @@ const logits = () => running.client.logits('kept', [1, 8, 8, 3], pixels)
 const failed = (says: RegExp) => ({ status: 500, code: 'STORAGE_FAILED', says }) as const
 let kept: number[][]
 
-it('a full disk fails what must be kept, leaves nothing by half, and takes it when there is room again', async () => {
+it('a full disk fails writes without partial files, and they succeed when there is space again', async () => {
   const { id } = await running.client.create({ ...tiny, name: 'kept' })
   await running.client.withDigest(id)
   kept = await logits()
@@ -53,7 +53,7 @@ it('a full disk fails what must be kept, leaves nothing by half, and takes it wh
   expect((await running.client.delete('/v1/models/new')).status).toBe(204)
 })
 
-it('a disk that becomes read-only serves what is there, and says so to the rest', async () => {
+it('a read-only disk serves existing models and fails writes with its reason', async () => {
   mount('-o', 'remount,ro', disk)
   const readOnly = failed(/data folder could not be written: it is read-only \(EROFS\)/)
   expectProblem(await running.client.post('/v1/models', { ...tiny, seed: 2 }), readOnly)

@@ -22,7 +22,7 @@ it.each([
   [2, [2, 2]],
   [3, [4, 4, 2]],
   [7, [8, 8, 8, 8, 6, 6, 6]],
-])('%i images are computed in halves and come back in order', (count, beside) => {
+])('%i images are computed as a split batch and returned in order', (count, beside) => {
   const values = Float32Array.from({ length: 2 * count }, (_, index) => 100 * index)
   const [found] = session.run({ 'images:0': { values, shape: [count, 2] } }, ['rows:0'])
   expect([...(found ?? [])]).toEqual([...values].map((value, index) => value + (beside[index >> 1] ?? NaN)))

@@ -160,7 +160,7 @@ const refused: Record<string, readonly [Call, Refusal]> = {
   ],
 }
 
-describe('refused, and the service lives on:', () => {
+describe('rejected without harm:', () => {
   it.each(Object.entries(refused))('%s', async (_, [[method, path, headers = {}, body], refusal]) => {
     expectProblem(await running.client.send(method, path, headers, body), refusal)
     expect((await running.client.get('/v1/models/net')).json).toMatchObject({ id: model.id, state: 'ready' })
@@ -172,7 +172,7 @@ describe('refused, and the service lives on:', () => {
     ['put', '/v1/initializers', 'GET, HEAD'],
     ['options', '/v1/models', 'GET, HEAD, POST'],
     ['get', '/v1/models/net/predict', 'POST'],
-  ] as const)('%s on %s, with the methods there are', async (method, path, allow) => {
+  ] as const)('%s on %s, with the allowed methods', async (method, path, allow) => {
     const answer = await running.client.send(method, path, {})
     expectProblem(answer, { status: 405, code: 'METHOD_NOT_ALLOWED' })
     expect(answer.headers['allow']).toBe(allow)
@@ -187,7 +187,7 @@ async function raw(text: string): Promise<string> {
   return (await socket.toArray()).join('')
 }
 
-describe('refused before it is a request:', () => {
+describe('rejected while the head is parsed:', () => {
   const end = 'connection: close\r\n\r\n'
   it.each([
     ['another protocol', 'HELO mail\r\n\r\n', 400, 'MALFORMED_REQUEST'],
@@ -214,7 +214,7 @@ describe('refused before it is a request:', () => {
     expect((await running.client.get('/livez')).status).toBe(200)
   })
 
-  it('a request that never ends', async () => {
+  it('a head without an end', async () => {
     // Node gives up on one after minutes; here the server is told at once.
     const { server } = running.service.app
     server.once('connection', (socket) => {
@@ -226,20 +226,20 @@ describe('refused before it is a request:', () => {
     expect(answer).toContain('REQUEST_TIMEOUT')
   })
 
-  it('but HTTP/1.0 needs no host', async () => {
+  it('HTTP/1.0 needs no Host', async () => {
     expect(await raw('GET /livez HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1.1 200 /)
   })
 })
 
 describe('X-Request-Id', () => {
-  it('is the one the client gave, also on errors', async () => {
+  it("is the client's, also on errors", async () => {
     for (const path of ['/livez', '/nowhere', '/v1/models/%zz']) {
       const { headers } = await running.client.get(path, { 'x-request-id': 'trace:7.a_b-c' })
       expect(headers['x-request-id']).toBe('trace:7.a_b-c')
     }
   })
 
-  it('is a fresh one for an id nobody should log', async () => {
+  it('replaces an id that is unsafe to log', async () => {
     const { headers } = await running.client.get('/livez', { 'x-request-id': 'a "b" c' })
     expect(headers['x-request-id']).toMatch(/^[0-9a-f-]{36}$/)
   })
@@ -259,7 +259,7 @@ describe('HEAD', () => {
   })
   afterAll(() => running.client.send('delete', `/v1/experiments/${experiment}`, {}))
 
-  it.each(paths)('%s says what GET says, without a body', async (declared) => {
+  it.each(paths)('%s returns the headers of GET without a body', async (declared) => {
     const path = declared.replace(/experiments\/id$/, `experiments/${experiment}`)
     const headOf = ({ status, headers }: Answer) => [status, headers['content-type'], headers['etag']]
     const [whole, head] = [await running.client.get(path), await running.client.send('head', path, {})]

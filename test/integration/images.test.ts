@@ -39,14 +39,14 @@ const rawOf = (width: number, height: number, channels: 1 | 3 | 4 = 3) => ({
 })
 
 describe('pixels', () => {
-  it('of an image that has the size go in untouched', async () => {
+  it("of an image of the model's size are unchanged", async () => {
     const png = await sharp(colours(), rawOf(8, 8)).png().toBuffer()
     for (const fit of ['cover', 'fill', 'contain', 'exact']) {
       expect((await ofImage(png, `&fit=${fit}`))?.logits).toEqual(await ofPixels(colours()))
     }
   })
 
-  it('are turned as EXIF says', async () => {
+  it('are rotated by the EXIF orientation', async () => {
     const upright = await sharp(colours(), rawOf(8, 8)).rotate(90).raw().toBuffer()
     const sideways = await sharp(colours(), rawOf(8, 8)).withMetadata({ orientation: 6 }).png().toBuffer()
     expect((await ofImage(sideways))?.logits).toEqual(await ofPixels(upright))
@@ -54,7 +54,7 @@ describe('pixels', () => {
     expect((await ofImage(tall))?.image).toEqual({ width: 214, height: 320, format: 'jpeg' })
   })
 
-  it('lose their transparency to black', async () => {
+  it('are flattened on black', async () => {
     const pixels = Array.from({ length: 64 }, (_, index) => [200, 100, 50, index % 2 === 0 ? 255 : 0]).flat()
     const png = await sharp(Buffer.from(pixels), rawOf(8, 8, 4))
       .png()
@@ -66,7 +66,7 @@ describe('pixels', () => {
     expect((await ofImage(halfTransparentPng))?.image).toEqual({ width: 64, height: 64, format: 'png' })
   })
 
-  it('of grey images become three equal channels', async () => {
+  it('of grey images are expanded to three equal channels', async () => {
     const grey = Array.from({ length: 64 }, (_, index) => index * 3)
     const png = await sharp(Buffer.from(grey), rawOf(8, 8, 1))
       .toColourspace('b-w')
@@ -77,7 +77,7 @@ describe('pixels', () => {
     expect((await ofImage(png, '', 'grey'))?.logits).toEqual(await ofPixels(Uint8Array.from(grey), 'grey', 1))
   })
 
-  it('of 16 bits become 8', async () => {
+  it('of 16 bits are reduced to 8', async () => {
     const values = Uint16Array.from(colours(), (value) => value * 257)
     const png = await sharp(values, rawOf(8, 8)).toColourspace('rgb16').png().toBuffer()
     expect((await sharp(png).metadata()).depth).toBe('ushort')
@@ -98,13 +98,13 @@ describe('fit', () => {
       .png()
       .toBuffer()
 
-  it('cover crops the middle', async () => {
+  it('cover crops the centre', async () => {
     const logits = await ofPixels(Uint8Array.from(Array<number[]>(64).fill(middle).flat()))
     expect((await ofImage(await wide(), '&fit=cover'))?.logits).toEqual(logits)
     expect((await ofImage(await wide()))?.logits).toEqual(logits)
   })
 
-  it('fill squeezes, contain leaves black', async () => {
+  it('fill stretches, contain pads with black', async () => {
     const filled = await sharp(await wide())
       .resize(8, 8, { fit: 'fill' })
       .raw()

@@ -109,12 +109,12 @@ const refused: Record<string, readonly [Buffer, string | undefined, string, Refu
   'a misspelt query field': [flowerJpeg, 'image/jpeg', '?topk=1', query('#/topk', /did you mean "top_k"\?/)],
 }
 
-describe('an upload is refused:', () => {
+describe('an upload is rejected:', () => {
   it.each(Object.entries(refused))('%s', async (_, [bytes, type, fields, refusal]) => {
     expectProblem(await running.client.upload(`/v1/models/net/predict${fields}`, bytes, type), refusal)
   })
 
-  it('more pixels than allowed', async () => {
+  it('too many pixels', async () => {
     const sharp = (await import('sharp')).default
     const large = await sharp({ create: { width: 300, height: 300, channels: 3, background: '#fff' } })
       .png()

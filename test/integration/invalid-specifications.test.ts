@@ -105,7 +105,7 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
   ],
 }
 
-describe.each(['/v1/models', '/v1/plans'])('POST %s refuses', (path) => {
+describe.each(['/v1/models', '/v1/plans'])('POST %s rejects', (path) => {
   const cases = Object.entries(refused).filter(
     ([title]) => path === '/v1/models' || !title.startsWith('a name'),
   )

@@ -29,7 +29,7 @@ const initializers = {
 const architecture = { ...tiny.architecture, shortcut: 'always' }
 const body = { ...tiny, architecture, initializers, seed: 7 }
 
-it('build a network whose weights are those of the catalogue, in the engine too', async () => {
+it("build a network with the catalogue's weights, in the engine too", async () => {
   const model = await running.client.create(body)
   const { bytes } = await running.client.get(`/v1/models/${model.id}/weights`)
   const { tensors } = parseSafetensors(bytes)
@@ -63,7 +63,7 @@ it('build a network whose weights are those of the catalogue, in the engine too'
   expect(await logits(loaded.id)).toEqual(await logits(model.id))
 })
 
-it('have records: exact, or held against theory, or neither', async () => {
+it('have records with exactness, tests or neither', async () => {
   const { id } = await running.client.create(body)
   const all = (await running.client.get(`/v1/models/${id}/statistics`)).json as {
     parameters: {
@@ -101,7 +101,7 @@ it.each([
     ...['#/initializers/dense_bias/config/value', /head\/dense\/bias: Constant has 6 values for 5 entries/],
   ],
   [{ stem_kernel: 'trunc_normal' }, '#/initializers/stem_kernel', /did you mean "trunc_normal_"/],
-] as [object, string, RegExp][])('are refused where they do not fit: %j', async (wrong, pointer, says) => {
+] as [object, string, RegExp][])('are rejected for unsupported shapes: %j', async (wrong, pointer, says) => {
   const answer = await running.client.post('/v1/plans', { ...tiny, initializers: wrong })
   expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer, says })
 })

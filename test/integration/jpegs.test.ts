@@ -51,7 +51,7 @@ async function logitsOf(body: Buffer, type: string) {
   return (answer.json as PredictionsBody).predictions
 }
 
-it.each(Object.keys(kinds))('%s: the logits are those of the pixels sharp sees', async (kind) => {
+it.each(Object.keys(kinds))("%s: the logits equal those of sharp's pixels", async (kind) => {
   const jpeg = (await kinds[kind]?.(square()).toBuffer()) ?? Buffer.alloc(0)
   const pixels = await sharp(jpeg).autoOrient().toColourspace('srgb').raw().toBuffer()
   const [fromPixels] = await logitsOf(npy([1, SIDE, SIDE, 3], pixels), 'application/x-npy')
@@ -60,7 +60,7 @@ it.each(Object.keys(kinds))('%s: the logits are those of the pixels sharp sees',
   expect(fromJpeg?.image).toEqual({ width: SIDE, height: SIDE, format: 'jpeg' })
 })
 
-it('one that cannot be decoded fails alone, whoever is in its batch', async () => {
+it('an undecodable one fails alone, whatever its batch', async () => {
   const sound = await square().jpeg().toBuffer()
   const [expected] = await logitsOf(sound, 'image/jpeg')
   const answers = await Promise.all(
@@ -75,7 +75,7 @@ it('one that cannot be decoded fails alone, whoever is in its batch', async () =
   }
 })
 
-it('in one request it is named by its index', async () => {
+it('its error names its index in the request', async () => {
   const sound = await square().jpeg().toBuffer()
   const instances = [sound, hollow(sound), sound].map((bytes) => ({ b64: bytes.toString('base64') }))
   const answer = await client.post(PATH, { instances })

@@ -24,7 +24,7 @@ describe('bound wider than loopback without keys', () => {
     .filter(([path]) => !open.includes(path))
     .flatMap(([path, operations]) => Object.keys(operations).map((method) => [method, path] as const))
 
-  it('the document says which routes demand it', () => {
+  it('the document lists the routes that require the key', () => {
     const operations = Object.entries(openapi.paths).flatMap(([path, methods]) =>
       Object.values(methods).map(({ security }) => ({ path, asks: security === undefined })),
     )
@@ -39,7 +39,7 @@ describe('bound wider than loopback without keys', () => {
     })
   })
 
-  it.each(routes)('%s %s demands the key', async (method, path) => {
+  it.each(routes)('%s %s requires the key', async (method, path) => {
     const wanted = path.replaceAll(/\{[^}]+\}/g, 'x')
     for (const headers of [{}, { authorization: 'Bearer wrong' }, { 'x-api-key': '' }]) {
       const answer = await running.client.send(method as 'get', wanted, headers)
@@ -50,12 +50,12 @@ describe('bound wider than loopback without keys', () => {
     }
   })
 
-  it('demands it also where there is no route', async () => {
+  it('requires it for unknown routes too', async () => {
     expectProblem(await running.client.get('/nowhere'), { status: 401, code: 'UNAUTHORIZED' })
     expectProblem(await running.client.get('/livez/../v1/models'), { status: 401, code: 'UNAUTHORIZED' })
   })
 
-  it('demands it of every method, and lets no page of another origin in', async () => {
+  it('requires it for every method, and rejects pages of other origins', async () => {
     const { client } = running
     for (const [, path] of routes) {
       const wanted = path.replaceAll(/\{[^}]+\}/g, 'x')
@@ -67,11 +67,11 @@ describe('bound wider than loopback without keys', () => {
     }
   })
 
-  it.each(open)('%s asks for none', async (path) => {
+  it.each(open)('%s requires none', async (path) => {
     expect((await running.client.get(path)).status).toBe(200)
   })
 
-  it('takes the key in either header', async () => {
+  it('accepts the key in either header', async () => {
     const key = running.service.key ?? ''
     expect(key).toMatch(/^[\w-]{32}$/)
     for (const headers of [{ authorization: `Bearer ${key}` }, { 'x-api-key': key }] as Record<
@@ -84,7 +84,7 @@ describe('bound wider than loopback without keys', () => {
 })
 
 it.each([{ HOST: '127.0.0.1' }, { HOST: '0.0.0.0', ALLOW_ANONYMOUS: 'true' }])(
-  '%j asks for no key',
+  '%j requires no key',
   async (settings) => {
     const running = await startService(settings)
     try {

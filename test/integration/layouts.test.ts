@@ -42,7 +42,7 @@ const tensorOf = (names: string, tensor: string): Tensor =>
 const floats = ({ bytes }: Tensor): Float32Array => new Float32Array(Uint8Array.from(bytes).buffer)
 
 describe.each(['resinit', 'torchvision', 'keras'])('weights under the names of %s', (names) => {
-  it('come back as the same model, with the same answers, and leave as the same bytes', async () => {
+  it('load as the same model with the same predictions, and export as the same bytes', async () => {
     const ids = await Promise.all(
       [fileOf(names), fileOf('resinit')].map(async (file) => ((await load(file)).json as ModelBody).id),
     )
@@ -67,7 +67,7 @@ describe.each(['resinit', 'torchvision', 'keras'])('weights under the names of %
     expect((answer.json as ModelBody).spec).toEqual(drawn.spec)
   })
 
-  it('come in ranges', async () => {
+  it('support ranges', async () => {
     const whole = fileOf(names)
     for (const [start, end] of [
       [0, 9],
@@ -81,7 +81,7 @@ describe.each(['resinit', 'torchvision', 'keras'])('weights under the names of %
     }
   })
 
-  it('are told apart by their tag', async () => {
+  it('have different ETags', async () => {
     const tags = await Promise.all(
       [...files.keys()].map(
         async (each) => (await running.client.get(pathOf(drawn.id, each))).headers['etag'],
@@ -121,7 +121,7 @@ describe('the axes of torchvision', () => {
     expect([...both.tensors.keys()]).toEqual(['bn1.num_batches_tracked', 'bn1.running_var'])
   })
 
-  it('leave a count of batches at zero, which may be anything or be missing on its way back', async () => {
+  it('have num_batches_tracked 0; imports ignore it', async () => {
     expect(tensorOf('torchvision', 'bn1.num_batches_tracked')).toEqual({ shape: [], bytes: Buffer.alloc(8) })
     const { metadata, tensors } = parseSafetensors(fileOf('torchvision'))
     const kept = new Map([...tensors].filter(([name]) => !name.endsWith('num_batches_tracked')))
@@ -132,7 +132,7 @@ describe('the axes of torchvision', () => {
   })
 })
 
-describe('refused:', () => {
+describe('rejected:', () => {
   it.each([
     [{ version: 'v2' }, /torchvision has no names for this network: its blocks are v1 and v1.5/],
     [{ use_bias: true }, /no biases, and these have/],
@@ -156,7 +156,7 @@ describe('refused:', () => {
   it.each([
     ['torchvision', 'layer1.1.conv2.weight', /is missing; \[3, 3, 3, 3\] float32 is expected/],
     ['keras', 'conv2_block2_2_conv/kernel', /is missing; \[3, 3, 3, 3\] float32 is expected/],
-  ])('what %s has and the file lacks, by its name there', async (names, tensor, says) => {
+  ])('tensors of %s that the file lacks, by their names there', async (names, tensor, says) => {
     const { metadata, tensors } = parseSafetensors(fileOf(names))
     // Counts are no float32, which is all this writes.
     const kept = new Map(
@@ -174,7 +174,7 @@ describe('refused:', () => {
 })
 
 describe('HDF5 for load_weights', () => {
-  it('ends with the values of the safetensors file, where its head says it ends', async () => {
+  it('has the values of the safetensors file after its head', async () => {
     const { headers, bytes } = await running.client.get(pathOf(drawn.id, 'keras'), {
       accept: 'application/x-hdf5',
     })

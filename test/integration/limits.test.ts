@@ -25,7 +25,7 @@ const until = (condition: () => boolean) => vi.waitUntil(condition, { interval: 
 const enginePid = () => running.service.engine.pid
 
 describe('the queue', () => {
-  it('takes no more than it may, says when to come back, and is open again then', async () => {
+  it('rejects requests when full, with Retry-After, and accepts them again later', async () => {
     await start({ MAX_QUEUE: '3', MAX_BATCH_SIZE: '1' })
     const refused: Answer[] = []
     const answers = await whileHalted(enginePid(), async () => {
@@ -46,7 +46,7 @@ describe('the queue', () => {
     expect((await predict(1)).status).toBe(200)
   })
 
-  it('says of a request that never fits how many images do', async () => {
+  it('reports the maximum number of images for a request that can never fit', async () => {
     await start({ MAX_QUEUE: '3' })
     const parts = Array.from({ length: 4 }, () => ({ name: 'images', value: pixelPng, filename: 'a.png' }))
     const instances = parts.map(({ value }) => ({ b64: value.toString('base64') }))
@@ -62,7 +62,7 @@ describe('the queue', () => {
     expect((await running.client.form(path, parts.slice(1))).status).toBe(200)
   })
 
-  it('forgets a caller who hung up', async () => {
+  it('releases the permit of a client that disconnects', async () => {
     await start({ MAX_BATCH_SIZE: '1' })
     const { app, engine } = running.service
     const computed = vi.spyOn(engine, 'predict')
@@ -88,7 +88,7 @@ describe('the queue', () => {
   })
 })
 
-it('an answer that takes too long is 504 and not computed in vain; later ones are on time again', async () => {
+it('a prediction past its deadline is 504 and is not computed; later ones succeed', async () => {
   await start({ REQUEST_TIMEOUT_MS: '1000', MAX_BATCH_SIZE: '1' })
   const computed = vi.spyOn(running.service.engine, 'predict')
   const late = await whileHalted(enginePid(), () => Promise.all([predict(1), predict(1), predict(1)]))
@@ -108,7 +108,7 @@ it('an answer that takes too long is 504 and not computed in vain; later ones ar
   expect(computed.mock.calls.length).toBeLessThanOrEqual(2 + asked)
 })
 
-it('a network beyond MAX_MODEL_PARAMETERS is planned and built nowhere', async () => {
+it('a network above MAX_MODEL_PARAMETERS is neither planned nor built', async () => {
   running = await startService({ MAX_MODEL_PARAMETERS: '1000' })
   for (const path of ['/v1/models', '/v1/plans']) {
     const answer = await running.client.post(path, { architecture: 'resnet20' })
@@ -121,7 +121,7 @@ it('a network beyond MAX_MODEL_PARAMETERS is planned and built nowhere', async (
   }
 })
 
-it('a form that is refused before its end leaves its connection to the next request', async () => {
+it('a connection survives a form that is rejected before its end', async () => {
   await start({})
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   const call = async (method: string, path: string, body: string): Promise<number> => {
@@ -141,7 +141,7 @@ it('a form that is refused before its end leaves its connection to the next requ
   agent.destroy()
 })
 
-it('a connection that is kept alive serves any number of predictions and leaves nothing behind', async () => {
+it('a kept-alive connection serves any number of predictions without a leak', async () => {
   await start({})
   const warnings: Error[] = []
   const warned = (warning: Error): number => warnings.push(warning)

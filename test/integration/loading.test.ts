@@ -50,8 +50,8 @@ function changed(
   return writeSafetensors({ metadata, tensors: copy } satisfies Tensors)
 }
 
-describe('weights that were exported', () => {
-  it('make a model of their own with the same answers, which lasts', async () => {
+describe('exported weights', () => {
+  it('load as a separate, persistent model with the same predictions', async () => {
     const answer = await load(spec({ ...tiny, name: 'loaded' }), part(file))
     const loaded = answer.json as ModelBody
     expect(answer.status).toBe(201)
@@ -79,13 +79,13 @@ describe('weights that were exported', () => {
     expect(await running.client.logits('loaded', shape, arithmeticImage(shape))).toEqual(logits)
   })
 
-  it('need no specification: the file has it', async () => {
+  it('need no specification: the file contains it', async () => {
     const [withSpec, without] = [await load(spec(), part(file)), await load(part(file))]
     expect([withSpec.status, without.status]).toEqual([200, 200])
     expect((without.json as ModelBody).id).toBe((withSpec.json as ModelBody).id)
   })
 
-  it('take a specification given as a file', async () => {
+  it('accept a specification as a file part', async () => {
     const asFile = { name: 'spec', value: JSON.stringify({ ...tiny, name: 'filed' }), filename: 'spec.json' }
     expect((await load(asFile, part(file))).json).toMatchObject({
       weights: 'loaded',
@@ -93,7 +93,7 @@ describe('weights that were exported', () => {
     })
   })
 
-  it('take a specification that says it is JSON', async () => {
+  it('accept a specification of type JSON', async () => {
     const text = JSON.stringify({ ...tiny, name: 'typed' })
     const body = Buffer.concat([
       Buffer.from('--x\r\nContent-Disposition: form-data; name="spec"\r\n'),
@@ -106,7 +106,7 @@ describe('weights that were exported', () => {
     expect((answer.json as ModelBody).names).toContain('typed')
   })
 
-  it('are another model where a value differs', async () => {
+  it('have another id if a value differs', async () => {
     const other = changed((tensors) => {
       const { bytes, shape: kept } = tensors.get('head/dense/bias') ?? { bytes: Buffer.alloc(0), shape: [] }
       tensors.set('head/dense/bias', {
@@ -124,7 +124,7 @@ describe('weights that were exported', () => {
   })
 })
 
-it('weights that are not finite are told in words, by every answer there is', async () => {
+it('non-finite weights are strings in every response', async () => {
   const answer = await load(
     part(
       changed((tensors) => {
@@ -157,7 +157,7 @@ const invalid = (pointer: string, says: RegExp): Refusal => ({
   pointer,
   says,
 })
-describe('refused:', () => {
+describe('rejected:', () => {
   it.each<readonly [string, () => Part[], Refusal]>([
     [
       'a missing tensor',

@@ -57,7 +57,7 @@ const requests: readonly Sent[] = [
   [204, 'delete', '/v1/models/net'],
 ]
 
-it('has one line for every request, and nothing of its headers, its query or its body', async () => {
+it('has one line per request without headers, query or body', async () => {
   const key = running.log.find((entry) => typeof entry['key'] === 'string')?.['key'] as string
   expect(key).toMatch(/^[\w-]{32}$/)
   const secrets = { authorization: `Bearer ${key}`, cookie: 'headermark', 'user-agent': 'headermark' }

@@ -75,11 +75,11 @@ async function found() {
   return { records, sha256: totals.sha256 }
 }
 
-it('gives the records and the digest that one thread alone would, byte for byte', async () => {
+it('gives the same records and digest as a single thread, byte for byte', async () => {
   expect(await found()).toEqual(await expected())
 })
 
-it('is right again after a job that was cancelled between its slices', async () => {
+it('is correct after a job that was cancelled between slices', async () => {
   const whole = await expected()
   for (const steps of [1, 4, 9]) {
     const controller = new AbortController()
@@ -92,12 +92,12 @@ it('is right again after a job that was cancelled between its slices', async () 
   }
 })
 
-it('fails the job that it dies of, and no other', async () => {
+it('fails only the job during which it dies', async () => {
   await expect(statistics(undefined, -1)).rejects.toThrow(RangeError)
   expect(await found()).toEqual(await expected())
 })
 
-it('is never more than two slices behind: 640 MB pass by in less than half of that', async () => {
+it('is at most two slices behind: 640 MB pass in less than half of that memory', async () => {
   const module = (path: string): string => JSON.stringify(childEntry(path).href)
   const script = `
 import { Measurer } from ${module('analysis/measurer.js')}

@@ -20,7 +20,7 @@ const states = async (): Promise<unknown> => {
   )
 }
 
-it('the model longest unused makes room, and comes back the same when it is asked', async () => {
+it('the least recently used model is evicted and rebuilt equal on demand', async () => {
   running = await startService({ MEMORY_BUDGET_BYTES: String(BUDGET) })
   const unloaded = vi.spyOn(running.service.engine, 'unload')
   const create = (name: string, seed: number) => running.client.create({ ...tiny, name, seed })
@@ -47,7 +47,7 @@ it('the model longest unused makes room, and comes back the same when it is aske
   expect(unloaded.mock.calls.at(-1)).toEqual([third.id])
 })
 
-it('a network larger than the budget is served alone', async () => {
+it('a network above the budget is served alone', async () => {
   running = await startService({ MEMORY_BUDGET_BYTES: '1' })
   await running.client.create({ ...tiny, name: 'first' })
   await running.client.create({ ...tiny, name: 'second', seed: 1 })
@@ -56,7 +56,7 @@ it('a network larger than the budget is served alone', async () => {
   expect(await states()).toEqual({ first: 'ready', second: 'unloaded' })
 })
 
-it('a model the engine has not, however often it is asked, is 503, and no other is', async () => {
+it('a model that the engine keeps losing is 503; others are served', async () => {
   running = await startService()
   await running.client.create({ ...tiny, name: 'lost' })
   await running.client.create({ ...tiny, name: 'other', seed: 1 })

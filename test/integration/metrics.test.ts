@@ -68,7 +68,7 @@ describe('the metrics', () => {
   })
   afterAll(() => running.close())
 
-  it('are what has happened', async () => {
+  it('count what happened', async () => {
     const { samples } = await read()
     const route = 'POST /v1/models/:model/predict'
     const wanted: [string, Sample['labels'], number][] = [
@@ -99,7 +99,7 @@ describe('the metrics', () => {
     expect(valueOf(samples, 'process_start_time_seconds')).toBeLessThan(Date.now() / 1000)
   })
 
-  it('are sound: named by one rule, with labels nobody can flood, histograms that add up', async () => {
+  it('are valid: names by one rule, bounded labels, consistent histograms', async () => {
     const { types, samples } = await read()
     expect([...types.keys()].filter((name) => !name.startsWith('resinit_'))).toEqual([])
     for (const [name, type] of types)

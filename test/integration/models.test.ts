@@ -18,7 +18,7 @@ async function models(query = ''): Promise<ModelBody[]> {
 }
 
 describe('POST /v1/models', () => {
-  it('answers 201 with a model that is ready, and where it is', async () => {
+  it('returns 201 with a ready model and its Location', async () => {
     const answer = await running.client.post('/v1/models', tiny)
     const model = answer.json as ModelBody
     expect(answer.status).toBe(201)
@@ -32,20 +32,20 @@ describe('POST /v1/models', () => {
     expect((await running.client.get(answer.headers['location'] ?? '')).json).toMatchObject({ id: model.id })
   })
 
-  it('answers 200 with the same model for the same specification, and adds a new name', async () => {
+  it('returns 200 with the same model for the same specification, and adds a new name', async () => {
     const { id } = await running.client.create({ ...tiny, name: 'first' })
     const again = await running.client.post('/v1/models', { ...tiny, name: 'second' })
     expect(again.status).toBe(200)
     expect(again.json).toMatchObject({ id, names: ['first', 'second'] })
   })
 
-  it('builds once for callers who ask at once', async () => {
+  it('builds once for concurrent requests', async () => {
     const answers = await Promise.all([1, 2, 3].map(() => running.client.post('/v1/models', tiny)))
     expect(answers.map(({ status }) => status).sort()).toEqual([200, 200, 201])
     expect(answers.every(({ json }) => (json as ModelBody).state === 'ready')).toBe(true)
   })
 
-  it('answers 202 at once where the client prefers that', async () => {
+  it('returns 202 at once for Prefer: respond-async', async () => {
     const answer = await running.client.post('/v1/models', tiny, { prefer: 'respond-async' })
     const { id, state } = answer.json as ModelBody
     expect([answer.status, state]).toEqual([202, 'building'])
@@ -68,7 +68,7 @@ describe('POST /v1/models', () => {
     [tiny, { ...tiny, initializers: { bias: 'zeros_initializer', kernel: 'xavier_uniform' } }],
     [tiny, { ...tiny, architecture: { ...tiny.architecture, head: { units: 5 }, norm: 'batch' } }],
     [tiny, { ...tiny, preprocessing: { scale: 1 / 255 } }],
-  ])('gives the same network in other words the same id: %j', async (words, others) => {
+  ])('gives equal networks the same id: %j', async (words, others) => {
     const { id } = await running.client.create(words)
     expect(await running.client.create(others)).toMatchObject({ id })
     const { spec } = (await running.client.get(`/v1/models/${id}`)).json as ModelBody
@@ -76,7 +76,7 @@ describe('POST /v1/models', () => {
   })
 
   it.each([{ seed: 1 }, { classes: 6 }, { initializers: { kernel: 'he_normal' } }, { preprocessing: 'tf' }])(
-    'gives another network another id: %j',
+    'gives different networks different ids: %j',
     async (change) => {
       const { id } = await running.client.create(tiny)
       expect((await running.client.create({ ...tiny, ...change })).id).not.toBe(id)
@@ -95,7 +95,7 @@ describe('names', () => {
     expect((await models()).find((model) => model.id !== id)?.names).toEqual([])
   })
 
-  it('are created by 201, whoever made the model, and by 200 where they were there', async () => {
+  it('are 201 when created and 200 when they existed', async () => {
     const { id } = await running.client.create({ ...tiny, name: 'a' })
     for (const [name, body, status] of [
       ['b', tiny, 201],
@@ -111,20 +111,20 @@ describe('names', () => {
     }
   })
 
-  it('go by a call that says its body is JSON and has none', async () => {
+  it('are deleted by a request with a JSON type and no body', async () => {
     await running.client.create({ ...tiny, name: 'a' })
     const answer = await running.client.send('delete', '/v1/models/a', { 'content-type': 'application/json' })
     expect(answer.status).toBe(204)
   })
 
-  it('take an id or a specification, not both, and an id that is there', async () => {
+  it('accept an existing id or a specification, not both', async () => {
     const both = await running.client.put('/v1/models/a', { ...tiny, id: 'b' })
     expectProblem(both, { status: 422, code: 'INVALID_REQUEST', pointer: '#/id' })
     const unknown = await running.client.put('/v1/models/a', { id: '0'.repeat(64) })
     expectProblem(unknown, { status: 404, code: 'MODEL_NOT_FOUND' })
   })
 
-  it('go alone when deleted; an id takes its names along', async () => {
+  it('are deleted alone; deleting an id deletes its names', async () => {
     const { id } = await running.client.create({ ...tiny, name: 'a' })
     await running.client.create({ ...tiny, name: 'b' })
     expect((await running.client.delete('/v1/models/a')).status).toBe(204)
@@ -139,7 +139,7 @@ describe('names', () => {
     }
   })
 
-  it('may be left out for an id prefix of 12 or more', async () => {
+  it('can be replaced by an id prefix of 12 or more', async () => {
     const { id } = await running.client.create(tiny)
     expect((await running.client.get(`/v1/models/${id.slice(0, 12)}`)).json).toMatchObject({ id })
     expectProblem(await running.client.get(`/v1/models/${id.slice(0, 11)}`), {

@@ -33,13 +33,13 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-it.each(FILES)('every metric that %s names is one of /metrics', (file) => {
+it.each(FILES)('every metric in %s exists in /metrics', (file) => {
   const names = namesIn(read(file))
   expect(names).not.toEqual([])
   expect(names.filter((name) => !offered.names.has(name))).toEqual([])
 })
 
-it.each(FILES.slice(0, 2))('every label and code that %s asks for is there', (file) => {
+it.each(FILES.slice(0, 2))('every label and code in %s exists', (file) => {
   const text = read(file)
   const matched = [...text.matchAll(/resinit_[a-z_]+\{([^}]*)\}/g)].flatMap(([, selector = '']) =>
     [...selector.matchAll(/([a-z_]+)\s*(?:=~|!=|=)\s*"([^"]*)"/g)].map(([, label = '', value = '']) => ({
@@ -58,7 +58,7 @@ it.each(FILES.slice(0, 2))('every label and code that %s asks for is there', (fi
   expect(matched.filter(({ label, value }) => label === 'code' && !(value in errorTitles))).toEqual([])
 })
 
-it('every metric has a panel, but the count of predictions and the start of the process', () => {
+it('every metric has a panel, except the count of predictions and the process start', () => {
   const shown = new Set(
     namesIn(read('grafana/resinit.json')).map((name) => name.replace(/_(bucket|sum|count)$/, '')),
   )

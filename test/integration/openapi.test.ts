@@ -8,7 +8,7 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-it('the document in the repository is the one the routes amount to; "npm run openapi" writes it', async () => {
+it('the document in the repository matches the routes; "npm run openapi" writes it', async () => {
   const { json } = await running.client.get('/openapi.json')
   expect(json).toEqual(openapi)
 })
@@ -20,7 +20,7 @@ it.each(
   Object.entries(openapi.paths).flatMap(([path, operations]) =>
     Object.entries(operations).map(([method, operation]) => [method, path, operation] as const),
   ),
-)('%s %s is offered, explained, and described for clients', (method, path, operation) => {
+)('%s %s is described completely', (method, path, operation) => {
   const { operationId, summary, tags, requestBody, responses } = operation
   // A verb after a colon is written with two, behind a parameter that stops before it.
   const [name = '', verb] = path.split(':')

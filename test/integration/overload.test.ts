@@ -24,7 +24,7 @@ async function start(settings: Settings): Promise<void> {
   await running.client.create({ ...slow, seed: 1, name: 'trickle' })
 }
 
-it('a flood of one model, and broken images, hold up nobody else', async () => {
+it('a flood of one model and broken images do not delay other models', async () => {
   // One at a time, so that it is the engine that is short, and not HTTP, of which this process is both ends.
   await start({ MAX_QUEUE: '16', MAX_BATCH_SIZE: '1' })
   // Eight send whole images beside two who do not.
@@ -64,7 +64,7 @@ it('a flood of one model, and broken images, hold up nobody else', async () => {
   expect(median(trickle.map(queueMs))).toBeLessThan(median(served.map(queueMs)))
 })
 
-it('a full queue makes room for a model that has less than its share, and only then', async () => {
+it('a full queue evicts requests only for a model below its share', async () => {
   await start({ MAX_QUEUE: '6', MAX_BATCH_SIZE: '1', MAX_QUEUE_BYTES: '200000' })
   const { engine } = running.service
   const computed = vi.spyOn(engine, 'predict')
@@ -103,7 +103,7 @@ it('a full queue makes room for a model that has less than its share, and only t
     expectProblem(await answer, { status: 429, code: 'QUEUE_FULL', says: /6 may; try again in \d+ s/ })
 })
 
-it('bodies on their way count, for as long as a prediction may take', async () => {
+it('incoming bodies count, for as long as a prediction may take', async () => {
   await start({ MAX_QUEUE_BYTES: '20000', REQUEST_TIMEOUT_MS: '2000' })
   const socket = connect(Number(new URL(running.client.url).port), '127.0.0.1')
   let answered = ''

@@ -20,7 +20,7 @@ async function assets(): Promise<string[]> {
 
 describe('GET /', () => {
   it.each([['*/*'], ['application/json'], ['application/json, text/html;q=0.5'], ['image/png']])(
-    'says that the service is alive to Accept: %s',
+    'reports that the service is alive for Accept: %s',
     async (accept) => {
       const answer = await ask('/', { accept })
       expect(await answer.json()).toEqual({ status: 'alive' })
@@ -28,7 +28,7 @@ describe('GET /', () => {
     },
   )
 
-  it('is the page for a browser, and lets nothing in that did not come from here', async () => {
+  it('is the page for a browser, with a Content-Security-Policy for its own origin', async () => {
     const answer = await ask('/', { accept: BROWSER })
     expect(answer.headers.get('content-type')).toBe('text/html; charset=utf-8')
     expect(answer.headers.get('cache-control')).toBe('no-cache')
@@ -43,8 +43,8 @@ describe('GET /', () => {
   })
 })
 
-describe('what the page loads', () => {
-  it('never changes under its name', async () => {
+describe('assets of the page', () => {
+  it('are immutable', async () => {
     const paths = await assets()
     expect(paths.length).toBeGreaterThanOrEqual(3)
     for (const path of paths) {
@@ -58,7 +58,7 @@ describe('what the page loads', () => {
     expect((await ask('/page/..%2findex.html')).status).toBe(404)
   })
 
-  it.each([['br'], ['gzip']])('takes less than 200 KB in %s, page and all', async (encoding) => {
+  it.each([['br'], ['gzip']])('take less than 200 KB in %s with the page', async (encoding) => {
     let bytes = 0
     for (const path of new Set(['/', ...(await assets())])) {
       const answer = await ask(path, { accept: BROWSER, 'accept-encoding': encoding })

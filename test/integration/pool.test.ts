@@ -27,7 +27,7 @@ beforeAll(async () => {
 })
 afterAll(() => pool.close())
 
-it('is ready as an engine is, and computes on each at the same time', async () => {
+it('is ready like one engine, and computes on each at the same time', async () => {
   expect(pool).toMatchObject({ ready: true, lanes: 2, restarts: 0 })
   await expect(pool.predict(batch)).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
   const { seal } = await pool.build({ id, specification })
@@ -39,7 +39,7 @@ it('is ready as an engine is, and computes on each at the same time', async () =
   expect((await members[1]?.build({ id, specification }))?.seal).toBe(seal)
 })
 
-it('goes on where one dies, which gets its models back', async () => {
+it('continues when an engine dies, and restores its models', async () => {
   const [first, second] = members as [Engine, Engine]
   const before = await pool.predict(batch)
   process.kill(first.pid ?? 0, 'SIGKILL')
@@ -52,7 +52,7 @@ it('goes on where one dies, which gets its models back', async () => {
   await vi.waitUntil(() => first.predict(batch).then(Boolean, () => false), 20_000)
 })
 
-it('has lost a model when none holds it', async () => {
+it('has lost a model when no engine holds it', async () => {
   for (const { pid } of members) process.kill(pid ?? 0, 'SIGKILL')
   await vi.waitUntil(() => lost.mock.calls.length > 0)
   expect(lost.mock.calls).toEqual([[id]])

@@ -31,7 +31,7 @@ const logitsOf = (answer: Answer): number[][] =>
   bodyOf(answer).predictions.map(({ logits = [] }) => logits.map(Number))
 
 describe('an image', () => {
-  it('gets its classes, most probable first, with what they cost', async () => {
+  it('gets its classes, most probable first, with timings', async () => {
     const answer = await predict(flowerJpeg, 'image/jpeg', '?include=logits,probabilities,features')
     const { model, predictions, timing_ms: timing, batch_size } = bodyOf(answer)
     const [{ classes, probabilities = [], logits = [], features = [], entropy, finite, image }] =
@@ -64,11 +64,11 @@ describe('an image', () => {
       npy([8, 8, 3], arithmeticImage([8, 8, 3])),
       { width: 8, height: 8, format: 'npy uint8' },
     ],
-  ])('is read under the type %s', async (type, bytes, image) => {
+  ])('is accepted with the type %s', async (type, bytes, image) => {
     expect(bodyOf(await predict(bytes, type)).predictions).toMatchObject([{ image }])
   })
 
-  it('gets as many classes as asked for, and no more than there are', async () => {
+  it('gets top_k classes, at most the number of classes', async () => {
     for (const [asked, given] of [
       [1, 1],
       [3, 3],
@@ -91,7 +91,7 @@ describe('several images', () => {
       ),
     )
 
-  it('of a form come back in its order, beyond a batch too', async () => {
+  it('of a form are answered in order, beyond one batch too', async () => {
     const parts = images.map((value, index) => ({ name: 'images', value, filename: String(index) }))
     const answer = await running.client.form('/v1/models/net/predict?include=logits', parts)
     const { predictions, batch_size } = bodyOf(answer)
@@ -102,7 +102,7 @@ describe('several images', () => {
   })
 
   it.each(['application/json', 'application/x-www-form-urlencoded', undefined])(
-    'in JSON come back in its order, under the type %s',
+    'in JSON are answered in order, with the type %s',
     async (type) => {
       const instances = images.map((image) => ({ b64: image.toString('base64') }))
       const answer = await predict(Buffer.from(JSON.stringify({ instances })), type, '?include=logits')
@@ -111,7 +111,7 @@ describe('several images', () => {
     },
   )
 
-  it('of an array come back in its order, and floats go in as they are', async () => {
+  it('of an array are answered in order, and floats enter unchanged', async () => {
     const shape = [3, 8, 8, 3]
     const pixels = arithmeticImage(shape)
     const fromPixels = logitsOf(await predict(npy(shape, pixels), 'application/x-npy', '?include=logits'))
@@ -124,7 +124,7 @@ describe('several images', () => {
     expect(fromPixels[0]).not.toEqual(fromPixels[1])
   })
 
-  it('of several callers share a batch, unless one wants to be alone', async () => {
+  it('of several requests share a batch, unless batch=false', async () => {
     const { client, service } = running
     const pixels = npy([8, 8, 3], arithmeticImage([8, 8, 3]))
     const sizes = async (queries: readonly string[]): Promise<number[]> => {
@@ -149,7 +149,7 @@ describe('several images', () => {
   })
 })
 
-it('is not finite where the input is not, and says of every row which', async () => {
+it('is not finite for non-finite input, row by row', async () => {
   const rows = [0, Number.NaN, 1, Number.POSITIVE_INFINITY]
   const values = Float32Array.from({ length: 4 * 192 }, (_, index) =>
     index % 192 === 7 ? (rows[(index / 192) | 0] ?? 0) : 0.5,
@@ -158,7 +158,7 @@ it('is not finite where the input is not, and says of every row which', async ()
   expect(predictions.map(({ finite }) => finite)).toEqual([true, false, true, false])
 })
 
-it('says NaN and infinities in words', async () => {
+it('has NaN and infinities as strings', async () => {
   // Overflow, and not NaN pixels: whether max(0, NaN) is NaN depends on the processor.
   await running.client.create({
     ...tiny,

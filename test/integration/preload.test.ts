@@ -19,10 +19,10 @@ const write = (name: string, given: unknown): Promise<void> =>
   writeFile(join(folder, name), typeof given === 'string' ? given : JSON.stringify(given))
 const read = (path = folder) => readPreload(readConfig({ PRELOAD: path }))
 
-describe('what is found', () => {
+describe('entries', () => {
   const names = async (path?: string): Promise<string[]> => (await read(path)).map(({ name }) => name)
 
-  it('one file, of one specification or several', async () => {
+  it('one file with one or several specifications', async () => {
     await write('one.json', { ...tiny, name: 'one' })
     await write('two.json', [
       { ...tiny, name: 'two' },
@@ -33,7 +33,7 @@ describe('what is found', () => {
     expect(await names()).toEqual(['one', 'two', 'three'])
   })
 
-  it('a mounted ConfigMap once, and nothing in files of other kinds', async () => {
+  it('a mounted ConfigMap once, without files of other kinds', async () => {
     await mkdir(join(folder, '..2026_11_28'))
     await write('..2026_11_28/net.json', { ...tiny, name: 'net' })
     await write('README.md', 'words')
@@ -42,7 +42,7 @@ describe('what is found', () => {
     expect(await names()).toEqual(['net'])
   })
 
-  it('a folder a model, with the weights beside its specification', async () => {
+  it('a directory per model, with the weights beside its specification', async () => {
     await mkdir(join(folder, 'a'))
     await write('a/spec.json', { ...tiny, name: 'a' })
     await write('a/weights.safetensors', '')
@@ -55,7 +55,7 @@ describe('what is found', () => {
   })
 })
 
-describe('one sentence names the file and the field:', () => {
+describe('an error names the file and the field:', () => {
   const refused = async (files: Readonly<Record<string, unknown>>): Promise<string> => {
     for (const [name, given] of Object.entries(files)) await write(name, given)
     return read().then(
@@ -91,7 +91,7 @@ describe('one sentence names the file and the field:', () => {
     expect(await refused(files)).toContain(sentence)
   })
 
-  it('a path that is not there', async () => {
+  it('a missing path', async () => {
     await expect(read(join(folder, 'none'))).rejects.toThrow(/none: there is no such file or folder/)
   })
 })
@@ -107,7 +107,7 @@ describe('a service', () => {
   })
   afterAll(() => running.close())
 
-  it('is not ready before its models are, says which it waits for, and then has them', async () => {
+  it('is not ready before its models, and names the missing ones', async () => {
     await write('a.json', { ...tiny, name: 'a' })
     await write('c.json', { ...tiny, name: 'c' })
     await writeFile(join(folder, 'b.safetensors'), weights)

@@ -49,7 +49,7 @@ it.each([
   ['CPU', (values: Uint8Array) => preprocess(values, preprocessing)],
   ['GPU', (values: Uint8Array) => Float32Array.from(values)],
 ] as const)(
-  'for a network on the %s: pixels, JPEGs and those beside what is none',
+  'for a network on the %s: pixels, JPEGs, and JPEGs beside undecodable ones',
   async (device, expected) => {
     const images = await Images.open({ ...backend, device }, SHAPE, preprocessing)
     try {

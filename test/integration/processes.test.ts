@@ -24,20 +24,20 @@ const librariesOf = (pid: number | undefined): Promise<string> =>
 const variablesOf = async (pid: number | undefined): Promise<string[]> =>
   (await readFile(`/proc/${String(pid)}/environ`, 'utf8')).split('\0')
 
-it('the process that answers HTTP never loads TensorFlow; its children do', async () => {
+it('the HTTP process never loads TensorFlow; its children do', async () => {
   expect(await librariesOf(running.pid)).not.toMatch(/tensorflow|tfjs/i)
   expect(await librariesOf(pidOf('engine'))).toMatch(/libtensorflow/)
   expect(await librariesOf(pidOf('analysis'))).toMatch(/libtensorflow/)
 })
 
-it('frozen weights are assumed where sessions run, and nowhere else', async () => {
+it('only the engine assumes frozen weights', async () => {
   const assumed = 'TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1'
   expect(await variablesOf(pidOf('engine'))).toContain(assumed)
   expect(await variablesOf(pidOf('analysis'))).not.toContain(assumed)
   expect(await variablesOf(running.pid)).not.toContain(assumed)
 })
 
-it('asked for the head of the weights, no process draws them', async () => {
+it('HEAD of the weights draws nothing', async () => {
   const { id } = await running.client.create({ architecture: 'resnet18' })
   await running.client.withDigest(id)
   /** Processor time that the analysis spends, in ticks of 10 ms. */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { expectForeignError } from '../support/problems.ts'
 import { startService, type RunningService } from '../support/service.ts'
 
-describe('errors of the protocols of others', () => {
+describe('errors of the other protocols', () => {
   let running: RunningService
   beforeAll(async () => {
     running = await startService({ HOST: '0.0.0.0' })
@@ -11,7 +11,7 @@ describe('errors of the protocols of others', () => {
 
   const keyed = () => ({ 'x-api-key': running.service.key ?? '' })
 
-  it('are plain JSON where there is no path, no such method, or no key', async () => {
+  it('are plain JSON for a missing path, method or key', async () => {
     const { client } = running
     expectForeignError(await client.get('/v2/nowhere', keyed()), { status: 404, says: /there is no GET/ })
     expectForeignError(await client.get('/v2/models/%zz', keyed()), { status: 400 })
@@ -23,7 +23,7 @@ describe('errors of the protocols of others', () => {
     expect(keyless.headers['www-authenticate']).toBe('Bearer')
   })
 
-  it('say that the service is not ready', async () => {
+  it('report that the service is not ready', async () => {
     const other = await startService()
     try {
       other.service.drain()

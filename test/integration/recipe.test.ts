@@ -36,7 +36,7 @@ const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 const folder = await Folder.open(backend)
 
-it.each(Object.entries(networks))('%s: the init op draws what a build fills in', async (_, network) => {
+it.each(Object.entries(networks))('%s: the init op draws the same variables as a build', async (_, network) => {
   const { specification } = planRequest({ initializers, ...network } as never, 1e6)
   const steps = building(backend, sampler, folder, { id: 'net', specification })
   let step = await steps.next()

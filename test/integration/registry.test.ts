@@ -93,8 +93,8 @@ async function created(plan = first, name?: string): Promise<void> {
   ).ready
 }
 
-describe('a model that goes', () => {
-  test('while it is created again stays, with its new name', async () => {
+describe('a deleted model', () => {
+  test('that is created again stays, with its new name', async () => {
     await created(first, 'old')
     const { waits, open, reached } = late(store.remove.bind(store))
     vi.spyOn(store, 'remove').mockImplementationOnce(waits)
@@ -108,7 +108,7 @@ describe('a model that goes', () => {
     expect(await stored()).toEqual([[first.id, ['new']]])
   })
 
-  test('leaves alone a name that has moved to another', async () => {
+  test('keeps a name that has moved to another model', async () => {
     await created(second)
     await created(first, 'moves')
     await registry.setName('moves-too', first.id)
@@ -128,7 +128,7 @@ describe('a model that goes', () => {
     ])
   })
 
-  test('while it is built is gone from the engine too', async () => {
+  test('is removed from the engine, also during its build', async () => {
     const { waits, open, reached } = late(engine.build.bind(engine))
     vi.spyOn(engine, 'build').mockImplementationOnce(waits)
     const unload = vi.spyOn(engine, 'unload')
@@ -143,7 +143,7 @@ describe('a model that goes', () => {
     expect(await stored()).toEqual([])
   })
 
-  test('stays where the store cannot remove it', async () => {
+  test('stays if the store cannot remove it', async () => {
     await created(first, 'name')
     const [models, away] = [join(folder, 'models'), join(folder, 'away')]
     await rename(models, away)
@@ -155,7 +155,7 @@ describe('a model that goes', () => {
   })
 })
 
-test('a digest that could not be written is not known, and the model can be created again', async () => {
+test('a digest that could not be written is null, and the model can be created again', async () => {
   const keep = store.keep.bind(store)
   const [models, away] = [join(folder, 'models'), join(folder, 'away')]
   const unwritten = async (...given: Parameters<typeof keep>) => {
@@ -178,7 +178,7 @@ test('a digest that could not be written is not known, and the model can be crea
   expect(registry.namesOf(first.id)).toEqual(['name', 'again'])
 })
 
-test('an engine that dies while a seal is kept leaves no model ready', async () => {
+test('an engine crash while a seal is stored leaves no model ready', async () => {
   const { pass, open, reached } = gate()
   const keep = store.keep.bind(store)
   const late = async (...given: Parameters<typeof keep>) => {
@@ -197,7 +197,7 @@ test('an engine that dies while a seal is kept leaves no model ready', async () 
   expect(registry.find(first.id).state).toBe('ready')
 })
 
-test('models built at once share the memory there is', async () => {
+test('concurrent builds share the memory budget', async () => {
   registry = start(2 * first.totals.bytes)
   await created(third)
   const { waits, open, reached } = late(engine.build.bind(engine))
@@ -209,7 +209,7 @@ test('models built at once share the memory there is', async () => {
   expect(registry.find(third.id).state).toBe('unloaded')
 })
 
-test('weights that were staged are kept or discarded, whatever comes of it', async () => {
+test('staged weights are stored or discarded in every case', async () => {
   const staged = () => store.stage(Readable.from([Buffer.from('weights')]))
   const invalid = await refusalOf(registry.create(first, { name: 'a'.repeat(101), weights: await staged() }))
   expect(invalid.code).toBe('INVALID_REQUEST')

@@ -29,7 +29,7 @@ const logits = (running: RunningService, model: string) =>
 const modelOf = async (running: RunningService, name: string): Promise<ModelBody> =>
   (await running.client.get(`/v1/models/${name}`)).json as ModelBody
 
-describe('what one service on a folder does, the other knows at its next request:', () => {
+describe('a change by one service is visible to another at its next request:', () => {
   it('a model, the same to the bit, with its seal and digest', async () => {
     const made = await one.client.create({ ...tiny, seed: 1, name: 'shared' })
     expect(await logits(other, 'shared')).toEqual(await logits(one, 'shared'))
@@ -43,7 +43,7 @@ describe('what one service on a folder does, the other knows at its next request
     expect((await modelOf(one, made.id)).names.sort()).toEqual(['second', 'shared'])
   })
 
-  it('weights that were uploaded', async () => {
+  it('uploaded weights', async () => {
     const { bytes } = await one.client.get('/v1/models/shared/weights')
     const part = { name: 'weights', value: bytes, filename: 'w' }
     const loaded = (await one.client.form('/v1/models', [part])).json as ModelBody
@@ -57,7 +57,7 @@ describe('what one service on a folder does, the other knows at its next request
     expect((await modelOf(other, 'moves')).id).toBe(target.id)
   })
 
-  it('a model that is deleted, with its names; it can be made again at once', async () => {
+  it('a deleted model with its names; it can be created again at once', async () => {
     const { id } = await one.client.create({ ...tiny, seed: 3, name: 'goes' })
     await logits(other, 'goes')
     expect((await one.client.delete(`/v1/models/${id}`)).status).toBe(204)
@@ -72,7 +72,7 @@ describe('what one service on a folder does, the other knows at its next request
     expect((await modelOf(one, id)).names).toEqual([])
   })
 
-  it('without being asked within a second', async () => {
+  it('without a request, within a second', async () => {
     const { id } = await one.client.create({ ...tiny, seed: 4 })
     await logits(other, id)
     await one.client.delete(`/v1/models/${id}`)
@@ -88,7 +88,7 @@ describe('what one service on a folder does, the other knows at its next request
   })
 })
 
-it('a name that another model has is not taken from it by a POST, on either service', async () => {
+it("POST does not take another model's name, on either service", async () => {
   const owner = await one.client.create({ ...tiny, seed: 5, name: 'owned' })
   for (const { client } of [one, other])
     expectProblem(await client.post('/v1/models', { ...tiny, seed: 6, name: 'owned' }), {
@@ -103,7 +103,7 @@ it('a name that another model has is not taken from it by a POST, on either serv
   expect((await one.client.post('/v1/models', { ...tiny, seed: 6, name: 'owned' })).status).toBe(201)
 })
 
-it('of two that give one name to different models at once, one has it', async () => {
+it('of two concurrent creations of one name, one succeeds', async () => {
   for (let round = 0; round < 5; round++) {
     const answers = await Promise.all(
       [one, other].map(({ client }, index) =>
@@ -117,7 +117,7 @@ it('of two that give one name to different models at once, one has it', async ()
   }
 })
 
-it('the same model made on both at once is one', async () => {
+it('the same model created on both at once is one model', async () => {
   const answers = await Promise.all(
     [one, other].map(({ client }) => client.post('/v1/models', { ...tiny, seed: 7 })),
   )
@@ -126,7 +126,7 @@ it('the same model made on both at once is one', async () => {
   expect(await logits(one, models[0]?.id ?? '')).toEqual(await logits(other, models[0]?.id ?? ''))
 })
 
-it('what was admitted before its model is deleted, here or there, is answered', async () => {
+it('requests admitted before a deletion, here or there, are answered', async () => {
   for (const deleting of [one, other]) {
     const { id } = await one.client.create(slow)
     const image = npy([1, 64, 64, 3], arithmeticImage([1, 64, 64, 3]))
@@ -143,7 +143,7 @@ it('what was admitted before its model is deleted, here or there, is answered', 
   }
 })
 
-it('a service that starts leaves alone what another has under way', async () => {
+it("a start keeps another service's temporary files", async () => {
   const live = await Store.open(folder)
   const staged = await live.stageFolder()
   const third = await startService({}, folder)

@@ -38,10 +38,10 @@ async function known(name: string): Promise<Known> {
   return { model, logits, statistics }
 }
 
-describe('a service that is stopped and started again', () => {
+describe('a restarted service', () => {
   let before: Known
 
-  it('ends with 0 at SIGTERM, with what is in flight answered and no process left', async () => {
+  it('exits with 0 on SIGTERM, with requests in flight answered and no process left', async () => {
     await start()
     await running.client.create({ architecture: 'resnet20', seed: 7, name: 'net' })
     await running.client.create({ ...slow, name: 'slow' })
@@ -74,7 +74,7 @@ describe('a service that is stopped and started again', () => {
     expect(await running.stop('SIGINT')).toBe(0)
   })
 
-  it('keeps everything it said it had also when it is killed, and its children go with it', async () => {
+  it('keeps every acknowledged change after a kill, and its children exit', async () => {
     await start()
     const { id } = await running.client.create({ ...tiny, name: 'last' })
     expect(await running.stop('SIGKILL')).toBe('SIGKILL')
@@ -84,7 +84,7 @@ describe('a service that is stopped and started again', () => {
     expect((await known('net')).logits).toEqual(before.logits)
   })
 
-  it('never serves a model whose weights have become others, and serves all the others', async () => {
+  it('never serves a model whose weights changed, and serves all others', async () => {
     const { id, seal } = before.model
     const file = join(folder, 'models', id, 'seal.json')
     expect(JSON.parse(await readFile(file, 'utf8'))).toBe(seal)

@@ -68,7 +68,7 @@ async function parts(): Promise<string[]> {
 const untilWriting = () =>
   vi.waitUntil(async () => (await parts()).length > 0, { interval: 1, timeout: 30_000 })
 
-describe('a client that hangs up leaves nothing behind', () => {
+describe('a client that disconnects leaves nothing behind', () => {
   async function leaving(when: (request: ClientRequest) => Promise<unknown>): Promise<void> {
     const request = get(running.client.url + PATH)
     request.on('error', () => undefined)
@@ -78,7 +78,7 @@ describe('a client that hangs up leaves nothing behind', () => {
     await expect.poll(staged, { timeout: 20_000 }).toEqual([])
   }
 
-  it('while it waits', async () => {
+  it('in the queue', async () => {
     await whileHalted(analysis(), () => leaving(() => untilRead(running.client)))
   })
 
@@ -86,11 +86,11 @@ describe('a client that hangs up leaves nothing behind', () => {
     await leaving(untilWriting)
   })
 
-  it('when the answer begins', async () => {
+  it('when the response begins', async () => {
     await leaving((request) => once(request, 'response'))
   })
 
-  it('in the midst of the answer', async () => {
+  it('during the response', async () => {
     await leaving(async (request) => {
       const [response] = (await once(request, 'response')) as [AsyncIterable<Buffer>]
       let bytes = 0
@@ -107,7 +107,7 @@ describe('a client that hangs up leaves nothing behind', () => {
 })
 
 describe('the analysis is killed', () => {
-  it('once: what it had begun is done again, to the same bytes', async () => {
+  it('once: the export is repeated with the same bytes', async () => {
     const answer = download()
     await untilWriting()
     kill(analysis())
@@ -115,7 +115,7 @@ describe('the analysis is killed', () => {
     await expect.poll(staged).toEqual([])
   })
 
-  it('again: it is said, and nothing is left', async () => {
+  it('twice: the export fails and leaves nothing', async () => {
     const answer = running.client.get(PATH)
     for (let death = 0; death < 2; death++) {
       const pid = analysis()
@@ -129,7 +129,7 @@ describe('the analysis is killed', () => {
   })
 })
 
-it('asked for its head, nothing is written, and nobody is asked to', async () => {
+it('HEAD writes nothing and calls no process', async () => {
   const { headers } = await whileHalted(analysis(), () => running.client.send('head', PATH, {}))
   const answer = await fetch(running.client.url + PATH, {
     headers: { 'if-none-match': headers['etag'] ?? '' },
@@ -139,12 +139,12 @@ it('asked for its head, nothing is written, and nobody is asked to', async () =>
   expect(headers['content-disposition']).toBe('attachment; filename="loaded.tar"')
 })
 
-it('has few files: tensors share what is held at once', () => {
+it('has few files: tensors share a shard', () => {
   const files = archive.toString('latin1').match(/variables\.data-\d{5}-of-\d{5}/g)
   expect(files?.length).toBeLessThanOrEqual(Math.ceil(archive.length / 2 ** 23))
 })
 
-it('a tensor is never in memory as a whole while it is written', async () => {
+it('a tensor is never in memory as a whole', async () => {
   await load('wide', WIDE)
   const held = async (what: 'VmHWM' | 'VmRSS'): Promise<number> => {
     const status = await readFile(`/proc/${String(analysis())}/status`, 'utf8')

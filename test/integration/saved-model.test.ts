@@ -43,7 +43,7 @@ async function unpacked(bytes: Buffer, name: string): Promise<string[]> {
     .toSorted()
 }
 
-it('is laid out as TensorFlow Serving has it, under the name that was asked for', async () => {
+it("has TensorFlow Serving's layout under the requested name", async () => {
   const answer = await get('/v1/models/drawn/savedmodel')
   expect(answer.headers['content-type']).toBe('application/x-tar')
   expect(answer.headers['content-disposition']).toBe('attachment; filename="drawn.tar"')
@@ -55,7 +55,7 @@ it('is laid out as TensorFlow Serving has it, under the name that was asked for'
   expect(byId.bytes.equals(answer.bytes)).toBe(true)
 })
 
-it('has a checkpoint where the weights were loaded, and leaves nothing of it behind', async () => {
+it('has a checkpoint for loaded weights, which is removed afterwards', async () => {
   const answer = await get('/v1/models/loaded/savedmodel')
   const [graph, ...variables] = await unpacked(answer.bytes, 'loaded')
   expect([graph, variables.pop()]).toEqual(['loaded/1/saved_model.pb', 'loaded/1/variables/variables.index'])
@@ -65,7 +65,7 @@ it('has a checkpoint where the weights were loaded, and leaves nothing of it beh
   await expect.poll(() => stagedIn(running.dataDir)).toEqual([])
 })
 
-it("is laid out as Triton's repository has it where its configuration is asked for", async () => {
+it("has Triton's repository layout with ?config=triton", async () => {
   const answer = await get('/v1/models/drawn/savedmodel?config=triton')
   expect(await unpacked(answer.bytes, 'triton')).toEqual([
     'drawn/1/model.savedmodel/saved_model.pb',
@@ -77,14 +77,14 @@ it("is laid out as Triton's repository has it where its configuration is asked f
   expect(text).toContain('{ name: "logits" data_type: TYPE_FP32 dims: [ 5 ] }')
 })
 
-it('is not sent to who has it', async () => {
+it('is 304 for a matching ETag', async () => {
   const { etag = '' } = (await get('/v1/models/drawn/savedmodel')).headers
   expect((await get('/v1/models/drawn/savedmodel', { 'if-none-match': etag })).status).toBe(304)
   const other = (await get('/v1/models/drawn/savedmodel?config=triton')).headers['etag']
   expect(other).not.toBe(etag)
 })
 
-it('is refused with the field that is wrong, and for a model that is not there', async () => {
+it('is rejected with the wrong field, and for an unknown model', async () => {
   expectProblem(await get('/v1/models/drawn/savedmodel?config=onnx'), {
     status: 422,
     code: 'INVALID_REQUEST',

@@ -25,7 +25,7 @@ describe('residual schemes', () => {
   })
   afterAll(() => running.close())
 
-  it('are listed, and each is refused beside the norm it does not go with', async () => {
+  it('are listed, and each is rejected with an incompatible norm', async () => {
     const { client } = running
     const { residual_schemes } = (await client.get('/v1/residual-schemes')).json as Schemes
     expect(residual_schemes.map(({ name }) => name)).toEqual(schemeNames.filter((name) => name !== 'none'))
@@ -43,7 +43,7 @@ describe('residual schemes', () => {
     }
   })
 
-  it('say in records what they did: constants, and factors that theory has in it', async () => {
+  it('show in records: constants, and factors that theory includes', async () => {
     const { client } = running
     const architecture = { ...plain.architecture, stages: [{ blocks: 4, filters: 16 }] }
     const { id, scheme } = await client.create({ ...plain, architecture, residual_scheme: 'fixup' })
@@ -72,7 +72,7 @@ describe('residual schemes', () => {
   })
 
   it.each(['zero_gamma', 'skipinit', 'rezero'])(
-    '%s begins with branches that add nothing',
+    '%s starts with branches that add zero',
     async (scheme) => {
       const { client } = running
       const shape = [1, 8, 8, 3]
@@ -101,7 +101,7 @@ describe('residual schemes', () => {
         )),
       ])
 
-    it('measures with them, and they are part of the id', async () => {
+    it('uses them for measuring, and they are part of the id', async () => {
       const { client } = running
       const given = await send({ ...unit, name: 'imaged' }, [0, 1, 2])
       const model = given.json as ModelBody
@@ -120,7 +120,7 @@ describe('residual schemes', () => {
       expect(new Set(digests).size).toBe(3)
     })
 
-    it('gives its weights as a file that restores it', async () => {
+    it('exports a file that restores it', async () => {
       const { client } = running
       const { weights_sha256 } = await client.withDigest('imaged')
       const { bytes } = await client.get('/v1/models/imaged/weights')
@@ -142,11 +142,11 @@ describe('residual schemes', () => {
       ['without a specification', undefined, [1], 'images', '#/images', /comes too late/],
       ['under another name', unit, [1], 'image', '#/image', /is not a part of this form/],
       ['that are none at all', unit, [], 'images', '#/weights', /is required/],
-    ] as const)('are refused %s', async (_, spec, seeds, name, pointer, says) => {
+    ] as const)('are rejected %s', async (_, spec, seeds, name, pointer, says) => {
       expectProblem(await send(spec, seeds, name), { status: 422, code: 'INVALID_REQUEST', pointer, says })
     })
 
-    it('are refused where they are too many for one measurement, or no images', async () => {
+    it('are rejected if they are too many, or not images', async () => {
       const large = { ...unit, architecture: { ...unit.architecture, input_shape: [1000, 1000, 3] } }
       expectProblem(await send(large, [1, 2]), {
         status: 422,
@@ -162,7 +162,7 @@ describe('residual schemes', () => {
     })
   })
 
-  it('lsuv tells its factors in records, and keeps kernels that give no variance', async () => {
+  it('lsuv reports its factors in records, and keeps kernels without output variance', async () => {
     const { client } = running
     const spec = { ...unit, seed: 77 }
     const zeros = { ...unit, initializers: { kernel: 'zeros' } }
@@ -184,7 +184,7 @@ describe('residual schemes', () => {
     )
   })
 
-  it('lsuv refuses kernels whose outputs no float32 holds', async () => {
+  it('lsuv rejects kernels whose outputs overflow float32', async () => {
     const kernel = { class_name: 'RandomNormal', config: { stddev: 1e30 } }
     const refused = await running.client.post('/v1/models', { ...unit, initializers: { kernel } })
     expectProblem(refused, {
@@ -196,7 +196,7 @@ describe('residual schemes', () => {
   })
 })
 
-describe('what lsuv measured', () => {
+describe("lsuv's factors", () => {
   let folder: string
   let running: ServiceProcess
   beforeAll(async () => {
@@ -212,7 +212,7 @@ describe('what lsuv measured', () => {
     model: await running.client.withDigest(id),
   })
 
-  it('is kept over a restart, measured again where it was lost, and never before it is known', async () => {
+  it('are kept over a restart, measured again if lost, and required before weights are read', async () => {
     await restart()
     const { id } = await running.client.create(unit)
     const before = await known(id)

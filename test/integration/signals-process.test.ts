@@ -20,7 +20,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-it('take less memory than they were expected to, and not much less', async () => {
+it('need less memory than estimated, and not much less', async () => {
   const { id } = await running.client.create({
     architecture: { preset: 'resnet18', input_shape: [96, 96, 3] },
   })
@@ -38,7 +38,7 @@ it('take less memory than they were expected to, and not much less', async () =>
   expect(share).toBeGreaterThan(0.3)
 })
 
-it('leave no tensor behind, whether they come to their end or are cancelled', async () => {
+it('leak no tensor, whether they finish or are cancelled', async () => {
   const module = (path: string): string => JSON.stringify(childEntry(path).href)
   const script = `
 import { openBackend } from ${module('engine/tensorflow/binding.js')}

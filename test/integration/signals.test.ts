@@ -61,7 +61,7 @@ describe('ResNet-50, 16 images of N(0, 1)', () => {
     return found
   }
 
-  it('with batch norm grows linearly within a stage, and begins anew at every projection', () => {
+  it('with batch norm grows linearly within a stage and restarts at every projection', () => {
     const stages = [
       [2.01, 1.68, 2.0],
       [2.0, 1.69, 2.01, 2.36],
@@ -75,7 +75,7 @@ describe('ResNet-50, 16 images of N(0, 1)', () => {
     expect(result(0).gradient_ratio).toBeGreaterThan(10)
   })
 
-  it('with gammas of zero begins as its shortcuts, and leaves 0.811 of all kernel weights without a gradient', () => {
+  it('with zero gammas starts as its shortcuts, and 0.811 of all kernel weights have no gradient', () => {
     const { blocks, gradient } = result(1)
     // Var(ReLU(N(0, 1))) is .34085.
     const variances = [1, 2, 3, 4].flatMap((stage) => [
@@ -105,7 +105,7 @@ describe('ResNet-50 without norms', () => {
   const kernels = ['he_normal', 'glorot_uniform']
   const measured: Compared['results'][] = []
 
-  it.each([1, 2, 3, 4, 5])('explodes and vanishes under seed %i too', async (seed) => {
+  it.each([1, 2, 3, 4, 5])('explodes and vanishes with seed %i too', async (seed) => {
     const specs = kernels.map((kernel) => resnet50(kernel, { norm: 'none', seed }))
     const { results } = await compare(specs, { batch_size: 2, repeats: 1, seed })
     expect(results.map(({ verdict }) => verdict)).toEqual(['exploding', 'vanishing'])
@@ -113,7 +113,7 @@ describe('ResNet-50 without norms', () => {
   })
 
   it.each(kernels)(
-    'and %s has the variances that mean field theory predicts, on average over these draws',
+    'with %s has the variances that mean-field theory predicts, on average over these draws',
     (kernel) => {
       const networks = measured.flatMap((results) => results[kernels.indexOf(kernel)] ?? [])
       expect(networks).toHaveLength(5)
@@ -129,7 +129,7 @@ describe('ResNet-50 without norms', () => {
 })
 
 describe('a model', () => {
-  it('is measured the same at every call, and otherwise by another seed', async () => {
+  it('is measured equal at every call, and different with another seed', async () => {
     const first = await signalsOf({ repeats: 2 })
     expect(
       await signalsOf({ repeats: 2, seed: 0, batch_size: 8, input: 'gaussian', mode: 'training' }),
@@ -147,7 +147,7 @@ describe('a model', () => {
     expect(first.blocks.map(({ name }) => name)).toEqual(['stage1/block1'])
   })
 
-  it('has intervals around its means, unless there was one repeat', async () => {
+  it('has intervals around its means, except with one repeat', async () => {
     const { blocks, loss_interval, ...rest } = await signalsOf({ repeats: 4 })
     const { variance, variance_interval } = blocks[0]?.activation ?? {}
     const [low, high] = variance_interval?.map(Number) ?? []
@@ -158,7 +158,7 @@ describe('a model', () => {
     expect(one).toMatchObject({ loss_interval: null, verdict: 'stable', notes: [expect.any(String)] })
   })
 
-  it('is normed by the moving moments in inference: those of a new network are 0 and 1, and change nothing', async () => {
+  it('uses moving moments in inference, which are 0 and 1 in a new network', async () => {
     const specs = ['batch', 'none'].map((norm) => ({
       ...{ ...tiny, architecture: { ...tiny.architecture, norm }, initializers: { kernel: 'he_normal' } },
     }))
@@ -172,7 +172,7 @@ describe('a model', () => {
     expect(inference).not.toBeCloseTo(1, 2)
   })
 
-  it('is measured with images, as its own preprocessing gives them', async () => {
+  it('is measured with images after its own preprocessing', async () => {
     const answer = await running.client.form('/v1/models/net/signals', [
       { name: 'repeats', value: '3' },
       ...[flowerJpeg, flowerWebp, halfTransparentPng].map((value, index) => ({
@@ -195,7 +195,7 @@ describe('a model', () => {
 })
 
 it.each([1, 3, 5])(
-  'a batch of %d passes 1x1 filters with steps and back, over and over',
+  'a batch of %d passes strided 1x1 filters forward and backward repeatedly',
   async (batch_size) => {
     for (const version of ['v1', 'v1.5', 'v2']) {
       const stages = [
@@ -216,7 +216,7 @@ it.each([1, 3, 5])(
   },
 )
 
-it('eager convolutions are right where signals are measured: three filters, three answers', async () => {
+it('eager convolutions are correct in the analysis process: three filters, three results', async () => {
   const scaled = (stddev: number) => ({
     ...tiny,
     architecture: { ...tiny.architecture, norm: 'none' },
@@ -236,7 +236,7 @@ describe('comparisons', () => {
     initializers: { kernel },
   })
 
-  it('rank what can be told apart, and tie what cannot', async () => {
+  it('rank separated intervals and tie overlapping ones', async () => {
     const { results, rankings } = await compare(
       [spec('he_normal'), spec('he_normal', 'batch'), spec('he_normal')],
       { repeats: 5 },
@@ -252,7 +252,7 @@ describe('comparisons', () => {
     expect(results[0]?.id).toBe(plan.id)
   })
 
-  it('say at which place a specification is wrong', async () => {
+  it('report the index of a wrong specification', async () => {
     const wrong = { architecture: { preset: 'residual_network', projection_shortcut: false } }
     const answer = await running.client.post('/v1/comparisons', { specs: [tiny, wrong] })
     expectProblem(answer, {
@@ -262,7 +262,7 @@ describe('comparisons', () => {
   })
 })
 
-describe('refused', () => {
+describe('rejected', () => {
   it.each([
     [{ repeat: 3 }, '#/repeat', /did you mean "repeats"/],
     [{ repeats: 31 }, '#/repeats', /<= 30/],
@@ -297,7 +297,7 @@ describe('refused', () => {
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer })
   })
 
-  it('is what would take too much memory, with its cost and the cure', async () => {
+  it('is a measurement that needs too much memory, with its cost and the cure', async () => {
     const answer = await running.client.post('/v1/comparisons', {
       specs: [tiny, { architecture: 'resnet152' }],
       signals: { batch_size: 1024 },
@@ -308,7 +308,7 @@ describe('refused', () => {
     })
   })
 
-  it('is another kind of answer', async () => {
+  it('is an unsupported Accept', async () => {
     const answer = await running.client.post('/v1/models/net/signals', {}, { accept: 'text/html' })
     expectProblem(answer, { status: 406, code: 'NOT_ACCEPTABLE' })
   })
@@ -325,7 +325,7 @@ describe('events', () => {
         return { name, data: JSON.parse(data) as unknown }
       })
 
-  it('tell the progress, then the same result', async () => {
+  it('report progress, then the same result', async () => {
     const answer = await running.client.post('/v1/models/net/signals', { repeats: 3 }, accept)
     expect(answer.headers['content-type']).toMatch(/^text\/event-stream/)
     const events = eventsOf(answer.bytes.toString())
@@ -334,12 +334,12 @@ describe('events', () => {
     expect(events.at(-1)).toEqual({ name: 'result', data: await signalsOf({ repeats: 3 }) })
   })
 
-  it('are not begun for what is refused', async () => {
+  it('are not started for a rejected request', async () => {
     const answer = await running.client.post('/v1/models/net/signals', { repeats: 0 }, accept)
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer: '#/repeats' })
   })
 
-  it('who hangs up ends the job: the analysis answers others before it could have come to its end', async () => {
+  it('a disconnect cancels the job: the analysis answers others before it could have finished', async () => {
     // 240 passes of a second or more each, which no test would be given the time for.
     const specs = Array<object>(8).fill(resnet50('he_normal'))
     const body = JSON.stringify({ specs, signals: { batch_size: 16, repeats: 30 } })

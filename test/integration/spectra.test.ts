@@ -22,7 +22,7 @@ async function statistics(path: string): Promise<Static<typeof ModelStatistics>>
 }
 
 describe('the spectrum of a kernel', () => {
-  it('lies between the edges that independent entries have, and keeps their sum of squares', async () => {
+  it('lies between the edges of independent entries, and keeps their sum of squares', async () => {
     for (const shape of [
       [3, 3, 64, 64],
       [1, 1, 64, 512],
@@ -41,7 +41,7 @@ describe('the spectrum of a kernel', () => {
     }
   })
 
-  it('is flat where the law is orthogonal, which is told unasked', async () => {
+  it('is flat for an orthogonal law, which is always reported', async () => {
     for (const [shape, rank] of [
       [[3, 3, 16, 32], 32],
       [[1, 1, 16, 64], 16],
@@ -65,18 +65,18 @@ describe('the spectrum of a kernel', () => {
     ['ConvolutionOrthogonal1D', [4, 6, 6]],
     ['ConvolutionOrthogonal2D', [3, 3, 6, 9]],
     ['ConvolutionOrthogonal3D', [2, 2, 2, 5, 6]],
-  ])('of %s is told by inputs, also unasked', async (name, shape) => {
+  ])('of %s is reported by inputs, always', async (name, shape) => {
     const { orthogonality_error, tests } = await recordOf(name, { shape, config: { gain: 1.5 } })
     expect(tests).toBeNull()
     expect(orthogonality_error).toBeGreaterThan(0)
     expect(orthogonality_error).toBeLessThan(1e-6)
   })
 
-  it('is none below rank 2', async () => {
+  it('is null below rank 2', async () => {
     expect(await recordOf('he_normal', { shape: [64], include: 'spectrum' })).not.toHaveProperty('spectrum')
   })
 
-  it('costs too much where it does, and says what to leave out', async () => {
+  it('above its cost limit is rejected with the cure', async () => {
     const body = { shape: [123_904, 1000], include: 'spectrum' }
     const refused = { status: 422, code: 'INVALID_REQUEST', pointer: '#/include' } as const
     const answer = await running.client.post('/v1/initializers/glorot_uniform/statistics', body)
@@ -93,7 +93,7 @@ describe('the spectrum of a kernel', () => {
 })
 
 describe('the spectrum of a convolution', () => {
-  it('is wide where the flattened kernel is orthogonal, and wider where entries are independent', async () => {
+  it('is wide for an orthogonal flattened kernel, and wider for independent entries', async () => {
     const ask = { shape: [3, 3, 8, 16], include: 'spectrum,operator_spectrum' }
     const orthogonal = await recordOf('orthogonal', ask)
     expect(orthogonal.spectrum?.condition_number).toBeCloseTo(1, 5)
@@ -109,7 +109,7 @@ describe('the spectrum of a convolution', () => {
     expect((he?.max ?? NaN) - (he?.min ?? NaN)).toBeGreaterThan(1.3 * (max - min))
   })
 
-  it('is that of the flattened kernel where there is one tap', async () => {
+  it('equals that of the flattened kernel for one tap', async () => {
     const { spectrum, operator_spectrum } = await recordOf('he_uniform', {
       shape: [1, 1, 8, 24],
       include: ['spectrum', 'operator_spectrum'],
@@ -119,7 +119,7 @@ describe('the spectrum of a convolution', () => {
     expect(operator_spectrum?.min).toBeCloseTo(spectrum?.singular_values.at(-1) ?? NaN, 5)
   })
 
-  it('is none where the kernel is a matrix', async () => {
+  it('is null for a matrix', async () => {
     const record = await recordOf('he_normal', { shape: [8, 8], include: 'operator_spectrum' })
     expect(record).not.toHaveProperty('operator_spectrum')
   })
@@ -151,7 +151,7 @@ describe('statistics of a model', () => {
     expect((await statistics('net1/statistics')).totals).not.toHaveProperty('relative')
   })
 
-  it('compare only what has the same names and shapes', async () => {
+  it('compare only models with the same names and shapes', async () => {
     await running.client.create({ ...tiny, classes: 6, name: 'six' })
     const answer = await running.client.get('/v1/models/net1/statistics?relative_to=six')
     expectProblem(answer, {
@@ -164,7 +164,7 @@ describe('statistics of a model', () => {
     expectProblem(unknown, { status: 404, code: 'MODEL_NOT_FOUND' })
   })
 
-  it('are answered with the same bytes again, and to those who ask meanwhile', async () => {
+  it('are cached as bytes, also for concurrent requests', async () => {
     const path = '/v1/models/net2/statistics?include=spectrum,quantiles'
     const answers = await Promise.all([1, 2, 3].map(() => running.client.get(path)))
     const again = await running.client.get(path)

@@ -19,7 +19,7 @@ function start(settings: Settings) {
   })
 }
 
-describe('a start that fails names the setting:', () => {
+describe('a failed start names the setting:', () => {
   async function sentence(settings: Settings): Promise<string> {
     const child = start(settings)
     let text = ''
@@ -28,7 +28,7 @@ describe('a start that fails names the setting:', () => {
     return text
   }
 
-  it('a port that is taken', async () => {
+  it('a port in use', async () => {
     const other = createServer().listen(0, '127.0.0.1')
     await once(other, 'listening')
     const PORT = String((other.address() as AddressInfo).port)
@@ -36,13 +36,13 @@ describe('a start that fails names the setting:', () => {
     other.close()
   })
 
-  it('a host that is none', async () => {
+  it('an invalid host', async () => {
     expect(await sentence({ HOST: 'no.such.host.invalid', ALLOW_ANONYMOUS: 'true' })).toMatch(
       /HOST=no\.such\.host\.invalid PORT=0: /,
     )
   })
 
-  it('a file of keys that is not there, or wrong in a line', async () => {
+  it('a key file that is missing, or wrong in a line', async () => {
     expect(await sentence({ API_KEYS_FILE: join(folder, 'none') })).toMatch(
       /^resinit cannot start: API_KEYS_FILE=.*none: ENOENT/,
     )
@@ -57,7 +57,7 @@ describe('a start that fails names the setting:', () => {
     )
   })
 
-  it('a data folder where none can be made', async () => {
+  it('a data directory that cannot be created', async () => {
     expect(await sentence({ DATA_DIR: '/proc/x' })).toMatch(
       /DATA_DIR=\/proc\/x: the data folder could not be written: it is not there and cannot be made \(ENOENT\)\n$/,
     )
@@ -71,21 +71,21 @@ describe('a start that fails names the setting:', () => {
     )
   })
 
-  it('a data folder that is a file', async () => {
+  it('a data directory that is a file', async () => {
     const DATA_DIR = join(folder, 'file')
     await writeFile(DATA_DIR, '')
     expect(await sentence({ DATA_DIR })).toMatch(/DATA_DIR=.*file: the data folder could not be written/)
   })
 })
 
-it('a key that was made is shown, whatever the log hides', async () => {
+it('a generated key is printed at every log level', async () => {
   const child = start({ HOST: '0.0.0.0', LOG_LEVEL: 'error' })
   const [text] = (await once(child.stderr, 'data')) as [Buffer]
   expect(text.toString()).toMatch(/: [\w-]{32}\n/)
   child.kill('SIGKILL')
 })
 
-it('a stop that comes during the start ends it with 0', async () => {
+it('a signal during the start exits with 0', async () => {
   const child = spawn(process.execPath, ['dist/main.js'], {
     env: { ...process.env, HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder },
     stdio: ['ignore', 'pipe', 'ignore'],
@@ -99,7 +99,7 @@ it('a stop that comes during the start ends it with 0', async () => {
   expect(log).not.toContain('"msg":"ready"')
 })
 
-it('"npm run key" prints a key once, and the line that lets its holder in', async () => {
+it('"npm run key" prints a key once, and its line for the key file', async () => {
   const file = join(folder, 'made')
   const made = async (...words: string[]) => {
     const child = spawn(process.execPath, ['dist/key.js', ...words], { stdio: ['ignore', 'pipe', 'pipe'] })

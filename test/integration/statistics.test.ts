@@ -46,7 +46,7 @@ const digestOf = (names: readonly string[]): string => {
 }
 
 describe('the records', () => {
-  it('are those of the trainable parameters, under the names of the exported graph', () => {
+  it('cover the trainable parameters, under the names of the exported graph', () => {
     const trainable = [...weights.keys()].filter((name) => !/moving_(mean|variance)$/.test(name))
     expect(trainable).toContain('stem/norm/gamma')
     expect(all.parameters.map(({ name }) => name)).toEqual(trainable)
@@ -55,7 +55,7 @@ describe('the records', () => {
     }
   })
 
-  it('hold the moments of the very values', () => {
+  it('have the moments of the actual values', () => {
     for (const { name, size, sample } of all.parameters) {
       const values = valuesOf(name)
       const mean = sum(values) / values.length
@@ -79,7 +79,7 @@ describe('the records', () => {
     }
   })
 
-  it('hold them against theory: a truncated normal of the fans', () => {
+  it('compare them with theory: a truncated normal by fans', () => {
     const record = recordOf('stage1/block1/conv1/kernel')
     const { theory, sample, tests } = record
     // He: variance 2 / fan_in after the cut at two standard deviations of what is drawn.
@@ -100,7 +100,7 @@ describe('the records', () => {
     expect(tests?.ks.sample_size).toBe(n)
   })
 
-  it('hold them against theory: a uniform law, its distance and its p', () => {
+  it('compare them with theory: a uniform law, its distance and its p', () => {
     const { theory, tests } = recordOf('head/dense/kernel')
     const limit = Math.sqrt(6 / (4 + 5))
     expect(theory).toMatchObject({ distribution: 'uniform', mean: 0, kurtosis: -1.2 })
@@ -118,7 +118,7 @@ describe('the records', () => {
     expect(tests?.ks.p_value).toBeCloseTo(2 * sum(terms), 5)
   })
 
-  it('test nothing where entries are no independent draws', () => {
+  it('have no tests for entries that are not independent draws', () => {
     const names = all.parameters.filter(({ tests }) => tests !== null).map(({ name }) => name)
     expect(names).toEqual(['stem/conv/kernel', 'stage1/block1/conv1/kernel', 'head/dense/kernel'])
     expect(recordOf('stage1/block1/conv2/kernel').theory?.distribution).toBe('orthogonal')
@@ -146,7 +146,7 @@ describe('the totals', () => {
     expect(all.totals.smallest_p_holm).toBeGreaterThan(0.001)
   })
 
-  it('are over the parameters that match a glob', async () => {
+  it('cover the parameters that match a glob', async () => {
     const { parameters, totals } = await statistics('?parameters=stage1/**/kernel')
     const names = ['stage1/block1/conv1/kernel', 'stage1/block1/conv2/kernel']
     expect(parameters).toEqual(names.map(recordOf))
@@ -157,7 +157,7 @@ describe('the totals', () => {
 })
 
 describe('include', () => {
-  it('adds what it names and nothing else', async () => {
+  it('adds the named parts only', async () => {
     const keys = async (query: string): Promise<string[]> =>
       Object.keys((await statistics(query)).parameters[0] ?? {})
     const plain = await keys('')
@@ -171,7 +171,7 @@ describe('include', () => {
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer: '#/include', says: /histogram/ })
   })
 
-  it('counts values in bins beside what theory expects, and ranks them', async () => {
+  it('counts values in bins beside the expected counts, and ranks them', async () => {
     const query = '?parameters=head/dense/kernel&include=histogram,quantiles&bins=4'
     const [record] = (await statistics(query)).parameters
     const values = valuesOf('head/dense/kernel').sort((a, b) => a - b)

@@ -28,7 +28,7 @@ async function restart(): Promise<void> {
   running = await startService({}, folder)
 }
 
-it('a data folder that cannot be written fails what must be kept, and nothing else', async () => {
+it('a data directory that cannot be written fails writes only', async () => {
   const before = await logits()
   const failed = { status: 500, code: 'STORAGE_FAILED', says: /data folder could not be written/ } as const
   for (const part of ['models', 'names', 'staging']) {
@@ -48,7 +48,7 @@ it('a data folder that cannot be written fails what must be kept, and nothing el
   expect((await running.client.post('/v1/models', { ...tiny, seed: 2 })).status).toBe(201)
 })
 
-it('weights that vanished fail their model, without telling where they were, and no other', async () => {
+it('missing weights fail their model only, and the error has no path', async () => {
   const { bytes } = await running.client.get('/v1/models/kept/weights')
   const part = { name: 'weights', value: bytes, filename: 'w' }
   const loaded = (await running.client.form('/v1/models', [part])).json as ModelBody
@@ -69,7 +69,7 @@ it('weights that vanished fail their model, without telling where they were, and
   expect(await logits()).toHaveLength(1)
 })
 
-it('a record that was written by half is left out, and the others are served', async () => {
+it('a partially written record is skipped, and the others are served', async () => {
   const broken = await running.client.create({ ...tiny, seed: 1, name: 'broken' })
   const before = await logits()
   for (const text of ['{"id": "', '{}', 'null', JSON.stringify({ id: broken.id, specification: {} })]) {
@@ -81,7 +81,7 @@ it('a record that was written by half is left out, and the others are served', a
   }
 })
 
-it('a name that was written by half is free, and the others are as they were', async () => {
+it('a partially written name is free, and the others are unchanged', async () => {
   await running.close()
   for (const [name, text] of [
     ['empty', ''],
@@ -96,7 +96,7 @@ it('a name that was written by half is free, and the others are as they were', a
   }
 })
 
-it('what interrupted writes left behind is gone after the next start', async () => {
+it('files of interrupted writes are removed by the next start', async () => {
   await writeFile(join(folder, 'staging', 'half.safetensors'), 'half')
   await writeFile(join(folder, 'names', 'a.1.tmp'), kept.id)
   await restart()

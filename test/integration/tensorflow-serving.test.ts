@@ -53,7 +53,7 @@ const ours = async (...images: Buffer[]) => {
 }
 
 describe('predict', () => {
-  it('takes images by row and by column, named or not, and answers in kind', async () => {
+  it('accepts images by row and by column, named or not, and answers in the same form', async () => {
     const [logits = []] = await running.client.logits('net', SHAPE, image)
     for (const instances of [[nested], [{ images: nested }]])
       expect(rowsOf(await predict({ instances })).map((row) => row.logits)).toEqual([logits])
@@ -63,7 +63,7 @@ describe('predict', () => {
   })
 
   it.each(['torch', 'caffe', 'tf', 'unit', 'none'])(
-    '%s: whole and broken numbers go through the same preprocessing',
+    '%s: integers and fractions get the same preprocessing',
     async (preprocessing) => {
       await running.client.create({ ...tiny, preprocessing, name: preprocessing })
       const path = `/v1/models/${preprocessing}:predict`
@@ -76,7 +76,7 @@ describe('predict', () => {
     },
   )
 
-  it('takes encoded images in every form, with the logits of our own route', async () => {
+  it('accepts encoded images in every form, with the logits of the native route', async () => {
     const [expected, other] = await ours(flowerJpeg, halfTransparentPng)
     const [alone] = await ours(flowerJpeg)
     const forms = [
@@ -99,20 +99,20 @@ describe('predict', () => {
   })
 
   it.each([undefined, 'application/json', 'application/x-www-form-urlencoded', 'text/plain', 'image/png'])(
-    'looks at no Content-Type: %s',
+    'ignores the Content-Type: %s',
     async (type) => {
       const body = JSON.stringify({ instances: [nested] })
       expect(rowsOf(await running.client.upload(PREDICT, body, type))).toHaveLength(1)
     },
   )
 
-  it('names its only version, or none', async () => {
+  it('accepts its only version, or none', async () => {
     expect(rowsOf(await predict({ instances: [nested] }, '/v1/models/net/versions/1:predict'))).toHaveLength(
       1,
     )
   })
 
-  it('writes what JSON does not have as TensorFlow Serving does', async () => {
+  it('writes NaN and infinities as TensorFlow Serving does', async () => {
     const kernel = { class_name: 'Constant', config: { value: 1e30 } }
     await running.client.create({ ...tiny, initializers: { kernel }, name: 'exploding' })
     // Not by the client, which takes strict JSON only.
@@ -186,7 +186,7 @@ describe('errors', () => {
     expectForeignError(answer, { status, says })
   })
 
-  it('no body at all fails the service', async () => {
+  it('no body crashes the service', async () => {
     const wild = fc.oneof(
       fc.json(),
       fc.record({ instances: fc.jsonValue() }).map((body) => JSON.stringify(body)),
@@ -213,7 +213,7 @@ describe('like every prediction', () => {
   it.each([
     ['gzip', gzipSync],
     ['deflate', deflateSync],
-  ])('it comes compressed with %s', async (encoding, compress) => {
+  ])('it is accepted compressed with %s', async (encoding, compress) => {
     const encoded = { 'content-encoding': encoding }
     expect(await running.client.upload(PREDICT, compress(body), undefined, encoded)).toMatchObject({
       bytes: (await ask()).bytes,
@@ -228,7 +228,7 @@ describe('like every prediction', () => {
       })
   })
 
-  it('it is counted, well or not', async () => {
+  it('it is counted, successful or not', async () => {
     interface Counts {
       readonly inference_count: number
       readonly inference_stats: { readonly success: { count: number }; readonly fail: { count: number } }
@@ -244,12 +244,12 @@ describe('like every prediction', () => {
     await expect.poll(counts).toEqual([images + 3, successes + 1, failures + 1])
   })
 
-  it('it says what it cost', async () => {
+  it('it has Server-Timing', async () => {
     const timing = /^decode;dur=[\d.]+, queue;dur=[\d.]+, compute;dur=[\d.]+$/
     expect((await ask()).headers['server-timing']).toMatch(timing)
   })
 
-  it('it is refused where the queue is full or time is up, with when to come again', async () => {
+  it('it is rejected for a full queue or a deadline, with Retry-After', async () => {
     const strict = await startService({ MAX_QUEUE: '2', MAX_BATCH_SIZE: '1', REQUEST_TIMEOUT_MS: '3000' })
     try {
       const { client, service } = strict
@@ -271,7 +271,7 @@ describe('like every prediction', () => {
     }
   })
 
-  it('it asks for the key where there is one', async () => {
+  it('it requires the key', async () => {
     const locked = await startService({ HOST: '0.0.0.0' })
     try {
       const { client, service } = locked
@@ -287,7 +287,7 @@ describe('like every prediction', () => {
   })
 })
 
-describe('what it tells of a model', () => {
+describe('model metadata', () => {
   it('its signatures', async () => {
     for (const path of ['/v1/models/net/metadata', '/v1/models/net/versions/1/metadata']) {
       const { json } = await running.client.get(path)

@@ -36,7 +36,7 @@ function only(spans: readonly ReceivedSpan[], name: string): ReceivedSpan {
   return span
 }
 
-it('shows a caller where the time of his request went, within his own trace', async () => {
+it("shows where a request's time went, within the caller's trace", async () => {
   const running = await started({ OTEL_SERVICE_NAME: 'initial', OTEL_RESOURCE_ATTRIBUTES: 'zone=here' })
   const { client, log } = running
   const model = await client.create({ ...tiny, name: 'tiny' })
@@ -85,7 +85,7 @@ it('shows a caller where the time of his request went, within his own trace', as
   expect(new Set(collector.requests)).toEqual(new Set(['/v1/traces application/x-protobuf']))
 })
 
-it('a build belongs to the prediction that waited for it, and what fails says why', async () => {
+it('a build belongs to the prediction that waited for it, and a failure has its reason', async () => {
   const running = await started()
   const { client } = running
   const models = [
@@ -117,7 +117,7 @@ it('a build belongs to the prediction that waited for it, and what fails says wh
   expect(codes).toEqual(expect.arrayContaining([200, 200, 422]))
 })
 
-it('what a caller does not sample is not sent', async () => {
+it('unsampled traces are not sent', async () => {
   const running = await started()
   await running.client.get('/v1/architectures', { traceparent: `00-${TRACE}-${CALLER}-00` })
   await running.client.get('/v1/initializers')
@@ -125,7 +125,7 @@ it('what a caller does not sample is not sent', async () => {
   expect(collector.spans.map(({ name }) => name)).toEqual(['GET /v1/initializers'])
 })
 
-it('a collector that is down disturbs nobody, and the log says so once', async () => {
+it('an unavailable collector delays nothing and is logged once', async () => {
   const { url } = collector
   await collector.close()
   const running = await started({ OTEL_BSP_SCHEDULE_DELAY: '50', OTEL_EXPORTER_OTLP_TIMEOUT: '200' })
@@ -145,7 +145,7 @@ it('a collector that is down disturbs nobody, and the log says so once', async (
   expect(said()).toBe(1)
 })
 
-it('is loaded only where somebody collects', () => {
+it('is loaded only with a collector', () => {
   const loaded = (module: string): string[] => {
     const script = `import { createRequire } from 'node:module'
       await import('./dist/${module}')
@@ -160,7 +160,7 @@ it('is loaded only where somebody collects', () => {
   expect(loaded('tracing/otlp.js')).not.toEqual([])
 })
 
-it('an endpoint that is no address stops the start', () => {
+it('an invalid endpoint stops the start', () => {
   expect(() => readConfig({ OTEL_EXPORTER_OTLP_ENDPOINT: 'collector:4318' })).toThrow(
     /OTEL_EXPORTER_OTLP_ENDPOINT/,
   )

@@ -84,7 +84,7 @@ const broken = fc.oneof(
     })),
 )
 
-it('broken requests are refused as such, and change no answer beside them', async () => {
+it('invalid requests are rejected and do not affect other responses', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(broken, { minLength: 1, maxLength: 4 }), async (requests) => {
       const good = seeds.map((seed) => {

@@ -46,7 +46,7 @@ const inferBinary = (json: object, ...tensors: Uint8Array[]): Promise<Answer> =>
 const logitsOf = (answer: Answer) => inferenceOf(answer).floats['logits']
 
 describe('inference', () => {
-  it('gives all outputs where none is asked for, with what names the request', async () => {
+  it('returns all outputs by default, with the id of the request', async () => {
     const { json } = inferenceOf(await infer({ id: 'x', inputs: [images()], outputs: null }))
     expect(json).toMatchObject({ id: 'x', model_name: 'net', model_version: '1' })
     expect(json.outputs).toMatchObject([
@@ -62,7 +62,7 @@ describe('inference', () => {
   })
 
   it.each(['torch', 'caffe', 'tf', 'unit', 'none'])(
-    'takes float32 pixels for uint8 ones to the bit: %s',
+    'gives float32 and uint8 pixels the same bits: %s',
     async (preprocessing) => {
       const { id } = await running.client.create({ ...tiny, preprocessing })
       const path = `/v2/models/${id}/versions/1/infer`
@@ -74,7 +74,7 @@ describe('inference', () => {
     },
   )
 
-  it('takes float32 from bytes at any offset', async () => {
+  it('reads float32 at any byte offset', async () => {
     const wanted = logitsOf(await infer({ inputs: [images()] }))
     const bytes = new Uint8Array(Float32Array.from(image).buffer)
     for (const id of ['', 'a', 'ab', 'abc']) {
@@ -88,7 +88,7 @@ describe('inference', () => {
     }
   })
 
-  it('takes nested data, JSON and binary outputs side by side, and each as often as asked', async () => {
+  it('accepts nested data, and JSON and binary outputs side by side', async () => {
     const rows = Array.from({ length: 8 }, (_, y) =>
       Array.from({ length: 8 }, (_, x) => data.slice((y * 8 + x) * 3, (y * 8 + x) * 3 + 3)),
     )
@@ -116,7 +116,7 @@ describe('inference', () => {
     expect(floats['probabilities']?.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5)
   })
 
-  it('decodes encoded images, fitted as asked', async () => {
+  it('decodes encoded images with the requested fit', async () => {
     const shape = [2]
     const encoded = framed(flowerJpeg, halfTransparentPng)
     const input = {
@@ -134,7 +134,7 @@ describe('inference', () => {
     }
   })
 
-  it('takes a body without JSON for one image: pixels, or an encoded one; outputs are binary', async () => {
+  it('accepts a body without JSON as one image, raw or encoded, with binary outputs', async () => {
     const headers = { 'inference-header-content-length': '0' }
     const wanted = logitsOf(await infer({ inputs: [images()] }))
     expect(logitsOf(await running.client.upload(INFER, Buffer.from(image), undefined, headers))).toEqual(
@@ -154,14 +154,14 @@ describe('inference', () => {
     'image/jpeg',
     'nonsense',
     undefined,
-  ])('reads a body under the type %s', async (type) => {
+  ])('accepts a body of the type %s', async (type) => {
     const answer = await running.client.upload(INFER, JSON.stringify({ inputs: [images()] }), type)
     expect([answer.status, answer.headers['content-type']]).toEqual([200, 'application/json'])
   })
 })
 
-describe('as other clients send it', () => {
-  it('is JSON also where its whole length is said', async () => {
+describe('requests of other clients', () => {
+  it('are JSON also when the header length is the whole body', async () => {
     const body = JSON.stringify({ inputs: [images()] })
     const headers = { 'inference-header-content-length': String(body.length) }
     expect((await running.client.upload(INFER, body, 'application/json', headers)).status).toBe(200)
@@ -173,7 +173,7 @@ describe('compression', () => {
   it.each([
     ['gzip', gzipSync],
     ['deflate', deflateSync],
-  ] as const)('%s requests are read, within the limit', async (encoding, compress) => {
+  ] as const)('%s requests are accepted within the limit', async (encoding, compress) => {
     const headers = { 'content-encoding': encoding }
     const send = (body: Buffer) => running.client.upload(INFER, body, undefined, headers)
     expect((await send(compress(request))).status).toBe(200)
@@ -192,12 +192,12 @@ describe('compression', () => {
     })
   })
 
-  it.each(['br', 'constructor', 'gzip, gzip'])('%s is refused', async (encoding) => {
+  it.each(['br', 'constructor', 'gzip, gzip'])('%s is rejected', async (encoding) => {
     const answer = await running.client.upload(INFER, request, undefined, { 'content-encoding': encoding })
     expectForeignError(answer, { status: 400, says: /gzip, deflate or none/ })
   })
 
-  it('of answers is for inference alone, and as asked', async () => {
+  it('of responses applies to inference only, on request', async () => {
     const asked = async (path: string, accept: string | undefined, method: 'GET' | 'POST' = 'GET') => {
       const answer = await fetch(`${running.client.url}${path}`, {
         method,
@@ -337,7 +337,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
   ],
 }
 
-describe('refused:', () => {
+describe('rejected:', () => {
   it.each(Object.entries(refused))('%s', async (_, [json, says]) => {
     expectForeignError(await infer(json), { status: 400, says })
   })
@@ -351,7 +351,7 @@ describe('refused:', () => {
     expectForeignError(await running.client.upload(INFER, body), { status: 400, says })
   })
 
-  it('bytes left over, and lengths within BYTES that lie', async () => {
+  it('trailing bytes, and wrong lengths within BYTES', async () => {
     expectForeignError(await inferBinary({ inputs: [binary(SIZE)] }, image, image), {
       ...{ status: 400, says: /unexpected additional input data for model: 192 bytes/ },
     })
@@ -378,7 +378,7 @@ describe('refused:', () => {
     expectForeignError(answer, { status: 400 })
   })
 
-  it('paths, methods, models and versions that are not there, and bodies that are too large', async () => {
+  it('unknown paths, methods, models and versions, and bodies that are too large', async () => {
     expectForeignError(await infer({}, '/v2/models/nobody/infer'), { status: 404, says: /nobody/ })
     expectForeignError(await infer({ inputs: [images()] }, '/v2/models/net/versions/2/infer'), {
       ...{ status: 404, says: /Request for unknown model: 'net' version 2/ },
@@ -389,7 +389,7 @@ describe('refused:', () => {
     expectForeignError(await running.client.upload(INFER, large), { status: 400, says: /MAX_BODY_BYTES/ })
   })
 
-  it('one too many, with when to come again; and who asks for less time than it takes', async () => {
+  it('beyond the queue, with Retry-After; and past a timeout parameter', async () => {
     const { client, service } = running
     const request = { inputs: [images({ shape: [4, ...SHAPE], data: [data, data, data, data].flat() })] }
     const { waiting, full, late } = await whileHalted(service.engine.pid, async () => {
@@ -407,7 +407,7 @@ describe('refused:', () => {
     expect((await waiting).status).toBe(200)
   })
 
-  it('what JSON cannot say, which binary data carry', async () => {
+  it('non-finite values in JSON, which binary data can carry', async () => {
     const kernel = { class_name: 'Constant', config: { value: 1e30 } }
     const { architecture } = tiny
     const { id } = await running.client.create({
@@ -461,7 +461,7 @@ describe('the repository', () => {
     expect(await resident()).toBe(held)
   })
 
-  it('unloads under load, and nothing is lost', async () => {
+  it('unloads under load without a lost response', async () => {
     const wanted = logitsOf(await infer({ inputs: [images()] }))?.length
     const answers: Promise<Answer>[] = []
     // As many as may wait.
@@ -472,7 +472,7 @@ describe('the repository', () => {
     for (const answer of await Promise.all(answers)) expect(logitsOf(answer)).toHaveLength(wanted ?? NaN)
   })
 
-  it('says what it does not do', async () => {
+  it('rejects unsupported operations', async () => {
     for (const name of ['config', 'file:1/model.savedmodel'])
       expectForeignError(await act('load', JSON.stringify({ parameters: { [name]: 'x' } })), {
         ...{ status: 400, says: /cannot be set: a model is its specification/ },
@@ -496,7 +496,7 @@ describe('the repository', () => {
 })
 
 describe('metadata', () => {
-  it('says what goes in and comes out', async () => {
+  it('describes inputs and outputs', async () => {
     const { client } = running
     expect((await client.get('/v2')).json).toMatchObject({
       name: 'resinit',
@@ -538,7 +538,7 @@ interface Statistics {
 }
 
 describe('statistics', () => {
-  it('count what was answered and what was refused, whichever protocol asked', async () => {
+  it('count successes and failures of all protocols', async () => {
     const { id } = await running.client.create({ ...tiny, seed: 99, name: 'counted' })
     const path = '/v2/models/counted/infer'
     const read = async () =>

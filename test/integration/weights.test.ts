@@ -21,7 +21,7 @@ afterAll(() => running.close())
 const bytesOf = async (query: string): Promise<Buffer> => (await running.client.get(`${path}${query}`)).bytes
 
 describe('the weights as safetensors', () => {
-  it('hold every parameter in order, those whose digest is weights_sha256, and say where they come from', async () => {
+  it('hold every parameter in order, match weights_sha256, and name their origin', async () => {
     const { metadata, tensors } = parseSafetensors(whole)
     const { weights_sha256 } = await running.client.withDigest(model.id)
     const { parameters } = (await running.client.get('/v1/models/net/statistics')).json as {
@@ -47,7 +47,7 @@ describe('the weights as safetensors', () => {
     expect(buffers.length).toBeGreaterThan(0)
   })
 
-  it('are those that match a glob', async () => {
+  it('are selected by a glob', async () => {
     const { tensors } = parseSafetensors(await bytesOf('?parameters=stage1/**/kernel'))
     expect([...tensors.keys()]).toEqual(['stage1/block1/conv1/kernel', 'stage1/block1/conv2/kernel'])
     const answer = await running.client.get(`${path}?parameters=stage9/**`)
@@ -59,7 +59,7 @@ describe('the weights as safetensors', () => {
     })
   })
 
-  it('are one tensor as npy', async () => {
+  it('as npy are one tensor', async () => {
     const accept = { accept: 'application/x-npy' }
     const answer = await running.client.get(`${path}?parameters=head/dense/kernel`, accept)
     expect(answer.headers['content-type']).toBe('application/x-npy')
@@ -98,14 +98,14 @@ describe('ranges', () => {
     expect(answer.bytes.equals(whole.subarray(start, end))).toBe(true)
   })
 
-  it.each(['bytes=999999999-', 'bytes=-0'])('%s lies outside', async (range) => {
+  it.each(['bytes=999999999-', 'bytes=-0'])('%s is not satisfiable', async (range) => {
     const answer = await running.client.get(path, { range })
     expectProblem(answer, { status: 416, code: 'RANGE_NOT_SATISFIABLE', says: new RegExp(String(length())) })
     expect(answer.headers['content-range']).toBe(`bytes */${String(length())}`)
   })
 
   it.each(['bytes=5-2', 'bytes=0-1,4-5', 'lines=0-1', 'bytes=a-b'])(
-    '%s asks for the whole',
+    '%s returns the whole',
     async (range) => {
       const answer = await running.client.get(path, { range })
       expect([answer.status, answer.bytes.equals(whole)]).toEqual([200, true])
@@ -114,7 +114,7 @@ describe('ranges', () => {
 })
 
 describe('the ETag', () => {
-  it('spares who has the file the file', async () => {
+  it('gives 304 for a matching If-None-Match', async () => {
     const etag = (await running.client.get(path)).headers['etag'] ?? ''
     expect(etag).toMatch(/^"[0-9a-f]{32}"$/)
     for (const given of [etag, `"other", ${etag}`, `W/${etag}`, `"a",W/${etag}, "b"`, '*']) {
@@ -128,7 +128,7 @@ describe('the ETag', () => {
     expect((await running.client.get(path, { range: 'bytes=0-7', 'if-range': '"other"' })).status).toBe(200)
   })
 
-  it('is another for another selection, format or model', async () => {
+  it('differs by selection, format and model', async () => {
     await running.client.create({ ...tiny, seed: 1, name: 'other' })
     const query = `?parameters=head/dense/kernel`
     const answers = await Promise.all([

@@ -73,7 +73,7 @@ it('gives up a first start after three attempts', async () => {
   expect(worker.restarts).toBe(3)
 })
 
-it('that was ready once is started again for as long as it takes, and keeps nobody waiting meanwhile', async () => {
+it('that was ready once is restarted without a limit, and rejects calls meanwhile', async () => {
   await start()
   expect(await worker.info()).toBe('well')
   // Nothing has been asked of it yet.
@@ -87,7 +87,7 @@ it('that was ready once is started again for as long as it takes, and keeps nobo
   expect(await worker.call('echo', 'b')).toBe('b')
 })
 
-it('tells those who wait that it closes', async () => {
+it('rejects waiting calls when it closes', async () => {
   await start()
   const waiting = refusalOf(worker.call('echo', 'a'))
   await worker.close()
@@ -95,18 +95,18 @@ it('tells those who wait that it closes', async () => {
   expect((await refusalOf(worker.call('echo', 'a'))).code).toBe('SHUTTING_DOWN')
 })
 
-it('asks once more what its child died over, where calls are pure', async () => {
+it('retries pure calls once after a crash', async () => {
   await start({ again: true })
   expect(await worker.call('dieOnce')).toBe('alive')
   expect(worker.restarts).toBe(1)
 })
 
-it('does not where they need not be', async () => {
+it('does not retry other calls', async () => {
   await start()
   expect((await refusalOf(worker.call('dieOnce'))).code).toBe('ENGINE_CRASHED')
 })
 
-it('tells the progress of a call, and stops it in the child when its caller leaves', async () => {
+it('reports the progress of a call, and cancels it in the child when the caller aborts', async () => {
   await start()
   const controller = new AbortController()
   const reason = new Error('no longer wanted')
@@ -122,7 +122,7 @@ it('tells the progress of a call, and stops it in the child when its caller leav
   await expect(worker.watched({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
 })
 
-it('is killed when it says nothing for too long, and only when it was asked', async () => {
+it('is killed after silence during a call only', async () => {
   await start({ timeoutMs: 400 })
   expect(await worker.info()).toBe('well')
   // Longer than the limit, and nothing is expected of it.
@@ -133,7 +133,7 @@ it('is killed when it says nothing for too long, and only when it was asked', as
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
-it('is killed when it is not ready in time, like one that dies', async () => {
+it('is killed when it is not ready in time', async () => {
   await writeFile(silent, '')
   await start({ startTimeoutMs: 3000 })
   await vi.waitUntil(() => worker.restarts > 0, { interval: 5, timeout: 30_000 })
@@ -142,7 +142,7 @@ it('is killed when it is not ready in time, like one that dies', async () => {
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
-it('that dies early again and again is given growing pauses, up to a second where it starts well', async () => {
+it('that repeatedly dies early is restarted with growing delays, up to a second if it starts', async () => {
   const pauses: number[] = []
   const stream = {
     write: (line: string) => {
