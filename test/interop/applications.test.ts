@@ -80,7 +80,7 @@ it.each(
 it.each([
   ['resnet50_v1', 'ResNet50'],
   ['resnet50_v2', 'ResNet50V2'],
-])("%s's weights go into %s by load_weights, and come from it", async (architecture, name) => {
+])("%s's weights load into %s by load_weights, and back", async (architecture, name) => {
   const initializers = {
     kernel: 'he_normal',
     bias: { class_name: 'RandomNormal', config: { stddev: 0.1 } },

@@ -93,7 +93,7 @@ it.each(['JSON', 'binary'])('mlserver infer, %s', async (form) => {
   }
 })
 
-it('perf_analyzer, which finds the statistics it looks for', async () => {
+it('perf_analyzer, with its statistics', async () => {
   const folder = await temporaryFolder()
   try {
     const input = path.join(folder, 'data.json')

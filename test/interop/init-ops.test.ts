@@ -54,7 +54,7 @@ it.each([
     [3, 1, 2],
   ],
   [0.1, [5]],
-])('constants %j of shape %j are those of a TensorFlow v1 graph', async (value, shape) => {
+])('constants %j of shape %j equal those of a TensorFlow v1 graph', async (value, shape) => {
   const { values } = await v1('Constant', { value }, shape)
   expect(await sample('constant_initializer', { shape, config: { value } })).toBe(values)
 })
@@ -104,7 +104,7 @@ it.each([
   { mean: 0.5, std: 2, a: 1, b: 9 },
   { mean: -1, std: 0.25, a: 0.5, b: 3 },
   { mean: 0, std: 0.02, a: -2, b: 2 },
-])('trunc_normal_ of %j has the distribution its numbers say', async (config) => {
+])('trunc_normal_ of %j has its stated distribution', async (config) => {
   const values = await sample('trunc_normal_', { shape: [200_000], config, seed: 11 })
   const { distance } = (await keras.ask({ op: 'bounded_normal', values, ...config })) as { distance: number }
   // Beyond it lies one sample in ten thousand.

@@ -68,7 +68,7 @@ describe.each(platforms)('%s', (_, environment) => {
   })
 
   it.each(cases.map((body, index) => [JSON.stringify(body), body, index] as const))(
-    '%s is drawn as Keras draws it, to the bit',
+    '%s equals Keras to the bit',
     async (_, { class_name, ...body }, index) => {
       const { json } = await running.client.post(`/v1/initializers/${class_name}/statistics`, body)
       expect((json as { sample: { sha256: string } }).sample.sha256).toBe(digests[index])

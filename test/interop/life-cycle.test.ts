@@ -11,7 +11,7 @@ it.each([
   ['replicas', 500],
   ['killed-service', 20],
   ['sigterm', 5],
-])('proof/%s.mjs: nothing fails', { timeout: 600_000 }, async (name, count) => {
+])('proof/%s.mjs reports no failure', { timeout: 600_000 }, async (name, count) => {
   const { stdout } = await run(process.execPath, [`proof/${name}.mjs`, '--share', '0.1'], { cwd: ROOT })
   const outcome = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { count: number; failed: number }
   expect(outcome.failed).toBe(0)

@@ -114,7 +114,7 @@ describe.each(platforms)('%s', (_, environment) => {
   })
 
   it.each(specifications.map((spec, index) => [JSON.stringify(spec), spec, index] as const))(
-    '%s has the weights and the logits it has in Keras',
+    '%s has the same weights and logits as in Keras',
     async (_, spec, index) => {
       const { weights_sha256, parameter_count, logits = '' } = wanted[index] ?? {}
       const { id, spec: resolved } = await running.client.create(spec)
@@ -127,7 +127,7 @@ describe.each(platforms)('%s', (_, environment) => {
   )
 
   it.each(normed.map((spec, index) => [JSON.stringify(spec), spec, index] as const))(
-    '%s with norms of a training has the logits it has in Keras',
+    '%s with trained norms has the same logits as in Keras',
     async (_, spec, index) => {
       const { weights = Buffer.of(), logits = '' } = trained[index] ?? {}
       const answer = await running.client.form('/v1/models', [
@@ -141,7 +141,7 @@ describe.each(platforms)('%s', (_, environment) => {
     },
   )
 
-  it('exports files that the safetensors package reads, with the tensors Keras has', async () => {
+  it("exports files that the safetensors package reads, with Keras's tensors", async () => {
     const { id } = await running.client.create(specifications[0] ?? {})
     const { bytes } = await running.client.get(`/v1/models/${id}/weights`)
     const path = join(folder, 'exported.safetensors')

@@ -84,7 +84,7 @@ const SIZES = [
   ['as they are', [HEIGHT, WIDTH, 3]],
 ] as const
 
-describe("photographs are to imported weights what they are to the weights' own framework", () => {
+describe("imported weights classify photographs as their own framework does", () => {
   it.each(SIZES)("Keras's ResNet50, %s", async (_, shape) => {
     const weights = join(folder, 'keras.safetensors')
     await keras.ask({ op: 'save_resnet50', seed: choices.integer(0, 2 ** 32 - 1), path: weights })
@@ -98,7 +98,7 @@ describe("photographs are to imported weights what they are to the weights' own 
 
   it.each(
     ['resnet18', 'resnet50'].flatMap((preset) => SIZES.map(([how, shape]) => [preset, how, shape] as const)),
-  )("torchvision's %s, %s, there and back", async (preset, _, shape) => {
+  )("torchvision's %s, %s, in both directions", async (preset, _, shape) => {
     const python = programOf('RESINIT_TORCH_PYTHON', 'torchvision and test/interop/torchvision.txt')
     const saved = join(folder, 'torchvision.safetensors')
     const seed = String(choices.integer(0, 2 ** 32 - 1))

@@ -11,7 +11,7 @@ function levels(environment: Readonly<Record<string, string>>): string[] {
   return [...help.matchAll(/^ +(x86-64-v\d) \(supported/gm)].map(([, level = '']) => level)
 }
 
-it('the platforms differ: without AVX2 and FMA a machine is no x86-64-v3', () => {
+it('the platforms differ: a machine without AVX2 and FMA is not x86-64-v3', () => {
   const [machine, narrow] = platforms.map(([, environment]) => levels(environment))
   expect(machine).toContain('x86-64-v3')
   expect(narrow).toEqual(['x86-64-v2'])

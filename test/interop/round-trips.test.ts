@@ -45,7 +45,7 @@ it.each(
   ['resnet18', 'resnet50'].flatMap((architecture) =>
     ['torchvision', 'keras'].map((names) => [architecture, names] as const),
   ),
-)('%s under the names of %s: what is loaded again leaves as the same bytes', async (architecture, names) => {
+)('%s under the names of %s: a loaded export exports the same bytes', async (architecture, names) => {
   const recipe = await drawn(architecture)
   const origin = await leave(recipe, names, 'origin.safetensors')
   await forget(recipe)
@@ -65,7 +65,7 @@ it.each(
 })
 
 it.each(['resnet18', 'resnet50'])(
-  '%s as HDF5, which h5py reads, leaves as the same bytes',
+  '%s as HDF5, read by h5py, exports the same bytes',
   async (architecture) => {
     const recipe = await drawn(architecture)
     const origin = await leave(recipe, 'keras', 'origin.h5', HDF5)

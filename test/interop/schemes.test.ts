@@ -112,12 +112,12 @@ const named = <S extends object>(specs: readonly S[]) =>
   specs.map((spec) => [JSON.stringify(spec), spec] as const)
 
 describe('a residual scheme', () => {
-  it.each(named(specifications))('%s has the weights and the logits it has in Keras', async (_, spec) => {
+  it.each(named(specifications))('%s has the same weights and logits as in Keras', async (_, spec) => {
     await expectAsInKeras(spec)
   })
 
   it.each(named(specifications))(
-    '%s has the logits of a training, and gives its weights back',
+    '%s has the logits of a trained model, and exports its weights',
     async (_, spec) => {
       const { client } = running
       const path = join(files, `${String(spec.seed)}.safetensors`)
@@ -170,7 +170,7 @@ describe('advice', () => {
     ['v1.5', 'glorot_uniform', 'always'],
     ['v2', 'he_normal', 'projection'],
   ])(
-    '%s, %s, %s: has the mean squares of mean-field theory, as far as widths of 48 go',
+    '%s, %s, %s: has the mean squares of mean-field theory, within the accuracy of width 48',
     async (version, kernel, shortcut) => {
       const stages = [{ blocks: 6, filters: 48, strides: 1 }]
       const stem = { kernel_size: 3, filters: 48, strides: 1, pool: null }
@@ -205,7 +205,7 @@ describe('advice', () => {
       { architecture: none(v2), residual_scheme: 'skipinit' },
       { architecture: none(basic), residual_scheme: 'rezero' },
     ]),
-  )('%s: names the share of weights whose gradients are exactly 0', async (_, fields) => {
+  )('%s: reports the share of weights with a gradient of exactly 0', async (_, fields) => {
     const spec = { classes: 7, initializers: { kernel: 'he_normal' }, ...fields }
     const { initialized, advice } = planned(spec)
     const { silent } = (await keras.ask({ op: 'start', spec, images: 4, seed: 0 })) as Start
@@ -219,7 +219,7 @@ describe('advice', () => {
 })
 
 describe('factors of lsuv', () => {
-  it('are the same from other convolutions', async () => {
+  it('are the same with other convolution kernels', async () => {
     const spec = { architecture: { preset: 'resnet20', norm: 'none' }, residual_scheme: 'lsuv' }
     const measured: (readonly [string | null, unknown])[] = []
     for (const environment of [{}, { TF_ENABLE_ONEDNN_OPTS: '0' }]) {

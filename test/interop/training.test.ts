@@ -27,7 +27,7 @@ afterAll(async () => {
   await Promise.all([keras.close(), analysis.close()])
 })
 
-it('the pictures are those of scikit-learn', async () => {
+it("the pictures are scikit-learn's", async () => {
   const given = (await keras.ask({ op: 'digit_pictures' })) as { images: number[][]; labels: number[] }
   expect(digits.images.map((image) => Array.from(image, (pixel) => parseInt(pixel, 17)))).toEqual(
     given.images,
@@ -50,7 +50,7 @@ it.each([
   ['without norms', { architecture: { ...small, norm: 'none' }, rate: 0.02 }],
   ['pre-activation', { architecture: { ...small, version: 'v2' }, rate: 0.1 }],
   ['fixup', { architecture: { ...small, norm: 'none' }, residual_scheme: 'fixup', rate: 0.05 }],
-] as const)('a training %s is that of Keras', async (_, { rate, ...network }) => {
+] as const)("a training %s equals Keras's", async (_, { rate, ...network }) => {
   const request = {
     ...network,
     classes: 10,

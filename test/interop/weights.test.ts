@@ -41,7 +41,7 @@ function mistaken(
     .filter(({ name, found }) => found !== JSON.stringify(expected(name)))
 }
 
-describe('tensors as they were drawn are told by their initializers, every one', () => {
+describe('every freshly drawn tensor is identified by its initializer', () => {
   it("Keras's ResNet50", async () => {
     const fits = await fitsOf('keras_application', { name: 'ResNet50' })
     expect(fits.layout).toBe('keras')
@@ -77,9 +77,9 @@ describe('tensors as they were drawn are told by their initializers, every one',
   })
 })
 
-describe('kernels that were trained', () => {
+describe('trained kernels', () => {
   it.each(['glorot_uniform', 'he_normal', 'random_normal', 'orthogonal'])(
-    'from %s are not called fresh, after one epoch or five',
+    'of %s are not reported as fresh, after one epoch or five',
     async (kernel) => {
       for (const epochs of [1, 5]) {
         const { parameters } = await fitsOf('digits', { kernel, epochs })
@@ -92,7 +92,7 @@ describe('kernels that were trained', () => {
   )
 })
 
-describe('spectra are those of numpy', () => {
+describe("spectra equal numpy's", () => {
   it.each([
     ['he_normal', [3, 3, 24, 40], [8, 8]],
     ['he_normal', [1, 7, 40, 24], [1, 8]],

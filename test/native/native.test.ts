@@ -122,7 +122,7 @@ describe('with libtensorflow in the cache', () => {
     if (/^device +CPU$/m.test(doctor.stdout)) expect(doctor.stdout).toMatch(/^no GPU since +\w.*;/m)
   })
 
-  test('what npm ci deleted is laid again without a download', async () => {
+  test('files that npm ci deleted are installed again without a download', async () => {
     seed('binding')
     await native('ensure')
     rmSync(tfjs, { recursive: true })
@@ -132,7 +132,7 @@ describe('with libtensorflow in the cache', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining('done in') })
   })
 
-  test('several at once agree, and one of them compiles', async () => {
+  test('concurrent runs agree, and one of them compiles', async () => {
     const compiled = path.join(scratch, 'compiled')
     const real = bindingPath(bindingKey(release(FLAVOUR)))
     const compiler = script(
@@ -151,7 +151,7 @@ describe('with libtensorflow in the cache', () => {
     expect((await native('ensure')).stderr).toBe('')
   })
 
-  test('a killed run is forgotten: its lock, its half-made files', async () => {
+  test('the lock and partial files of a killed run are removed', async () => {
     seed('binding')
     mkdirSync(path.join(cache, 'lock'))
     writeFileSync(path.join(cache, 'lock', 'holder'), `${hostname()} 999999999`)
@@ -160,7 +160,7 @@ describe('with libtensorflow in the cache', () => {
     expect(readdirSync(cache).sort()).toEqual(['binding', 'libtensorflow'])
   })
 
-  test('without a compiler it says how to get one', async () => {
+  test('without a compiler the error names the cure', async () => {
     const { status, stderr } = await native('ensure', { CXX: '/nonexistent/g++' })
     expect(status).toBe(1)
     expect(stderr).toMatch(ONE_SENTENCE)
@@ -224,7 +224,7 @@ describe('with an empty cache', () => {
     ['unpacking', 'SIGINT'],
     ['unpacking', 'SIGKILL'],
   ] as const)(
-    '%s ended by %s leaves nothing in the way',
+    '%s ended by %s leaves nothing that blocks the next run',
     async (stage, signal) => {
       const begun = path.join(scratch, 'begun')
       const halfDone = (file: string) =>
@@ -263,7 +263,7 @@ describe('with an empty cache', () => {
   }, 60_000)
 })
 
-test('without node_modules it asks for npm ci', async () => {
+test('without node_modules the error names npm ci', async () => {
   const { status, stderr } = await native('ensure')
   expect(status).toBe(1)
   expect(stderr).toMatch(ONE_SENTENCE)

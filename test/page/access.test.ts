@@ -30,8 +30,8 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-describe('a service that asks for its key', () => {
-  it('gets it from whoever has it, for as long as the tab lives', async () => {
+describe('a service that requires a key', () => {
+  it('gets it from a dialog and keeps it for the life of the tab', async () => {
     const { page, context, complaints } = await openPage(browser, address)
     const field = page.getByLabel('Key', { exact: true })
     await field.fill('not the key')
@@ -64,7 +64,7 @@ describe('a service that asks for its key', () => {
 })
 
 describe('a service without TLS on another machine', () => {
-  it('shows what the browser will not copy', async () => {
+  it('shows the text that the browser does not copy', async () => {
     const { page, context, complaints } = await openPage(browser, address.replace('127.0.0.1', ELSEWHERE))
     await page.getByLabel('Key', { exact: true }).fill(key)
     await page.getByLabel('Key', { exact: true }).press('Enter')
@@ -91,7 +91,7 @@ describe.each([
   ['light', 390],
   ['dark', 390],
 ] as const)('%s, %i pixels wide', (colorScheme, width) => {
-  it('has no barrier, and nothing wider than the screen', async () => {
+  it('passes axe, and nothing is wider than the screen', async () => {
     const model = encodeURIComponent(JSON.stringify(SPEC))
     const { page, context, complaints } = await openPage(
       browser,

@@ -44,7 +44,7 @@ const visit = async (experiment: object): Promise<void> => {
 }
 
 it(
-  'trains, draws the curves of every learning rate, and says what came out',
+  'trains, draws the curves of every learning rate, and shows the result',
   { timeout: PATIENCE_MS },
   async () => {
     await visit(small)
@@ -77,7 +77,7 @@ it(
   },
 )
 
-it('is cancelled, and says what the service refuses', { timeout: PATIENCE_MS }, async () => {
+it('is cancelled, and shows errors of the service', { timeout: PATIENCE_MS }, async () => {
   await visit({ ...small, steps: 3000 })
   const { page } = watched
   await page.getByRole('button', { name: 'Train' }).click()

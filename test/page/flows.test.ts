@@ -65,7 +65,7 @@ async function downloaded(name: string, role: 'button' | 'link' = 'button'): Pro
 }
 
 describe('specification', () => {
-  it('plans while it is written, and says exactly why shapes do not meet', async () => {
+  it('plans while it is edited, and shows why shapes do not match', async () => {
     const editor = page.getByRole('textbox', { name: 'Specification, as JSON' })
     const article = { architecture: { preset: 'residual_network', projection_shortcut: false } }
     await editor.fill(JSON.stringify(article))
@@ -103,7 +103,7 @@ describe('specification', () => {
     })
   })
 
-  it('creates a model, and gives programs that do the same', async () => {
+  it('creates a model, and offers programs that do the same', async () => {
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByText(/^ready, built in/).waitFor()
     await picture(page, 'specification')
@@ -133,7 +133,7 @@ async function output(language: string, program: string): Promise<string> {
 }
 
 describe('weights', () => {
-  it('shows every parameter against its theory, and hands all of it out', async () => {
+  it('shows every parameter with its theory, and offers downloads', async () => {
     const { id } = await running.client.create(HE)
     await visit(link('weights', HE))
     const { json } = await running.client.get(`/v1/models/${id}/statistics`)
@@ -177,7 +177,7 @@ describe('weights', () => {
 const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
 
 describe('signals', () => {
-  it('overlays models and gives the verdict in the words of the service', async () => {
+  it("overlays models and shows the service's verdict", async () => {
     const plain = {
       architecture: { preset: 'resnet20', norm: 'none' },
       initializers: { kernel: 'he_normal' },
@@ -220,7 +220,7 @@ describe('signals', () => {
 })
 
 describe('predict', () => {
-  it('takes chosen, dropped and pasted images and says what an answer is worth', async () => {
+  it('accepts chosen, dropped and pasted images and explains the result', async () => {
     const { id } = await running.client.create(HE)
     await visit(link('predict', HE))
     await page.locator('[name=images]').setInputFiles(FLOWER)
@@ -272,7 +272,7 @@ function handOver(event: string, times: number): string {
 }
 
 describe('all of it', () => {
-  it('can be done by keyboard alone', async () => {
+  it('works by keyboard alone', async () => {
     const tabTo = async (name: string): Promise<void> => {
       for (let tabs = 0; tabs < 80; tabs++) {
         await page.keyboard.press('Tab')
@@ -323,7 +323,7 @@ describe('all of it', () => {
     await running.client.delete(`/v1/models/${id}`)
   })
 
-  it('is brought to another service by its link', async () => {
+  it('is restored on another service by its link', async () => {
     const { id } = await running.client.create(HE)
     await visit(link('weights', HE))
     await page.getByRole('heading', { name: 'Parameters' }).waitFor()

@@ -16,8 +16,8 @@ function queued(admission: Admission, model: string, images: number, bytes = 0):
 const codeOf = ({ signal }: Place): unknown => (signal.reason as { code?: string } | undefined)?.code
 const bye = new Error('answered')
 
-describe('the room', () => {
-  test('is counted in images and in bytes, and given back once', () => {
+describe('the budget', () => {
+  test('is counted in images and in bytes, and released once', () => {
     const admission = setUp()
     const [one, two] = [queued(admission, 'm', 3, 40), queued(admission, 'm', 5, 60)]
     expect([admission.images, admission.bytes]).toEqual([8, 100])
@@ -33,7 +33,7 @@ describe('the room', () => {
     expect(two.signal.aborted).toBe(false)
   })
 
-  test('is refused before it is taken: whoever is refused holds nothing', () => {
+  test('is checked before it is reserved: a rejected request holds nothing', () => {
     const admission = setUp()
     queued(admission, 'm', 6)
     const place = admission.admit('m', 10)
@@ -49,7 +49,7 @@ describe('the room', () => {
     }).toThrow('answered')
   })
 
-  test('does not hold what is being computed, until it has to wait again', () => {
+  test('excludes images that are being computed, until they are queued again', () => {
     const admission = setUp()
     const place = queued(admission, 'm', 8)
     place.begin(4)
@@ -59,7 +59,7 @@ describe('the room', () => {
     expect(admission.images).toBe(12)
   })
 
-  test('of an idle service has a place for anything', () => {
+  test('of an idle service accepts a request of any size', () => {
     const admission = setUp()
     const place = admission.admit('m', 1000)
     place.hold(8, 5000)
@@ -68,7 +68,7 @@ describe('the room', () => {
   })
 })
 
-test('Retry-After follows what was computed of late', () => {
+test('Retry-After follows recent compute times', () => {
   const admission = setUp()
   for (let batch = 0; batch < 100; batch++) admission.computed(4, 4 * 500)
   queued(admission, 'm', 8)
@@ -77,8 +77,8 @@ test('Retry-After follows what was computed of late', () => {
   expect(refusal(() => admission.admit('m', 0)).retryAfterSeconds).toBe(1)
 })
 
-describe('where it is full, a model below its share', () => {
-  test('takes the place of the newest that waits for the model that holds most', () => {
+describe('when full, a model below its share', () => {
+  test('evicts the newest queued request of the model that holds most', () => {
     const admission = setUp()
     const flood = [1, 2, 3, 4, 5].map(() => queued(admission, 'flood', 1))
     const others = [1, 2, 3].map(() => queued(admission, 'other', 1))
@@ -95,7 +95,7 @@ describe('where it is full, a model below its share', () => {
     expect(flood.map(codeOf)).toEqual([undefined, 'QUEUE_FULL'])
   })
 
-  test('pushes out nobody who is being computed, or is still decoded', () => {
+  test('evicts no request that is being computed or decoded', () => {
     const admission = setUp()
     const begun = queued(admission, 'flood', 4)
     begun.begin(2)
@@ -105,7 +105,7 @@ describe('where it is full, a model below its share', () => {
     expect([begun, decoding].map(codeOf)).toEqual([undefined, undefined])
   })
 
-  test('has no more than its share that way', () => {
+  test('gains no more than its share', () => {
     const admission = setUp()
     const flood = queued(admission, 'flood', 1)
     for (let image = 0; image < 7; image++) queued(admission, 'flood', 1)
@@ -115,7 +115,7 @@ describe('where it is full, a model below its share', () => {
   })
 })
 
-test('whatever comes and goes, no more is held than may be', () => {
+test('no sequence of requests exceeds the budget', () => {
   const act = fc.record({
     model: fc.constantFrom('a', 'b', 'c'),
     images: fc.integer({ min: 1, max: 8 }),

@@ -16,7 +16,7 @@ function squares(request: object) {
 const blocks = (count: number) => ({ stages: [{ blocks: count, filters: 8 }] })
 
 describe('E[relu(relu(u) + b)^2]', () => {
-  test('is half of what is left where one of both is 0', () => {
+  test('is half of the other variance if one of both is 0', () => {
     expect(reluOfSum(3, 0)).toBeCloseTo(1.5, 12)
     expect(reluOfSum(0, 3)).toBeCloseTo(1.5, 12)
   })
@@ -29,7 +29,7 @@ describe('E[relu(relu(u) + b)^2]', () => {
   test.each([
     [1, 4],
     [5, 0.3],
-  ])('is what a sum over the plane gives for %d and %d', (uSquare, bSquare) => {
+  ])('equals a sum over the plane for %d and %d', (uSquare, bSquare) => {
     const step = 0.01
     let sum = 0
     for (let x = -8 + step / 2; x < 8; x += step) {
@@ -66,7 +66,7 @@ describe('mean squares of sums without norms', () => {
     expect(given).toHaveLength(3)
   })
 
-  test('v1.5 with identities loses what the ReLU cuts off', () => {
+  test("v1.5 with identities loses the ReLU's cut", () => {
     // He: 1 behind the stem's ReLU; a branch of 2 beside it.
     const [first = 0, second = 0] = squares(body(blocks(2), 'he_normal')) ?? []
     expect(first).toBeCloseTo(3, 10)
@@ -74,12 +74,12 @@ describe('mean squares of sums without norms', () => {
     expect(second).toBeCloseTo(3 * behind, 10)
   })
 
-  test.each(['skipinit', 'rezero', 'fixup'])('%s keeps what the stem gives', (residual_scheme) => {
+  test.each(['skipinit', 'rezero', 'fixup'])("%s keeps the stem's variance", (residual_scheme) => {
     const given = squares({ ...body(blocks(9), gain(2)), residual_scheme })
     for (const value of given ?? [0]) expect(value).toBeCloseTo(1, 10)
   })
 
-  test('are not known for kernels with a mean', () => {
+  test('are undefined for kernels with a nonzero mean', () => {
     expect(squares(body({}, 'ones'))).toBeUndefined()
   })
 })
@@ -87,7 +87,7 @@ describe('mean squares of sums without norms', () => {
 const adviceOn = (request: object) => planned(request).advice
 
 describe('advice', () => {
-  test('tells an explosion with its numbers: 2^(n + 1) before activation by He', () => {
+  test('reports an explosion with its numbers: 2^(n + 1) for He before activation', () => {
     const request = body({ ...blocks(9), version: 'v2' }, 'he_normal')
     expect(adviceOn(request)).toEqual([
       expect.stringMatching(
@@ -99,7 +99,7 @@ describe('advice', () => {
     expect(adviceOn({ ...request, residual_scheme: 'lsuv' })).toEqual([])
   })
 
-  test('tells a vanishing with the kernel that does it', () => {
+  test('reports a vanishing signal with its kernel', () => {
     // All projected with a gain of 0.2: 0.1 behind the stem, then a factor of 0.2^2 / 2 + 0.2 = 0.22, and halves.
     const request = body({ ...blocks(2), shortcut: 'always' }, gain(0.2))
     expect(adviceOn(request)).toEqual([
@@ -111,7 +111,7 @@ describe('advice', () => {
     expect(adviceOn({ ...request, architecture: small({ ...blocks(2), shortcut: 'always' }) })).toEqual([])
   })
 
-  test('tells kernels that no fan has scaled', () => {
+  test('reports kernels that are not scaled by a fan', () => {
     // 3x3x64x64 with variance 1: 576 times, so gradients sqrt(288) times smaller.
     const overrides = [{ match: '**/conv2/kernel', initializer: 'random_normal_initializer' }]
     const architecture = small({ stages: [{ blocks: 2, filters: 64 }] })
@@ -120,7 +120,7 @@ describe('advice', () => {
     ])
   })
 
-  test('tells filters that start equal, and those that stay so', () => {
+  test('reports filters that start equal, and those that stay equal', () => {
     const equal = (initializer: unknown, match: string) =>
       adviceOn({ architecture: small(), initializers: { overrides: [{ match, initializer }] } })
     const one = 'All filters of stage1/block1/conv1/kernel start equal'
@@ -132,7 +132,7 @@ describe('advice', () => {
     expect(equal('zeros', '**/conv2/kernel')[0]).toContain('gradient of exactly 0')
   })
 
-  test('tells the share of weights without a gradient at the first step', () => {
+  test('reports the share of weights without a gradient at the first step', () => {
     const share = (silent: number, all: number) => `At the first step ${((100 * silent) / all).toFixed(1)} %`
     const stem = 3 * 3 * 3 * 8
     const convolution = 3 * 3 * 8 * 8
@@ -156,7 +156,7 @@ describe('advice', () => {
     ['the stem', { kernel: 'zeros' }],
     ['the stem', { gamma: 'zeros' }],
     ['stage2/block1', { overrides: [{ match: 'stage2/**/gamma', initializer: 'zeros' }] }],
-  ])('tells that nothing but zeros comes out of %s', (where, initializers) => {
+  ])('reports that the output of %s is zero', (where, initializers) => {
     const [said, ...more] = adviceOn({ architecture: 'resnet18', initializers }).filter((item) =>
       item.includes('zeros'),
     )
@@ -182,7 +182,7 @@ describe('advice', () => {
     ])
   })
 
-  test('tells layers that share a seed, where they share a distribution too', () => {
+  test('reports layers that share a seed and a distribution', () => {
     const seeded = (class_name: string) => ({ class_name, config: { seed: 3 } })
     const shared = (first: object, second: object) =>
       adviceOn({

@@ -22,7 +22,7 @@ function occupied(maxWaiting: number) {
 }
 
 describe('the queue', () => {
-  it('runs in order of asking, the service before everybody, the background after', async () => {
+  it('runs in call order, the service first, the background last', async () => {
     const { ask, settle, order } = occupied(9)
     const background = ask('part of a training', 'background')
     const asked = [ask('a'), ask('b', 'admitted'), ask('c'), ask('digest', 'service'), background]
@@ -30,7 +30,7 @@ describe('the queue', () => {
     expect(order).toEqual(['digest', 'a', 'b', 'c', 'part of a training'])
   })
 
-  it('refuses clients beyond its bound, and nobody else', async () => {
+  it('rejects clients beyond its bound, and no other caller', async () => {
     const { ask, settle, order } = occupied(1)
     const asked = [ask('a')]
     const refusal = await refusalOf(ask('b'))
@@ -42,7 +42,7 @@ describe('the queue', () => {
     expect(await ask('later')).toBe(4)
   })
 
-  it('makes room where somebody leaves', async () => {
+  it('has room again after an abort', async () => {
     const { ask, settle, order } = occupied(1)
     const controller = new AbortController()
     const left = ask('a', 'client', controller.signal)
@@ -54,7 +54,7 @@ describe('the queue', () => {
     expect(order).toEqual(['b'])
   })
 
-  it('goes on after a job that failed', async () => {
+  it('continues after a failed job', async () => {
     const queue = new AnalysisQueue(1)
     const ask = { claim: 'client', signal: undefined } as const
     const failed = queue.run(() => Promise.reject(new Error('no')), ask)

@@ -22,20 +22,20 @@ function counted(limits = { entries: 2, characters: 1000 }) {
   return { get, computed }
 }
 
-test('an answer is computed once, also for those who ask meanwhile', async () => {
+test('a result is computed once, also for concurrent requests', async () => {
   const { get, computed } = counted()
   expect(await Promise.all([get('a'), get('a'), get('b')])).toEqual(['"a"', '"a"', '"b"'])
   expect(await get('a')).toBe('"a"')
   expect(computed).toEqual(['a', 'b'])
 })
 
-test('the one that was not asked for the longest goes first', async () => {
+test('the least recently used result is evicted first', async () => {
   const { get, computed } = counted()
   for (const key of ['a', 'b', 'a', 'c', 'a', 'b']) await get(key)
   expect(computed).toEqual(['a', 'b', 'c', 'b'])
 })
 
-test('no more characters are kept than allowed, however few the answers', async () => {
+test('the size in characters is bounded, however few the results', async () => {
   const { get, computed } = counted({ entries: 9, characters: 10 })
   const long = () => Promise.resolve('x'.repeat(20))
   await get('a')
@@ -45,7 +45,7 @@ test('no more characters are kept than allowed, however few the answers', async 
   expect(computed).toEqual(['a', 'long', 'long', 'a'])
 })
 
-test('a failure is told to all who wait and kept for nobody', async () => {
+test('a failure rejects all waiting requests and is not cached', async () => {
   const { get, computed } = counted()
   const fails = () => Promise.reject(new Error('no'))
   const outcomes = await Promise.allSettled([get('a', fails), get('a', fails)])
@@ -54,7 +54,7 @@ test('a failure is told to all who wait and kept for nobody', async () => {
   expect(computed).toEqual(['a', 'a'])
 })
 
-test('who leaves is told at once, and the last to leave ends the computation', async () => {
+test('an abort rejects at once, and the last abort cancels the computation', async () => {
   const answers = new Answers({ entries: 2, characters: 1000 })
   const [first, second] = [new AbortController(), new AbortController()]
   let ended: AbortSignal | undefined
@@ -78,7 +78,7 @@ test('who leaves is told at once, and the last to leave ends the computation', a
   expect(await answers.get('a', signal, () => Promise.resolve('anew'), String)).toBe('anew')
 })
 
-test('nothing is computed for who has left before he asks', async () => {
+test('nothing is computed for a request that is already aborted', async () => {
   const { get, computed } = counted()
   const reason = new Error('left')
   await expect(get('a', undefined, AbortSignal.abort(reason))).rejects.toBe(reason)

@@ -12,7 +12,7 @@ const projected = (parameters: object) =>
     .map((name) => name.split('/')[0])
 
 describe("the article's parameters", () => {
-  test('with its own values are its own network', () => {
+  test("with the article's values give the article's network", () => {
     const { id } = planned({ architecture: 'residual_network' })
     const given = { filters: [64, 128, 256], strides: [1, 2, 2], kernel_size: 3, projection_shortcut: 'auto' }
     expect(article(given).id).toBe(id)
@@ -44,7 +44,7 @@ describe("the article's parameters", () => {
   })
 
   test.each([[false], [[false, false, true]]])(
-    'projection_shortcut %j is refused with the block, both shapes and the cure',
+    'projection_shortcut %j is rejected with the block, both shapes and the cure',
     (projection_shortcut) => {
       const error = refusal(() => article({ projection_shortcut }))
       expect(codeAndPointers(error)).toEqual(['SHAPE_MISMATCH', '#/architecture/projection_shortcut'])
@@ -66,7 +66,7 @@ describe("the article's parameters", () => {
     [{ projection_shortcut: [true] }, '#/architecture/projection_shortcut', 'per stage (3), got 1'],
     [{ projection_shortcut: 'never' }, '#/architecture/projection_shortcut', 'must be'],
     [{ filters: [0, 1, 2] }, '#/architecture/filters/0', 'must be >= 1, got 0'],
-  ])('%j is refused', (parameters, pointer, words) => {
+  ])('%j is rejected', (parameters, pointer, words) => {
     const error = refusal(() => article(parameters))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', pointer])
     expect(error.message).toContain(words)
@@ -76,7 +76,7 @@ describe("the article's parameters", () => {
     [{ filters: [8, 16, 32, 64] }, 'filters', 'stages'],
     [{ strides: [1, 1, 1, 1] }, 'strides', 'stages'],
     [{ projection_shortcut: 'auto' }, 'projection_shortcut', 'shortcut'],
-  ])('%j goes with its own preset only', (parameters, field, instead) => {
+  ])('%j is accepted with its own preset only', (parameters, field, instead) => {
     const error = refusal(() => planned({ architecture: { preset: 'resnet18', ...parameters } }))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', `#/architecture/${field}`])
     expect(error.message).toContain(`use "${instead}"`)

@@ -31,7 +31,7 @@ test.each<[string, ImageValues]>([
   ['floats', Float32Array.of(1.5, -0, NaN)],
   ['JPEGs', [Uint8Array.of(1), Uint8Array.of(2, 3), Buffer.of(4, 5, 6)]],
   ['floats in the middle of others', new Float32Array(8).fill(7).subarray(3, 5)],
-])('%s are read as they were placed', (_, values) => {
+])('%s are read as they were written', (_, values) => {
   const read = reader.read(place(values))
   const bytes = (all: ImageValues) =>
     (Array.isArray(all) ? (all as Uint8Array[]) : [all as Uint8Array]).map((part) =>
@@ -41,7 +41,7 @@ test.each<[string, ImageValues]>([
   expect(read instanceof Float32Array).toBe(values instanceof Float32Array)
 })
 
-test('holds what is computed and what waits for it, and no third batch before one is freed', () => {
+test('holds the current and the next batch, and no third one before a slot is freed', () => {
   const [first, second] = [place(Uint8Array.of(1)), place(Uint8Array.of(2))]
   expect(memory.place(Uint8Array.of(3))).toBeUndefined()
   memory.free(first)
@@ -49,14 +49,14 @@ test('holds what is computed and what waits for it, and no third batch before on
   expect([second, third].map((placed) => [...(reader.read(placed) as Uint8Array)])).toEqual([[2], [4]])
 })
 
-test('a batch that is larger than its room is not placed, and takes none', () => {
+test('a batch above the slot size is not written, and uses no slot', () => {
   expect(memory.place(new Uint8Array(8 * MIB + 1))).toBeUndefined()
   place(new Uint8Array(8 * MIB).fill(1))
   const second = place(new Uint8Array(8 * MIB).fill(2))
   expect((reader.read(second) as Uint8Array).every((value) => value === 2)).toBe(true)
 })
 
-test('has no name that could be left behind, and is not there where there is no folder for it', () => {
+test('is an unlinked file, and undefined without its directory', () => {
   const folder = mkdtempSync(join(tmpdir(), 'resinit-'))
   const opened = BatchMemory.open(folder)
   expect(opened?.place(Uint8Array.of(1))).toBeDefined()

@@ -118,8 +118,8 @@ const outcome = fc.oneof(
   { weight: 1, arbitrary: fc.constant('crashes' as const) },
 )
 
-describe('whatever comes, leaves, crashes and is evicted', () => {
-  test('every request has its own answer or its own error, and batches are sound', async () => {
+describe('random arrivals, aborts, crashes and evictions', () => {
+  test('every request gets its own result or its own error, and batches are valid', async () => {
     const seen = new Set<string>()
     await fc.assert(
       fc.asyncProperty(
@@ -189,7 +189,7 @@ describe('whatever comes, leaves, crashes and is evicted', () => {
     ])
   })
 
-  test('deaths at random lose nothing and quarantine nothing, however often they come', async () => {
+  test('random crashes lose nothing and quarantine nothing, however frequent', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.nat(3), { minLength: 100, maxLength: 100 }), async (pauses) => {
         const { engine, quarantine, submit, job, step, begun } = setUp()
@@ -225,7 +225,7 @@ describe('whatever comes, leaves, crashes and is evicted', () => {
 })
 
 describe('batches', () => {
-  test('join what waits for one model, the longest waiting first', async () => {
+  test('join the queued requests of one model, the oldest first', async () => {
     const { engine, built, submit, job, runDown, begun } = setUp()
     const first = submit(job([1]))
     await begun()
@@ -239,7 +239,7 @@ describe('batches', () => {
     ])
   })
 
-  test('wait for company while the engine computes, and go ahead when they are full', async () => {
+  test('are collected while the engine computes, and sent ahead when they are full', async () => {
     const { engine, submit, job, runDown, begun } = setUp()
     const results = [submit(job([1]))]
     await begun()
@@ -255,7 +255,7 @@ describe('batches', () => {
     await Promise.all([...results, runDown()])
   })
 
-  test('take half of what waits and what was just computed, so that who asks again finds even ones', async () => {
+  test('take half of the queued and the just computed images, so that batches are even', async () => {
     const { engine, submit, job, step, runDown, begun } = setUp()
     const results = [submit(job([1]))]
     await begun()
@@ -269,7 +269,7 @@ describe('batches', () => {
     await Promise.all([...results, runDown()])
   })
 
-  test('are waited for while they are computed, and not once they are over', async () => {
+  test('are awaited by inFlightSettled while they are computed only', async () => {
     const { batcher, submit, job, step, begun } = setUp()
     const passed: string[] = []
     const turn = async (name: string): Promise<void> => {
@@ -293,7 +293,7 @@ describe('batches', () => {
     ])
   })
 
-  test('are as many at once as the engine has lanes, and as many full ones go ahead', async () => {
+  test('run one per lane, with one full batch ahead per lane', async () => {
     const { engine, admission, submit, job, runDown, begun } = setUp({ lanes: 2 })
     const results = [submit(job([1])), submit(job([2], { model: 'n' }))]
     await begun()
@@ -310,7 +310,7 @@ describe('batches', () => {
     expect(admission.images).toBe(0)
   })
 
-  test('join uint8 images in whatever view they come: a decoder gives Buffers', async () => {
+  test('join uint8 images of any view: a decoder returns Buffers', async () => {
     const { engine, submit, job, runDown, begun } = setUp()
     const first = submit(job([1]))
     await begun()
@@ -322,7 +322,7 @@ describe('batches', () => {
     expect((await Promise.all([first, ...others])).map(({ batchSize }) => batchSize)).toEqual([1, 2, 2, 1])
   })
 
-  test('of a large request are several, its rows in order', async () => {
+  test('of a large request are split, its rows in order', async () => {
     const { engine, submit, job, runDown } = setUp()
     const large = job([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], { vectors: ['features'] })
     const result = submit(large)
@@ -331,7 +331,7 @@ describe('batches', () => {
     expectAnswer(await result, large)
   })
 
-  test('of jobs whose callers left are not computed', async () => {
+  test('of aborted jobs are not computed', async () => {
     const { engine, submit, job, runDown, begun } = setUp()
     const first = submit(job([1]))
     await begun()
@@ -343,7 +343,7 @@ describe('batches', () => {
     await expect(submit(one)).rejects.toThrow('gone')
   })
 
-  test('are of that model first that had least of the engine lately', async () => {
+  test('are taken from the model with the least recent engine time', async () => {
     const { engine, submit, job, runDown, begun } = setUp()
     await Promise.all([submit(job([0], { model: 'n' })), runDown()])
     const flood = [1, 2, 3, 4, 5, 6].map((image) => submit(job([image], { alone: true })))
@@ -354,7 +354,7 @@ describe('batches', () => {
     expect(engine.images.slice(1, 5)).toEqual([[1], [2], [9], [3]])
   })
 
-  test('of models that do not fit together are served, each as it is made ready', async () => {
+  test('of models that do not fit together are served in turn', async () => {
     const { built, submit, job, runDown } = setUp({ room: 1 })
     const results = ['m', 'n', 'm', 'n'].map((model, image) => submit(job([image], { model })))
     await Promise.all([...results, runDown()])
@@ -362,8 +362,8 @@ describe('batches', () => {
   })
 })
 
-describe('deaths of the engine', () => {
-  test('cost nothing: what was with it is asked again', async () => {
+describe('engine crashes', () => {
+  test('lose nothing: the batches are retried', async () => {
     const { engine, submit, job, runDown } = setUp()
     const [one, two] = [job([1, 2, 3, 4]), job([5, 6, 7, 8])]
     const results = Promise.all([submit(one), submit(two)])
@@ -377,7 +377,7 @@ describe('deaths of the engine', () => {
     ])
   })
 
-  test('are traced in halves to the request that is to blame; those it was joined with are answered', async () => {
+  test('are traced by bisection to the responsible request; the others are answered', async () => {
     const { engine, submit, job, runDown, begun } = setUp({ deadly: (image) => image === 3 })
     const before = submit(job([0]))
     await begun()
@@ -389,7 +389,7 @@ describe('deaths of the engine', () => {
     ])
   })
 
-  test('leave every lane but one idle while what died is asked again', async () => {
+  test('leave all lanes but one idle during retries', async () => {
     const { engine, submit, job, step, begun } = setUp({ lanes: 2 })
     const results = [1, 2].map((image) => submit(job([image], { alone: true })))
     await begun()
@@ -407,7 +407,7 @@ describe('deaths of the engine', () => {
     expect(await Promise.all(results)).toHaveLength(3)
   })
 
-  test('twice over one request alone are ENGINE_CRASHED, and the next request is served', async () => {
+  test('twice over one request alone give ENGINE_CRASHED, and the next request is served', async () => {
     const { engine, admission, submit, job, runDown } = setUp()
     const [error] = await Promise.all([refusalOf(submit(job([1]))), runDown(['crashes', 'crashes'])])
     expect(error.code).toBe('ENGINE_CRASHED')
@@ -418,7 +418,7 @@ describe('deaths of the engine', () => {
     expectAnswer(answer, next)
   })
 
-  test('of which a model is the reason put it into quarantine, and lose no other an answer', async () => {
+  test('caused by one model quarantine it, and no other model loses a response', async () => {
     const { quarantine, submit, job, step, runDown, begun } = setUp({ deadly: (image) => image >= 100 })
     const good: Promise<JobResult>[] = []
     const poison: Promise<ServiceError>[] = []
@@ -438,7 +438,7 @@ describe('deaths of the engine', () => {
   })
 })
 
-test('a model that cannot be made ready fails its own requests only', async () => {
+test('a model that cannot be built fails its own requests only', async () => {
   const { engine, submit, job, runDown } = setUp()
   const bad = expect(submit(job([1], { model: 'bad' }))).rejects.toThrow('no such weights')
   const good = submit(job([2]))

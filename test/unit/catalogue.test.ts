@@ -66,7 +66,7 @@ describe('names', () => {
     expect(definitions.map(({ name }) => name).sort()).toEqual(Object.keys(words).sort())
   })
 
-  test.each(Object.entries(words))('%s is listed under every name it goes by', (name, known) => {
+  test.each(Object.entries(words))('%s is listed under all of its names', (name, known) => {
     expect(aliasesOf(definitionNamed(name))).toEqual(expect.arrayContaining(known))
   })
 
@@ -78,7 +78,7 @@ describe('names', () => {
     expect(definitionNamed(alias).name).toBe(expected)
   })
 
-  test('no name stands for two classes', () => {
+  test('no name belongs to two classes', () => {
     const all = definitions.flatMap(({ name, aliases }) => [name, ...Object.keys(aliases)])
     expect(new Set(all).size).toBe(all.length)
   })
@@ -108,7 +108,7 @@ describe('names', () => {
     expect(completeInitializer(name, AT).config).toMatchObject(config)
   })
 
-  test("torch's words with an underscore are its laws, those without TensorFlow's", () => {
+  test("torch's names with an underscore have its laws, names without have TensorFlow's", () => {
     const classOf = (word: string) => completeInitializer(word, AT).class_name
     expect(['kaiming_normal', 'kaiming_uniform', 'xavier_normal', 'xavier_uniform'].map(classOf)).toEqual([
       ...['HeNormal', 'HeUniform', 'GlorotNormal', 'GlorotUniform'],
@@ -116,7 +116,7 @@ describe('names', () => {
     expect(catalogueEntry('Dirac').aliases).not.toContain('dirac_initializer')
   })
 
-  test.each(definitions)('the notes on $name speak of TensorFlow, Keras, JAX and torch', ({ notes }) => {
+  test.each(definitions)('the notes on $name cover TensorFlow, Keras, JAX and torch', ({ notes }) => {
     for (const library of ['TensorFlow', 'Keras', 'JAX', 'torch']) expect(notes).toContain(library)
   })
 
@@ -127,7 +127,7 @@ describe('names', () => {
     ['random_normal_initializer', { mean: 0, stddev: 1, seed: null }],
     ['random_uniform_initializer', { minval: 0, maxval: 1, seed: null }],
     ['random_uniform', { minval: -0.05, maxval: 0.05, seed: null }],
-  ])('%s lists what it takes', (name, defaults) => {
+  ])('%s lists its parameters', (name, defaults) => {
     const { parameters } = catalogueEntry(name)
     const fields = Object.entries(parameters.properties as Record<string, { default?: unknown }>)
     expect(Object.fromEntries(fields.map(([field, schema]) => [field, schema.default]))).toEqual(defaults)
@@ -135,7 +135,7 @@ describe('names', () => {
     expect(parameters).not.toHaveProperty('required')
   })
 
-  test('a given field wins over the default an alias brings', () => {
+  test("a given field overrides an alias's default", () => {
     const { config } = initializerNamed('truncated_normal_initializer', { stddev: 0.02 })
     expect(config).toEqual({ mean: 0, stddev: 0.02, seed: null })
   })
@@ -153,7 +153,7 @@ describe('configs', () => {
     expect(completeInitializer(filled, AT)).toEqual(filled)
   })
 
-  test('keep what is not default, and nothing else, in their minimal form', () => {
+  test('have only non-default fields in their minimal form', () => {
     const initializer = initializerNamed('TruncatedNormal', { mean: 0, stddev: 1, seed: [3, 4] })
     expect(minimalConfig(initializer)).toEqual({ stddev: 1, seed: [3, 4] })
   })
@@ -176,7 +176,7 @@ describe('configs', () => {
     ['LecunNormal', scaled],
     ['Orthogonal', { seed: null, gain: 1.0 }],
     ['Identity', {}],
-  ])('take what Keras writes of %s', (class_name, config) => {
+  ])("accept Keras's serialization of %s", (class_name, config) => {
     const written = { module: 'keras.initializers', class_name, config, registered_name: null }
     expect(completeInitializer(written, AT)).toEqual(completeInitializer(class_name, AT))
   })
@@ -186,7 +186,7 @@ describe('configs', () => {
     ['GlorotUniform', { seed: null }],
     ['VarianceScaling', { scale: 1.0, mode: 'fan_in', distribution: 'truncated_normal', seed: null }],
     ['xavier_initializer', { uniform: true, seed: null }],
-  ])('take the dtype init_ops writes of %s, if it is float32', (name, config) => {
+  ])("accept init_ops's dtype of %s, if it is float32", (name, config) => {
     const plain = completeInitializer(name, AT)
     expect(initializerNamed(name, { ...config, dtype: 'float32' })).toEqual(plain)
     const error = refusal(() => initializerNamed(name, { ...config, dtype: 'float64' }))
@@ -219,7 +219,7 @@ describe('configs', () => {
     expect(error.message).toContain('beyond float32')
   })
 
-  test('the largest float32 numbers are taken', () => {
+  test('the largest float32 numbers are accepted', () => {
     for (const [name, config] of [
       ['Constant', { value: 3.4028234e38 }],
       ['RandomUniform', { minval: -1.7e38, maxval: 1.7e38 }],
@@ -241,25 +241,25 @@ describe('configs', () => {
     expect(initializerNamed('constant_initializer', written).config).toEqual({ value: [1, 2] })
   })
 
-  test('a slope that no nonlinearity has is left out', () => {
+  test('a slope without its nonlinearity is omitted', () => {
     const configOf = (config: object) => minimalConfig(initializerNamed('kaiming_normal_', { ...config }))
     expect(configOf({ a: 3, nonlinearity: 'relu' })).toEqual({ nonlinearity: 'relu' })
     expect(configOf({ a: 3 })).toEqual({ a: 3 })
   })
 
-  test('an integer seed n is the seed vector [n, 0]; null takes that of the place', () => {
+  test("an integer seed n is the seed vector [n, 0]; null means the parameter's", () => {
     const seedOf = (seed: unknown) => ownSeed(initializerNamed('HeNormal', { seed }))
     expect([seedOf(7), seedOf([7, 3]), seedOf(null)]).toEqual([[7, 0], [7, 3], undefined])
   })
 
-  test('without spread a draw is a constant, rounded to float32', () => {
+  test('a draw without spread is a constant, rounded to float32', () => {
     const value = { kind: 'constant', value: Math.fround(0.1) }
     expect(lawOf(initializerNamed('RandomNormal', { mean: 0.1, stddev: 0 }), [3], AT)).toEqual(value)
     expect(lawOf(initializerNamed('RandomUniform', { minval: 0.1, maxval: 0.1 }), [3], AT)).toEqual(value)
   })
 })
 
-describe('refusals', () => {
+describe('errors', () => {
   test.each([
     ['he_nromal', {}, `${AT}/class_name`, 'did you mean "he_normal"?'],
     ['TruncatedNormal', { stdev: 1 }, `${AT}/config/stdev`, 'did you mean "stddev"?'],
@@ -304,7 +304,7 @@ describe('refusals', () => {
     })
   })
 
-  test.each(['constructor', '__proto__', 'toString'])('%s is no initializer', (name) => {
+  test.each(['constructor', '__proto__', 'toString'])('%s is not an initializer', (name) => {
     expect(refusal(() => completeInitializer(name, AT)).code).toBe('INVALID_REQUEST')
   })
 
@@ -324,7 +324,7 @@ describe('refusals', () => {
     ['ConvolutionOrthogonal2D', [3, 3, 4096, 4096], 'operations, more than 2.0e+12'],
     ['delta_orthogonal', [1, 1, 1, 9000], 'operations, more than 2.0e+12'],
     ['Orthogonal', [9000, 9000], 'operations, more than 2.0e+12'],
-  ])('%s does not take the shape %j', (name, shape, words) => {
+  ])('%s does not support the shape %j', (name, shape, words) => {
     const error = refusal(() => lawOf(completeInitializer(name, AT), shape, AT))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', AT])
     expect(error.message).toContain(words)

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { describeSettings, readConfig } from '../../src/config.ts'
 
 describe('settings', () => {
-  test('have defaults, an empty variable counting as none', () => {
+  test('have defaults, also for empty variables', () => {
     const config = readConfig({ PORT: '', PATH: '/bin' })
     expect(config).toMatchObject({
       ...{ HOST: '127.0.0.1', PORT: 8080, DATA_DIR: './data', ALLOW_ANONYMOUS: false, LOG_LEVEL: 'info' },
@@ -52,7 +52,7 @@ describe('settings', () => {
     expect(() => readConfig({ [name]: value })).toThrow(new Error(sentence))
   })
 
-  test('cannot ask for keys and for none', () => {
+  test('cannot require keys and allow anonymous access', () => {
     expect(() => readConfig({ API_KEYS_FILE: 'keys', ALLOW_ANONYMOUS: 'true' })).toThrow(
       /set one of the two$/,
     )
@@ -60,7 +60,7 @@ describe('settings', () => {
   })
 
   test.each(['*', 'https://a.example', 'http://localhost:5173,https://b.example', 'http://[::1]:80'])(
-    'take the origins %s',
+    'accept the origins %s',
     (origins) => {
       expect(readConfig({ CORS_ORIGINS: origins }).CORS_ORIGINS).toBe(origins)
     },

@@ -41,7 +41,7 @@ describe('"seeding": "keras"', () => {
   test.each([
     ['resnet50_v1', golden.ResNet50],
     ['resnet50_v2', golden.ResNet50V2],
-  ])('%s has the seeds that keras.applications has', (architecture, wanted) => {
+  ])('%s has the seeds of keras.applications', (architecture, wanted) => {
     expect(kernelSeeds(architecture, golden.seed)).toEqual(wanted)
   })
 
@@ -68,7 +68,7 @@ describe('"seeding": "keras"', () => {
     expect(draws['stem/norm/gamma']).toBeNull()
   })
 
-  test('makes a pre-activation block as norm, shortcut, branch', () => {
+  test('constructs a pre-activation block as norm, shortcut, branch', () => {
     const architecture = small({ version: 'v2', shortcut: 'always' })
     const draws = drawsOf({ architecture, initializers: { gamma: 'random_uniform' } })
     const block = ['norm1/gamma', 'shortcut/conv/kernel', 'conv1/kernel', 'norm2/gamma', 'conv2/kernel']
@@ -78,7 +78,7 @@ describe('"seeding": "keras"', () => {
     ])
   })
 
-  test('draws nothing for what has a seed, or needs none', () => {
+  test('draws nothing for initializers with a seed, or without draws', () => {
     const overrides = [
       { match: 'stage1/**/conv1/kernel', initializer: { class_name: 'HeNormal', config: { seed: 5 } } },
       { match: 'stage1/**/conv2/kernel', initializer: 'zeros' },
@@ -93,14 +93,14 @@ describe('"seeding": "keras"', () => {
     expect(seeds['head/dense/kernel']).toEqual([161973070, 0])
   })
 
-  test.each([-1, 2 ** 32])('refuses the seed %d, as set_random_seed does', (seed) => {
+  test.each([-1, 2 ** 32])('rejects the seed %d, as set_random_seed does', (seed) => {
     const error = refusal(() => planned({ architecture: small(), seeding: 'keras', seed }))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', '#/seed'])
     expect(error.message).toContain('must be 0 to 4294967295')
     expect(planned({ architecture: small(), seed }).specification.seed).toBe(seed)
   })
 
-  test('takes the seeds at both ends', () => {
+  test('accepts the smallest and the largest seed', () => {
     for (const seed of [0, 2 ** 32 - 1])
       expect(planned({ architecture: small(), seeding: 'keras', seed }).specification.seed).toBe(seed)
   })

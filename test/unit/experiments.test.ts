@@ -13,7 +13,7 @@ const LIMITS = { seconds: 600, parameters: 2_000_000 }
 const plan = (request: ExperimentRequest) => planExperiment(request, LIMITS)
 
 describe('the order of the pictures', () => {
-  it('takes each once an epoch but those that fill no batch, another order each time and for each seed', () => {
+  it('uses each once per epoch except those that fill no batch, in a different order per epoch and seed', () => {
     const batchAt = batchesOf(7, 100)
     expect(stepsPerEpoch(100)).toBe(14)
     const epoch = (n: number) => Array.from({ length: 14 }, (_, step) => batchAt(14 * n + step)).flat()
@@ -27,7 +27,7 @@ describe('the order of the pictures', () => {
     expect(batchesOf(8, 100)(0)).not.toEqual(first.slice(0, 100))
   })
 
-  it('favours no picture', () => {
+  it('is uniform over pictures', () => {
     const places = Array.from({ length: 400 }, (_, seed) => batchesOf(seed, DIGITS.training)(0).indexOf(0))
     const mean = places.reduce((sum, place) => sum + place, 0) / places.length
     // Four deviations of a uniform's mean.
@@ -35,7 +35,7 @@ describe('the order of the pictures', () => {
   })
 })
 
-it('pictures that train have mean 0 and variance 1', () => {
+it('training pictures have mean 0 and variance 1', () => {
   const { training, test } = readDigits()
   expect([training.labels.length, test.labels.length]).toEqual([DIGITS.training, DIGITS.test])
   const mean = training.images.reduce((sum, pixel) => sum + pixel, 0) / training.images.length
@@ -45,7 +45,7 @@ it('pictures that train have mean 0 and variance 1', () => {
 })
 
 describe('an experiment', () => {
-  it('has the id of the same experiment in other words, and of no other', () => {
+  it('has the same id as an equal experiment, and no other', () => {
     const { id, experiment } = plan({})
     const said = plan({
       architecture: { preset: 'resnet20', norm: 'batch' },
@@ -88,13 +88,13 @@ describe('an experiment', () => {
       '#/steps',
       /would take about .* s: 18 runs, 180000 steps .* multiply-adds; at most 600 s/,
     ],
-  ])('%j is refused', (request, pointer, says) => {
+  ])('%j is rejected', (request, pointer, says) => {
     const { errors, message } = refusal(() => plan(request))
     expect(errors.map((error) => error.pointer)).toContain(pointer)
     expect(message).toMatch(says)
   })
 
-  it('presets can be run', () => {
+  it('presets are valid', () => {
     for (const { experiment } of Object.values(experimentPresets))
       expect(plan(experiment).cost.estimated_seconds).toBeLessThan(LIMITS.seconds)
   })
@@ -106,7 +106,7 @@ const course = (losses: number[], over: Partial<Course> = {}): Course => ({
 })
 
 describe('a run', () => {
-  it('has a curve of means, each of the steps since the point before', () => {
+  it('has a curve of means over the steps since the previous point', () => {
     const run = runOf(course(Array.from({ length: 200 }, (_, step) => step)), 200, 1)
     expect(run.steps).toHaveLength(50)
     expect([run.steps[0], run.steps.at(-1)]).toEqual([4, 200])
@@ -114,19 +114,19 @@ describe('a run', () => {
     expect(run.final_loss).toBe(189.5)
   })
 
-  it('reaches a loss where the mean of ten steps does, not where one does', () => {
+  it('reaches a loss when the mean of ten steps does', () => {
     const losses = [0.1, ...Array<number>(20).fill(2), ...Array<number>(20).fill(0.3)]
     expect(runOf(course(losses), losses.length, 0.5).steps_to_target).toBe(30)
     expect(runOf(course(losses), losses.length, 0.2).steps_to_target).toBeNull()
   })
 
-  it('that diverged has no final loss', () => {
+  it('has no final loss if it diverged', () => {
     const run = runOf(course([3, Infinity], { diverged: true, accuracy: null }), 200, 0.5)
     expect(run).toMatchObject({ steps: [], final_loss: NaN, test_accuracy: null, steps_to_target: null })
   })
 })
 
-describe('what runs amount to', () => {
+describe('the summary', () => {
   const { experiment } = plan({
     initializers: ['he_normal', 'zeros'],
     learning_rates: [0.1, 1],
@@ -142,7 +142,7 @@ describe('what runs amount to', () => {
     })
   const summary = (...some: ReturnType<typeof runs>[]) => summaryOf(experiment, some.flat(), true)
 
-  it('takes the best learning rate with which no run diverged, and says who is ahead', () => {
+  it('uses the best learning rate without a diverged run, and names the best initializer', () => {
     const { best, ranking, verdict, groups } = summary(
       runs(0, 0.1, [0.2, 0.21, 0.22]),
       runs(0, 1, [0.01, 0.01, NaN]),
@@ -171,19 +171,19 @@ describe('what runs amount to', () => {
     expect(groups[1]).toMatchObject({ diverged: 1, final_loss: { mean: NaN }, test_accuracy: null })
   })
 
-  it('ties where intervals overlap', () => {
+  it('ties overlapping intervals', () => {
     const { ranking, verdict } = summary(runs(0, 0.1, [0.2, 0.3, 0.4]), runs(1, 0.1, [0.25, 0.3, 0.36]))
     expect(ranking).toEqual([{ rank: 1, initializers: [0, 1] }])
     expect(verdict).toMatch(/^A tie .* the intervals overlap/)
   })
 
-  it('tells nobody apart by one seed', () => {
+  it('separates nothing with one seed', () => {
     const one = { ...experiment, seeds: [0] }
     const { verdict } = summaryOf(one, [...runs(0, 0.1, [0.1]), ...runs(1, 0.1, [0.9])], true)
     expect(verdict).toMatch(/^One seed tells nobody apart/)
   })
 
-  it('says where nothing trains, and that all diverged', () => {
+  it('reports initializers that do not train, or all diverged', () => {
     const { verdict, best } = summary(runs(0, 0.1, [NaN, NaN, NaN]), runs(1, 0.1, [2.3, 2.3, 2.3]))
     expect(verdict).toMatch(/^Nothing trains\. HeNormal .*every run diverges\. Zeros .* final loss is 2\.3\./)
     expect(best[0]?.learning_rate).toBeNull()

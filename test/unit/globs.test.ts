@@ -39,7 +39,7 @@ describe('globs', () => {
   })
 
   test.each(['**/', '**/*', '*/**', '**e*', '**/e**', '*1**', '**/a**'])(
-    'of %s over and over answer at once',
+    'of repeated %s match quickly',
     (part) => {
       const names = planned({ architecture: 'resnet152' }).parameters.map(({ name }) => name)
       const matches = nameMatcher(`${part.repeat(256).slice(0, 255)}x`)

@@ -32,7 +32,7 @@ const HASHED = 300_000
 /** Normals may differ in the last bits of libm's sine and logarithm, relative to the normal before its mean. */
 const NORMAL_TOLERANCE = 4e-7
 
-describe('laws, drawn by the oracle, are what Keras draws', () => {
+describe('laws drawn by the reference equal Keras', () => {
   test('the vectors cover every kind', () => {
     const kinds = new Set(named.map(({ law }) => law.kind))
     expect([...kinds].sort()).toEqual([

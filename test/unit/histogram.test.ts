@@ -8,7 +8,7 @@ const bins = fc.integer({ min: 1, max: 64 })
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0)
 
 describe('histogram', () => {
-  test('counts every value once, however it is sliced', () => {
+  test('counts every value once, for any slicing', () => {
     fc.assert(
       fc.property(floats(1), cuts, bins, (values, shares, count) => {
         const whole = new HistogramCounts(-20, 30, count)
@@ -24,7 +24,7 @@ describe('histogram', () => {
     )
   })
 
-  test('puts a value where its edges say', () => {
+  test('assigns values by its edges', () => {
     const counts = new HistogramCounts(0, 4, 4)
     counts.add(Float32Array.of(0, 0.99, 1, 2.5, 3, 3.5, 4, 9, -1))
     expect(counts.result(9, undefined)).toEqual({
@@ -38,7 +38,7 @@ describe('histogram', () => {
     ['uniform', cdfOf({ kind: 'uniform', low: -1, high: 1 })],
     ['normal', cdfOf({ kind: 'normal', mean: 0, std: 1 })],
     ['truncated normal', cdfOf({ kind: 'truncated_normal', mean: 0, std: 1 })],
-  ])('expects as many values as there are: %s', (_, cdf) => {
+  ])('has expected counts that sum to the size: %s', (_, cdf) => {
     fc.assert(
       fc.property(bins, fc.integer({ min: 1, max: 1e6 }), (count, size) => {
         const { expected } = new HistogramCounts(-1.5, 1.5, count).result(size, cdf)
@@ -48,7 +48,7 @@ describe('histogram', () => {
     )
   })
 
-  test('expects of a uniform the same in every bin', () => {
+  test('has equal expected counts for a uniform', () => {
     const { expected } = new HistogramCounts(-1, 1, 5).result(
       1000,
       cdfOf({ kind: 'uniform', low: -1, high: 1 }),
@@ -56,7 +56,7 @@ describe('histogram', () => {
     for (const count of expected ?? []) expect(count).toBeCloseTo(200, 9)
   })
 
-  test('leaves NaN out, and has a width where all values are one', () => {
+  test('omits NaN, and has a width for equal values', () => {
     const counts = new HistogramCounts(2, 2, 2)
     counts.add(Float32Array.of(2, NaN, 2))
     expect(counts.result(3, undefined)).toEqual({ edges: [2, 2.5, 3], counts: [2, 0], expected: null })
@@ -64,7 +64,7 @@ describe('histogram', () => {
 })
 
 describe('quantiles', () => {
-  test('are numpy.quantile of its linear rule', () => {
+  test('equal numpy.quantile with its linear rule', () => {
     // python3: numpy.quantile(numpy.float32([3, 1, 4, 1, 5, 9, 2, 6, 5, 3]), [.01, .05, .25, .5, .75, .95, .99])
     const quantiles = quantilesOf(Float32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 5, 3).sort())
     expect(Object.keys(quantiles)).toEqual(['0.01', '0.05', '0.25', '0.5', '0.75', '0.95', '0.99'])

@@ -45,7 +45,7 @@ describe('an id', () => {
       { preprocessing: 'caffe' },
       '"preprocessing":{"channel_order":"bgr","mean":[103.939,116.779,123.68]}',
     ],
-  ])('is the digest of the canonical JSON of what is not default: %s', (_, fields, text) => {
+  ])('is the digest of the canonical JSON without defaults: %s', (_, fields, text) => {
     const architecture = { stages: [{ blocks: 1, filters: 4 }] }
     const canonical = `{"architecture":{"stages":[{"blocks":1,"filters":4}]}${text === '' ? '' : `,${text}`}}`
     expect(idOf({ architecture, ...fields })).toBe(createHash('sha256').update(canonical).digest('hex'))
@@ -58,7 +58,7 @@ describe('an id', () => {
     )
   })
 
-  test('keeps of pools and stages what differs from their own defaults', () => {
+  test('includes fields of pools and stages that differ from their own defaults', () => {
     const architecture = {
       stem: { filters: 32, pool: { strides: 1 } },
       stages: [
@@ -80,7 +80,7 @@ describe('an id', () => {
     ...Object.keys(presets).map((architecture) => ({ architecture })),
     { architecture: small({ norm: 'none' }), preprocessing: 'unit', labels: Array.from('abcdefghij') },
     { architecture: small({ shortcut: ['always'], head: { pool: {} } }), classes: 3, seed: -5 },
-  ])('is that of its canonical form, sent as a request: %j', (body) => {
+  ])('is the id of its canonical form as a request: %j', (body) => {
     const { specification, id } = planned(body)
     expect(idOf(canonicalForm(specification))).toBe(id)
   })
@@ -128,7 +128,7 @@ describe('an id', () => {
       { architecture: small({ norm: 'none' }) },
     ],
     ['a preset by itself', { architecture: { preset: 'resnet18' } }, { architecture: 'resnet18' }],
-  ])('is the same in other words: %s', (_, first, second) => {
+  ])('is equal for equal networks: %s', (_, first, second) => {
     expect(idOf(first)).toBe(idOf(second))
   })
 
@@ -158,7 +158,7 @@ describe('an id', () => {
       'the block that steps',
       { architecture: small({ stages: [{ blocks: 2, filters: 8, strides: 2 }], strides_in: 'last' }) },
     ],
-  ])('tells networks apart by %s', (_, other) => {
+  ])('differs by %s', (_, other) => {
     expect(idOf(other)).not.toBe(idOf(BASE))
     expect(idOf(reversed(other))).toBe(idOf(other))
   })
@@ -170,7 +170,7 @@ describe('an id', () => {
     }
   })
 
-  test('of loaded weights depends on their digest', () => {
+  test('depends on the digest of loaded weights', () => {
     const { specification, id } = planned(BASE)
     const loaded = ['a', 'b'].map((digest) => identify(specification, digest))
     expect(new Set([id, ...loaded]).size).toBe(3)

@@ -20,24 +20,24 @@ const special: Record<string, (image: Sharp) => Sharp> = {
 const kinds = { ...plain, ...special }
 
 describe('the size of a plain JPEG', () => {
-  it.each(Object.keys(plain))('%s: is in its header', async (kind) => {
+  it.each(Object.keys(plain))('%s: is read from its header', async (kind) => {
     const bytes = (await plain[kind]?.(sharp(flowerJpeg)).toBuffer()) ?? Buffer.alloc(0)
     expect(plainJpegSize(bytes)).toEqual(flower)
   })
 
-  it.each(Object.keys(special))('%s: is none', async (kind) => {
+  it.each(Object.keys(special))('%s: is undefined', async (kind) => {
     const bytes = (await special[kind]?.(sharp(flowerJpeg)).toBuffer()) ?? Buffer.alloc(0)
     expect(plainJpegSize(bytes)).toBeUndefined()
   })
 
-  it('is not looked for in what is cut off, goes on after its end, or is something else', () => {
+  it('is undefined for truncated files, trailing bytes, and other formats', () => {
     const longer = Buffer.concat([flowerJpeg, Buffer.from([0])])
     const cut = flowerJpeg.subarray(0, -1)
     for (const bytes of [truncatedJpeg, cut, longer, flowerWebp, pixelPng, Buffer.alloc(0)])
       expect(plainJpegSize(bytes)).toBeUndefined()
   })
 
-  it('is looked for in any bytes without harm', () => {
+  it('is read from arbitrary bytes without an error', () => {
     const damaged = fc
       .tuple(fc.nat(flowerJpeg.length), fc.array(fc.tuple(fc.nat(700), fc.nat(255)), { maxLength: 20 }))
       .map(([length, changes]) => {
@@ -54,10 +54,10 @@ describe('the size of a plain JPEG', () => {
   })
 })
 
-describe('a JPEG that has the size already', () => {
+describe("a JPEG of the model's size", () => {
   const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000 } as const
 
-  it.each(Object.keys(kinds))('%s: keeps its pixels, turned as its EXIF says', async (kind) => {
+  it.each(Object.keys(kinds))('%s: keeps its pixels, rotated by its EXIF orientation', async (kind) => {
     const square = await sharp(flowerJpeg).resize(64, 64).png().toBuffer()
     const bytes = (await kinds[kind]?.(sharp(square)).toBuffer()) ?? Buffer.alloc(0)
     const pixels = await sharp(bytes).autoOrient().toColourspace('srgb').raw().toBuffer()
@@ -66,14 +66,14 @@ describe('a JPEG that has the size already', () => {
     expect(Buffer.compare(decoded.pixels, pixels)).toBe(0)
   })
 
-  it('and lies on its side is turned before it is fitted', async () => {
+  it('with a sideways orientation is rotated before it is fitted', async () => {
     const flat = await sharp(flowerJpeg).resize(64, 32).withMetadata({ orientation: 6 }).jpeg().toBuffer()
     const decoded = await decodeImage(flat, '#', { ...options, shape: [32, 64, 3] })
     expect(decoded).toMatchObject({ width: 32, height: 64 })
     expect(decoded.pixels).toHaveLength(32 * 64 * 3)
   })
 
-  it('and is damaged in its scan is refused', async () => {
+  it('with a damaged scan is rejected', async () => {
     const bytes = await sharp(flowerJpeg).resize(64, 64).jpeg().toBuffer()
     const cut = bytes.subarray(0, -300)
     const blank = Buffer.concat([cut, Buffer.alloc(298), bytes.subarray(-2)])

@@ -21,12 +21,12 @@ describe('JSON from outside', () => {
     `["${'['.repeat(100)}\\"${'{'.repeat(100)}"]`,
     '['.repeat(64) + ']'.repeat(64),
     `[${'[],'.repeat(1000)}[]]`,
-  ])('is what JSON.parse reads: %s', (text) => {
+  ])('equals JSON.parse: %s', (text) => {
     expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text))
     expect(parseJson(Buffer.from(`\uFEFF${text}`))).toEqual(JSON.parse(text))
   })
 
-  test.each(['[', '{"a": "', '"\\"', ']', '', '{"a": 1]'])('is refused where it is none: %s', (text) => {
+  test.each(['[', '{"a": "', '"\\"', ']', '', '{"a": 1]'])('is rejected if invalid: %s', (text) => {
     expect(problemOf(text)).toBe('is not JSON')
   })
 
@@ -41,7 +41,7 @@ describe('JSON from outside', () => {
     ],
     ['empty records', `[${'{},'.repeat(TEN_MB / 3)}0]`, 'has more than 50000 objects'],
     ['just too deep', '['.repeat(65) + ']'.repeat(65)],
-  ])('10 MB of it cost nothing: %s', (_, text, problem = 'is nested deeper than 64 levels') => {
+  ])('10 MB are rejected quickly: %s', (_, text, problem = 'is nested deeper than 64 levels') => {
     const bytes = Buffer.from(text)
     // The best of some: others want the processor too.
     const times = Array.from({ length: 5 }, () => {
@@ -70,19 +70,19 @@ describe('JSON from outside', () => {
       `[${many}0]`,
       `{"a": [${many}"\\ud83d\\ude00 😀"], "__proto__": {"b": -0}, "a2": "x"} \n`,
       `\uFEFF[${many}0.1]`,
-    ])('is what JSON.parse reads', async (text) => {
+    ])('equals JSON.parse', async (text) => {
       expect(await readJson(Buffer.from(text))).toEqual(JSON.parse(text.replace('\uFEFF', '')))
     })
 
     test.each(['[', `[${many}`, `[${many}0`, `[${many}0]]`, `[${many}]`, `[${many}01]`, `[${many}'a']`])(
-      'is refused where it is none',
+      'is rejected if invalid',
       async (text) => {
         const problem = await readJson(Buffer.from(text)).catch(jsonProblem)
         expect(problem).toBe('is not JSON')
       },
     )
 
-    test('lets others have their turn meanwhile', async () => {
+    test('yields to the event loop', async () => {
       const bytes = Buffer.from(`[${many}${'0,'.repeat(TEN_MB / 4)}0]`)
       const shares: number[] = []
       // The best of some: others want the processor too.

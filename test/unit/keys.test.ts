@@ -5,7 +5,7 @@ const sha256 = digestOf('secret').toString('hex')
 const line = (fields: object): string => JSON.stringify({ name: 'team', sha256, scopes: ['read'], ...fields })
 
 describe('the file of keys', () => {
-  test('has a key a line, comments and empty lines aside', () => {
+  test('has one key per line, with comments and empty lines ignored', () => {
     const other = {
       sha256: digestOf('other').toString('hex'),
       expires: '2027-01-01',
@@ -43,11 +43,11 @@ describe('the file of keys', () => {
     [line({ rate_limit: '0/minute' }), 'line 1: rate_limit must be like 600/minute or off'],
     [line({ expire: '2027-01-01' }), 'line 1: expire is not a known field; did you mean "expires"?'],
     [`\n${line({})}\n${line({ name: 'b' })}`, 'line 3: sha256 is that of line 2'],
-  ])('that is wrong is refused by line and field: %s', (text, sentence) => {
+  ])('is rejected with line and field: %s', (text, sentence) => {
     expect(() => readKeys(text)).toThrow(sentence)
   })
 
-  test('never has its values repeated: one of them may be a key', () => {
+  test('never appears in errors: a value may be a key', () => {
     for (const field of ['name', 'sha256', 'scopes', 'expires', 'rate_limit'])
       expect(problemOfLine({ name: 'a', sha256, scopes: ['read'], [field]: 'S3CRET !' })).not.toContain(
         'S3CRET',
@@ -55,7 +55,7 @@ describe('the file of keys', () => {
     expect(() => readKeys('S3CRET')).toThrow(/^((?!S3CRET).)*$/)
   })
 
-  test('holds no more keys than can be compared with every call', () => {
+  test('has a bounded number of keys', () => {
     const many = Array.from({ length: 1001 }, (_, index) =>
       line({ sha256: digestOf(String(index)).toString('hex') }),
     )

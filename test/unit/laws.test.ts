@@ -80,7 +80,7 @@ describe('theory of independent entries', () => {
     expect(theory.kurtosis).toBeCloseTo(moments.kurtosis, 8)
   })
 
-  test.each(laws)('bounds the draws, and tightly where there is a bound: %o', (law) => {
+  test.each(laws)('has tight bounds of the draws: %o', (law) => {
     const { min, max, std } = theoryOf(law, SHAPE)
     const values = drawLaw(law, 20_000, [42, 0])
     if (law.kind === 'normal') {
@@ -105,7 +105,7 @@ describe('theory of independent entries', () => {
 
 describe('theory of normals between bounds', () => {
   // scipy 1.17.1: truncnorm.stats(a, b, moments='mvsk').
-  test.each(SCIPY)('is that of scipy between %d and %d', (low, high, mean, variance, skewness, kurtosis) => {
+  test.each(SCIPY)("equals scipy's between %d and %d", (low, high, mean, variance, skewness, kurtosis) => {
     const theory = theoryOf({ kind: 'bounded_normal', mean: 0, std: 1, low, high }, SHAPE)
     expect(theory.mean).toBeCloseTo(mean, 10)
     expect(theory.variance / variance).toBeCloseTo(1, 8)
@@ -131,7 +131,7 @@ describe('theory of normals between bounds', () => {
     close(of(0.5, 0.25, 100), { kind: 'normal', mean: 0.5, std: 0.25 })
   })
 
-  test('becomes that of a uniform between bounds so narrow that the density is level', () => {
+  test('approaches a uniform between narrow bounds', () => {
     const { variance, skewness, kurtosis } = theoryOf(
       { kind: 'bounded_normal', mean: 0, std: 1, low: 0.1, high: 0.1 + 2 ** -20 },
       SHAPE,
@@ -188,7 +188,7 @@ test.each<[Law, number[]]>([
   expect([theory.mean, theory.min, theory.max]).toEqual([0, -2, 2])
 })
 
-test('values, the last of them to the end, have the moments of what they fill', () => {
+test('values with a repeated last one have the moments of the tensor', () => {
   const theory = theoryOf({ kind: 'values', values: [1, 2, 6] }, [5])
   expect(theory).toMatchObject({ distribution: 'values', mean: 4.2, min: 1, max: 6, skewness: null })
   expect(theory.variance).toBeCloseTo((3.2 ** 2 + 2.2 ** 2 + 3 * 1.8 ** 2) / 5, 12)
@@ -233,13 +233,13 @@ describe('variance scaling', () => {
     expect(theoryOf(law, SHAPE).variance * fans[mode]).toBeCloseTo(1.7, 12)
   })
 
-  test('takes a fan below one as one', () => {
+  test('treats a fan below one as one', () => {
     expect(varianceScaling({ scale: 3, mode: 'fan_in', distribution: 'uniform' }, [0, 5])).toEqual({
       ...{ kind: 'uniform', low: -3, high: 3 },
     })
   })
 
-  test('widens a truncated normal by what the cut takes away', () => {
+  test('widens a truncated normal to compensate for the cut', () => {
     const law = varianceScaling({ scale: 2, mode: 'fan_in', distribution: 'truncated_normal' }, SHAPE)
     expect(law).toEqual({ kind: 'truncated_normal', mean: 0, std: Math.sqrt(2 / 576) / TRUNCATION_STD })
   })
@@ -269,7 +269,7 @@ describe("laws of the catalogue's names", () => {
     }
   })
 
-  test('kaiming_uniform_ with a = sqrt 5 is what torch gives its layers: 1 / sqrt(fan_in)', () => {
+  test("kaiming_uniform_ with a = sqrt 5 is torch's default for layers: 1 / sqrt(fan_in)", () => {
     const { high } = of('kaiming_uniform_', { a: Math.sqrt(5) }) as { high: number }
     expect(high).toBeCloseTo(1 / Math.sqrt(576), 14)
   })
@@ -284,13 +284,13 @@ describe("laws of the catalogue's names", () => {
     [[3, 3, 64, 128], 576],
     [[5], 1],
     [[], 1],
-  ])('uniform_unit_scaling of shape %j is over all but the last of the dimensions', (shape, n) => {
+  ])('uniform_unit_scaling of shape %j covers all dimensions but the last', (shape, n) => {
     const limit = 1.15 * Math.sqrt(3 / n)
     const law = of('uniform_unit_scaling_initializer', { factor: 1.15 }, shape)
     expect(law).toEqual({ kind: 'uniform', low: -limit, high: limit })
   })
 
-  test('untruncated_normal is taken wherever init_ops takes it', () => {
+  test('untruncated_normal is accepted wherever init_ops accepts it', () => {
     for (const name of ['VarianceScaling', 'variance_scaling_initializer'])
       expect(of(name, { distribution: 'untruncated_normal' }).kind).toBe('normal')
   })

@@ -17,7 +17,7 @@ describe('torchvision', () => {
     expect(tensors).toHaveLength(Object.keys(state).length)
   })
 
-  test('puts wider types first, so that every tensor lies aligned', () => {
+  test('puts wider types first, so every tensor is aligned', () => {
     const types = tensorsIn('torchvision', planned({ architecture: 'resnet18' })).map(({ dtype }) => dtype)
     expect(types).toEqual([...types].sort().reverse())
   })
@@ -41,7 +41,7 @@ describe('keras', () => {
   const norm = (layer: string) =>
     ['gamma', 'beta', 'moving_mean', 'moving_variance'].map((role) => `${layer}/${role}`)
 
-  test('lists layers as model.layers does', () => {
+  test('lists layers in the order of model.layers', () => {
     const bottleneck = { block: 'bottleneck', stages: [{ blocks: 1, filters: 2 }] }
     expect(namesOf(bottleneck)).toEqual([
       ...['conv1_conv/kernel', ...norm('conv1_bn')],
@@ -73,7 +73,7 @@ describe('keras', () => {
 
 describe.each(layouts)('%s', (layout) => {
   test.each(['resnet18', 'resnet50'])(
-    'names every parameter of %s once, and is told by its names',
+    'names every parameter of %s once, and is detected by its names',
     (preset) => {
       const plan = planned({ architecture: preset })
       const tensors = tensorsIn(layout, plan)
@@ -88,6 +88,6 @@ describe.each(layouts)('%s', (layout) => {
   )
 })
 
-test('names of no layout are taken for our own', () => {
+test('unknown names are assigned to the layout of this service', () => {
   expect([layoutOf([]), layoutOf(['weight', 'bias'])]).toEqual(['resinit', 'resinit'])
 })

@@ -10,7 +10,7 @@ import {
 
 const quota = (files: Readonly<Record<string, string>>) => quotaOf((path) => files[path])
 
-describe('the processors a cgroup allows', () => {
+describe('the processors that a cgroup allows', () => {
   it.each<[string, Record<string, string>, number]>([
     ['none is read', {}, Infinity],
     [
@@ -52,7 +52,7 @@ describe('the processors a cgroup allows', () => {
     expect(quota(files)).toBe(expected)
   })
 
-  test('are whole ones, and one at least, of those there are here', () => {
+  test('are an integer from one to the number of processors', () => {
     expect(processors()).toBeGreaterThanOrEqual(1)
     expect(Number.isInteger(processors())).toBe(true)
   })
@@ -74,18 +74,18 @@ test.each([
   ['flags\t\t: fpu avx512f avx512_vnni', false],
   ['Features\t: fp asimd bf16 i8mm', true],
   ['', false],
-])('%s: bfloat16 is multiplied: %s', (cpuinfo, expected) => {
+])('%s: native bfloat16: %s', (cpuinfo, expected) => {
   expect(multipliesBfloat16(cpuinfo)).toBe(expected)
 })
 
-test('TensorFlow computes with oneDNN and so many threads, unless the environment forbids oneDNN', () => {
+test('TensorFlow uses oneDNN and the given threads, unless the environment disables oneDNN', () => {
   expect(computingWith(3)).toMatchObject({ TF_NUM_INTRAOP_THREADS: '3', TF_ENABLE_ONEDNN_OPTS: '1' })
   vi.stubEnv('TF_ENABLE_ONEDNN_OPTS', '0')
   expect(computingWith(3)).toMatchObject({ TF_ENABLE_ONEDNN_OPTS: '0' })
   vi.unstubAllEnvs()
 })
 
-it('TensorFlow computes with as many threads as it is told, or one for each processor', () => {
+it('TensorFlow uses the configured threads, or one per processor', () => {
   expect(computingThreads(computingWith(3)['TF_NUM_INTRAOP_THREADS'])).toBe(3)
   vi.stubEnv('TF_NUM_INTRAOP_THREADS', undefined)
   expect(computingThreads()).toBe(processors())

@@ -42,7 +42,7 @@ const ones = tensor('a/gamma', { kind: 'constant', value: 1 }, new Float32Array(
 const loaded = tensor('d/kernel', null, new Float32Array(1000).fill(9))
 const buffer = tensor('a/moving_mean', uniform, new Float32Array(10), false)
 
-test('tensors that break their law are flagged, those that keep it or have none are not', async () => {
+test('tensors that violate their law are flagged; others are not', async () => {
   const { parameters, totals } = await measureWeights(
     [honest, narrow, ones, moved, loaded],
     options,
@@ -53,7 +53,7 @@ test('tensors that break their law are flagged, those that keep it or have none 
   expect(parameters.map(({ tests }) => tests !== null)).toEqual([true, true, false, true, false])
 })
 
-test('the smallest p is that of Holm over all tests of all parameters', async () => {
+test("the smallest p is Holm's over all tests of all parameters", async () => {
   const { parameters, totals } = await measureWeights([honest, ones], options, instruments)
   const [record] = parameters
   // The one parameter with tests has three p-values, so the smallest counts threefold.
@@ -64,7 +64,7 @@ test('the smallest p is that of Holm over all tests of all parameters', async ()
   expect((await measureWeights([ones, loaded], options, instruments)).totals.smallest_p_holm).toBeNull()
 })
 
-test('totals are sums over the records, in their order, buffers left out', async () => {
+test('totals are sums over the records in order, without buffers', async () => {
   const { parameters, totals } = await measureWeights([honest, ones, buffer, moved], options, instruments)
   expect(parameters.map(({ name, tensor_name }) => [name, tensor_name])).toEqual(
     ['a/kernel', 'a/gamma', 'c/kernel'].map((name) => [name, `residual_network/${name}:0`]),
@@ -96,7 +96,7 @@ test('parameters with the same bytes are flagged together, constants are not', a
   expect(totals.flagged).toEqual(['c/kernel', 'a/kernel', 'z/kernel'])
 })
 
-test('weights are compared with those of the same names, in slices', async () => {
+test('weights are compared by name, in slices', async () => {
   const doubled = tensor(
     'a/kernel',
     null,

@@ -16,7 +16,7 @@ test.each([
   [123456789012, [404816223, 699662458, 22222189], 365126984],
   [Number.MAX_SAFE_INTEGER, [101200597, 601965182, 239309731], 224475850],
   [Number.MIN_SAFE_INTEGER, [101200597, 601965182, 239309731], 224475850],
-])('%d draws what Python draws', (seed, first, last) => {
+])('%d draws the same numbers as Python', (seed, first, last) => {
   const random = new PythonRandom(seed)
   const drawn = Array.from({ length: 700 }, () => random.integer(1, 10 ** 9))
   expect(drawn.slice(0, 3)).toEqual(first)

@@ -28,7 +28,7 @@ function directly(values: Float32Array) {
 const names = ['mean', 'variance', 'std', 'skewness', 'kurtosis', 'l2_norm'] as const
 
 describe('moments', () => {
-  test('are those of two passes', () => {
+  test('equal those of two passes', () => {
     fc.assert(
       fc.property(floats(2), fc.double({ min: -2, max: 2, noNaN: true }), (values, shift) => {
         const expected = directly(values)
@@ -89,7 +89,7 @@ describe('moments', () => {
     })
   })
 
-  test('leave out and count what is not finite', () => {
+  test('omit and count non-finite values', () => {
     const moments = momentsOf([Float32Array.of(1, NaN, 3), Float32Array.of(Infinity, -Infinity)])
     expect(moments).toMatchObject({ mean: 2, variance: 1, min: 1, max: 3, non_finite: 3 })
   })

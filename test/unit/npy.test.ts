@@ -36,7 +36,7 @@ describe('npy', () => {
     expect(npyHeader([3])).toHaveLength(128)
   })
 
-  test.each([1, 2, 3])('of version %d holds bytes as well', (version) => {
+  test.each([1, 2, 3])('of version %d can hold bytes', (version) => {
     const array = readNpy(npy(dictionary('|u1', '(1, 2, 3)'), Uint8Array.of(1, 2, 3, 4, 5, 6), version))
     expect(array.shape).toEqual([1, 2, 3])
     expect([...array.values]).toEqual([1, 2, 3, 4, 5, 6])
@@ -55,13 +55,13 @@ describe('npy', () => {
     ['nothing', Buffer.alloc(0), 'magic bytes'],
     ['a header cut off', npyHeader([3]).subarray(0, 40), 'lacks descr or shape'],
     ['a long header cut off in its length', npy('', new Uint8Array(0), 2).subarray(0, 10), 'npy file'],
-  ])('with %s is refused', (_, bytes, words) => {
+  ])('with %s is rejected', (_, bytes, words) => {
     const error = refusal(() => readNpy(bytes))
     expect(error.code).toBe('INVALID_IMAGE')
     expect(error.message).toContain(words)
   })
 
-  test('whatever its bytes, is read or refused', () => {
+  test('of arbitrary bytes is read or rejected', () => {
     const whole = npy(dictionary('<f4', '(2, 3)'), new Uint8Array(24), 2)
     const edit = fc.record({ place: fc.nat(whole.length - 1), byte: fc.nat(255) })
     fc.assert(

@@ -11,7 +11,7 @@ async function withRoutes(...schemas: FastifySchema[]): Promise<void> {
   await app.ready()
 }
 
-it('a route that clients could not call by a name of its own ends the start', async () => {
+it('a route without an operationId stops the start', async () => {
   await expect(withRoutes({ operationId: 'one' }, { operationId: 'two' }, { hide: true })).resolves.toBe(
     undefined,
   )
@@ -21,7 +21,7 @@ it('a route that clients could not call by a name of its own ends the start', as
   )
 })
 
-it('two schemas under one title are no document', () => {
+it('two schemas with one title are an error', () => {
   const [text, number] = ['string', 'number'].map((type) => ({ title: 'Same', type }))
   expect(withSharedSchemas({ a: text, b: text })).toMatchObject({
     a: { $ref: '#/components/schemas/Same' },

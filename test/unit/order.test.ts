@@ -19,7 +19,7 @@ describe('sorting by bits', () => {
     ['short', Float32Array.of(3, -1, 0, -0, Infinity, -Infinity, 1e-42)],
     ['long', long],
     ['part of another', long.subarray(7, 15_000)],
-  ])('orders what is %s as comparing does', (_, values) => {
+  ])('orders %s values as comparison does', (_, values) => {
     const expected = values.slice().sort()
     const around = [long[6], long[15_000]]
     expect(sortFloats(values.slice())).toEqual(expected)
@@ -33,7 +33,7 @@ describe('sorting by bits', () => {
 })
 
 describe('values at ranks', () => {
-  test('are those of the sorted values', () => {
+  test('equal those of the sorted values', () => {
     fc.assert(
       fc.property(floats(1), fc.array(fc.nat(), { minLength: 1, maxLength: 9 }), (values, places) => {
         const ranks = places.map((place) => place % values.length)
@@ -44,7 +44,7 @@ describe('values at ranks', () => {
     )
   })
 
-  test('leave the values as they are', () => {
+  test('do not change the values', () => {
     const values = long.slice()
     const middle = LONG / 2
     expect(valuesAtRanks(values, [middle, 0]).get(middle)).toBe(long.slice().sort()[middle])

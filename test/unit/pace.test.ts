@@ -2,7 +2,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { Pace } from '../../src/http/pace.ts'
 
-test('begins a thousand in the order they came, few in a turn, and the first at once', async () => {
+test('starts a thousand requests in order, a few per turn, and the first at once', async () => {
   const pace = new Pace()
   const begun: number[] = []
   for (let index = 0; index < 1000; index += 1) pace.run(() => begun.push(index))
@@ -21,7 +21,7 @@ test('begins a thousand in the order they came, few in a turn, and the first at 
   expect(Math.max(...counts)).toBeLessThanOrEqual(4)
 })
 
-test('what is begun may ask for more', async () => {
+test('a started task may add tasks', async () => {
   const pace = new Pace()
   let begun = 0
   const again = (): void => {

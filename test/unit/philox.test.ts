@@ -29,7 +29,7 @@ describe('philox', () => {
       [0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344],
       [0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1],
     ],
-  ] as [[number, number], Words, Words][])('answers the known block for key %j', (key, counter, expected) => {
+  ] as [[number, number], Words, Words][])('gives the known block for key %j', (key, counter, expected) => {
     expect(philox(key, counter)).toEqual(expected)
   })
 
@@ -46,7 +46,7 @@ describe('philox', () => {
     )
   })
 
-  test('makes floats in [0, 1) out of the lower 23 bits', () => {
+  test('makes floats in [0, 1) from the lower 23 bits', () => {
     expect(unitFloat(0)).toBe(0)
     expect(unitFloat(0xffffffff)).toBe(1 - 2 ** -23)
     fc.assert(fc.property(word, (bits) => unitFloat(bits) === ((bits & 0x7fffff) >>> 0) / 2 ** 23))
@@ -65,7 +65,7 @@ describe('advance', () => {
   })
 
   test.each(['uniform', 'normal', 'truncated_normal'] as const)(
-    'lets a %s tensor be drawn in slices',
+    'allows drawing a %s tensor in slices',
     (kind) => {
       const stream = streamOf([7, 3])
       const whole = rawDraws(kind, stream, 103)

@@ -17,7 +17,7 @@ function attempt(body: unknown): Plan | ServiceError {
 }
 
 describe('any request of the schema', () => {
-  test('is planned, or refused with a pointer to a field', () => {
+  test('is planned, or rejected with a pointer to a field', () => {
     const seen = { plans: 0, refusals: new Set<string>() }
     fc.assert(
       fc.property(specificationRequests, (body) => {

@@ -26,7 +26,7 @@ const parameters: Record<string, number> = {
 }
 
 describe('presets', () => {
-  test('are these', () => {
+  test('are complete', () => {
     expect(Object.keys(presets).sort()).toEqual(Object.keys(parameters).sort())
   })
 
@@ -50,7 +50,7 @@ describe('presets', () => {
   test.each([
     ['resnet18', 1_814_073_344],
     ['resnet50', 4_089_184_256],
-  ])('%s takes %d multiply-adds', (architecture, count) => {
+  ])('%s needs %d multiply-adds', (architecture, count) => {
     expect(planned({ architecture }).totals.multiplyAdds).toBe(count)
   })
 
@@ -72,7 +72,7 @@ describe('presets', () => {
     expect(new Set(trainable).size).toBe(trainable.length)
   })
 
-  test('buffers are kept but not counted', () => {
+  test('buffers are stored but not counted', () => {
     const { parameters: all, totals, initialized } = planned({ architecture: 'resnet20' })
     const moving = all.filter(isBuffer)
     const sizes = moving.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0)
@@ -84,14 +84,14 @@ describe('presets', () => {
     expect(initialized.some(isBuffer)).toBe(false)
   })
 
-  test("the article's network is said to hold its parameters in the dense layer", () => {
+  test("the advice on the article's network names its dense layer", () => {
     const { advice, layers } = planned({ architecture: 'residual_network' })
     expect(layers.find(({ name }) => name === 'head/pool')?.outputShape).toEqual([22, 22, 256])
     expect(advice).toEqual([expect.stringContaining('123.9 of the 125.1 million parameters')])
     expect(planned({ architecture: 'resnet50' }).advice).toEqual([])
   })
 
-  test('an unknown preset is refused with the nearest name', () => {
+  test('an unknown preset is rejected with the nearest name', () => {
     const error = refusal(() => planned({ architecture: 'resnet5' }))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', '#/architecture'])
     expect(error.message).toMatch(/did you mean "resnet\d+"\?/)
@@ -99,7 +99,7 @@ describe('presets', () => {
     expect(codeAndPointers(nested)).toEqual(['INVALID_REQUEST', '#/architecture/preset'])
   })
 
-  test('overrides of a preset win field by field', () => {
+  test('overrides replace fields of a preset', () => {
     const architecture = { preset: 'resnet18', stem: { filters: 32 }, norm: { epsilon: 0.001 } }
     const { specification } = planned({ architecture, classes: 7 })
     expect(specification.architecture.stem).toMatchObject({
@@ -111,7 +111,7 @@ describe('presets', () => {
     expect(specification.architecture.head.units).toBe(7)
   })
 
-  test("the short word of a norm means the preset's own numbers", () => {
+  test("a norm given as a string has the preset's numbers", () => {
     const normOf = (norm: unknown) =>
       planned({ architecture: { preset: 'residual_network', norm } }).specification.architecture.norm
     expect(normOf('batch')).toEqual({ type: 'batch', epsilon: 0.001, momentum: 0.99 })
@@ -121,14 +121,14 @@ describe('presets', () => {
 })
 
 describe('MAX_MODEL_PARAMETERS', () => {
-  test('allows as many parameters as it says and no more', () => {
+  test('is the maximum number of parameters', () => {
     expect(planned({ architecture: 'resnet20' }, 272_474).totals.parameters).toBe(272_474)
     const error = refusal(() => planned({ architecture: 'resnet20' }, 272_473))
     expect(codeAndPointers(error)).toEqual(['MODEL_TOO_LARGE', '#/architecture'])
     expect(error.message).toContain('272,474 parameters, more than the 272,473')
   })
 
-  test('is looked at before anything large is made', () => {
+  test('is checked before anything large is created', () => {
     const stages = Array.from({ length: 64 }, () => ({ blocks: 64, filters: 65_536 }))
     expect(refusal(() => planned({ architecture: { stages } })).code).toBe('MODEL_TOO_LARGE')
   })

@@ -17,13 +17,13 @@ const plain = field(1, 'n') + field(2, 'Neg')
 
 // Protocol buffers by hand, by the numbers of TensorFlow's .proto files.
 describe('messages of TensorFlow', () => {
-  test('are written field by field, in the order of their numbers', () => {
+  test('are written in the order of field numbers', () => {
     const graph =
       field(1, plain + field(3, 'a') + field(3, '^b')) + field(2, '') + field(4, '\x08\x01\x10\x01')
     expect(node({ inputs: ['a', '^b'] })).toBe(`\x08\x01${field(2, field(1, '') + field(2, graph))}`)
   })
 
-  test('say nothing of a field at its default', () => {
+  test('omit fields at their defaults', () => {
     expect(node({ device: '' })).toContain(field(1, plain))
     expect(node({ device: '/cpu:0' })).toContain(field(4, '/cpu:0'))
   })

@@ -51,7 +51,7 @@ function setUp() {
 }
 
 describe('a model', () => {
-  test('that kills the engine three times is refused for ten minutes, and may try again', async () => {
+  test('that crashes the engine three times is blocked for ten minutes', async () => {
     const { quarantine, refused, end, pass } = setUp()
     await end('dies')
     await end('dies')
@@ -68,7 +68,7 @@ describe('a model', () => {
     expect(quarantine.refusal('m')).toBeUndefined()
   })
 
-  test('that is pardoned begins anew', async () => {
+  test('that is reset starts with no strikes', async () => {
     const { quarantine, end } = setUp()
     for (let death = 0; death < 3; death++) await end('dies')
     quarantine.pardon('m')
@@ -77,7 +77,7 @@ describe('a model', () => {
     expect(quarantine.refusal('m')).toBeUndefined()
   })
 
-  test('that succeeds in between is not, but building is no success of predicting', async () => {
+  test('that succeeds in between is not, but a build is no success of a prediction', async () => {
     const { quarantine, refused, end } = setUp()
     for (let round = 0; round < 4; round++) {
       await end('dies', 'healthy')
@@ -92,7 +92,7 @@ describe('a model', () => {
     expect(quarantine.refusal('healthy')).toBeUndefined()
   })
 
-  test('whose deaths lie far apart is not', async () => {
+  test('whose crashes are far apart is not', async () => {
     const { refused, end, pass } = setUp()
     for (let death = 0; death < 6; death++) {
       await end('dies')
@@ -102,8 +102,8 @@ describe('a model', () => {
   })
 })
 
-describe('two that were in the engine when it died', () => {
-  test('get no strike for it, and run alone until they succeed', async () => {
+describe('two models that shared a crash', () => {
+  test('get no strike and run alone until they succeed', async () => {
     const { quarantine, deaths, begin, end } = setUp()
     const [one, two] = [begin('predict', 'm'), begin('build', 'n')]
     await settled()
@@ -127,7 +127,7 @@ describe('two that were in the engine when it died', () => {
   })
 })
 
-test('deaths that come of themselves raise what is proof, for ten minutes', async () => {
+test('random crashes raise the threshold for ten minutes', async () => {
   const { quarantine, end, pass } = setUp()
   expect(quarantine.requestDeaths).toBe(2)
   const call = () => Promise.reject(new ServiceError('ENGINE_CRASHED', 'the engine died'))
@@ -150,7 +150,7 @@ test('deaths that come of themselves raise what is proof, for ten minutes', asyn
   expect(quarantine.requestDeaths).toBe(2)
 })
 
-test('of a model that was built well before, more builds must die', async () => {
+test('a model that was built before needs more crashed builds', async () => {
   const { quarantine, end } = setUp()
   await end('answers', 'm', 'build')
   for (let death = 0; death < 8; death++) await end('dies', 'm', 'build')

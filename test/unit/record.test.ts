@@ -61,7 +61,7 @@ describe('exactness', () => {
 })
 
 describe('exactness of other fixed values', () => {
-  test('of a list, the last of it to the end', async () => {
+  test('of a list with a repeated last value', async () => {
     const law: Law = { kind: 'values', values: [1, 2, 0.5] }
     const values = Float32Array.of(1, 2, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5)
     const record = await recordOf([2, 4], law, values)
@@ -72,7 +72,7 @@ describe('exactness of other fixed values', () => {
     expect((await recordOf([2, 4], law, values.slice().reverse())).exact).toBe(false)
   })
 
-  test('of a Dirac kernel: each one in its place', async () => {
+  test('of a Dirac kernel: every one at its position', async () => {
     const law: Law = { kind: 'dirac', groups: 2, gain: 1 }
     const values = new Float32Array(3 * 2 * 4)
     for (const [input, output] of [
@@ -90,7 +90,7 @@ describe('exactness of other fixed values', () => {
     expect((await recordOf([3, 2, 4], law, moved)).exact).toBe(false)
   })
 
-  test('is nothing to ask of draws', async () => {
+  test('is null for draws', async () => {
     const law: Law = { kind: 'convolution_orthogonal', gain: 1 }
     expect(await recordOf([1, 1, 1, 6], law, new Float32Array(6).fill(0.4))).toMatchObject({
       ...{ exact: null, tests: null },
@@ -98,7 +98,7 @@ describe('exactness of other fixed values', () => {
   })
 })
 
-test('a normal between bounds it never reaches is counted where it is', async () => {
+test('the histogram of a normal with distant bounds covers its values', async () => {
   const law: Law = { kind: 'bounded_normal', mean: 0, std: 0.02, low: -2, high: 2 }
   const { histogram, tests, theory } = await recordOf([1000], law, drawLaw(law, 1000, [1, 0]))
   expect([theory?.min, theory?.max]).toEqual([-2, 2])
@@ -107,8 +107,8 @@ test('a normal between bounds it never reaches is counted where it is', async ()
   expect(tests?.ks.p_value).toBeGreaterThan(1e-4)
 })
 
-describe('values that are not finite', () => {
-  test('are counted, and all else is said of the finite ones', async () => {
+describe('non-finite values', () => {
+  test('are counted; all other statistics cover the finite ones', async () => {
     const record = await recordOf([9], null, Float32Array.of(NaN, 4, Infinity, 1, -Infinity, 2, 3, NaN, 0))
     expect(record.sample).toMatchObject({ mean: 2, variance: 2, min: 0, max: 4, zeros: 1, non_finite: 4 })
     expect(record.histogram).toMatchObject({ edges: [0, 0.5, 1, 1.5, 2, 2.5, 3, 3.5, 4], expected: null })
@@ -117,14 +117,14 @@ describe('values that are not finite', () => {
     expect(record.quantiles_sample_size).toBe(5)
   })
 
-  test('alone leave nothing to say, in words', async () => {
+  test('alone give NaN as strings', async () => {
     const record = await recordOf([6], null, new Float32Array(6).fill(NaN))
     expect(record.sample).toMatchObject({ mean: NaN, min: NaN, max: NaN, skewness: null, non_finite: 6 })
     expect(record.histogram).toMatchObject({ edges: [0, 0.125, 0.25, 0.375, 0.5, 0.625, 0.75, 0.875, 1] })
     expect(record.quantiles?.['0.5']).toBeNaN()
   })
 
-  test('are no draws: nothing is tested', async () => {
+  test('prevent tests', async () => {
     const law: Law = { kind: 'normal', mean: 0, std: 1 }
     const values = drawLaw(law, 1000, [1, 0])
     expect((await recordOf([1000], law, values)).tests).not.toBeNull()
@@ -135,20 +135,20 @@ describe('values that are not finite', () => {
   })
 })
 
-describe('laws at the end of the numbers', () => {
+describe('laws at the limits of float32', () => {
   test.each<[string, Law, number]>([
     ['no spread', { kind: 'truncated_normal', mean: 0.5, std: 0 }, 0.5],
     ['a spread too small to square', { kind: 'normal', mean: 1, std: 1e-200 }, 1],
     ['a spread too large to square', { kind: 'normal', mean: 0, std: 1e200 }, Infinity],
     ['bounds float32 does not reach', { kind: 'uniform', low: -1e300, high: 1e300 }, -Infinity],
-  ])('have a record, and no test: %s', async (_, law, value) => {
+  ])('have a record without tests: %s', async (_, law, value) => {
     const record = await recordOf([6], law, new Float32Array(6).fill(value))
     expect(record.tests).toBeNull()
     expect(record.sample.non_finite).toBe(Number.isFinite(value) ? 0 : 6)
     expect(record.histogram?.expected).toBeNull()
   })
 
-  test('a large constant is counted where it is', async () => {
+  test('the histogram of a large constant covers it', async () => {
     const large = Math.fround(1e30)
     const record = await recordOf([6], { kind: 'constant', value: large }, new Float32Array(6).fill(large))
     expect(record.exact).toBe(true)

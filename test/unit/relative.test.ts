@@ -14,7 +14,7 @@ test('distance and cosine by hand', () => {
   expect(relative([-2, 0], [1, 0])).toEqual({ l2_distance: 3, cosine: -1 })
 })
 
-test('values are at distance 0 from themselves and point where they do, exactly', () => {
+test('the distance from itself is 0 and the cosine 1, exactly', () => {
   fc.assert(
     fc.property(floats(1), (values) => {
       expect(relative([...values], [...values])).toEqual({ l2_distance: 0, cosine: 1 })
@@ -22,12 +22,12 @@ test('values are at distance 0 from themselves and point where they do, exactly'
   )
 })
 
-test('zeros have no direction, and no scale to measure by', () => {
+test('zeros have no cosine and no relative distance', () => {
   expect(relative([0, 0], [0, 0])).toEqual({ l2_distance: 0, cosine: 1 })
   expect(relative([1, 0], [0, 0])).toEqual({ l2_distance: Infinity, cosine: null })
   expect(relative([0, 0], [1, 0])).toEqual({ l2_distance: 1, cosine: null })
 })
 
-test('what is not a number stays none', () => {
+test('NaN stays NaN', () => {
   expect(relative([NaN], [1])).toEqual({ l2_distance: NaN, cosine: NaN })
 })

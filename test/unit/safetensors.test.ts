@@ -63,7 +63,7 @@ describe('a written file', () => {
     )
   })
 
-  test('is compared with what a network wants', async () => {
+  test('is compared with the tensors of a network', async () => {
     const wanted = ['a/kernel', 'b', 'c', 'd~'].map((of) => ({ name: of, shape: [2] }))
     const header = JSON.stringify({
       'a/kernel': { dtype: 'F32', shape: [1, 2], data_offsets: [0, 8] },
@@ -132,7 +132,7 @@ describe('a hostile file', () => {
     expect(error.message).toContain(words)
   })
 
-  test('whatever its bytes, is read whole or is INVALID_WEIGHTS', async () => {
+  test('of arbitrary bytes is read completely or is INVALID_WEIGHTS', async () => {
     const whole = withHeader(
       JSON.stringify({
         __metadata__: { format: 'pt' },

@@ -25,14 +25,14 @@ async function folders(count: number): Promise<string[]> {
   })
 }
 
-it('a SavedModel lies alone for as long as it is used, and the next lies where one has been', async () => {
+it('a SavedModel has a directory of its own while it is used, and directories are reused', async () => {
   const first = await folders(3)
   expect(new Set(first).size).toBe(3)
   expect(await readdir(folder)).toEqual([])
   expect(await folders(3)).toEqual(first)
 })
 
-it('what cannot be laid down leaves nothing, and says why', async () => {
+it('a failed write leaves nothing and reports the reason', async () => {
   const failing = withSavedModelFolder(BYTES, () => Promise.reject(new Error('not loaded')))
   await expect(failing).rejects.toThrow('not loaded')
   expect(await readdir(folder)).toEqual([])

@@ -31,18 +31,18 @@ describe('a residual scheme', () => {
     ['lsuv', {}, 'after a norm the scale of a kernel changes nothing'],
     ['zero_gamma', { version: 'v2' }, '"version": "v1" or "v1.5"'],
     ['fixup', { version: 'v2', norm: 'none' }, '"version": "v1" or "v1.5"'],
-  ])('%s with %j is refused with the reason and the cure', (scheme, architecture, words) => {
+  ])('%s with %j is rejected with the reason and the cure', (scheme, architecture, words) => {
     const error = refusal(() => plan(scheme, architecture))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', '#/residual_scheme'])
     expect(error.message).toContain(words)
     expect(error.message).toMatch(/arXiv:\d{4}\.\d{5}/)
   })
 
-  test('that is unknown is refused with the nearest', () => {
+  test('that is unknown is rejected with the nearest name', () => {
     expect(refusal(() => plan('fix_up')).message).toContain('did you mean "fixup"?')
   })
 
-  test('changes the id, and none is no field of it', () => {
+  test('changes the id; none is omitted from it', () => {
     const ids = ['none', 'skipinit', 'rezero', 'fixup', 'lsuv'].map(
       (scheme) => plan(scheme, { norm: 'none' }).id,
     )
@@ -60,7 +60,7 @@ describe('zero_gamma', () => {
       if (name.endsWith('/gamma')) expect(law, name).toEqual(name.endsWith(`${last}/gamma`) ? ZERO : ONE)
   })
 
-  test('wins over the general gamma and yields to an override', () => {
+  test('replaces the general gamma, and an override replaces it', () => {
     const overrides = [{ match: 'stage1/block1/norm2/gamma', initializer: 'ones' }]
     const laws = lawsOf(plan('zero_gamma', {}, { initializers: { gamma: 'random_uniform', overrides } }))
     expect(laws.get('stage1/block1/norm1/gamma')?.kind).toBe('uniform')
@@ -72,7 +72,7 @@ describe('zero_gamma', () => {
 describe('fixup', () => {
   const none = { norm: 'none' }
 
-  test('has its scalars where its authors have them, and no other biases but the dense one', () => {
+  test("has its authors' scalars, and no bias except the dense one", () => {
     const basic = plan('fixup', none)
     expect(inBlock(basic, 'stage1/block1')).toEqual([
       ...['shift1a/offset', 'conv1/kernel', 'shift1b/offset', 'shift2a/offset', 'conv2/kernel'],
@@ -115,7 +115,7 @@ describe('fixup', () => {
     }
   })
 
-  test('takes kernels that are named, and an override whole', () => {
+  test('scales named kernels, and keeps an override as a whole', () => {
     const overrides = [{ match: 'stage1/**/conv*/kernel', initializer: 'lecun_normal' }]
     const initializers = { kernel: 'glorot_uniform', dense_kernel: 'he_normal', overrides }
     const { initialized, specification } = plan('fixup', none, { initializers })
@@ -130,7 +130,7 @@ describe('fixup', () => {
 })
 
 describe('skipinit and rezero', () => {
-  test.each(['v1.5', 'v2'])('%s: end each branch in a multiplier of 0', (version) => {
+  test.each(['v1.5', 'v2'])('%s: end each branch with a multiplier of 0', (version) => {
     for (const scheme of ['skipinit', 'rezero']) {
       const laws = lawsOf(plan(scheme, { norm: 'none', version }))
       const multipliers = [...laws].filter(([name]) => name.endsWith('/scale/multiplier'))
@@ -145,7 +145,7 @@ describe('skipinit and rezero', () => {
       ({ name }) => name.split('stage1/block1/')[1] ?? [],
     )
 
-  test('differ where a block ends in a ReLU: rezero has it in the branch', () => {
+  test('differ in blocks that end in a ReLU: rezero has it in the branch', () => {
     const convolutions = ['conv1', 'relu1', 'conv2']
     expect(order('skipinit', 'v1.5')).toEqual([...convolutions, 'scale', 'add', 'relu'])
     expect(order('rezero', 'v1.5')).toEqual([...convolutions, 'relu2', 'scale', 'add'])

@@ -28,7 +28,7 @@ describe('shapes', () => {
     expect(shapesOf({ stem, input_shape })['stem/conv']).toEqual([expected, expected, 8])
   })
 
-  test('height and width go their own ways', () => {
+  test('height and width are independent', () => {
     const shapes = shapesOf({ input_shape: [30, 47, 3], stages: [{ blocks: 1, filters: 5, strides: 2 }] })
     expect(shapes['stage1/block1/add']).toEqual([15, 24, 5])
     expect(shapes['head/pool']).toEqual([5])
@@ -39,7 +39,7 @@ describe('shapes', () => {
     ['v1', [16, 16, 8], [16, 16, 8]],
     ['v1.5', [32, 32, 8], [16, 16, 8]],
     ['v2', [32, 32, 8], [16, 16, 8]],
-  ])('%s steps in its own convolution', (version, first, second) => {
+  ])('%s has the stride in its own convolution', (version, first, second) => {
     const shapes = shapesOf({ ...BOTTLENECK, version })
     expect(shapes['stage1/block1/conv1']).toEqual(first)
     expect(shapes['stage1/block1/conv2']).toEqual(second)
@@ -47,14 +47,14 @@ describe('shapes', () => {
     expect(shapes['stage1/block2/conv1']).toEqual([16, 16, 8])
   })
 
-  test('a stage may step in its last block', () => {
+  test('a stage may have strides in its last block', () => {
     const shapes = shapesOf({ ...BOTTLENECK, strides_in: 'last' })
     expect(shapes['stage1/block1/add']).toEqual([32, 32, 32])
     expect(shapes['stage1/block2/conv1']).toEqual([32, 32, 8])
     expect(shapes['stage1/block2/add']).toEqual([16, 16, 32])
   })
 
-  test('a pool projects where channels change, and pools where only the size does', () => {
+  test('shortcut pool projects when channels change, and pools when only the size changes', () => {
     const { layers } = planned({
       architecture: small({ ...BOTTLENECK, strides_in: 'last', shortcut: 'pool' }),
     })
@@ -68,7 +68,7 @@ describe('shapes', () => {
     expect(both['stage1/block1/shortcut/conv']).toEqual([16, 16, 9])
   })
 
-  test('unnormed biases stand where no norm follows alone', () => {
+  test('unnormed biases exist where a norm is not the only reader', () => {
     const biases = (architecture: object) =>
       names({ use_bias: 'unnormed', ...architecture }).filter((name) => /conv\d?\/bias$/.test(name))
     expect(biases({ version: 'v2', block: 'bottleneck' })).toEqual([
@@ -80,7 +80,7 @@ describe('shapes', () => {
     )
   })
 
-  test('v2 norms before it convolves and once more before the head', () => {
+  test('v2 normalizes before convolutions and before the head', () => {
     const order = names({ ...BOTTLENECK, version: 'v2' }).filter((name) => /kernel|gamma/.test(name))
     expect(order.slice(0, 8)).toEqual([
       'stem/conv/kernel',
@@ -134,7 +134,7 @@ describe('shortcuts', () => {
     expect(projected(shortcut)).toEqual(expected)
   })
 
-  test('never is refused where shapes change, with the block, both shapes and the cure', () => {
+  test('never is rejected when shapes change, with the block, both shapes and the cure', () => {
     const error = refusal(() => projected('never'))
     expect(codeAndPointers(error)).toEqual(['SHAPE_MISMATCH', '#/architecture/shortcut'])
     expect(error.message).toBe(

@@ -25,16 +25,16 @@ describe('an estimate', () => {
 })
 
 describe('ranks', () => {
-  it('are shared by those who overlap', () => {
+  it('are shared by overlapping intervals', () => {
     expect(ranksOf([between(5, 6), between(1, 3), between(2, 4), between(3.5, 5.5)])).toEqual([3, 1, 1, 2])
   })
 
-  it('tell nothing apart without intervals, and put what is no number last', () => {
+  it('are equal without intervals, and NaN is last', () => {
     expect(ranksOf([{ mean: 1, interval: null }, between(7, 8)])).toEqual([1, 1])
     expect(ranksOf([{ mean: NaN, interval: [NaN, NaN] }, between(7, 8)])).toEqual([2, 1])
   })
 
-  it('of a ratio are by its distance from 1, either way', () => {
+  it('of a ratio follow its distance from 1 in both directions', () => {
     const [low = NaN, high = NaN] = distanceFromOne(between(2, 4)).interval ?? []
     expect([low, high]).toEqual([Math.log(2), Math.log(4)])
     expect(distanceFromOne(between(0.25, 0.5)).interval).toEqual([low, high])
@@ -63,7 +63,7 @@ describe('the verdict', () => {
 describe('channel moments', () => {
   const values = Float32Array.of(1, -1, 3, -5, 5, -9)
 
-  it('are those of all elements, and of the channels on their own', () => {
+  it('cover all elements, and single channels', () => {
     // Channels: 1, 3, 5 and -1, -5, -9.
     const { mean, variance, averageSquaredMean, averageVariance } = channelMoments(values, 2)
     expect(mean).toBeCloseTo(-1, 12)
@@ -72,7 +72,7 @@ describe('channel moments', () => {
     expect(averageVariance).toBeCloseTo((8 / 3 + 32 / 3) / 2, 12)
   })
 
-  it('count a channel as dead where nothing of it is above 0', () => {
+  it('count a channel without a positive value as dead', () => {
     expect(deadFraction(values, 2)).toBe(0.5)
     expect(deadFraction(values, 1)).toBe(0)
     expect(deadFraction(Float32Array.of(0, NaN, -1, -1), 2)).toBe(0.5)
@@ -107,14 +107,14 @@ describe('mean field', () => {
     expect(chi_1[0]).toBeCloseTo(2, 6)
   })
 
-  it('of an identity adds what the ReLU lets through', () => {
+  it("of an identity adds the ReLU's output", () => {
     const { q = [], chi_1 = [] } = field({ ...plain, stages: [{ blocks: 1, filters: 400 }] }) ?? {}
     // Var(ReLU(N(0, 2))) = 2 (1 - 1 / pi) / 2, and half of every disturbance passes.
     expect(q[0]).toBeCloseTo(2 + (1 - 1 / Math.PI), 6)
     expect(chi_1[0]).toBeCloseTo(1.5, 6)
   })
 
-  it('knows the largest of four independent normals', () => {
+  it('has the maximum of four independent normals', () => {
     const pool = { type: 'max', size: 2, strides: 2, padding: 'valid' }
     const architecture = {
       ...plain,
@@ -128,13 +128,13 @@ describe('mean field', () => {
     expect((q[0] ?? 0) / 2 / 2 / 2).toBeCloseTo(1.5437, 3)
   })
 
-  it('says nothing where norms set the variance, or kernels have a mean', () => {
+  it('is null with norms, or kernels with a nonzero mean', () => {
     expect(field({})).toBeNull()
     expect(field({ norm: 'none' }, { class_name: 'Constant', config: { value: 1 } })).toBeNull()
   })
 })
 
-it('windows have the taps within the image', () => {
+it('windows have the taps inside the image', () => {
   expect(windowTaps(4, { size: 3, strides: 2, padding: 'same' })).toEqual([
     [0, 1, 2],
     [2, 3],
@@ -149,7 +149,7 @@ it('windows have the taps within the image', () => {
   ])
 })
 
-it('pixels become what the network gets, in the order of its channels', () => {
+it("pixels become the network's input, in its channel order", () => {
   const preprocessing = { scale: 0.5, mean: [1, 2, 3], std: [1, 2, 4], channel_order: 'bgr' } as const
   expect([
     ...preprocess(Uint8Array.of(10, 20, 30, 0, 0, 2), {
@@ -163,13 +163,13 @@ it('pixels become what the network gets, in the order of its channels', () => {
 describe('memory', () => {
   const plan = planRequest({ architecture: 'resnet20' }, 1e9)
 
-  it('grows with the batch, from what the weights take', () => {
+  it('grows with the batch, starting from the weights', () => {
     const [none, one, nine] = [0, 1, 9].map((batch) => signalMemory(plan, batch))
     expect(none).toBe(3 * plan.totals.bytes)
     expect((nine ?? 0) - (none ?? 0)).toBe(9 * ((one ?? 0) - (none ?? 0)))
   })
 
-  it('that is too much is refused with the batch that is not', () => {
+  it('above the limit is rejected with the largest batch that fits', () => {
     const budget = signalMemory(plan, 5)
     expect(affordableMemory(plan, 5, budget, '#/batch_size')).toBe(budget)
     expect(() => affordableMemory(plan, 6, budget, '#/batch_size')).toThrow(/at most 5 images/)

@@ -24,7 +24,7 @@ describe('initializers', () => {
     )
   })
 
-  test('go from the general to the special, the last override winning', () => {
+  test('are ordered from general to special; the last override applies', () => {
     const fields = {
       kernel: 'he_normal',
       stem_kernel: 'lecun_normal',
@@ -63,7 +63,7 @@ describe('initializers', () => {
     )
   })
 
-  test('number the kernels in creation order, drawn or not, so that an override moves no seed', () => {
+  test('number the kernels in creation order, drawn or not, so an override changes no other seed', () => {
     const overrides = [{ match: '**/conv1/kernel', initializer: 'zeros' }]
     const before = drawn({ seed: 7 })
     const after = drawn({ seed: 7, initializers: { overrides } })
@@ -96,7 +96,7 @@ describe('initializers', () => {
     [{ kernel: { class_name: 'HeNormal', config: { gain: 1 } } }, '#/initializers/kernel/config/gain'],
     [{ dense_kernel: 'glorot' }, '#/initializers/dense_kernel'],
     [{ kernels: 'zeros' }, '#/initializers/kernels'],
-  ])('%j is refused where it is wrong', (initializers, pointer) => {
+  ])('%j is rejected at the wrong field', (initializers, pointer) => {
     expect(codeAndPointers(refusal(() => planned(body({ initializers }))))).toEqual([
       'INVALID_REQUEST',
       pointer,
@@ -131,13 +131,13 @@ describe('fields that must agree', () => {
     expect(error.message).toContain(words)
   })
 
-  test('classes may be said twice, and fill the head', () => {
+  test('classes may be given twice, and fill the head', () => {
     expect(planned(body({ classes: 10 })).specification.classes).toBe(10)
     expect(planned(body({ classes: 3 }, { head: {} })).specification.architecture.head.units).toBe(3)
     expect(planned({ architecture: 'resnet20' }).specification.classes).toBe(10)
   })
 
-  test('preprocessing names its numbers, and missing ones are those of none', () => {
+  test("preprocessing has its numbers, and missing ones are none's", () => {
     const of = (preprocessing: unknown) => planned(body({ preprocessing })).specification.preprocessing
     expect(of('caffe')).toEqual({
       scale: 1,
@@ -150,7 +150,7 @@ describe('fields that must agree', () => {
     expect(planned({ architecture: 'residual_network' }).specification.preprocessing).toEqual(of('none'))
   })
 
-  test('of one number for all channels fits as many as there are', () => {
+  test('one number applies to all channels', () => {
     const of = (preprocessing: string) =>
       planned(body({ preprocessing }, { input_shape: [32, 32, 4] })).specification.preprocessing
     const plain = { scale: 1, mean: [0, 0, 0, 0], std: [1, 1, 1, 1], channel_order: 'rgb' }
@@ -158,7 +158,7 @@ describe('fields that must agree', () => {
     expect(of('unit')).toEqual({ ...plain, scale: 1 / 255 })
   })
 
-  test('a zero has no sign, since JSON keeps none', () => {
+  test('-0 becomes 0, as in JSON', () => {
     const { specification, id } = planned(
       body({
         seed: -0,
@@ -174,7 +174,7 @@ describe('fields that must agree', () => {
     expect(planned(specification).id).toBe(id)
   })
 
-  test('are said in the order of the schema, whatever the order they came in', () => {
+  test('fields are in schema order, whatever the order of the request', () => {
     const { specification } = planned(body({ preprocessing: { std: [1, 1, 1], mean: [1, 1, 1] } }))
     const fields = (value: object) => Object.keys(value).join(' ')
     expect(fields(specification.preprocessing)).toBe('scale mean std channel_order')

@@ -23,14 +23,14 @@ describe('a spectrum', () => {
     expect(spectrum.marchenko_pastur).toBeNull()
   })
 
-  test('of an orthogonal law is held against its gain', () => {
+  test('of an orthogonal law is compared with its gain', () => {
     const law: Law = { kind: 'orthogonal', gain: -2 }
     expect(spectrumOf(Float64Array.of(4, 4), [2, 2], law).orthogonality_error).toBe(0)
     expect(spectrumOf(Float64Array.of(1, 1), [2, 2], law).orthogonality_error).toBeCloseTo(0.75, 12)
     expect(orthogonalityError(Float64Array.of(0, 0), 0)).toBeNull()
   })
 
-  test('calls zero what rounding leaves of it', () => {
+  test('reports rounding residues as zero', () => {
     const spectrum = spectrumOf(Float64Array.of(-1e-17, 3e-16, 1), [3, 3], null)
     expect(spectrum.singular_values).toEqual([1, 0, 0])
     expect(spectrum.condition_number).toBe(Infinity)
@@ -39,7 +39,7 @@ describe('a spectrum', () => {
     expect(nothing.condition_number).toBeNaN()
   })
 
-  test('has the edges of Marchenko and Pastur where entries are independent', () => {
+  test('has the edges of Marchenko and Pastur for independent entries', () => {
     expect(spectrumOf(Float64Array.of(1), [3, 3, 1, 4], normal).marchenko_pastur).toEqual({
       min: expect.closeTo(0.1, 12) as number,
       max: expect.closeTo(0.5, 12) as number,
@@ -48,7 +48,7 @@ describe('a spectrum', () => {
     expect(spectrumOf(Float64Array.of(1), [3, 3, 1, 4], moved).marchenko_pastur).toBeNull()
   })
 
-  test('costs what its Gram matrix and its eigenvalues cost', () => {
+  test('has the cost of its Gram matrix and its eigenvalues', () => {
     expect(spectrumOperations([3, 3, 512, 512])).toBeCloseTo(2 * 4608 * 512 ** 2 + (4 / 3) * 512 ** 3, 0)
     expect(spectrumOperations([64, 256])).toBe(spectrumOperations([256, 64]))
     expect(spectrumOperations([7])).toBe(0)
@@ -81,12 +81,12 @@ describe('the waves of a convolution', () => {
     expect(waves.length).toBeLessThanOrEqual(points / 2 + 4)
   })
 
-  test('are none where the shape is no kernel of a convolution', () => {
+  test('are null for a shape that is not a convolution kernel', () => {
     expect([gridOf([3, 3]), gridOf([2, 2, 2, 2, 2, 2])]).toEqual([null, null])
     expect(operatorOperations([3, 3])).toBe(0)
   })
 
-  test('have the phases of their places', () => {
+  test('have the phases of their positions', () => {
     const { cosines, sines } = phasesOf([{ index: [1], weight: 2 }], [3], [8])
     const half = Math.SQRT1_2
     expect([...cosines].map((x) => Math.round(x * 1e6) / 1e6)).toEqual([1, 0.707107, 0])

@@ -28,7 +28,7 @@ async function passes(minutes: number): Promise<void> {
   await staging.tend()
 }
 
-it('keeps what a service on another host has under way as long as it gives signs, whatever its clock says', async () => {
+it('keeps files of a service on another host while it sends heartbeats, whatever its clock', async () => {
   const path = join(folder, foreign)
   await mkdir(path)
   for (const date of [new Date(), new Date(0), new Date('2100-01-01'), new Date(1)]) {
@@ -42,7 +42,7 @@ it('keeps what a service on another host has under way as long as it gives signs
   expect(await others()).toEqual([])
 })
 
-it('removes at once what ended processes of this host left behind, and what is nobody’s', async () => {
+it('removes files of ended processes of this host and files without an owner at once', async () => {
   const [table] = (await readdir(folder))[0]?.split('.') ?? []
   // This process started at another time; the other pid is none.
   for (const name of [`${String(table)}.${String(process.pid)}.1.abc`, `${String(table)}.999999999.1.abc`]) {
@@ -56,7 +56,7 @@ it('removes at once what ended processes of this host left behind, and what is n
   expect(await others()).toEqual([])
 })
 
-it('has a place again where it was taken for dead', async () => {
+it('recreates its directory if another service removed it', async () => {
   await rm(staging.path, { recursive: true })
   await passes(1)
   await writeFile(staging.place().path, 'fits')

@@ -79,7 +79,7 @@ describe('tests of moments', () => {
     }
   })
 
-  test('see a deviation of a hundredth too large', () => {
+  test('detect a standard deviation that is one percent too large', () => {
     const law: ElementwiseLaw = { kind: 'uniform', low: -1, high: 1 }
     const theory = theoryOf(law, [100_000])
     const sums = new MomentSums(0, theory.std)

@@ -18,7 +18,7 @@ function placesOf(total: number, size: number, seed = 20, shares: readonly numbe
 const totals = fc.integer({ min: 1, max: 2000 })
 
 describe('subsample', () => {
-  test('takes as many values as asked for, each at most once', () => {
+  test('takes the requested number of values, each at most once', () => {
     fc.assert(
       fc.property(totals, totals, (total, size) => {
         const places = placesOf(total, size)
@@ -30,7 +30,7 @@ describe('subsample', () => {
     )
   })
 
-  test('takes the same values however they are sliced', () => {
+  test('takes the same values for any slicing', () => {
     fc.assert(
       fc.property(totals, totals, cuts, (total, size, shares) => {
         expect(placesOf(total, size, 20, shares)).toEqual(placesOf(total, size))
@@ -38,7 +38,7 @@ describe('subsample', () => {
     )
   })
 
-  test('takes one value of each stretch, at places its seed decides', () => {
+  test('takes one value of each stretch, at positions that depend on its seed', () => {
     const places = placesOf(10_000, 100)
     places.forEach((place, index) => {
       expect(Math.floor(place / 100)).toBe(index)
@@ -49,11 +49,11 @@ describe('subsample', () => {
     expect(new Set(within).size).toBeGreaterThan(40)
   })
 
-  test('takes all of what is small', () => {
+  test('takes all values of a small tensor', () => {
     expect(placesOf(5, 9)).toEqual([0, 1, 2, 3, 4])
   })
 
-  test('comes back sorted as numbers', () => {
+  test('is sorted numerically', () => {
     const subsample = new Subsample(4, 4, streamOf([0, 0]))
     subsample.add(Float32Array.of(10, -2, 9, -10))
     expect([...subsample.sorted()]).toEqual([-10, -2, 9, 10])

@@ -12,7 +12,7 @@ const arrays = fc.array(fc.integer({ min: 0, max: 5 }), { minLength: 1, maxLengt
 const at = (shape: readonly number[], index: readonly number[]): number =>
   index.reduce((position, coordinate, axis) => position * (shape[axis] ?? 0) + coordinate, 0)
 
-test('every value is where its permuted coordinates say', () => {
+test('every value is at its permuted coordinates', () => {
   fc.assert(
     fc.property(arrays, ({ shape, axes }) => {
       const size = shape.reduce((product, length) => product * length, 1)
@@ -40,7 +40,7 @@ test('every value is where its permuted coordinates say', () => {
   )
 })
 
-test('a permutation in order takes nothing apart', () => {
+test('the identity permutation changes nothing', () => {
   const values = Float32Array.of(1, 2, 3, 4)
   expect(transposed(values, [2, 2], [0, 1])).toBe(values)
   expect([inOrder([0, 1, 2]), inOrder([]), inOrder([1, 0])]).toEqual([true, true, false])

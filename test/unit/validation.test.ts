@@ -45,16 +45,16 @@ describe('errors of a body', () => {
     expect(check(body)).toEqual([{ pointer, detail }])
   })
 
-  test('are all named, each once', () => {
+  test('are all reported, each once', () => {
     const errors = check({ scale: 0, nam: 'a' })
     expect(errors.map(({ pointer }) => pointer).sort()).toEqual(['#/nam', '#/name', '#/scale'])
   })
 
-  test('begin where they are told to', () => {
+  test('start at the given pointer', () => {
     expect(check({}, '#/specs/0')).toEqual([{ pointer: '#/specs/0/name', detail: 'is required' }])
   })
 
-  test('show long values cut short', () => {
+  test('abbreviate long values', () => {
     const [error] = check({ name: 'n'.repeat(500) })
     expect(error?.detail.length).toBeLessThan(150)
     expect(error?.detail).toMatch(/\.\.\.$/)
@@ -71,15 +71,15 @@ describe('of a union', () => {
     [{ size: 2, kind: 'max', stride: 1 }, [['#/pool/stride', 'is not a known field; known: size, kind']]],
     ['globl', [['#/pool', 'must be a null or "none", "global" or an object, got "globl"']]],
     [7, [['#/pool', 'must be a null or "none", "global" or an object, got 7']]],
-  ])('%j is held against the branch that was meant', (pool, expected) => {
+  ])('%j is checked against the matching branch', (pool, expected) => {
     expect(check({ name: 'a', pool }).map(({ pointer, detail }) => [pointer, detail])).toEqual(expected)
   })
 
-  test.each([[null], ['none'], [{ size: 1, kind: 'max' }]])('%j fits a branch', (pool) => {
+  test.each([[null], ['none'], [{ size: 1, kind: 'max' }]])('%j matches a branch', (pool) => {
     expect(check({ name: 'a', pool })).toEqual([])
   })
 
-  test('errors within an array are those of the array', () => {
+  test('errors within an array have pointers into the array', () => {
     expect(check({ name: 'a', list: [1, 'b'] })).toEqual([
       { pointer: '#/list/1', detail: 'must be integer, got "b"' },
     ])
@@ -90,7 +90,7 @@ describe('of a union', () => {
 })
 
 describe('parser', () => {
-  test('gives the value itself, nothing coerced, removed or filled in', () => {
+  test('returns the value unchanged: nothing coerced, removed or added', () => {
     const body = { name: 'a' }
     expect(parser(Body)(body)).toBe(body)
     expect(body).toEqual({ name: 'a' })
@@ -128,7 +128,7 @@ describe('error texts', () => {
     expect(didYouMean(wrong, known)).toBe(expected)
   })
 
-  test('a long list of names is cut', () => {
+  test('a long list of names is abbreviated', () => {
     const known = Array.from({ length: 40 }, (_, i) => `name${String(i)}`)
     expect(didYouMean('quite different', known)).toMatch(/name23, \.\.\.$/)
   })
