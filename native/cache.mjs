@@ -31,8 +31,8 @@ export function recordChoice(flavour) {
 }
 
 /**
- * Everything in the cache is made in a directory of its own and lands by one rename: what has its final name
- * is whole. Whatever ends this process short of SIGKILL removes the directory; the next run removes the rest.
+ * Everything in the cache is created in a directory of its own and published by one rename, so a final name
+ * is always complete. Any exit except SIGKILL removes the directory; the next run removes the rest.
  * @template T
  * @param {string} name
  * @param {(directory: string) => Promise<T>} work
@@ -67,7 +67,7 @@ export function land(draft, target) {
   try {
     renameSync(draft, target)
   } catch (error) {
-    // Another machine on the same volume was first with the same content: its copy is as good.
+    // Another machine on the same volume published the same content first; its copy is equal.
     if (!existsSync(target)) throw error
   }
 }

@@ -6,7 +6,7 @@ import { layFlavour } from './lay.mjs'
 
 const USAGE = 'Usage: node native/cli.mjs ensure | cpu | cuda | doctor'
 
-// Exit handlers stop children and remove what is half made; without these a signal would skip them.
+// Exit handlers stop children and remove partial files; without these a signal would skip them.
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 

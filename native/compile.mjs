@@ -11,8 +11,8 @@ import { runProgram } from './subprocess.mjs'
 
 const SOURCES = ['tfjs_backend.cc', 'tfjs_binding.cc']
 /**
- * A run that fails keeps its inputs and the names of its tensors for good: 2 KB with every build, whose first run fails
- * by design. What the binding releases after a run, it is to release there too.
+ * A failing session run keeps its inputs and tensor names forever: 2 KB with every build, whose first run
+ * fails by design. The patch releases after a failure what the binding releases after a run.
  */
 const FAILING_RUN = `    NAPI_THROW_ERROR(env, "Session fail to run with error: %s",
                      TF_Message(tf_status.status));
@@ -29,7 +29,7 @@ const LINK =
 
 /**
  * @param {Release} release
- * @returns {string} Names all that the compiled binding depends on.
+ * @returns {string} A key of everything that the compiled binding depends on.
  */
 export function bindingKey(release) {
   const hash = createHash('sha256').update([...FLAGS, ...LINK, FAILING_RUN, RELEASES].join(' '))
@@ -78,7 +78,7 @@ export async function compileBinding(release, tree) {
 /**
  * @param {string} source
  * @param {string} directory
- * @returns {string} The source, or its copy in the directory where it has what is to be mended.
+ * @returns {string} The source, or its patched copy in the directory.
  */
 function mended(source, directory) {
   const text = readFileSync(source, 'utf8')
@@ -91,7 +91,7 @@ function mended(source, directory) {
   return copy
 }
 
-/** @returns {Promise<[string, ...string[]]>} The first compiler that runs; CXX may carry words of its own. */
+/** @returns {Promise<[string, ...string[]]>} The first compiler that runs; CXX may contain options. */
 async function findCompiler() {
   const named = process.env['CXX']?.trim()
   for (const candidate of named ? [named] : ['g++', 'clang++', 'c++']) {

@@ -4,7 +4,7 @@ import path from 'node:path'
 
 const CUSOLVER = 'libcusolver.so.11'
 
-/** What TensorFlow 2.21 opens by name when it finds a driver, and what those open in turn. */
+/** The libraries that TensorFlow 2.21 opens by name when it finds a driver, and their dependencies. */
 const LIBRARIES = [
   ...['libcudart.so.12', 'libcublas.so.12', 'libcublasLt.so.12', 'libcudnn.so.9', 'libcufft.so.11'],
   ...['libcurand.so.10', CUSOLVER, 'libcusparse.so.12', 'libnccl.so.2', 'libcupti.so.12'],
@@ -13,7 +13,8 @@ const LIBRARIES = [
 
 /**
  * @param {string} tree
- * @returns {{ name: string, problem: string | undefined }[]} Each CUDA library, and why it does not load.
+ * @returns {{ name: string, problem: string | undefined }[]} Each CUDA library, and the reason why it does
+ * not load.
  */
 export function cudaLibraries(tree) {
   const nvidia = path.join(tree, 'nvidia')
@@ -25,9 +26,9 @@ export function cudaLibraries(tree) {
 }
 
 /**
- * libtensorflow_framework opens all CUDA libraries, but only libtensorflow_cc's RUNPATH names cuSOLVER's
- * directory: without this link TensorFlow misses that one and registers no GPU. The directory linked into
- * lies as deep as the library's own, so what the library needs by $ORIGIN is found as well.
+ * libtensorflow_framework opens all CUDA libraries, but only libtensorflow_cc's RUNPATH contains cuSOLVER's
+ * directory. Without this link TensorFlow does not find it and registers no GPU. The link's directory is as
+ * deep as the library's own, so $ORIGIN resolves its dependencies too.
  * @param {string} tree
  */
 export function linkCusolver(tree) {
@@ -38,7 +39,7 @@ export function linkCusolver(tree) {
 }
 
 /**
- * Opens a library of the machine: Node refuses one that is no addon, but only after it was loaded.
+ * Opens a system library: Node rejects one that is not an addon, but only after loading it.
  * @param {string} library
  * @returns {string | undefined}
  */

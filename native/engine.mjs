@@ -16,7 +16,7 @@ console.log(JSON.stringify({ version: binding.TF_Version, gpu: isUsingGpuDevice 
 `
 
 /**
- * Loads the engine for real, in a process of its own since a bad library may end it.
+ * Loads the engine in a process of its own, because a broken library may end the process.
  * @param {string} tfjs
  * @returns {Promise<Loaded | Unloaded>}
  */

@@ -1,7 +1,7 @@
 import { CACHE } from './cache.mjs'
 import { megabytes } from './progress.mjs'
 
-/** An expected failure: its message is one sentence that names the cure, shown without a stack. */
+/** An expected failure. Its message is one sentence that names the cure and is shown without a stack. */
 export class Failure extends Error {}
 
 /** @param {number} [bytes] */
@@ -12,7 +12,7 @@ export function fullDisk(bytes) {
 
 /**
  * @param {unknown} error
- * @returns {string | undefined} The sentence for an error of the user's making; none for one of ours.
+ * @returns {string | undefined} The message for an error that the user can fix; undefined for a defect.
  */
 export function sentenceFor(error) {
   if (error instanceof Failure) return error.message

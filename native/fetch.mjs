@@ -12,7 +12,7 @@ import { runProgram } from './subprocess.mjs'
 
 const UNPACK = fileURLToPath(new URL('unpack.py', import.meta.url))
 
-// The wheel carries the C API in its C++ library; the binding asks the linker for the C library's name.
+// The wheel has the C API in its C++ library; the binding links against the C library's name.
 const LINKS =
   process.platform === 'darwin'
     ? {
@@ -27,7 +27,7 @@ const LINKS =
       }
 
 /**
- * Brings the pinned wheels and unpacks them into the cache.
+ * Downloads the pinned wheels and unpacks them into the cache.
  * @param {Release} release
  * @returns {Promise<string>} The tree: `include`, `lib` and, for CUDA, `nvidia`.
  */

@@ -24,7 +24,7 @@ import { say } from './progress.mjs'
 const BINDING = path.join('lib', 'napi-v8', 'tfjs_binding.node')
 
 /**
- * Makes tfjs-node-gpu run on the libtensorflow of a flavour; silent and quick when it does already.
+ * Installs the libtensorflow of a flavour under tfjs-node-gpu; silent and quick if it is installed.
  * @param {Flavour} flavour
  */
 export async function layFlavour(flavour) {
@@ -56,7 +56,7 @@ export function laidFlavour() {
 }
 
 /**
- * Looks at the things themselves, not at a note about them: `npm ci` removes both without telling anybody.
+ * Checks the files themselves, because `npm ci` removes them.
  * @param {Release} chosen
  */
 function isLaid(chosen) {
@@ -71,8 +71,8 @@ function isLaid(chosen) {
 }
 
 /**
- * One link for all of `deps`, so that the exchange of a flavour is one rename. The binding is copied: a
- * library finds its neighbours from the place it is loaded from.
+ * One link for all of `deps`, so that switching the flavour is one rename. The binding is copied: a library
+ * finds its neighbours relative to the path from which it is loaded.
  * @param {string} tree
  * @param {string} binding
  */

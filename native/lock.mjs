@@ -20,8 +20,8 @@ const BEAT_MS = 2_000
 const STALE_MS = 20_000
 
 /**
- * Runs alone among all processes of this cache. The holder touches the lock while it lives; one that was
- * killed is recognised by its process id on this host, by its silence in another container.
+ * Runs exclusively among all processes with this cache. The holder touches the lock while it lives. A killed
+ * holder is detected by its process id on this host, or by a stale lock in another container.
  * @template T
  * @param {() => Promise<T>} work
  * @returns {Promise<T>}
@@ -36,7 +36,7 @@ export async function locked(work) {
     try {
       utimesSync(LOCK, now, now)
     } catch {
-      // Taken for dead, say after the machine slept. What is made still lands whole.
+      // The lock was taken over, for example after the machine slept. Published files are still complete.
     }
   }, BEAT_MS)
   process.on('exit', release)
@@ -69,7 +69,10 @@ async function acquire() {
   }
 }
 
-/** @returns {string | undefined} Who holds the lock, if nobody does any more; '' if he died before he could say. */
+/**
+ * @returns {string | undefined} The dead holder of the lock; undefined if it is alive; '' if it died before
+ * it wrote its name.
+ */
 function deadHolder() {
   try {
     const silent = Date.now() - statSync(LOCK).mtimeMs > STALE_MS
@@ -94,8 +97,8 @@ function isAlive(pid) {
 }
 
 /**
- * A rename first, so that of several waiters one removes the dead lock. One that comes late has renamed the lock of
- * whoever was first, and gives it back.
+ * Renames first, so that one of several waiters removes the dead lock. A late one that renamed a new lock
+ * gives it back.
  * @param {string} dead
  */
 function discard(dead) {
@@ -108,7 +111,7 @@ function discard(dead) {
       return
     }
   } catch {
-    // Somebody else removed it, or took it in the meantime.
+    // Another process removed it, or took it meanwhile.
   }
   rmSync(grave, { recursive: true, force: true })
 }

@@ -13,8 +13,8 @@ import { Failure } from './failure.mjs'
 export const PLATFORM = `${process.platform}-${process.arch}`
 
 /**
- * The pinned libtensorflow of a flavour on this machine. Its key names the wheels' hashes, so a changed pin
- * is another tree in the cache and never mixes with the old one.
+ * The pinned libtensorflow of a flavour on this machine. Its key contains the wheels' hashes, so a changed
+ * pin is a separate tree in the cache.
  * @param {Flavour} flavour
  * @returns {Release}
  */

@@ -23,7 +23,7 @@ export async function checkPip() {
 }
 
 /**
- * Downloads the pinned wheels. Platform and Python version are named, so the choice does not depend on the
+ * Downloads the pinned wheels. Platform and Python version are explicit, so the result does not depend on the
  * Python that runs pip, and each wheel must have its pinned hash.
  * @param {Release} release
  * @param {string} directory
@@ -51,7 +51,7 @@ export async function downloadWheels(release, directory) {
       ...['--retries', '3', '--no-deps', '--require-hashes', '--only-binary=:all:'],
       ...['--python-version', release.python, ...platforms, '--dest', wheels, '--requirement', requirements],
     ],
-    // pip collects a download in its temporary directory first: here, it is watched and cleared away.
+    // pip downloads to its temporary directory first: here, it is observed and removed.
     { ...process.env, TMPDIR: temporary },
   )
   stop()
@@ -65,7 +65,7 @@ function sentence(complaint) {
     return 'A downloaded wheel does not have the pinned hash and was thrown away: try again, and check the package index or proxy that pip uses if it stays so.'
   }
   if (/No space left/i.test(complaint)) return fullDisk()
-  // pip leaves out an index without TLS and then only says that it found nothing.
+  // pip skips an index without TLS and reports only that it found nothing.
   if (/Connection|not a trusted|timed? ?out|name resolution|ProxyError|SSLError|Retry\(/i.test(complaint)) {
     return 'The package index cannot be reached: check the network, or give pip an index that can be (PIP_INDEX_URL, HTTPS_PROXY).'
   }
@@ -82,7 +82,7 @@ function sentence(complaint) {
 function sizeOf(directory) {
   let bytes = 0
   for (const name of readdirSync(directory, { recursive: true, encoding: 'utf8' })) {
-    // pip moves files while this looks at them.
+    // pip may move a file during this scan.
     bytes += statSync(path.join(directory, name), { throwIfNoEntry: false })?.size ?? 0
   }
   return bytes

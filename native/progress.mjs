@@ -4,7 +4,7 @@ export function say(line) {
 }
 
 /**
- * Reports a growing amount until stopped: one line rewritten on a terminal, a line now and then in a log.
+ * Reports a growing amount until stopped: one line rewritten on a terminal, occasional lines in a log.
  * @param {string} label
  * @param {number} total
  * @param {() => number} measure

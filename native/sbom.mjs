@@ -1,5 +1,5 @@
-// Prints what runs in production as CycloneDX: the npm packages of the lockfile as npm says them, and the pinned wheels
-// that libtensorflow comes from, which npm does not know. `node native/sbom.mjs cuda` has CUDA's wheels.
+// Prints the production software as CycloneDX: the npm packages of the lockfile as npm lists them, and the
+// pinned wheels of libtensorflow. `node native/sbom.mjs cuda` includes CUDA's wheels.
 import { Failure } from './failure.mjs'
 import { release } from './pins.mjs'
 import { runProgram } from './subprocess.mjs'
@@ -19,7 +19,7 @@ if (status !== 0) throw new Failure(`npm could not write what it knows: ${stderr
 /** @type {Bom} */
 const bom = JSON.parse(stdout)
 
-// Not by `--omit dev`: that leaves out what development needs too, of production as well.
+// Not by `--omit dev`, which also omits production packages that development needs.
 bom.components = bom.components.filter(
   ({ properties = [] }) => !properties.some(({ name }) => name === 'cdx:npm:package:development'),
 )
@@ -28,7 +28,7 @@ bom.dependencies = bom.dependencies
   .filter(({ ref }) => kept.has(ref))
   .map(({ ref, dependsOn }) => ({ ref, dependsOn: dependsOn.filter((one) => kept.has(one)) }))
 const wheels = release(flavour).wheels.map(component)
-// npm takes the folder's name.
+// npm uses the directory's name.
 bom.metadata.component.name = 'resinit'
 const root = bom.dependencies.find(({ ref }) => ref === bom.metadata.component['bom-ref'])
 root?.dependsOn.push(...wheels.map((wheel) => wheel['bom-ref']))

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process'
 /** @typedef {{ status: number | null, signal: NodeJS.Signals | null, missing: boolean, stdout: string, stderr: string }} Outcome */
 
 /**
- * Runs a program to its end with its output kept. It dies with this process, so an interrupted run leaves
- * nobody writing into the cache.
+ * Runs a program and collects its output. The program dies with this process, so an interrupted run leaves no
+ * writer in the cache.
  * @param {string} program
  * @param {string[]} parameters
  * @param {NodeJS.ProcessEnv} [environment]

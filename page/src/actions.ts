@@ -5,13 +5,14 @@ import { languages, snippet } from './snippets.ts'
 
 const SAID_MS = 1500
 
-/** Copies a text that is made when it is asked for, and says so on itself. */
+/** A button that copies a text, which is created on the click, and confirms it. */
 export function copyButton(label: string, text: () => string, kind = ''): HTMLButtonElement {
   const made = button(
     label,
     () => {
       const copied = text()
-      // Browsers have a clipboard for pages that came over TLS, or from this machine; elsewhere people copy by hand.
+      // Browsers offer the clipboard to pages over TLS or from this machine; elsewhere the text is shown for
+      // manual copying.
       const written = isSecureContext ? navigator.clipboard.writeText(copied) : Promise.reject(new Error())
       void written.then(
         () => {
@@ -53,7 +54,7 @@ function showToCopy(text: string): void {
   area.select()
 }
 
-/** A request, to copy as a program; `call` says undefined while there is none. */
+/** Copies a request as a program. `call` returns undefined while there is no request. */
 export function copyAs(client: Client, what: string, call: () => Call | undefined): HTMLElement {
   return element(
     'div',
@@ -73,11 +74,11 @@ export function copyAs(client: Client, what: string, call: () => Call | undefine
   )
 }
 
-/** Hands a file to the browser. */
+/** Saves a file through the browser. */
 function save(name: string, contents: Blob): void {
   const address = URL.createObjectURL(contents)
   element('a', { href: address, download: name }).click()
-  // The browser has begun to read it by then.
+  // The browser has started to read it by then.
   setTimeout(() => {
     URL.revokeObjectURL(address)
   }, 60_000)

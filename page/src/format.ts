@@ -1,4 +1,4 @@
-/** Numbers as people read them. */
+/** Formats numbers for display. */
 const DIGITS = new Intl.NumberFormat('en')
 const SHORT = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 })
 
@@ -7,7 +7,7 @@ export const count = (value: number): string => DIGITS.format(value)
 /** 125M, 25.6M, 4.1G. */
 export const short = (value: number): string => SHORT.format(value).replace('B', 'G').toLocaleUpperCase('en')
 
-/** Four significant digits, and an exponent where there would be many zeros; the service says non-finite in words. */
+/** Four significant digits, with an exponent instead of many zeros. Non-finite numbers arrive as strings. */
 export function number(value: number | string | null): string {
   if (typeof value !== 'number') return value ?? '-'
   if (value === 0) return '0'
@@ -26,6 +26,6 @@ export const milliseconds = (value: number): string =>
 
 export const shape = (sizes: readonly number[]): string => (sizes.length === 0 ? 'scalar' : sizes.join('×'))
 
-/** What the service sends of a number: non-finite ones are words, which no chart can show. */
+/** The number of a response; undefined for non-finite ones, which arrive as strings and fit no chart. */
 export const finite = (value: number | string | null | undefined): number | undefined =>
   typeof value === 'number' ? value : undefined

@@ -9,13 +9,15 @@ import { entryOf } from './specification-form.ts'
 import type { Page } from './view.ts'
 
 interface Card {
-  /** The catalogue has come. */
+  /** Receives the catalogue. */
   know(initializers: readonly InitializerEntry[]): void
   /** Shows the initializer of the plan's kernels. */
   show(plan: Plan): void
 }
 
-/** An initializer: its formula, where it comes from, and one kernel of the network drawn from it over its density. */
+/**
+ * An initializer: its formula, its reference, and one kernel of the network drawn from it over its density.
+ */
 export function initializerCard(root: HTMLElement, { client }: Page): Card {
   let catalogue: readonly InitializerEntry[] = []
   let latest: Plan | undefined

@@ -1,6 +1,6 @@
 import { button, element, fill, labelled } from './dom.ts'
 
-/** Asks for the API key. */
+/** The dialog for the API key. */
 export class KeyDialog {
   readonly #dialog: HTMLDialogElement
 

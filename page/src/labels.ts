@@ -1,7 +1,7 @@
 import type { InitializerReference, Model, SpecificationRequest } from '../api/types.gen.ts'
 import type { ModelSource } from './link.ts'
 
-/** A few words for a model: its network, its kernels' initializer, its seed. */
+/** A short label of a model: its network, its kernels' initializer, its seed. */
 export function labelOf(source: ModelSource, model?: Model): string {
   if ('id' in source) return model?.names[0] ?? `model ${source.id.slice(0, 12)}`
   const { spec } = source
@@ -15,7 +15,7 @@ export function labelOf(source: ModelSource, model?: Model): string {
   ].join(' · ')
 }
 
-/** An initializer in the way Keras writes it: HeNormal is he_normal. */
+/** An initializer in Keras's spelling: HeNormal is he_normal. */
 export function wordsOf(initializer: InitializerReference): string {
   const name = typeof initializer === 'string' ? initializer : initializer.class_name
   const config = typeof initializer === 'string' ? {} : (initializer.config ?? {})

@@ -1,17 +1,17 @@
 import type { SpecificationRequest } from '../api/types.gen.ts'
 
-/** What a model is known by: its specification wherever that is all there is to it, else its id on this service. */
+/** The identity of a model: its specification if that is sufficient, else its id on this service. */
 export type ModelSource = { readonly spec: SpecificationRequest } | { readonly id: string }
 
-/** All that the page shows, as its address says it: `#view?model=...&field=...`. */
+/** The state of the page, as its address stores it: `#view?model=...&field=...`. */
 export interface State {
   readonly view: string
   readonly models: readonly ModelSource[]
-  /** What views keep, under names of their own. */
+  /** State of the views, by names of their own. */
   readonly fields: Readonly<Record<string, string>>
 }
 
-/** A state from an address; what cannot be read is left out. */
+/** Parses a state from an address; invalid parts are dropped. */
 export function readLink(fragment: string): State {
   const [view = '', query = ''] = fragment.replace(/^#/, '').split(/\?(.*)/s)
   const parameters = new URLSearchParams(query)

@@ -12,7 +12,7 @@ import { tools } from './tools.ts'
 import type { View } from './view.ts'
 import { weightsView } from './weights.ts'
 
-/** One line for each view: its name in the link, its name for people, what draws it. */
+/** One line per view: its name in the link, its title, its renderer. */
 const views: readonly (readonly [name: string, title: string, view: View])[] = [
   ['specification', 'Specification', specificationView],
   ['weights', 'Weights', weightsView],
@@ -40,7 +40,7 @@ const sections = new Map(
   views.map(([name, title, view]) => {
     const section = element('section', { class: `view ${name}`, 'aria-label': title, hidden: true })
     place('view').append(section)
-    // What nobody looks at asks for nothing.
+    // A view that was never shown sends no request.
     let drawn = false
     const show = (): void => {
       section.hidden = session.view !== name
@@ -80,7 +80,7 @@ session.onChange((before) => {
 })
 showView()
 
-// It leads into this page's content, and must not become the page's address.
+// The skip link points into this page and must not replace the page's address.
 document.querySelector('[data-skip]')?.addEventListener('click', (event) => {
   event.preventDefault()
   place('view').focus()

@@ -3,7 +3,7 @@ import { milliseconds } from './format.ts'
 import type { Entry } from './models.ts'
 import type { Page } from './view.ts'
 
-/** The models of this page, each in the colour it has in every chart; one of them is chosen. */
+/** The models of this page, each in its colour in every chart; one of them is selected. */
 export function modelStrip(root: HTMLElement, { models }: Page): void {
   const told = new Map<Entry, string>()
   const draw = (): void => {
@@ -44,7 +44,7 @@ export function modelStrip(root: HTMLElement, { models }: Page): void {
   }
 
   models.onChange(draw)
-  // A build tells nothing on its way but that it lasts.
+  // A build reports no progress, only that it continues.
   setInterval(() => {
     if (models.entries.some(({ status }) => status === 'building')) draw()
   }, 500)

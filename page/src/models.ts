@@ -4,7 +4,7 @@ import { labelOf } from './labels.ts'
 import type { ModelSource } from './link.ts'
 import type { Session } from './session.ts'
 
-/** How many models fit on a page, and how many colours there are. */
+/** The maximum number of models on a page, which is the number of colours. */
 export const MOST_MODELS = 8
 const POLL_MS = 400
 
@@ -13,20 +13,20 @@ type Status = 'looking' | 'absent' | 'building' | 'ready' | 'failed'
 /** A model on this page. */
 export interface Entry {
   readonly source: ModelSource
-  /** 1 to 8: its colour in every chart, by its place in the link. */
+  /** 1 to 8: its colour in every chart, by its position in the link. */
   colour: number
   label: string
   status: Status
   id: string | undefined
-  /** As the service last told of it. */
+  /** The last response of the service for it. */
   model: Model | undefined
-  /** Why it failed, or could not be looked up. */
+  /** The reason of a failed build or look-up. */
   reason: string | undefined
-  /** When its build was asked for, by performance.now(). */
+  /** The time at which its build was requested, by performance.now(). */
   since: number | undefined
 }
 
-/** The models of the page's link: looked up on this service, built where that is asked for. */
+/** The models of the page's link: looked up on this service, built on request. */
 export class Models {
   readonly #client: Client
   readonly #session: Session
@@ -47,7 +47,7 @@ export class Models {
     return this.#entries
   }
 
-  /** The one that views of a single model show. */
+  /** The model that single-model views show. */
   get chosen(): Entry | undefined {
     return this.#entries[Number(this.#session.field('chosen') ?? 0)] ?? this.#entries.at(-1)
   }
@@ -56,7 +56,7 @@ export class Models {
     this.#listeners.push(listener)
   }
 
-  /** Puts a model on the page, once, and chooses it. */
+  /** Adds a model to the page, once, and selects it. */
   add(source: ModelSource): Entry | undefined {
     const { models } = this.#session
     const known = models.findIndex((model) => same(model, source))
@@ -78,7 +78,7 @@ export class Models {
     this.#session.set({ models, fields: { chosen: undefined } })
   }
 
-  /** Asks the service to build a model and follows it until it is ready, or has failed. */
+  /** Builds a model on the service and follows it until it is ready or has failed. */
   async build(entry: Entry): Promise<void> {
     if (!('spec' in entry.source) || entry.status === 'building') return
     entry.since = performance.now()
@@ -111,7 +111,7 @@ export class Models {
     this.#changed()
   }
 
-  /** An id is what the specification says it is, so it is known before there is a model. */
+  /** An id follows from the specification, so it is known before the model exists. */
   async #find(entry: Entry): Promise<void> {
     try {
       const { source } = entry
@@ -137,7 +137,7 @@ export class Models {
       const { id, state, last_error } = model
       const status = state === 'unloaded' ? 'ready' : state
       this.#tell(entry, { id, model, status, reason: last_error?.detail })
-      // The digest of the weights follows the model within seconds.
+      // The digest of the weights follows within seconds.
       if (status === 'failed' || (status === 'ready' && model.weights_sha256 !== null)) return
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
       model = await this.#get(id)

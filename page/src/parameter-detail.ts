@@ -103,7 +103,7 @@ export function parameterDetail(
       try {
         measured = await first(call)
       } catch (error) {
-        // The spectrum of a large matrix is refused with its cost; the rest of the record is not.
+        // The spectrum of a large matrix is rejected with its cost; the rest of the record is available.
         if (!(error instanceof Refusal) || error.problem.status !== 422) throw error
         notes.push(element('p', { class: 'muted' }, `No singular values: ${error.message}`))
         call = calling('histogram,quantiles')
@@ -149,7 +149,7 @@ export function parameterDetail(
   }
 }
 
-/** What the tests say, in words. */
+/** The results of the tests as a sentence. */
 function verdict({ initializer, tests, exact, orthogonality_error }: ParameterRecord): string {
   if (initializer === null) return 'Loaded weights: no initializer promises anything of them.'
   if (exact !== null)

@@ -5,7 +5,7 @@ import { wordsOf } from './labels.ts'
 
 const COLUMNS = ['parameter', 'shape', 'drawn from', 'std', 'in theory', 'p'] as const
 
-/** All parameters in a table that can be searched; and what marks the one that is shown beside it. */
+/** All parameters in a searchable table; the selected one is marked. */
 export function parameterTable(
   parameters: readonly ParameterRecord[],
   flagged: readonly string[],
@@ -22,7 +22,7 @@ export function parameterTable(
         'link',
       )
       open.setAttribute('aria-label', name)
-      // Long names break where they are joined.
+      // Long names may break at their separators.
       open.append(
         ...name.split(/(?<=\/)/).flatMap((part, index) => (index === 0 ? [part] : [element('wbr'), part])),
       )

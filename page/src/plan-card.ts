@@ -4,7 +4,7 @@ import { button, element, fill, table } from './dom.ts'
 import { bytes, count, shape, short } from './format.ts'
 import type { Page } from './view.ts'
 
-/** What a specification would be: its size and cost, its layers, what to know before building it. */
+/** The plan of a specification: size and cost, layers, advice. */
 export function planCard(root: HTMLElement, plan: Plan, { client }: Page, spec: SpecificationRequest): void {
   const { totals, layers, advice, id } = plan
   const parametersOf = ({ parameters }: Plan['layers'][number]): number =>

@@ -16,10 +16,10 @@ import { finite, number } from './format.ts'
 
 type Num = number | string
 
-/** A model's colour, in the theme of the moment; `styles.css` has both. */
+/** A model's colour in the current theme; `styles.css` defines both themes. */
 export const colourOf = (colour: number): string => `var(--model-${String(colour)})`
 
-/** A chart with a caption that says what it shows; drawn anew where its width changes. */
+/** A chart with a caption that describes it, redrawn when its width changes. */
 export function figure(caption: string, draw: (width: number) => Element): HTMLElement {
   const place = element('div', { class: 'chart' })
   let drawn = 0
@@ -29,7 +29,7 @@ export function figure(caption: string, draw: (width: number) => Element): HTMLE
     drawn = width
     const chart = draw(width)
     chart.setAttribute('role', 'img')
-    // It is one picture; Plot's names for its parts are none that a reader could use.
+    // The chart is one image to assistive technology; Plot's labels of its parts are removed.
     for (const part of chart.querySelectorAll('[aria-label]')) part.removeAttribute('aria-label')
     chart.setAttribute('aria-label', caption)
     fill(place, chart)
@@ -40,11 +40,11 @@ export function figure(caption: string, draw: (width: number) => Element): HTMLE
 export interface HistogramCounts {
   readonly edges: readonly Num[]
   readonly counts: readonly number[]
-  /** What theory expects in each; null where there is none. */
+  /** The expected count per bin; null without theory. */
   readonly expected: readonly Num[] | null
 }
 
-/** Densities: what was drawn as bars, what theory says as a line over them. */
+/** Densities: the sample as bars, the theory as a line. */
 export function histogram(counted: HistogramCounts, colour: string, width: number, height = 240): Element {
   const { counts, expected } = counted
   const edges = counted.edges.map((edge) => finite(edge) ?? 0)
@@ -81,7 +81,7 @@ export function histogram(counted: HistogramCounts, colour: string, width: numbe
   })
 }
 
-/** Singular values by rank, and where Marchenko and Pastur's law puts the largest and the smallest. */
+/** Singular values by rank, with the edges of the Marchenko-Pastur law. */
 export function spectrum(
   values: readonly number[],
   edges: { readonly min: number; readonly max: number } | null,
@@ -99,7 +99,7 @@ export function spectrum(
       gridY({ ticks: 4, ...GRID }),
       dot(points, { x: 'rank', y: 'value', r: values.length > 200 ? 1.5 : 2.5, fill: colour }),
       ruleY(marked, { stroke: 'currentColor', strokeDasharray: '5 4', strokeOpacity: 0.8 }),
-      // The points fall from left to right, so each label stands where there are none.
+      // The points descend from left to right, so each label is placed away from them.
       ...marked.map((edge, index) =>
         text([edge], {
           y: (at: number) => at,
@@ -120,7 +120,7 @@ export interface Series {
   readonly label: string
   readonly colour: number
   readonly points: readonly SeriesPoint[]
-  /** What mean field theory predicts, where it does. */
+  /** The prediction of mean-field theory, if there is one. */
   readonly predicted?: readonly Num[] | undefined
 }
 interface SeriesPoint {
@@ -129,7 +129,7 @@ interface SeriesPoint {
   readonly interval: readonly Num[] | null
 }
 
-/** A quantity from block to block on a logarithmic axis, a line and a band of its interval for each model. */
+/** A quantity by block on a logarithmic axis, a line with its interval for each model. */
 export function byBlock(series: readonly Series[], quantity: string, width: number, height = 300): Element {
   const marks = series.flatMap(({ label, colour, points, predicted }) => {
     const rows = points.map(({ name, value, interval }, index) => {
@@ -183,7 +183,10 @@ export function frame(width: number, height: number): PlotOptions {
   }
 }
 
-/** Round numbers that span these, at most seven: of every decade 1, 2 and 5, or whole decades, or every other one. */
+/**
+ * At most seven round numbers that span the values: 1, 2 and 5 of every decade, or whole decades, or every
+ * second one.
+ */
 function logarithmicTicks(values: readonly Num[]): number[] {
   const logarithms = values.flatMap((value) => positive(value) ?? []).map(Math.log10)
   const [from, to] = [Math.min(...logarithms), Math.max(...logarithms)]
@@ -199,7 +202,7 @@ function logarithmicTicks(values: readonly Num[]): number[] {
   return decades.filter((_, index) => index % step === 0).map((decade) => 10 ** decade)
 }
 
-/** A logarithmic axis has no place for others. */
+/** A logarithmic axis shows positive numbers only. */
 export function positive(value: Num): number | undefined {
   const known = finite(value)
   return known !== undefined && known > 0 ? known : undefined

@@ -13,10 +13,10 @@ const FITS = [
   ['fill', 'fill: stretched'],
 ] as const
 
-/** Images in, five classes out; and what that means of a network that has learned nothing. */
+/** Predictions for images: five classes, and their meaning for an untrained network. */
 export function predictView(root: HTMLElement, page: Page): void {
   const { client, session } = page
-  /** They stay while models change, so that the same picture can be shown to another. */
+  /** Kept when the model changes, so the same picture can be shown to another model. */
   let images: readonly File[] = []
   let show: ((taken: readonly File[]) => void) | undefined
 
@@ -44,7 +44,7 @@ export function predictView(root: HTMLElement, page: Page): void {
       ...{ type: 'file', name: 'images', accept: TYPES.join(','), multiple: true },
       onchange: () => {
         take(input.files ?? [])
-        // The same file may be chosen again.
+        // Allows choosing the same file again.
         input.value = ''
       },
     })
@@ -175,7 +175,7 @@ function percent(probability: number | string): string {
   return percentage < 0.001 ? '< 0.001 %' : `${String(Number(percentage.toPrecision(3)))} %`
 }
 
-/** One sentence on what such an answer is worth. */
+/** One sentence about the meaning of the result. */
 function meaningOf({ weights, predictions }: Predictions, classes = 0): string {
   if (weights === 'loaded')
     return 'These weights were loaded from a file: what the classes mean is for whoever trained them to say.'

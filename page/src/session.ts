@@ -1,6 +1,6 @@
 import { readLink, writeLink, type State } from './link.ts'
 
-/** What the page shows now. Its address always says the same, so a copy of that is a copy of this. */
+/** The state of the page. The address always matches it, so a copied address is a copy of the page. */
 export class Session {
   #state: State
   readonly #listeners: ((before: State) => void)[] = []
@@ -28,7 +28,7 @@ export class Session {
     return this.#state.fields[name]
   }
 
-  /** Fields that are undefined are forgotten. */
+  /** Undefined fields are removed. */
   set({ fields = {}, ...change }: Partial<Omit<State, 'fields'>> & { readonly fields?: Fields }): void {
     const kept = Object.entries({ ...this.#state.fields, ...fields }).filter(
       ([, value]) => value !== undefined,
@@ -36,13 +36,13 @@ export class Session {
     const state = { ...this.#state, ...change, fields: Object.fromEntries(kept) as State['fields'] }
     const link = writeLink(state)
     if (link === writeLink(this.#state)) return
-    // Another view is a step back for the browser; a letter typed is none.
+    // A change of the view is a history entry; a typed letter is not.
     if (state.view === this.#state.view) history.replaceState(null, '', link)
     else history.pushState(null, '', link)
     this.#become(state)
   }
 
-  /** Calls back after every change, with what was before. */
+  /** Registers a listener that receives the previous state after every change. */
   onChange(listener: (before: State) => void): void {
     this.#listeners.push(listener)
   }

@@ -11,9 +11,9 @@ import type { Page } from './view.ts'
 const QUESTION = { batch_size: '8', repeats: '5', signal_seed: '0', mode: 'training' } as const
 type Field = keyof typeof QUESTION
 
-/** How signals and gradients pass through the models of the page, block by block. */
+/** Signals and gradients through the models of the page, block by block. */
 export function signalsView(root: HTMLElement, { client, session, models }: Page): void {
-  /** What was measured on this page, by the question and the model. */
+  /** Measurements of this page, by request and model. */
   const measured = new Map<string, ModelSignals>()
   let running: AbortController | undefined
 
@@ -133,7 +133,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
     measure.disabled = true
     refusal.hidden = true
     try {
-      // Those that are looked up or built come when they are ready: see below.
+      // Models that are still looked up or built follow when they are ready.
       for (let entry = next(); entry !== undefined; entry = next()) {
         const key = keyOf(entry)
         progress.removeAttribute('value')
@@ -245,7 +245,7 @@ function gradient([{ label, colour }, { blocks }]: readonly [Entry, ModelSignals
   return { label, colour, points }
 }
 
-/** The charts' numbers, for those who would rather read, or cannot see, them. */
+/** The charts' numbers as a table. */
 function numbers(all: readonly (readonly [Entry, ModelSignals])[]): HTMLElement {
   const heads = ['model', 'block', 'variance', 'dead channels', 'gradient norm', 'relative to weights']
   return element(

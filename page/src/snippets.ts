@@ -4,13 +4,13 @@ export const languages = ['curl', 'Python', 'TypeScript'] as const
 export type Language = (typeof languages)[number]
 
 export interface Surroundings {
-  /** Where the service is: an origin. */
+  /** The origin of the service. */
   readonly origin: string
-  /** Whether it asks for a key; the key itself is never written down. */
+  /** True if the service requires a key. The key itself is never written. */
   readonly withKey: boolean
 }
 
-/** A request as a program that makes it, which needs nothing but its language. */
+/** A request as a program without dependencies. */
 export function snippet(language: Language, call: Call, surroundings: Surroundings): string {
   const write = { curl, Python: python, TypeScript: typescript }[language]
   return write(call, surroundings)
@@ -32,7 +32,7 @@ function curl(call: Call, { origin, withKey }: Surroundings): string {
   return parts.join(' \\\n  ')
 }
 
-/** The names of images and the headers as both languages write them; images go as JSON. */
+/** The names of images and the headers in the syntax of both languages; images are sent as JSON. */
 function literals({ headers = {}, json, images = [] }: Call): { names: string; sent: string[] } {
   const type = json === undefined && images.length === 0 ? {} : { 'Content-Type': 'application/json' }
   const sent = Object.entries({ ...headers, ...type })
@@ -102,9 +102,9 @@ function typescript(call: Call, { origin, withKey }: Surroundings): string {
   ].join('\n')
 }
 
-/** As a shell reads it back. */
+/** Quotes a text for a shell. */
 const quoted = (text: string): string => `'${text.replaceAll("'", String.raw`'\''`)}'`
 
-/** A Python literal: JSON's own escapes are Python's, so a raw text needs only its quotes seen to. */
+/** A Python literal. JSON's escapes are valid in Python; a raw string only needs its quotes checked. */
 const pythonText = (text: string): string =>
   text.includes("'''") || text.endsWith("'") ? JSON.stringify(text) : `r'''${text}'''`

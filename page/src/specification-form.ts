@@ -8,7 +8,7 @@ import { element, fill, labelled, select } from './dom.ts'
 import { wordsOf } from './labels.ts'
 
 type Architectures = ListArchitecturesResponse['architectures']
-/** A field of an initializer's config, as its JSON Schema has it. */
+/** A field of an initializer's config, from its JSON Schema. */
 interface ConfigField {
   readonly type?: string
   readonly enum?: readonly string[]
@@ -16,7 +16,7 @@ interface ConfigField {
   readonly description?: string
 }
 
-/** The article's own call, which cannot work: a lesson in shapes. */
+/** The article's own call, which cannot work: an example of a shape error. */
 const ARTICLE: SpecificationRequest = {
   architecture: { preset: 'residual_network', projection_shortcut: false },
 }
@@ -24,8 +24,8 @@ const ARTICLE: SpecificationRequest = {
 const SCHEMES = ['none', 'zero_gamma', 'fixup', 'skipinit', 'rezero', 'lsuv']
 
 /**
- * Controls for what is changed most; the JSON beside them is the specification, and each control changes its own field
- * of it. Follows the event `specification` on its root.
+ * Controls for the most used fields. The JSON beside them is the specification; each control changes its own
+ * field of it. Listens to the event `specification` on its root.
  */
 export function specificationForm(
   root: HTMLElement,
@@ -87,7 +87,7 @@ export function specificationForm(
         }),
       ),
     )
-    // Who walks through by keyboard stays where he was.
+    // Keyboard focus stays where it was.
     if (name !== null && name !== undefined)
       root.querySelector<HTMLElement>(`[name="${CSS.escape(name)}"]`)?.focus()
   }
@@ -125,7 +125,7 @@ export function specificationForm(
   if (first !== undefined) draw(first)
 }
 
-/** The catalogue's entry for an initializer, by any of its names. */
+/** The catalogue entry of an initializer, by any of its names. */
 export function entryOf(
   initializer: InitializerReference,
   initializers: readonly InitializerEntry[],

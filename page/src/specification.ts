@@ -22,7 +22,7 @@ const FIRST: SpecificationRequest = {
   seed: 7,
 }
 
-/** What a network would be, while it is being written; and the button that makes it one. */
+/** The plan of a network while it is edited, and the button that creates it. */
 export function specificationView(root: HTMLElement, page: Page): void {
   const { client, session, models } = page
   let spec: SpecificationRequest | undefined
@@ -77,7 +77,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   void shelve()
   session.onChange((before) => {
     const now = session.field('draft')
-    // The address was edited, or the browser went back.
+    // The address was edited, or the browser navigated back.
     if (now !== undefined && now !== before.fields['draft'] && now !== editor.value && now !== compact())
       write(now)
   })
@@ -90,7 +90,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     return spec === undefined ? editor.value : JSON.stringify(spec)
   }
 
-  /** Puts a specification into the editor; a text goes in as JSON does, wherever it is any. */
+  /** Writes a specification into the editor; text is inserted as JSON if it is valid. */
   function write(value: SpecificationRequest | string): void {
     let parsed: unknown = value
     if (typeof value === 'string') {
@@ -191,7 +191,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     }
   }
 
-  /** What the service has already. */
+  /** The models that exist on the service. */
   async function shelve(): Promise<void> {
     const { models: there } = await client.json<{ models: Model[] }>({
       method: 'GET',
@@ -220,7 +220,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   }
 }
 
-/** A link to a recipe means the same on every service; loaded or measured weights are here only. */
+/** A link to a recipe works on every service; loaded or measured weights exist on this service only. */
 function sourceOf({ id, spec, weights, scheme }: Model): ModelSource {
   return weights === 'initialized' && !scheme?.measured ? { spec } : { id }
 }

@@ -3,7 +3,7 @@ import { button, element, fill } from './dom.ts'
 import type { KeyDialog } from './key.ts'
 import type { Page } from './view.ts'
 
-/** At the page's head: its link, the key, the description of the service for programs. */
+/** The page's header: its link, the key, the API description. */
 export function tools(root: HTMLElement, { client }: Page, dialog: KeyDialog): void {
   fill(
     root,

@@ -2,12 +2,12 @@ import type { Client } from './client.ts'
 import type { Models } from './models.ts'
 import type { Session } from './session.ts'
 
-/** What all views work with. */
+/** The objects that all views use. */
 export interface Page {
   readonly client: Client
   readonly session: Session
   readonly models: Models
 }
 
-/** Draws itself into its section once, when it is first looked at, and then follows what it listens to. */
+/** Renders into its section when it is first shown, and then follows its events. */
 export type View = (root: HTMLElement, page: Page) => void

@@ -8,7 +8,7 @@ import { parameterDetail } from './parameter-detail.ts'
 import { parameterTable } from './parameter-table.ts'
 import type { Page } from './view.ts'
 
-/** A model's parameters, each held against what its initializer promises. */
+/** A model's parameters, each compared with its initializer's law. */
 export function weightsView(root: HTMLElement, page: Page): void {
   const { client, session } = page
   forChosen(root, page, (model) => void draw(model))
@@ -88,7 +88,7 @@ export function weightsView(root: HTMLElement, page: Page): void {
   }
 }
 
-/** The verdict over all parameters, in words, and their digest. */
+/** The verdict over all parameters as a sentence, and their digest. */
 function summary({ totals, weights }: ModelStatistics): HTMLElement {
   const { flagged, smallest_p_holm, sha256 } = totals
   const verdict =
