@@ -35,9 +35,11 @@ const rooms = {
       'engine',
       'analysis',
       'experiments',
+      'workers',
       'network',
       'initializers',
       'formats',
+      'schema',
       'validation',
       'json',
       'turns',
@@ -45,7 +47,7 @@ const rooms = {
       'errors',
       'tracing',
     ],
-    packages: ['pino'],
+    packages: ['pino', 'typebox'],
   },
   tracing: { path: 'tracing/tracing.ts', sees: [] },
   // Loaded only where traces are collected.
@@ -253,10 +255,10 @@ module.exports = {
       comment:
         'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json.',
       severity: 'error',
-      from: { path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring))\\.ts$' },
+      from: { path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests)\\.ts$' },
       to: {
         path: '^src/',
-        pathNot: '^src/(main|openapi|key|engine/child|analysis/(child|measuring))\\.ts$',
+        pathNot: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests)\\.ts$',
         reachable: false,
       },
     },

@@ -28,6 +28,7 @@ export const errorTitles = {
   RATE_LIMITED: 'Too many requests',
   HEADERS_TOO_LARGE: 'The headers are too large',
   WEIGHTS_DIVERGED: 'The weights differ from those first built',
+  WEIGHTS_DAMAGED: 'The stored weights are not those of the model',
   ENGINE_CRASHED: 'The engine died while it computed this',
   MODEL_QUARANTINED: 'The engine keeps dying of this model',
   ENGINE_UNAVAILABLE: 'The engine is not there',

@@ -8,6 +8,7 @@ export interface Readings {
   readonly queueBytes: () => number
   readonly residentModels: () => number
   readonly residentBytes: () => number
+  readonly badEntries: () => number
   readonly engineReady: () => boolean
   readonly engineRestarts: () => number
 }
@@ -90,6 +91,7 @@ export class Metrics {
     gauge('queue_bytes', 'Bytes held for requests that are not answered yet', readings.queueBytes)
     gauge('resident_models', 'Models the engine holds', readings.residentModels)
     gauge('resident_bytes', 'Bytes of their variables', readings.residentBytes)
+    gauge('bad_entries', 'Entries of DATA_DIR that cannot be used and are left out', readings.badEntries)
     gauge('engine_ready', 'Whether the engine answers now', () => Number(readings.engineReady()))
     reading('engine_restarts', 'How often the engine died and was started again', readings.engineRestarts)
     const started = Date.now() / 1000 - process.uptime()

@@ -12,6 +12,7 @@ import { Keyring } from './http/keyring.ts'
 import { gpus, processors } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
+import { BadEntries } from './serving/bad-entries.ts'
 import { Batcher } from './serving/batcher.ts'
 import { Experiments } from './serving/experiments.ts'
 import { preload, readPreload as readSpecifications, type Preloaded } from './serving/preload.ts'
@@ -46,7 +47,8 @@ export async function readPreload({ PRELOAD, MAX_MODEL_PARAMETERS }: Config): Pr
 /** Puts the parts together: the only place that knows them all. Nothing listens yet. Whoever builds it closes it. */
 export async function buildService(config: Config, preloaded: readonly Preloaded[] = []): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
-  const store = await Store.open(config.DATA_DIR)
+  const badEntries = new BadEntries(logger)
+  const store = await Store.open(config.DATA_DIR, badEntries)
   const keyring = await Keyring.open(config, logger)
   const tracing = await tracingOf(config, logger)
   let started = false
@@ -74,12 +76,19 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     logger,
     tracing,
   })
-  await registry.load()
+  try {
+    await registry.load()
+  } catch (error) {
+    keyring.close()
+    await Promise.all([engine.close(), analysis.close(), tracing.close(), store.close()])
+    throw error
+  }
   const metrics = new Metrics({
     queueImages: () => admission.images,
     queueBytes: () => admission.bytes,
     residentModels: () => registry.resident.models,
     residentBytes: () => registry.resident.bytes,
+    badEntries: () => badEntries.count,
     engineReady: () => engine.ready,
     engineRestarts: () => engine.restarts,
   })

@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
 import { fieldError, type FieldError, pointerTo } from '../errors.ts'
@@ -35,9 +36,12 @@ if (endianness() !== 'LE')
  * length, a JSON header, then the tensors without gaps. INVALID_WEIGHTS where it is none. The caller closes it.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await open(path, 'r')
+  // Opening a FIFO otherwise waits for a writer.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    const { size } = await file.stat()
+    const found = await file.stat()
+    if (!found.isFile()) throw notSafetensors('it is no regular file')
+    const { size } = found
     const headerBytes = size < 8 ? 0 : Number((await bytesOf(file, 0, 8)).readBigUInt64LE())
     if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - 8)) {
       throw notSafetensors('its header length does not fit the file')

@@ -27,6 +27,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   RATE_LIMITED: 429,
   HEADERS_TOO_LARGE: 431,
   WEIGHTS_DIVERGED: 500,
+  WEIGHTS_DAMAGED: 500,
   ENGINE_CRASHED: 500,
   STORAGE_FAILED: 500,
   INTERNAL: 500,

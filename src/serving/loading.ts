@@ -29,6 +29,8 @@ export interface LoadedWeights {
   /** Of the specification with these very weights. */
   readonly id: string
   readonly weights: StagedWeights
+  /** Over all their tensors. */
+  readonly digest: string
 }
 
 const parseSpecification = parser(SpecificationRequest)
@@ -65,7 +67,7 @@ export async function loadWeights(
         await foreign.discard()
       }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
-      return { plan, id: identify(specification, digest), weights }
+      return { plan, id: identify(specification, digest), weights, digest }
     } finally {
       await file.close()
     }

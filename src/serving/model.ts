@@ -1,4 +1,4 @@
-import type { StoredModel } from './store.ts'
+import type { StoredModel } from './records.ts'
 
 export type ModelState = 'building' | 'ready' | 'unloaded' | 'failed'
 

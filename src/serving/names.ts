@@ -6,8 +6,6 @@ const ID_PREFIX = /^[0-9a-f]{12,64}$/
 
 /** Segments of the service's own paths that a model's name would take the place of. */
 const RESERVED: Readonly<Record<string, string>> = { stats: 'GET /v2/models/stats' }
-/** What a network file system calls a file that was removed while it was open. */
-const NFS_REMOVED = /^\.nfs[0-9a-f]+$/
 
 /** Whether a file can be a name: a segment of a URL, and not to be mistaken for an id. */
 export function isName(name: string): boolean {
@@ -15,9 +13,14 @@ export function isName(name: string): boolean {
     NAME.test(name) &&
     !/^\.+$/.test(name) &&
     !name.endsWith('.tmp') &&
-    !NFS_REMOVED.test(name) &&
+    !isRemovedFile(name) &&
     !ID.test(name.toLowerCase())
   )
+}
+
+/** What a network file system makes of a file that was removed while it was open. */
+export function isRemovedFile(name: string): boolean {
+  return /^\.nfs[0-9a-f]+$/.test(name)
 }
 
 /** For a name that is to be given. */

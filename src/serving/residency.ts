@@ -14,7 +14,7 @@ export interface ResidencyOptions {
   readonly memoryBudgetBytes: number
   readonly logger: Logger
   readonly tracing: Tracing
-  readonly weightsOf: (entry: Entry) => WeightsSource
+  readonly withWeights: <R>(entry: Entry, use: (source: WeightsSource) => Promise<R>) => Promise<R>
   /** What must be known of a model before it is built the first time, and is kept then. */
   readonly prepare: (entry: Entry) => Promise<void>
   /** Keeps the seal of a first build and gives the one that is kept: another service may have been first. */
@@ -70,6 +70,19 @@ export class Residency {
     this.#options.logger.error({ model: entry.record.id }, 'model quarantined: the engine dies of it')
   }
 
+  /** Its weights cannot be used: it is not served before they can. */
+  async fail(entry: Entry, { code, message }: ServiceError): Promise<void> {
+    // A build that is under way fails of it, too.
+    if (entry.state === 'building' || entry.lastError?.detail === message) return
+    this.#options.logger.error(
+      { model: entry.record.id, reason: message },
+      'model failed: its weights cannot be used',
+    )
+    await this.unload(entry)
+    entry.state = 'failed'
+    entry.lastError = { code, detail: message }
+  }
+
   /** Takes a model from the engine; one that died holds nothing any more. */
   async unload(entry: Entry): Promise<void> {
     if (entry.state === 'ready') entry.state = 'unloaded'
@@ -84,14 +97,16 @@ export class Residency {
   }
 
   async #build(entry: Entry): Promise<void> {
-    const { logger, weightsOf, prepare, keepSeal } = this.#options
+    const { logger, withWeights, prepare, keepSeal } = this.#options
     const { id, seal: known } = entry.record
     const started = Date.now()
     entry.state = 'building'
     try {
       await prepare(entry)
       await this.#makeRoom(entry)
-      const { seal, artifactBytes, variableBytes } = await this.#buildUntilItStands(id, weightsOf(entry))
+      const { seal, artifactBytes, variableBytes } = await withWeights(entry, (source) =>
+        this.#buildUntilItStands(id, source),
+      )
       entry.residentBytes = variableBytes
       const kept = known ?? (await keepSeal(entry, seal))
       if (kept !== seal) {

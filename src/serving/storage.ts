@@ -1,5 +1,5 @@
 import { ServiceError } from '../errors.ts'
-import { codeOf } from './files.ts'
+import { codeOf, UnusableFile } from './files.ts'
 
 /** A change of the data folder: STORAGE_FAILED where it could not be made. */
 export async function stored<R>(write: () => Promise<R>): Promise<R> {
@@ -20,11 +20,15 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'a part of its path is a file',
   EEXIST: 'a part of its path is a file',
   ENOENT: 'it is not there and cannot be made',
+  ELOOP: 'a symbolic link in it leads to itself',
+  EIO: 'its disk fails',
+  ESTALE: 'its file system has lost it; mount it again',
 }
 
 export function storageFailed(cause: unknown): ServiceError {
   const code = codeOf(cause) ?? 'unknown cause'
   const known = REASONS[code]
-  const reason = known === undefined ? code : `${known} (${code})`
+  const unusable = cause instanceof UnusableFile ? cause.message : code
+  const reason = known === undefined ? unusable : `${known} (${code})`
   return new ServiceError('STORAGE_FAILED', `the data folder could not be written: ${reason}`, { cause })
 }

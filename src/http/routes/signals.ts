@@ -41,9 +41,12 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
       const plan = planSpecification(specification)
       const { measured, pointer } = await questionOf()
       affordableMemory(plan, measured.batch_size, budget, pointer)
-      const source = registry.weightsOf(model)
+      // What is refused is refused with its status, before an answer of events begins.
+      await registry.weightsOf(model)
       return answerJob(request, reply, async (control) => {
-        const [signals] = await analysis.signals([source], measured, control)
+        const [signals] = await registry.withWeights(model, (source) =>
+          analysis.signals([source], measured, control),
+        )
         if (signals === undefined) throw new TypeError('no signals came of a network')
         return { model: id, weights, ...signals }
       })
