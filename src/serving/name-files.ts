@@ -4,6 +4,7 @@ import type { BadEntries } from './bad-entries.ts'
 import {
   codeOf,
   createDurably,
+  makeFolder,
   moveDurably,
   readText,
   syncFolder,
@@ -42,6 +43,7 @@ export class NameFiles {
   /** Keeps a name, unless it is taken by another model that is there: gives the id it stands for then. */
   create(name: string, id: string): Promise<string> {
     return this.#changing(name, async (path) => {
+      await makeFolder(this.#options.folder)
       for (;;) {
         if (await createDurably(path, id, this.#options.staging.path)) return id
         const owner = await this.#ownerOf(path)
@@ -56,7 +58,10 @@ export class NameFiles {
 
   /** Creates a name or moves it; of several at once, the last one wins. */
   save(name: string, id: string): Promise<void> {
-    return this.#changing(name, (path) => this.#replace(path, id))
+    return this.#changing(name, async (path) => {
+      await makeFolder(this.#options.folder)
+      await this.#replace(path, id)
+    })
   }
 
   /** Removes a name, if given only where it stands for this model. Says whether it was there. */

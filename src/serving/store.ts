@@ -96,6 +96,7 @@ export class Store {
   async find(id: string): Promise<ReadModel | undefined> {
     try {
       const found = await this.read(id)
+      if (found === undefined && (await this.has(id))) throw new UnusableFile('it holds no record')
       this.#bad.clear(`models/${id}`)
       return found
     } catch (error) {
