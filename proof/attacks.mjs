@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { crc32, deflateSync, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
+import { COLOUR, png, pngChunk, repeatedByte } from './png.mjs'
 
 /** @typedef {{ name: string, request: import('./client.mjs').Request, wanted: readonly number[] }} Attack */
 
@@ -58,21 +59,8 @@ export function attacksOf() {
 
 /** A whole, black PNG of a bit a pixel. */
 function hugePng() {
-  const chunk = (/** @type {string} */ type, /** @type {Buffer} */ data) => {
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(data.length)
-    const named = Buffer.concat([Buffer.from(type), data])
-    const sum = Buffer.alloc(4)
-    sum.writeUInt32BE(crc32(named))
-    return Buffer.concat([length, named, sum])
-  }
-  const head = Buffer.alloc(13)
-  head.writeUInt32BE(SIDE, 0)
-  head.writeUInt32BE(SIDE, 4)
-  head[8] = 1
-  const rows = deflateSync(Buffer.alloc(SIDE * (1 + SIDE / 8)))
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
-  return Buffer.concat([signature, chunk('IHDR', head), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))])
+  const rows = repeatedByte(SIDE * (1 + SIDE / 8), 0)
+  return png({ width: SIDE, height: SIDE, depth: 1, colour: COLOUR.grey }, [pngChunk('IDAT', rows)])
 }
 
 /**
