@@ -24,8 +24,8 @@ const rooms = {
     path: 'http/',
     sees: [
       ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'control'],
-      ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'json', 'errors'],
-      ...['tracing', 'version'],
+      ...['network', 'initializers', 'statistics', 'formats', 'canonical', 'schema', 'validation', 'json'],
+      ...['errors', 'tracing', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', '@streamparser/json', 'pino', 'typebox'],
   },

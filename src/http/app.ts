@@ -40,8 +40,10 @@ import { toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
 import { jsonOf } from './routes/uploads.ts'
 import { traceRequests } from './tracing.ts'
+import { refuseMalformedPaths } from './tensorflow-serving/paths.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
+import { checkVersions } from './versions.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 /** What a part of a form may say of itself. */
@@ -93,6 +95,7 @@ export async function buildApp(services: Services): Promise<App> {
   readRefusedAway(app)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
+  refuseMalformedPaths(app)
   handleErrors(app, answerError)
   boundBodies(app, services.config)
   lookAgain(app, services.registry)
@@ -132,6 +135,7 @@ export async function buildApp(services: Services): Promise<App> {
   // The protocols of others, on the same port.
   await app.register((scope: App, _options, done) => {
     takeBytes(scope)
+    checkVersions(scope)
     openInferenceRoutes(scope, services)
     tensorflowServingRoutes(scope, services)
     done()

@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { bodyTooLarge, errorTitles, ServiceError, type ErrorCode } from '../errors.ts'
+import { SERVING_PATHS } from './tensorflow-serving/paths.ts'
 
 /** The one place where a code becomes an HTTP status. */
 export const statusOf: Readonly<Record<ErrorCode, number>> = {
@@ -60,8 +61,7 @@ const foreignErrors: Readonly<Record<'openInference' | 'tensorflowServing', Fore
   },
   // tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
   tensorflowServing: {
-    paths:
-      /^\/v1\/models\/[^/:]+((\/versions\/[^/:]*|\/labels\/[^/:]*)?(:\w*|\/metadata)|\/(versions|labels)\/[^/:]*)$/i,
+    paths: SERVING_PATHS,
     statusOf: { ...statusOf, ...INVALID_ARGUMENT },
   },
 }
@@ -75,8 +75,6 @@ export function foreignErrorsOf(url: string): ForeignErrors | undefined {
   return Object.values(foreignErrors).find(({ paths }) => paths.test(path))
 }
 
-const VERB = /^\/v1\/models\/[^/:]+(\/versions\/[^/:]+)?:\w*$/i
-const LABEL = /^\/v1\/models\/[^/:]+\/labels\/([^/:]+)(:(predict|classify|regress)|\/metadata)?$/i
 const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
@@ -106,46 +104,36 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
     throw refuse(request, reply)
   })
   app.addHook('onRequest', (request, reply, done) => {
-    done(malformed(request) ?? (request.is404 ? refuse(request, reply) : undefined))
+    done(request.is404 ? refuse(request, reply) : undefined)
   })
-}
-
-/**
- * A verb of TensorFlow Serving's API that there is not, or not by this method (its verbs are written small), else a route
- * would take it for a name; or a label, in the words of its `ServerCore`, for no version has one.
- */
-function malformed({ method, url, routeOptions }: FastifyRequest): ServiceError | undefined {
-  const path = url.split('?', 1)[0] ?? url
-  const label = LABEL.exec(path)?.[1]
-  if (label !== undefined)
-    return new ServiceError(
-      'MALFORMED_REQUEST',
-      `Unrecognized servable version label: ${label}; there are no labels, only version 1`,
-    )
-  if (!VERB.test(path) || routeOptions.url?.includes('::') === true) return undefined
-  return new ServiceError(
-    'MALFORMED_REQUEST',
-    `Malformed request: ${method} ${path}; there is POST of :predict, GET of /metadata`,
-  )
 }
 
 /** Answers any error, as a problem or as the path's protocol has it, also from before a request had a route, when no hook has run yet; each is counted. */
 export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
   return (error, request, reply) => {
-    const foreign = foreignErrorsOf(request.url)
-    const { status, headers, body } = problemOf(toServiceError(error), foreign?.statusOf)
-    count(body.code)
+    const { code, status, headers, body } = answerFor(toServiceError(error), request.url)
+    count(code)
     if (status === 500) request.log.error({ err: error }, 'request failed')
     void reply.code(status).headers({ ...headers, 'x-request-id': request.id })
-    if (foreign === undefined) return reply.send(body)
     // Bytes: Fastify would add a charset to the type, and clients of KServe compare it as a whole.
-    return reply
-      .header('content-type', 'application/json')
-      .send(Buffer.from(JSON.stringify({ error: body.detail.slice(0, MAX_ERROR_LENGTH) })))
+    return reply.send(foreignErrorsOf(request.url) ? Buffer.from(JSON.stringify(body)) : body)
   }
 }
 
-/** An error as it is answered, under the statuses of a problem or of a protocol. */
+/** An error as the path's protocol has it; a problem where the path is unknown or the service's own. */
+export function answerFor(error: ServiceError, url = '') {
+  const { code } = error
+  const foreign = foreignErrorsOf(url)
+  const { status, headers, body } = problemOf(error, foreign?.statusOf)
+  if (foreign === undefined) return { code, status, headers, body }
+  return {
+    ...{ code, status },
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: { error: body.detail.slice(0, MAX_ERROR_LENGTH) },
+  }
+}
+
+/** An error as a problem, under its own statuses or a protocol's. */
 export function problemOf(error: ServiceError, statuses: Readonly<Record<ErrorCode, number>> = statusOf) {
   const status = statuses[error.code]
   // What went wrong inside is for the log; the client learns that it is not his fault.

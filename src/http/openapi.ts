@@ -2,6 +2,7 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
+import { isRecord, withDefaults } from '../canonical.ts'
 import { VERSION } from '../version.ts'
 import { foreignErrorsOf } from './error-handler.ts'
 import { foreignErrors, problems, refusals } from './schemas/common.ts'
@@ -97,8 +98,9 @@ export function withSharedSchemas(document: object): Json {
   const schemas: Json = {}
   const move = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(move)
-    if (typeof value !== 'object' || value === null) return value
-    const moved = Object.fromEntries(Object.entries(value).map(([name, field]) => [name, move(field)]))
+    if (!isRecord(value)) return value
+    const fields = Object.entries(withWholeDefault(value))
+    const moved: Json = Object.fromEntries(fields.map(([name, field]) => [name, move(field)]))
     const { title, ...schema } = moved
     if (typeof title !== 'string' || !('type' in schema || 'anyOf' in schema)) return moved
     if (!isDeepStrictEqual(schemas[title] ?? schema, schema))
@@ -108,4 +110,12 @@ export function withSharedSchemas(document: object): Json {
   }
   const moved = move(document) as Json
   return { ...moved, components: { ...(moved['components'] as Json | undefined), schemas } }
+}
+
+/** A schema whose default is a record with every field: the schema may require those that have a default of their own. */
+function withWholeDefault(value: Json): Json {
+  const isSchema = typeof value['type'] === 'string' || Array.isArray(value['anyOf'])
+  return isSchema && isRecord(value['default'])
+    ? { ...value, default: withDefaults(value, value['default']) }
+    : value
 }

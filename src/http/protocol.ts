@@ -1,18 +1,31 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
 import { ServiceError } from '../errors.ts'
-import { problemOf } from './error-handler.ts'
+import { answerFor } from './error-handler.ts'
 import type { Services } from './services.ts'
+
+/** Longer than any path whose protocol matters. */
+const MAX_TARGET = 4096
+/** The request whose answer a connection waits for. */
+const pending = new WeakMap<Socket, FastifyRequest>()
 
 /** Refuses as problems what Node would refuse by itself, in a form of its own. */
 export function checkHead(app: FastifyInstance): void {
   app.server.on('checkExpectation', (request, response) => {
     app.routing(request, response)
   })
-  app.addHook('onRequest', ({ raw, headers: { host, expect } }, _reply, done) => {
+  app.addHook('onRequest', (request, reply, done) => {
+    const { raw } = request
+    const { host, expect } = request.headers
+    const { socket } = raw
+    pending.set(socket, request)
+    reply.raw.once('close', () => {
+      // Another request may have followed on the connection.
+      if (pending.get(socket) === request) pending.delete(socket)
+    })
     if (host === undefined && raw.httpVersion === '1.1')
       done(new ServiceError('MALFORMED_REQUEST', 'HTTP/1.1 asks for the header Host'))
     else if (expect !== undefined && !/100-continue/i.test(expect))
@@ -29,9 +42,12 @@ export function headTimes({ HEAD_TIMEOUT_MS }: Pick<Config, 'HEAD_TIMEOUT_MS'>) 
   }
 }
 
-/** Answers what never became a request, on the bare socket, and closes it. */
+/** Node's error of a connection: some have the bytes that could not be parsed. */
+type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: unknown }
+
+/** Answers on the bare socket what did not arrive as a whole request, and closes it. */
 export function answerClientError(
-  error: NodeJS.ErrnoException,
+  error: ClientError,
   socket: Socket,
   { logger, metrics }: Pick<Services, 'logger' | 'metrics'>,
 ): void {
@@ -39,9 +55,13 @@ export function answerClientError(
     socket.destroy()
     return
   }
-  const { status, headers, body } = problemOf(clientError(error))
-  metrics.error(body.code)
-  const id = randomUUID()
+  const request = pending.get(socket)
+  const { code, status, headers, body } = answerFor(
+    clientError(error),
+    request?.url ?? requestTarget(error.rawPacket),
+  )
+  metrics.error(code)
+  const id = request?.id ?? randomUUID()
   const text = JSON.stringify(body)
   const head = Object.entries({
     ...headers,
@@ -64,4 +84,10 @@ function clientError({ code, message }: NodeJS.ErrnoException): ServiceError {
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return new ServiceError('REQUEST_TIMEOUT', 'the request did not arrive in time; send it again')
   return new ServiceError('MALFORMED_REQUEST', `this is no HTTP request: ${message}`)
+}
+
+/** The path in the first line of a request, where its bytes begin with one. */
+function requestTarget(bytes: unknown): string | undefined {
+  if (!Buffer.isBuffer(bytes)) return undefined
+  return /^[A-Z]+ (\/\S*) HTTP\//.exec(bytes.toString('latin1', 0, MAX_TARGET))?.[1]
 }

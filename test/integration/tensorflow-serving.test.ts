@@ -107,9 +107,10 @@ describe('predict', () => {
   )
 
   it('names its only version, or none', async () => {
-    expect(rowsOf(await predict({ instances: [nested] }, '/v1/models/net/versions/1:predict'))).toHaveLength(
-      1,
-    )
+    for (const version of ['1', '01'])
+      expect(
+        rowsOf(await predict({ instances: [nested] }, `/v1/models/net/versions/${version}:predict`)),
+      ).toHaveLength(1)
   })
 
   it('writes what JSON does not have as TensorFlow Serving does', async () => {

@@ -6,7 +6,7 @@ import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
 import { imagesAs, readImages, type EncodedImage, type Images } from '../encoded-images.ts'
 import { assertCount, BASE64 } from '../routes/uploads.ts'
-import { recordOf, type PredictRequest } from './request.ts'
+import { base64In, type PredictRequest } from './request.ts'
 
 interface Context {
   readonly specification: Specification
@@ -34,9 +34,9 @@ export function imagesOf({ input, elements }: PredictRequest, context: Context):
 }
 
 function encodedIn({ value, pointer }: Element): EncodedImage {
-  const b64 = recordOf(value)?.['b64']
-  if (typeof b64 !== 'string' || !BASE64.test(b64))
-    throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64')
+  const b64 = base64In(value)
+  if (b64 === undefined || !BASE64.test(b64))
+    throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64, without other fields')
   return { bytes: Buffer.from(b64, 'base64'), pointer }
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { promisify } from 'node:util'
 import { constants, deflate, gzip } from 'node:zlib'
-import { fieldError, ServiceError } from '../../errors.ts'
+import { ServiceError } from '../../errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
@@ -18,7 +18,8 @@ import { OUTPUTS } from './metadata.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, paths, tags } from './models.ts'
 import { requestedOutputs, writeAnswer } from './outputs.ts'
-import { countOf, headLength, readRequest, type InferenceRequest } from './request.ts'
+import { countOf } from './parameters.ts'
+import { headLength, readRequest, type InferenceRequest } from './request.ts'
 
 const HEAD_LENGTH = 'inference-header-content-length'
 const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as const
@@ -59,7 +60,6 @@ export function inferRoutes(app: App, services: Services): void {
           place.hold(place.images, length)
         })
         const inference = await read(bytes, request.headers[HEAD_LENGTH], specification)
-        assertNoSequence(inference)
         leaveInTime(inference, place, reply)
         const requested = requestedOutputs(inference)
         const images = await imagesOf(inference, { specification, config, place })
@@ -97,14 +97,6 @@ async function read(
   return {
     ...raw,
     inputs: [{ pointer: '#', name: 'image_bytes', datatype: 'BYTES', shape: [1], data: { json } }],
-  }
-}
-
-/** Models here keep nothing between requests. */
-function assertNoSequence({ parameters }: InferenceRequest): void {
-  for (const name of ['sequence_id', 'sequence_start', 'sequence_end']) {
-    if (parameters[name])
-      throw fieldError(`#/parameters/${name}`, 'is for models with a state; these have none')
   }
 }
 

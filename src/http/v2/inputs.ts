@@ -6,7 +6,7 @@ import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
 import { imagesAs, readImages, type Images } from '../encoded-images.ts'
 import { assertCount } from '../routes/uploads.ts'
-import type { InferenceRequest, InputTensor } from './request.ts'
+import { assertUniqueNames, type InferenceRequest, type InputTensor } from './request.ts'
 import { byteElements, floatValues, uint8Values } from './tensors.ts'
 
 interface Context {
@@ -24,6 +24,7 @@ export async function imagesOf({ inputs, parameters }: InferenceRequest, context
     if (name !== 'images' && name !== 'image_bytes')
       throw fieldError(`${pointer}/name`, `unexpected inference input '${name}'; send images or image_bytes`)
   }
+  assertUniqueNames('input', inputs)
   const [input, ...others] = inputs
   if (input === undefined || others.length > 0)
     throw fieldError(

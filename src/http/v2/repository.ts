@@ -6,7 +6,8 @@ import { bytesOf } from '../foreign.ts'
 import type { App, Services } from '../services.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, namedModels, tags } from './models.ts'
-import { objectOf, parametersOf, requestJson } from './request.ts'
+import { flagOf, objectOf, parametersOf } from './parameters.ts'
+import { requestJson } from './request.ts'
 import { RepositoryIndex } from './schemas.ts'
 import { Nothing } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -95,8 +96,8 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     },
     async (request, reply) => {
       const { model } = findModel(registry, request.params)
-      // unload_dependents is all it may say; no model depends on another.
-      parametersOf(await read(request), '#')
+      // No model depends on another, so the flag changes nothing.
+      flagOf(parametersOf(await read(request), '#'), 'unload_dependents', '#/parameters')
       await registry.unload(model.record.id)
       return reply.code(200).send()
     },
