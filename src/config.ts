@@ -83,7 +83,9 @@ const Settings = Type.Object({
     'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',
     1024,
   ),
-  MAX_IMAGE_PIXELS: integer(40_000_000, 'Largest upload in pixels'),
+  // Phones take photographs of 8192x6144.
+  MAX_IMAGE_PIXELS: integer(52_000_000, 'Largest image in pixels'),
+  IMAGE_TIMEOUT_MS: milliseconds(20_000, 'Longest the decoding of one image may take, in ms'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
   MEMORY_BUDGET_BYTES: integer(
     // A model holds up to four and a half times its variables: also the filters that oneDNN makes of them.

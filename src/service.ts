@@ -9,6 +9,7 @@ import { startEngine } from './engine/process.ts'
 import { ServiceError } from './errors.ts'
 import { buildApp } from './http/app.ts'
 import { Keyring } from './http/keyring.ts'
+import { ImageDecoder } from './images/decoder.ts'
 import { gpus, processors } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
@@ -28,7 +29,7 @@ export interface Service {
   readonly engine: Engine
   /** The key that was made at this start, for want of others; undefined where none was. */
   readonly key: string | undefined
-  /** Resolves when the engine and the analysis have answered; rejects with a sentence where they cannot. */
+  /** Resolves when the engine, the analysis and a decoder have answered; rejects with a sentence where they cannot. */
   started(): Promise<void>
   /** Creates the models that are to be there from the start; before they are ready nobody sends requests here. */
   preload(): Promise<void>
@@ -64,6 +65,11 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     },
   })
   const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
+  const decoder = new ImageDecoder({
+    logger,
+    processes: processors(),
+    timeoutMs: config.IMAGE_TIMEOUT_MS,
+  })
   const experiments = new Experiments(analysis, logger)
   const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
   const registry = new Registry({
@@ -115,6 +121,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     logger,
     engine,
     analysis,
+    decoder,
     store,
     registry,
     admission,
@@ -139,7 +146,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     engine,
     key: keyring.generated,
     started: async () => {
-      await Promise.all([engine.info(), analysis.ready()])
+      await Promise.all([engine.info(), analysis.ready(), decoder.started()])
       started = true
     },
     preload: () =>
@@ -160,7 +167,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
         await registry.close()
       } finally {
         keyring.close()
-        await Promise.all([engine.close(), analysis.close(), tracing.close()])
+        await Promise.all([engine.close(), analysis.close(), decoder.close(), tracing.close()])
         await store.close()
       }
     },

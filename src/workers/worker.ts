@@ -11,10 +11,16 @@ export interface WorkerOptions {
   readonly entry: URL
   readonly env: Readonly<Record<string, string>>
   readonly logger: Logger
+  /** What starts the child: Node, unless another program starts Node. It is given the entry as its last argument. */
+  readonly launcher?: { readonly execPath: string; readonly execArgv: readonly string[] }
   /** A file of the caller's that every child finds open as INHERITED_FD. */
   readonly inherits?: number | undefined
+  /** A file of the caller's that takes what children write to stderr. */
+  readonly stderr?: number | undefined
   /** Calls are pure: one that its child died over is asked once more. */
   readonly again?: boolean
+  /** A child keeps nothing between calls: it is killed instead of asked to stop, and replaced without a pause. */
+  readonly disposable?: boolean
   /**
    * A child that is asked and says nothing for longer is killed. While it computes it reads no message, so there is
    * nothing else to judge it by than the time since its last word, or since it was first asked.
@@ -58,6 +64,8 @@ export class Worker<M extends Methods<M>, Info> {
   #child: ChildProcess | undefined
   /** One that could not be told something: it is gone, though its exit has not been heard of yet. */
   #unreachable: ChildProcess | undefined
+  /** One that was killed by `replace`. */
+  #replaced: ChildProcess | undefined
   /** What the last child that was ready said of itself. */
   #said: { readonly info: Info } | undefined
   #restarts = 0
@@ -133,6 +141,15 @@ export class Worker<M extends Methods<M>, Info> {
     }
   }
 
+  /** Kills the child. What it was asked is rejected as after any death, and the next child starts at once. */
+  replace(why: string): void {
+    const child = this.#child
+    if (child === undefined || child === this.#replaced) return
+    this.#replaced = child
+    this.#options.logger.warn({ worker: this.#options.name, pid: child.pid, why }, 'worker is replaced')
+    child.kill('SIGKILL')
+  }
+
   /** Stops the child: by closing its channel, and by force after a grace period. */
   async close(): Promise<void> {
     this.#closing = true
@@ -148,20 +165,22 @@ export class Worker<M extends Methods<M>, Info> {
         resolve()
       })
     })
-    if (child.connected) child.disconnect()
+    if (this.#options.disposable === true) child.kill('SIGKILL')
+    else if (child.connected) child.disconnect()
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS)
     await exited
     clearTimeout(timer)
   }
 
   #start(): void {
-    const { entry, env, name, logger, inherits = 'ignore' } = this.#options
+    const { entry, env, name, logger, launcher, inherits = 'ignore', stderr = 'inherit' } = this.#options
     const started = Date.now()
     this.#started = started
     const child = fork(entry, [], {
+      ...(launcher && { execPath: launcher.execPath, execArgv: [...launcher.execArgv] }),
       serialization: 'advanced',
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', inherits],
+      stdio: ['ignore', 'inherit', stderr, 'ipc', inherits],
     })
     this.#child = child
     this.#watchdog = this.#watch(child)
@@ -215,7 +234,8 @@ export class Worker<M extends Methods<M>, Info> {
     this.#pending.clear()
     for (const call of pending) call.reject(this.#lost())
     if (this.#closing) return
-    logger.error({ worker: name, ...how }, 'worker died')
+    const replaced = this.#child === this.#replaced
+    if (!replaced) logger.error({ worker: name, ...how }, 'worker died')
     onLost?.()
     this.#failures += 1
     this.#restarts += 1
@@ -227,7 +247,10 @@ export class Worker<M extends Methods<M>, Info> {
     }
     this.#earlyDeaths = Date.now() - this.#started < STEADY_MS ? this.#earlyDeaths + 1 : 1
     const most = started ? RESTART_DELAY_MS.mostWhereItStarts : RESTART_DELAY_MS.most
-    const delay = Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
+    const delay =
+      started && this.#options.disposable === true
+        ? 0
+        : Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
     logger.info({ worker: name, ms: delay }, 'worker is started again after a pause')
     this.#restartTimer = setTimeout(() => {
       this.#start()

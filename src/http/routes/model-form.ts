@@ -1,14 +1,14 @@
 import type { Multipart } from '@fastify/multipart'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { factorsOf, type LayerScale } from '../../analysis/analysis.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
-import { decodeImage } from '../../images/decode.ts'
 import { identify } from '../../network/identity.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import type { SpecificationRequest } from '../../network/specification.ts'
 import { loadWeights, type LoadedWeights } from '../../serving/loading.ts'
 import { assertName } from '../../serving/names.ts'
 import { parser } from '../../validation.ts'
+import { hangUp } from '../hang-up.ts'
 import { CreateRequest } from '../schemas/models.ts'
 import type { Services } from '../services.ts'
 import { partsOf } from '../forms.ts'
@@ -36,7 +36,8 @@ export interface FormModel extends Partial<LoadedWeights> {
  */
 export async function readModelForm(
   request: FastifyRequest,
-  { store, analysis, config }: Services,
+  reply: FastifyReply,
+  { store, analysis, decoder, config }: Services,
 ): Promise<{ name: string | undefined; given: FormModel }> {
   const { MAX_MODEL_PARAMETERS: maxParameters, MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
   const limits = {
@@ -73,7 +74,9 @@ export async function readModelForm(
         const bytes = await bytesOf(part.file, MAX_BODY_BYTES - total)
         total += bytes.length
         const pointer = `#/images/${String(pixels.length)}`
-        pixels.push((await decodeImage(bytes, pointer, { shape, fit: 'cover', maxPixels })).pixels)
+        const options = { shape, fit: 'cover', maxPixels } as const
+        const image = await decoder.decode({ file: bytes, pointer, options, signal: hangUp(reply) })
+        pixels.push(image.pixels)
       } else {
         const known = ['spec', 'weights', 'images'].includes(fieldname)
         throw fieldError(

@@ -80,7 +80,7 @@ export function modelRoutes(app: App, services: Services): void {
         const { name, ...specification } = request.body as Static<typeof CreateRequest>
         return create({ plan: planRequest(specification, config.MAX_MODEL_PARAMETERS), name }, request, reply)
       }
-      const { name, given } = await readModelForm(request, services)
+      const { name, given } = await readModelForm(request, reply, services)
       return create({ ...given, name }, request, reply)
     },
   )

@@ -1,5 +1,6 @@
 import type { Config } from '../../config.ts'
 import { fieldError } from '../../errors.ts'
+import type { ImageDecoder } from '../../images/decoder.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
@@ -11,6 +12,7 @@ import { base64In, type PredictRequest } from './request.ts'
 interface Context {
   readonly specification: Specification
   readonly config: Config
+  readonly decoder: ImageDecoder
   readonly place: Place
 }
 
@@ -20,11 +22,11 @@ const HIGHEST_PIXEL = 255
 
 /** The images of a request; the place holds what they take. INVALID_REQUEST or INVALID_IMAGE at the one that is wrong. */
 export function imagesOf({ input, elements }: PredictRequest, context: Context): Promise<Images> | Images {
-  const { specification, config, place } = context
+  const { specification, config, decoder, place } = context
   const shape = specification.architecture.input_shape
   assertCount(elements.length, '#', config.MAX_QUEUE)
   if (input === 'image_bytes')
-    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, place })
+    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, decoder, place })
   place.hold(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
   const pixels = pixelsIn(elements, shape)
   // Whole numbers give the bits that the same image gives on every other route.

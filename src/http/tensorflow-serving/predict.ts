@@ -40,7 +40,7 @@ const PredictResponse = answer('TensorFlowServingResponse', {
 
 /** TensorFlow Serving's predict by row and by column; classify and regress say that no signature offers them. */
 export function predictRoutes(app: App, services: Services): void {
-  const { registry, config } = services
+  const { registry, config, decoder } = services
   const predict = predictor(services)
   const { admit, refuseInTurn, placeOf } = admittance(services)
   const content = {
@@ -65,7 +65,7 @@ export function predictRoutes(app: App, services: Services): void {
           place.hold(place.images, length)
         })
         const asked = await readPredictRequest(body)
-        const images = await imagesOf(asked, { specification, config, place })
+        const images = await imagesOf(asked, { specification, config, decoder, place })
         const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)
         tellCosts(reply, costs)

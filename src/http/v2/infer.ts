@@ -26,7 +26,7 @@ const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as co
 
 /** Inference: tensors or encoded images in, tensors or classes out, as JSON and as binary data. */
 export function inferRoutes(app: App, services: Services): void {
-  const { registry, config } = services
+  const { registry, config, decoder } = services
   const predict = predictor(services)
   const { admit, refuseInTurn, placeOf } = admittance(services)
   const contents = <S>(schema: S) => ({
@@ -62,7 +62,7 @@ export function inferRoutes(app: App, services: Services): void {
         const inference = await read(bytes, request.headers[HEAD_LENGTH], specification)
         leaveInTime(inference, place, reply)
         const requested = requestedOutputs(inference)
-        const images = await imagesOf(inference, { specification, config, place })
+        const images = await imagesOf(inference, { specification, config, decoder, place })
         const count = images.about.length
         const vectors = OUTPUTS.filter((output) => requested.some(({ name }) => name === output))
         const job = { model: id, k: 1, vectors, alone: false, place }

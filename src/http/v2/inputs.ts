@@ -1,6 +1,7 @@
 import type { Config } from '../../config.ts'
 import { fieldError } from '../../errors.ts'
-import type { Fit } from '../../images/decode.ts'
+import type { ImageDecoder } from '../../images/decoder.ts'
+import type { Fit } from '../../images/image.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
@@ -12,6 +13,7 @@ import { byteElements, floatValues, uint8Values } from './tensors.ts'
 interface Context {
   readonly specification: Specification
   readonly config: Config
+  readonly decoder: ImageDecoder
   readonly place: Place
 }
 
@@ -68,7 +70,7 @@ function pixelsOf(input: InputTensor, { specification, config, place }: Context)
 async function decodedOf(
   input: InputTensor,
   fit: Fit,
-  { specification, config, place }: Context,
+  { specification, config, decoder, place }: Context,
 ): Promise<Images> {
   const { pointer, datatype, shape } = input
   const [count = 0, width = 1] = shape
@@ -84,5 +86,5 @@ async function decodedOf(
     bytes,
     pointer: `${pointer}/data/${String(index)}`,
   }))
-  return readImages(encoded, { shape: specification.architecture.input_shape, fit, config, place })
+  return readImages(encoded, { shape: specification.architecture.input_shape, fit, config, decoder, place })
 }
