@@ -21,5 +21,9 @@ function weighedPixels(file: Buffer, format: ImageFormat): number {
   }
   const frame = readJpegHead(file)?.frame
   if (frame === undefined) return Infinity
-  return frame.width * frame.height * (frame.marker === JPEG.sof0 || frame.marker === JPEG.sof1 ? SEQUENTIAL_SHARE : 1)
+  return (
+    frame.width *
+    frame.height *
+    (frame.marker === JPEG.sof0 || frame.marker === JPEG.sof1 ? SEQUENTIAL_SHARE : 1)
+  )
 }

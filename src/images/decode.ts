@@ -14,6 +14,11 @@ const FILE_COPIES = 2
 /** Resized pixels beyond these are not made in order to be cut off. */
 const MAX_RESIZED_PIXELS = 2 ** 24
 const VALIDATED_SIDE = 8
+/**
+ * An image that is enlarged is turned first, because libvips enlarges from the first corner on. One that is reduced is turned
+ * last, since it is smaller then, and a JPEG is decoded at that size.
+ */
+const MIN_TURNED_SCALE = 0.5
 const normalizers: Readonly<Record<ImageFormat, (file: Buffer) => NormalizedImage>> = {
   jpeg: normalizeJpeg,
   png: normalizePng,
@@ -53,9 +58,23 @@ export async function decodeImage(
     )
   }
   assertMemory(image, file.length)
-  const stored = sideways ? { width: height, height: width } : { width, height }
-  const raster = untouched ? await readRaster(image) : await readResized(image, stored, fit)
   const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
+  if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_TURNED_SCALE) {
+    const stored = await readRaster(image)
+    const turned = { ...size, channels: 3 } as const
+    const data = placePixels(stored, image.orientation, turned)
+    const raster = await resize(
+      (change) => readPixels(change(sharp(data, { raw: turned })), 3),
+      turned,
+      target,
+      fit,
+    )
+    return { pixels: placePixels(raster, 1, target), ...size, format }
+  }
+  const stored = sideways ? { width: height, height: width } : { width, height }
+  const raster = untouched
+    ? await readRaster(image)
+    : await resize((change) => readRaster(image, change), image, stored, fit)
   return { pixels: placePixels(raster, image.orientation, target), ...size, format }
 }
 
@@ -80,44 +99,55 @@ function megabytes(bytes: number): string {
   return String(Math.ceil(bytes / 1e6))
 }
 
+type Change = (pipeline: Sharp) => Sharp
+
+function scaleFor(from: Size, to: Size): number {
+  return Math.max(to.width / from.width, to.height / from.height)
+}
+
 /**
  * The whole image is resized before its middle is cut out: cut out first, damage in the rest would go unseen for some
  * models and not for others. A strip that would become too long is read once for its damage, then its middle.
  */
-async function readResized(image: NormalizedImage, size: Size, fit: DecodeOptions['fit']): Promise<Raster> {
-  if (fit === 'fill') return readRaster(image, (pipeline) => pipeline.resize(size.width, size.height, { fit }))
-  if (fit === 'contain')
-    return readRaster(image, (pipeline) => pipeline.resize(size.width, size.height, { fit: 'inside' }))
-  const scale = Math.max(size.width / image.width, size.height / image.height)
-  if (image.width * scale * (image.height * scale) <= MAX_RESIZED_PIXELS)
-    return readRaster(image, (pipeline) => pipeline.resize(size.width, size.height, { fit: 'outside' }))
-  await readRaster(image, (pipeline) => pipeline.resize(VALIDATED_SIDE, VALIDATED_SIDE, { fit: 'fill' }))
+async function resize(
+  read: (change: Change) => Promise<Raster>,
+  from: Size,
+  to: Size,
+  fit: DecodeOptions['fit'],
+): Promise<Raster> {
+  const resized = ({ width, height }: Size, how: 'fill' | 'inside' | 'outside'): Promise<Raster> =>
+    read((pipeline) => pipeline.resize(width, height, { fit: how }))
+  if (fit === 'fill') return resized(to, fit)
+  if (fit === 'contain') return resized(to, 'inside')
+  const scale = scaleFor(from, to)
+  if (from.width * scale * (from.height * scale) <= MAX_RESIZED_PIXELS) return resized(to, 'outside')
+  await resized({ width: VALIDATED_SIDE, height: VALIDATED_SIDE }, 'fill')
   const middle = {
-    width: Math.min(image.width, Math.ceil(size.width / scale)),
-    height: Math.min(image.height, Math.ceil(size.height / scale)),
+    width: Math.min(from.width, Math.ceil(to.width / scale)),
+    height: Math.min(from.height, Math.ceil(to.height / scale)),
   }
-  const left = Math.floor((image.width - middle.width) / 2)
-  const top = Math.floor((image.height - middle.height) / 2)
-  return readRaster(image, (pipeline) =>
-    pipeline.extract({ left, top, ...middle }).resize(size.width, size.height, { fit: 'fill' }),
+  const left = Math.floor((from.width - middle.width) / 2)
+  const top = Math.floor((from.height - middle.height) / 2)
+  return read((pipeline) =>
+    pipeline.extract({ left, top, ...middle }).resize(to.width, to.height, { fit: 'fill' }),
   )
 }
 
-async function readRaster(
+function readRaster(
   { bytes, width, height, cmyk }: NormalizedImage,
-  change: (pipeline: Sharp) => Sharp = (pipeline) => pipeline,
+  change: Change = (same) => same,
 ): Promise<Raster> {
   const pipeline = sharp(bytes, { limitInputPixels: width * height, failOn: 'warning' })
   // libvips would turn inks to RGB by a profile of its own.
-  const coloured = cmyk
-    ? pipeline.pipelineColourspace('cmyk').toColourspace('cmyk')
-    : pipeline.flatten({ background: '#000' }).toColourspace('srgb')
+  if (cmyk) return readPixels(change(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk')), 4)
+  return readPixels(change(pipeline.flatten({ background: '#000' }).toColourspace('srgb')), 3)
+}
+
+async function readPixels(pipeline: Sharp, channels: number): Promise<Raster> {
   try {
-    const { data, info } = await change(coloured)
-      .raw({ depth: 'uchar' })
-      .toBuffer({ resolveWithObject: true })
-    if (info.channels !== (cmyk ? 4 : 3)) throw damaged()
-    return { data, width: info.width, height: info.height, channels: info.channels }
+    const { data, info } = await pipeline.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
+    if (info.channels !== channels) throw damaged()
+    return { data, width: info.width, height: info.height, channels }
   } catch (error) {
     if (/memory/i.test((error as Error).message))
       throw new UnusableImage(

@@ -80,10 +80,7 @@ export class ImageDecoder {
     this.#closing = true
     for (const { reject } of this.#waiting.splice(0)) reject(shuttingDown())
     for (const { idleTimer } of this.#members) clearTimeout(idleTimer)
-    await Promise.all([
-      this.#starting?.close(),
-      ...this.#members.map(({ process }) => process.close()),
-    ])
+    await Promise.all([this.#starting?.close(), ...this.#members.map(({ process }) => process.close())])
   }
 
   #dispatch(): void {

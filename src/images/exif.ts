@@ -16,10 +16,7 @@ export function readOrientation(tiff: Buffer): number {
   const read32 = (at: number): number => (little ? tiff.readUInt32LE(at) : tiff.readUInt32BE(at))
   const directory = read32(4)
   if (directory + 2 > tiff.length) return UPRIGHT
-  const entries = Math.min(
-    read16(directory),
-    Math.floor((tiff.length - directory - 2) / ENTRY_BYTES),
-  )
+  const entries = Math.min(read16(directory), Math.floor((tiff.length - directory - 2) / ENTRY_BYTES))
   for (let index = 0; index < entries; index++) {
     const entry = directory + 2 + index * ENTRY_BYTES
     if (read16(entry) !== ORIENTATION) continue

@@ -157,7 +157,9 @@ function assertSupported({ marker, bits, width, height, components }: JpegFrame)
     throw new UnusableImage(
       `is a JPEG of ${String(components.length)} colour components, which is not supported; save it as grey, RGB or CMYK`,
     )
-  if (components.some(({ horizontal, vertical }) => [horizontal, vertical].some((side) => side < 1 || side > 4)))
+  if (
+    components.some(({ horizontal, vertical }) => [horizontal, vertical].some((side) => side < 1 || side > 4))
+  )
     throw damaged()
 }
 

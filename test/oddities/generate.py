@@ -119,11 +119,33 @@ def jpeg_scans():
     sound("JPEG Ah and Al in its scan", picture.file(parameters=(0, 63, 0x11)))
     tables = dqt() + picture.frame() + dht(0, jpeg.DC_BITS, jpeg.DC_VALUES, 3) + TABLES + TABLES + dqt()
     sound("JPEG tables twice", SOI + JFIF_SEGMENT + tables + picture.scan() + EOI)
+    sound("JPEG arithmetic-coded", base64.b64decode(ARITHMETIC))
+    sound("JPEG arithmetic-coded, progressive", base64.b64decode(ARITHMETIC_PROGRESSIVE))
+    refused("JPEG arithmetic-coded, cut off", base64.b64decode(ARITHMETIC)[:-40])
     both = segment(0xC4, b"".join(table[4:] for table in [dht(0, jpeg.DC_BITS, jpeg.DC_VALUES), dht(1, jpeg.AC_BITS, jpeg.AC_VALUES)]))
     sound("JPEG tables in one segment", SOI + JFIF_SEGMENT + dqt() + picture.frame() + both + picture.scan() + EOI)
     sound("JPEG arithmetic conditioning beside Huffman", picture.file(between=segment(0xCC, b"\0\x10")))
     dnl = segment(0xDC, HEIGHT.to_bytes(2, "big"))
     sound("JPEG its height once more after the scan", picture.file()[:-2] + dnl + EOI)
+
+
+# What `jpegtran -arithmetic` of libjpeg-turbo 2.1.5 makes of picture.file(), and `jpegtran -arithmetic -progressive`.
+ARITHMETIC = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"
+    "BAQEBAQEBAT/yQARCAATABsDASIAAhEAAxEA/8wACgAQEAUBEBEF/9oADAMBAAIRAxEAPwD/AGC8IfKNeGS8mihjwdhNxP4jvWHAGdJ/G9BB"
+    "45hZA2bKoHl4k6Y0BCi2iMhbPTQqYn7lYO4q7j1xT21wNb41r8StNl/a90ohvuRHBPb773/SInjDn+Vh3cLzou9d/kIYaEhqQlvDv2tqohb6"
+    "YpjZnx9q+qH3y048X5TDbnJRkb5KkTA3gT4dTCVcXy4lBTblA6qciBzzPVzUZrLUI5ZD2s/ds2FP+95+0g33TCwKqEba/FcMXHpF1U7wD2Ni"
+    "jEGud4ZoQBFpJ8fnPll8QRzRi0eaDwKXokhQT++JWnlZtdW3e9xO1c52kZ7/2Q=="
+)
+ARITHMETIC_PROGRESSIVE = (
+    "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE"
+    "BAQEBAQEBAT/ygARCAATABsDASIAAhEAAxEA/8wABgAQARD/2gAMAwEAAhADEAAAAf65/lm8LnSpo2ygOGBBmRrr6w5nOeqlcjf/zAAEEAX/"
+    "2gAIAQEAAQUCFCYX6AlqKIaJKAEVGaQqBGjYOFMq7+9ygP/MAAQRBf/aAAgBAwEBPwE4X3jnezjVRBncn64Fd6x0XRpNgx6HG636YpJpR4PU"
+    "yOx/oouUINT/zAAEEQX/2gAIAQIBAT8BOPKhUYsDSCLFQ5LGg71leD//zAAEEAX/2gAIAQEABj8ClYeZ2f/MAAQQBf/aAAgBAQABPyG7m/gU"
+    "8uWRUCUQ8g52lPWtXG3hk3eR/wB8/9oADAMBAAIAAwAAABDF5jWA/8wABBEF/9oACAEDAQE/EI9AbYdxXcP6jKm9nf54rDMMVeLpoDhDWNOX"
+    "8P/MAAQRBf/aAAgBAgEBPxCl4wg4GP3XrSgzwRb/zAAEEAX/2gAIAQEAAT8QWqm0gVHrE2aC10uu63Mn17sGSFwQ/Q1sOvqLJJHkJZ2lywzM"
+    "lb9NQ6iHs3c0/9k="
+)
 
 
 def scans_apart(some):
@@ -172,6 +194,7 @@ def jpeg_segments():
     }
     for name, segments in cases.items():
         sound(f"JPEG {name}", with_segments(*segments))
+    sound("JPEG a segment whose length is 1", with_segments(b"\xff\xe2\0\1"))
     # Pillow refuses it; libjpeg, and with it browsers, do not.
     sound("JPEG JFIF that is too short", with_segments(segment(0xE0, b"JFIF\0\1")), pillow(picture.file()))
     head = SOI + JFIF_SEGMENT
@@ -218,15 +241,15 @@ def jpeg_refused():
         refused(f"JPEG cut off after {share:.0%}", data[: int(len(data) * share)])
     refused("JPEG cut off before its end", data[:-2])
     refused("JPEG cut off and ended", data[: int(len(data) * 0.8)] + EOI)
-    refused("JPEG cut off and padded", data[: int(len(data) * 0.8)] + bytes(200) + EOI)
     wave = saved(photo, "JPEG", progressive=True)
     last = wave.rindex(b"\xff\xda")
     refused("JPEG progressive, cut off", wave[: len(wave) // 2])
     refused("JPEG progressive, cut off between scans", wave[:last])
     refused("JPEG progressive, bytes of its last scan missing", wave[: last + 10] + EOI)
     scan = data.rindex(b"\xff\xda") + 14
-    refused("JPEG a scan of zeros", data[:scan] + bytes(len(data) - scan - 2) + EOI)
-    refused("JPEG a scan of noise", data[:scan] + bytes((i * 151 + 13) % 255 for i in range(len(data) - scan - 2)) + EOI)
+    # Zeros are codes like others: neither Pillow nor any libjpeg sees that they are not the picture's.
+    sound("JPEG a scan of zeros", data[:scan] + bytes(len(data) - scan - 2) + EOI)
+    refused("JPEG a scan of codes that there are not", data[:scan] + b"\xfe" * (len(data) - scan - 2) + EOI)
     refused("JPEG a part of its scan missing", data[: scan + 100] + data[scan + 300 :])
     refused("JPEG a scan of nothing", data[:scan] + EOI)
     refused("JPEG a start and an end", SOI + EOI)
@@ -237,11 +260,10 @@ def jpeg_refused():
     refused("JPEG two frames", picture.file(between=picture.frame()))
     refused("JPEG a start within", picture.file(between=SOI))
     refused("JPEG a segment beyond its end", SOI + JFIF_SEGMENT + b"\xff\xe2\xff\xff" + bytes(20) + EOI)
-    refused("JPEG a segment of length 1", SOI + JFIF_SEGMENT + b"\xff\xe2\0\1" + picture.file()[2:])
     refused("JPEG a reserved marker", picture.file(between=segment(0x02, b"data")))
     refused("JPEG no width", picture.file().replace(WIDTH.to_bytes(2, "big") + b"\3\1", b"\0\0\3\1", 1))
     frame = picture.frame()
-    for marker, coding in {0xC3: "lossless", 0xC5: "hierarchical", 0xC9: "arithmetic", 0xCA: "arithmetic", 0xCB: "lossless"}.items():
+    for marker, coding in {0xC3: "lossless", 0xC5: "hierarchical", 0xC7: "lossless", 0xCB: "lossless", 0xCE: "hierarchical"}.items():
         refused(f"JPEG SOF{marker - 0xC0}", picture.file().replace(frame, picture.frame(marker), 1), coding)
     refused("JPEG of 12 bits", picture.file().replace(frame, picture.frame(0xC1, bits=12), 1), "12-bit")
     refused("JPEG progressive of 12 bits", wave.replace(b"\xff\xc2\0\x11\x08", b"\xff\xc2\0\x11\x0c", 1), "12-bit")
