@@ -65,7 +65,7 @@ export async function loadWeights(
         await foreign.discard()
       }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
-      return { plan, id: identify(specification, digest), weights }
+      return { plan, id: identify(plan, digest), weights }
     } finally {
       await file.close()
     }

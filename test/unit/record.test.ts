@@ -29,7 +29,7 @@ async function recordOf(
 
 function eye(rows: number, columns: number, gain: number): Float32Array {
   return Float32Array.from({ length: rows * columns }, (_, i) =>
-    i % columns === Math.floor(i / columns) ? gain : 0,
+    i % columns === Math.floor(i / columns) ? gain : gain * 0,
   )
 }
 
