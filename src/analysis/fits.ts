@@ -117,7 +117,7 @@ async function find(
   }
   const { epsilon } = known
   const kept = new Subsample(size, epsilon > COARSE ? SORTED_COARSE : SORTED, streamOf([SAMPLE_SEED, 0]))
-  const moments = new MomentSums(0, 1)
+  const moments = new MomentSums()
   const hash = createHash('sha256')
   let whole: Float32Array = new Float32Array()
   for (let offset = 0; offset < size; offset += SLICE) {

@@ -67,7 +67,7 @@ export async function loadWeights(
         await foreign.discard()
       }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
-      return { plan, id: identify(specification, digest), weights, digest }
+      return { plan, id: identify(plan, digest), weights, digest }
     } finally {
       await file.close()
     }

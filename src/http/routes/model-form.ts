@@ -89,7 +89,7 @@ export async function readModelForm(
     if (!imaged) throw fieldError('#/weights', `is required; ${ORDER}`)
     const { plan, pixels } = imaged
     const measured = await analysis.unitVariance(plan.specification, Buffer.concat(pixels))
-    const id = identify(plan.specification, undefined, factorsOf(measured))
+    const id = identify(plan, undefined, factorsOf(measured))
     return { name, given: { plan, id, measured } }
   } catch (error) {
     await loaded?.weights.discard()
