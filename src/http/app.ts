@@ -12,9 +12,11 @@ import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
 import { guard } from './access.ts'
+import { decodeBodies } from './body-encoding.ts'
 import { boundBodies } from './body-room.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
 import { allowOrigins } from './cors.ts'
+import { refuseCrossSite } from './cross-site.ts'
 import { handleErrors, problemAnswers } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
@@ -91,10 +93,12 @@ export async function buildApp(services: Services): Promise<App> {
   closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN')
   paceRequests(app, pace)
   readRefusedAway(app)
+  if (!services.keyring.asks) refuseCrossSite(app, services.config)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
   handleErrors(app, answerError)
   boundBodies(app, services.config)
+  decodeBodies(app, services.config)
   lookAgain(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')

@@ -4,8 +4,9 @@ import { sizeOf } from '../../initializers/fans.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
+import { fromBase64 } from '../base64.ts'
 import { imagesAs, readImages, type EncodedImage, type Images } from '../encoded-images.ts'
-import { assertCount, BASE64 } from '../routes/uploads.ts'
+import { assertCount } from '../routes/uploads.ts'
 import { recordOf, type PredictRequest } from './request.ts'
 
 interface Context {
@@ -35,9 +36,9 @@ export function imagesOf({ input, elements }: PredictRequest, context: Context):
 
 function encodedIn({ value, pointer }: Element): EncodedImage {
   const b64 = recordOf(value)?.['b64']
-  if (typeof b64 !== 'string' || !BASE64.test(b64))
-    throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64')
-  return { bytes: Buffer.from(b64, 'base64'), pointer }
+  const bytes = typeof b64 === 'string' ? fromBase64(b64) : undefined
+  if (bytes === undefined) throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64')
+  return { bytes, pointer }
 }
 
 /** Numbers of nested lists [height, width, channels], image after image. */
