@@ -1,6 +1,13 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { Readable, type Transform } from 'node:stream'
-import { createBrotliDecompress, createGunzip, createInflate } from 'node:zlib'
+import { Readable } from 'node:stream'
+import {
+  createBrotliDecompress,
+  createGunzip,
+  createInflate,
+  type BrotliDecompress,
+  type Gunzip,
+  type Inflate,
+} from 'node:zlib'
 import type { Config } from '../config.ts'
 import { bodyTooLarge, ServiceError } from '../errors.ts'
 
@@ -11,8 +18,10 @@ declare module 'fastify' {
   }
 }
 
+type Decoder = Gunzip | Inflate | BrotliDecompress
+
 const CHUNK = { chunkSize: 65_536 }
-const DECODERS: ReadonlyMap<string, () => Transform> = new Map([
+const DECODERS: ReadonlyMap<string, () => Decoder> = new Map<string, () => Decoder>([
   ['gzip', () => createGunzip(CHUNK)],
   ['x-gzip', () => createGunzip(CHUNK)],
   ['deflate', () => createInflate(CHUNK)],
@@ -58,7 +67,7 @@ export function decodeBodies(app: FastifyInstance, { MAX_BODY_BYTES }: Pick<Conf
     // An answer ends the decoding, whether the body was read or not.
     reply.raw.once('close', () => decoder.destroy())
     const limit = MAX_BODY_BYTES + (routeOptions.config.maxStreamedBytes ?? MAX_BODY_BYTES)
-    const body = decode(payload as Readable, decoder, { encoding, limit, reserve: reservations.get(request) })
+    const body = decode(payload, decoder, { encoding, limit, reserve: reservations.get(request) })
     decodedBodies.set(request, body)
     done(null, body)
   })
@@ -70,7 +79,7 @@ interface Decoding {
   readonly reserve: Reserve | undefined
 }
 
-function decode(payload: Readable, decoder: Transform, { encoding, limit, reserve }: Decoding): Readable {
+function decode(payload: Readable, decoder: Decoder, { encoding, limit, reserve }: Decoding): Readable {
   let received = 0
   async function* decoded(): AsyncGenerator<Buffer> {
     payload.on('data', (chunk: Buffer) => {
@@ -85,6 +94,8 @@ function decode(payload: Readable, decoder: Transform, { encoding, limit, reserv
         reserve?.(bytes)
         yield part
       }
+      if (!payload.readableEnded || decoder.bytesWritten < received)
+        throw new ServiceError('MALFORMED_REQUEST', `the body goes on behind the end of its ${encoding}`)
     } catch (error) {
       if (error instanceof ServiceError) throw error
       throw new ServiceError('MALFORMED_REQUEST', `the body is not ${encoding}`, { cause: error })

@@ -82,8 +82,8 @@ const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
-/** Errors become problems. A path or a method that is not offered is refused before its body is looked at. */
-export function handleErrors(app: FastifyInstance, answerError: AnswerError): void {
+/** Refuses a path or a method that is not offered, before its body is looked at. */
+export function refuseUnknownRoutes(app: FastifyInstance): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): ServiceError => {
     const path = request.url.split('?', 1)[0] ?? request.url
     // Its type leaves out that it gives null where there is no route.
@@ -102,7 +102,6 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
       `${request.method} is not offered here; use ${allow.join(' or ')}`,
     )
   }
-  app.setErrorHandler(answerError)
   app.setNotFoundHandler((request, reply) => {
     throw refuse(request, reply)
   })
