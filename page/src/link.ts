@@ -1,5 +1,8 @@
 import type { SpecificationRequest } from '../api/types.gen.ts'
 
+/** How many models fit on a page, and how many colours there are. */
+export const MOST_MODELS = 8
+
 /** What a model is known by: its specification wherever that is all there is to it, else its id on this service. */
 export type ModelSource = { readonly spec: SpecificationRequest } | { readonly id: string }
 
@@ -15,7 +18,10 @@ export interface State {
 export function readLink(fragment: string): State {
   const [view = '', query = ''] = fragment.replace(/^#/, '').split(/\?(.*)/s)
   const parameters = new URLSearchParams(query)
-  const models = parameters.getAll('model').flatMap((text) => sourceOf(text) ?? [])
+  const models = parameters
+    .getAll('model')
+    .flatMap((text) => sourceOf(text) ?? [])
+    .slice(0, MOST_MODELS)
   const fields = Object.fromEntries([...parameters].filter(([name]) => name !== 'model'))
   return { view, models, fields }
 }

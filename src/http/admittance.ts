@@ -3,6 +3,7 @@ import { untilAborted } from '../control.ts'
 import { ServiceError } from '../errors.ts'
 import type { Place } from '../serving/admission.ts'
 import type { Model } from '../serving/model.ts'
+import { reserveDecoded } from './body-encoding.ts'
 import { bodyBytes } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import { HUNG_UP } from './hang-up.ts'
@@ -40,6 +41,9 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
       const { record } = model
       const place = admission.admit(record.id, bodyBytes(request, config.MAX_BODY_BYTES))
       admitted.set(request, { place, model })
+      reserveDecoded(request, (bytes) => {
+        if (bytes > place.bytes) place.hold(place.images, bytes)
+      })
       leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
       reply.raw.once('close', () => {
         const answered = reply.raw.writableFinished && reply.statusCode < 400

@@ -12,10 +12,12 @@ import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
 import { guard } from './access.ts'
+import { decodeBodies } from './body-encoding.ts'
 import { boundBodies } from './body-room.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
 import { allowOrigins } from './cors.ts'
-import { handleErrors, problemAnswers } from './error-handler.ts'
+import { refuseCrossSite } from './cross-site.ts'
+import { problemAnswers, refuseUnknownRoutes } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
 import { answerClientError, checkHead, headTimes } from './protocol.ts'
@@ -86,6 +88,8 @@ export async function buildApp(services: Services): Promise<App> {
 
   app.server.maxConnections = services.config.MAX_CONNECTIONS
   checkBySchema(app)
+  // Before any route is there, also those of plugins: a route keeps the handler of errors that it finds.
+  app.setErrorHandler(answerError)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
   traceRequests(app, services.tracing)
@@ -93,11 +97,13 @@ export async function buildApp(services: Services): Promise<App> {
   closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN')
   paceRequests(app, pace)
   readRefusedAway(app)
+  if (!services.keyring.asks) refuseCrossSite(app, services.config)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
   refuseMalformedPaths(app)
-  handleErrors(app, answerError)
+  refuseUnknownRoutes(app)
   boundBodies(app, services.config)
+  decodeBodies(app, services.config)
   lookAgain(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')

@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
 import { Admission } from '../serving/admission.ts'
+import { reserveDecoded } from './body-encoding.ts'
 import { HUNG_UP } from './hang-up.ts'
 
 /** What a body may become in memory, by what its head says; one that comes in chunks may become as large as any. */
@@ -22,6 +23,9 @@ export function boundBodies(
     const bytes = request.routeOptions.config.scope === 'predict' ? 0 : bodyBytes(request, MAX_BODY_BYTES)
     if (bytes > 0) {
       const place = room.admit('', bytes)
+      reserveDecoded(request, (decoded) => {
+        if (decoded > place.bytes) place.hold(0, Math.min(decoded, MAX_BODY_BYTES))
+      })
       reply.raw.once('close', () => {
         place.leave(HUNG_UP)
       })

@@ -7,6 +7,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   MALFORMED_REQUEST: 400,
   UNAUTHORIZED: 401,
   FORBIDDEN: 403,
+  CROSS_SITE_REFUSED: 403,
   ROUTE_NOT_FOUND: 404,
   MODEL_NOT_FOUND: 404,
   INITIALIZER_NOT_FOUND: 404,
@@ -17,6 +18,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   NAME_TAKEN: 409,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  UNSUPPORTED_ENCODING: 415,
   RANGE_NOT_SATISFIABLE: 416,
   EXPECTATION_FAILED: 417,
   INVALID_REQUEST: 422,
@@ -79,8 +81,8 @@ const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
-/** Errors become problems. A path or a method that is not offered is refused before its body is looked at. */
-export function handleErrors(app: FastifyInstance, answerError: AnswerError): void {
+/** Refuses a path or a method that is not offered, before its body is looked at. */
+export function refuseUnknownRoutes(app: FastifyInstance): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): ServiceError => {
     const path = request.url.split('?', 1)[0] ?? request.url
     // Its type leaves out that it gives null where there is no route.
@@ -99,7 +101,6 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
       `${request.method} is not offered here; use ${allow.join(' or ')}`,
     )
   }
-  app.setErrorHandler(answerError)
   app.setNotFoundHandler((request, reply) => {
     throw refuse(request, reply)
   })

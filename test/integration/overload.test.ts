@@ -88,7 +88,7 @@ it('a full queue makes room for a model that has less than its share, and only t
     // Its head is enough: nothing of its body has been sent.
     const socket = connect(Number(new URL(running.client.url).port), '127.0.0.1')
     socket.write(
-      'POST /v1/models/flood/predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n',
+      'POST /v1/models/flood/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n',
     )
     const [head] = (await once(socket, 'data')) as [Buffer]
     expect(head.toString()).toMatch(/^HTTP\/1\.1 429 /)
@@ -109,7 +109,7 @@ it('bodies on their way count, for as long as a prediction may take', async () =
   let answered = ''
   socket.on('data', (chunk: Buffer) => (answered += chunk.toString()))
   socket.write(
-    'POST /v1/models/flood/predict HTTP/1.1\r\nHost: a\r\nContent-Type: image/jpeg\r\nContent-Length: 15000\r\n\r\nabc',
+    'POST /v1/models/flood/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 15000\r\n\r\nabc',
   )
   await until(() => socket.bytesWritten > 0)
   await untilRead(running.client)

@@ -7,7 +7,7 @@ import { hangUp } from '../hang-up.ts'
 import { Bytes, SAFETENSORS } from '../schemas/common.ts'
 import { FitQuery, FittedWeights } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
-import { partsOf } from '../forms.ts'
+import { largestWeights, partsOf } from '../forms.ts'
 
 const OCTETS = 'application/octet-stream'
 /** No type, and curl's default, say nothing of the content. */
@@ -15,7 +15,7 @@ const TYPES = ['', OCTETS, SAFETENSORS, 'application/x-www-form-urlencoded']
 
 /** Weights of any network, and which initializers they may come from. In a scope of its own: bodies are streams here. */
 export function fitRoutes(app: App, { analysis, store, config }: Services): void {
-  const maxBytes = 4 * config.MAX_MODEL_PARAMETERS + config.MAX_BODY_BYTES
+  const maxBytes = largestWeights(config)
   app.removeContentTypeParser(['*', 'application/json'])
   // Onto the disk, not into memory.
   app.addContentTypeParser('*', (_request, payload, done) => {
@@ -25,7 +25,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
   app.post(
     '/v1/weights/statistics',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', maxStreamedBytes: maxBytes },
       schema: {
         operationId: 'fitInitializers',
         tags: ['models'],

@@ -11,7 +11,7 @@ import { parser } from '../../validation.ts'
 import { hangUp } from '../hang-up.ts'
 import { CreateRequest } from '../schemas/models.ts'
 import type { Services } from '../services.ts'
-import { partsOf } from '../forms.ts'
+import { largestWeights, partsOf } from '../forms.ts'
 import { jsonOf } from './uploads.ts'
 
 const ORDER =
@@ -41,7 +41,7 @@ export async function readModelForm(
 ): Promise<{ name: string | undefined; given: FormModel }> {
   const { MAX_MODEL_PARAMETERS: maxParameters, MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
   const limits = {
-    fileSize: 4 * maxParameters + MAX_BODY_BYTES,
+    fileSize: largestWeights(config),
     parts: MOST_PARTS,
   }
   let name: string | undefined

@@ -5,8 +5,9 @@ import { sizeOf } from '../../initializers/fans.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
+import { fromBase64 } from '../base64.ts'
 import { imagesAs, readImages, type EncodedImage, type Images } from '../encoded-images.ts'
-import { assertCount, BASE64 } from '../routes/uploads.ts'
+import { assertCount } from '../routes/uploads.ts'
 import { base64In, type PredictRequest } from './request.ts'
 
 interface Context {
@@ -37,9 +38,10 @@ export function imagesOf({ input, elements }: PredictRequest, context: Context):
 
 function encodedIn({ value, pointer }: Element): EncodedImage {
   const b64 = base64In(value)
-  if (b64 === undefined || !BASE64.test(b64))
+  const bytes = b64 === undefined ? undefined : fromBase64(b64)
+  if (bytes === undefined)
     throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64, without other fields')
-  return { bytes: Buffer.from(b64, 'base64'), pointer }
+  return { bytes, pointer }
 }
 
 /** Numbers of nested lists [height, width, channels], image after image. */

@@ -4,7 +4,7 @@ import { answer } from '../../schema.ts'
 import { ServiceError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { admittance } from '../admittance.ts'
-import { bytesOf } from '../foreign.ts'
+import { bodyOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
 import { optional } from '../schemas/common.ts'
 import { tellCosts } from '../server-timing.ts'
@@ -61,10 +61,7 @@ export function predictRoutes(app: App, services: Services): void {
         const place = placeOf(request)
         const { model } = findModel(registry, request.params)
         const { specification, id } = model.record
-        const body = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
-          place.hold(place.images, length)
-        })
-        const asked = await readPredictRequest(body)
+        const asked = await readPredictRequest(bodyOf(request))
         const images = await imagesOf(asked, { specification, config, decoder, place })
         const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)

@@ -7,7 +7,7 @@ import type { Specification } from '../../network/specification.ts'
 import type { Place } from '../../serving/admission.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import { admittance } from '../admittance.ts'
-import { bytesOf } from '../foreign.ts'
+import { bodyOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
 import { Bytes } from '../schemas/common.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
@@ -56,10 +56,7 @@ export function inferRoutes(app: App, services: Services): void {
         const place = placeOf(request)
         const { model, name } = findModel(registry, request.params)
         const { specification, id } = model.record
-        const bytes = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
-          place.hold(place.images, length)
-        })
-        const inference = await read(bytes, request.headers[HEAD_LENGTH], specification)
+        const inference = await read(bodyOf(request), request.headers[HEAD_LENGTH], specification)
         leaveInTime(inference, place, reply)
         const requested = requestedOutputs(inference)
         const images = await imagesOf(inference, { specification, config, decoder, place })

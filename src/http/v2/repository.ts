@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { fieldError, pointerTo } from '../../errors.ts'
 import type { Model } from '../../serving/model.ts'
-import { bytesOf } from '../foreign.ts'
+import { bodyOf } from '../foreign.ts'
 import type { App, Services } from '../services.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, namedModels, tags } from './models.ts'
@@ -23,9 +23,9 @@ export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' |
 }
 
 /** The repository: what is there, and what of it the engine holds. */
-export function repositoryRoutes(app: App, { registry, config }: Services): void {
+export function repositoryRoutes(app: App, { registry }: Services): void {
   const read = async (request: FastifyRequest) => {
-    const bytes = await bytesOf(request, config.MAX_BODY_BYTES)
+    const bytes = bodyOf(request)
     return bytes.length === 0 ? {} : objectOf(await requestJson(bytes), '#')
   }
   const json = (properties: object) => ({
