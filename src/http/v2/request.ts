@@ -1,6 +1,6 @@
 import { fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { jsonProblem } from '../../json.ts'
-import { readJson } from '../json-body.ts'
+import { readJson } from '../../json-parts.ts'
 
 type Json = Readonly<Record<string, unknown>>
 
