@@ -3,7 +3,7 @@ import type { ImageValues } from '../engine/engine.ts'
 import { decodeImage, type Fit } from '../images/decode.ts'
 import { plainJpegSize } from '../images/jpeg.ts'
 import { sizeOf } from '../initializers/fans.ts'
-import type { Place } from '../serving/admission.ts'
+import type { Place } from '../serving/place.ts'
 
 /** The bytes of an image, and where it stood in the request. */
 export interface EncodedImage {

@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { bodyTooLarge, errorTitles, ServiceError, type ErrorCode } from '../errors.ts'
+import { incomingOf } from './incoming.ts'
 
 /** The one place where a code becomes an HTTP status. */
 export const statusOf: Readonly<Record<ErrorCode, number>> = {
@@ -76,7 +77,8 @@ export function foreignErrorsOf(url: string): ForeignErrors | undefined {
 
 const VERB = /^\/v1\/models\/[^/:]+(\/versions\/[^/:]+)?:\w*$/i
 const LABEL = /^\/v1\/models\/[^/:]+\/labels\/([^/:]+)(:(predict|classify|regress)|\/metadata)?$/i
-const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
+/** What there are routes for. */
+export const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
@@ -132,7 +134,9 @@ function malformed({ method, url, routeOptions }: FastifyRequest): ServiceError 
 export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
   return (error, request, reply) => {
     const foreign = foreignErrorsOf(request.url)
-    const { status, headers, body } = problemOf(toServiceError(error), foreign?.statusOf)
+    // What reads a body that failed says in its own words that there is none.
+    const cause = incomingOf(request)?.failure ?? error
+    const { status, headers, body } = problemOf(toServiceError(cause), foreign?.statusOf)
     count(body.code)
     if (status === 500) request.log.error({ err: error }, 'request failed')
     void reply.code(status).headers({ ...headers, 'x-request-id': request.id })

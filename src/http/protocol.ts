@@ -4,20 +4,59 @@ import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import type { Config } from '../config.ts'
 import { ServiceError } from '../errors.ts'
-import { problemOf } from './error-handler.ts'
+import { METHODS, problemOf } from './error-handler.ts'
+import type { Lingerers } from './lingering.ts'
 import type { Services } from './services.ts'
 
-/** Refuses as problems what Node would refuse by itself, in a form of its own. */
+const HOST = 'host'
+
+/** Refuses as problems what Node would refuse by itself, in a form of its own, and what it takes that is no HTTP. */
 export function checkHead(app: FastifyInstance): void {
-  app.server.on('checkExpectation', (request, response) => {
-    app.routing(request, response)
+  for (const event of ['checkContinue', 'checkExpectation'] as const)
+    app.server.on(event, (request, response) => {
+      app.routing(request, response)
+    })
+  // A body that is refused by its head is not asked for.
+  app.addHook('preParsing', ({ raw, headers: { expect } }, reply, _payload, done) => {
+    if (expect !== undefined && raw.httpVersion === '1.1') reply.raw.writeContinue()
+    done()
   })
-  app.addHook('onRequest', ({ raw, headers: { host, expect } }, _reply, done) => {
+  app.addHook('onRequest', ({ raw, headers }, _reply, done) => {
+    const { host, expect } = headers
+    // RFC 9110, 14.2: it is defined for GET alone.
+    if (raw.method !== 'GET') delete headers.range
     if (host === undefined && raw.httpVersion === '1.1')
       done(new ServiceError('MALFORMED_REQUEST', 'HTTP/1.1 asks for the header Host'))
+    else if (hostsIn(raw.rawHeaders) > 1)
+      done(new ServiceError('MALFORMED_REQUEST', 'the header Host is there more than once; send it once'))
     else if (expect !== undefined && !/100-continue/i.test(expect))
       done(new ServiceError('EXPECTATION_FAILED', 'Expect can only be 100-continue'))
     else done()
+  })
+}
+
+/** Node keeps the first of several. */
+function hostsIn(rawHeaders: readonly string[]): number {
+  let hosts = 0
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index]
+    if (name?.length === HOST.length && name.toLowerCase() === HOST) hosts += 1
+  }
+  return hosts
+}
+
+/** CONNECT asks for a tunnel to another host: Node takes its connection out of HTTP. */
+export function refuseTunnels(
+  app: FastifyInstance,
+  services: Pick<Services, 'logger' | 'metrics'>,
+  lingerers: Lingerers,
+): void {
+  app.server.on('connect', (request, socket: Socket) => {
+    const error = new ServiceError(
+      'METHOD_NOT_ALLOWED',
+      `${request.method ?? ''} is not offered: this is no proxy`,
+    )
+    answerOnSocket(socket, error, { ...services, lingerers, headers: { allow: METHODS.join(', ') } })
   })
 }
 
@@ -33,28 +72,44 @@ export function headTimes({ HEAD_TIMEOUT_MS }: Pick<Config, 'HEAD_TIMEOUT_MS'>) 
 export function answerClientError(
   error: NodeJS.ErrnoException,
   socket: Socket,
-  { logger, metrics }: Pick<Services, 'logger' | 'metrics'>,
+  services: Pick<Services, 'logger' | 'metrics'>,
+  lingerers: Lingerers,
 ): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
-  }
-  const { status, headers, body } = problemOf(clientError(error))
+  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
+  else answerOnSocket(socket, clientError(error), { ...services, lingerers, cause: error.code })
+}
+
+function answerOnSocket(
+  socket: Socket,
+  error: ServiceError,
+  {
+    logger,
+    metrics,
+    lingerers,
+    headers: more = {},
+    cause = error.code,
+  }: Pick<Services, 'logger' | 'metrics'> & {
+    readonly lingerers: Lingerers
+    readonly headers?: Readonly<Record<string, string>>
+    /** As the log says it. */
+    readonly cause?: string | undefined
+  },
+): void {
+  const { status, headers, body } = problemOf(error)
   metrics.error(body.code)
   const id = randomUUID()
   const text = JSON.stringify(body)
   const head = Object.entries({
     ...headers,
+    ...more,
     'x-request-id': id,
     'content-length': Buffer.byteLength(text),
     connection: 'close',
   }).map(([name, value]) => `${name}: ${String(value)}\r\n`)
-  logger.info({ reqId: id, status, code: error.code }, 'request')
-  socket.end(
+  logger.info({ reqId: id, status, code: cause }, 'request')
+  lingerers.end(
+    socket,
     `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n${text}`,
-    () => {
-      socket.destroy()
-    },
   )
 }
 
