@@ -27,7 +27,7 @@ const rooms = {
       ...['network', 'initializers', 'statistics', 'formats', 'canonical', 'schema', 'validation', 'json'],
       ...['errors', 'tracing', 'version'],
     ],
-    packages: ['fastify', '@fastify/[^/]+', '@streamparser/json', 'pino', 'typebox'],
+    packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },
   serving: {
     path: 'serving/',
@@ -146,7 +146,7 @@ const rooms = {
     builtins: PURE,
   },
   canonical: { path: 'canonical.ts', sees: [], packages: ['typebox'], builtins: PURE },
-  json: { path: 'json.ts', sees: [], builtins: PURE },
+  json: { path: 'json(-parts)?.ts', sees: ['errors'], builtins: '^(node:)?timers/promises$' },
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
   machine: { path: 'machine.ts', sees: [] },

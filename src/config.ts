@@ -67,7 +67,7 @@ const Settings = Type.Object({
     268_435_456,
     'Bytes that requests may hold: bodies on their way, images that wait',
   ),
-  REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take, in ms'),
+  REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take after its body has come, in ms'),
   ENGINE_TIMEOUT_MS: milliseconds(
     300_000,
     'Longest the engine may be silent while it is asked, in ms; then it is killed. A build is one call',
@@ -75,6 +75,10 @@ const Settings = Type.Object({
   HEAD_TIMEOUT_MS: Type.Integer({
     ...{ minimum: 100, maximum: 300_000, default: 20_000 },
     description: 'Longest the head of a request may take to arrive, in ms',
+  }),
+  STALL_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 100, maximum: 300_000, default: 20_000 },
+    description: 'Longest a body may bring less than 500 bytes a second, in ms',
   }),
   UPLOAD_TIMEOUT_MS: milliseconds(900_000, 'Longest a whole request may take to arrive, in ms'),
   MAX_CONNECTIONS: integer(4096, 'Connections at once; what comes beyond is closed'),

@@ -41,6 +41,11 @@ export const errorTitles = {
   INTERNAL: 'The service failed',
 } as const
 
+/** Errors that a refusal lists: what a person would correct at once. */
+export const MOST_ERRORS = 100
+/** Of a name that was sent and is of any length. */
+const SHOWN_NAME = 100
+
 export type ErrorCode = keyof typeof errorTitles
 
 /** One wrong field: where it is (a JSON pointer in a URI fragment) and what would be right. */
@@ -86,6 +91,20 @@ export function pointerTo(base: string, name: string): string {
   return `${base}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
+/** A name as it is said in an error: how it begins, where it is long. */
+export function shownName(name: string): string {
+  return name.length > SHOWN_NAME ? `${name.slice(0, SHOWN_NAME)}...` : name
+}
+
+/** A value as JSON, where a number that was too large for one, such as 1e400, is Infinity and not null. */
+export function shownJson(value: unknown): string | undefined {
+  if (typeof value === 'number') return String(value)
+  const text: unknown = JSON.stringify(value, (_, field: unknown) =>
+    typeof field === 'number' && !Number.isFinite(field) ? String(field) : field,
+  )
+  return text as string | undefined
+}
+
 /** A single wrong field, said both as the detail and as the field's own error. */
 export function fieldError(
   pointer: string,
@@ -95,12 +114,16 @@ export function fieldError(
   return new ServiceError(code, `${pointer} ${detail}`, { errors: [{ pointer, detail }] })
 }
 
+/** Several wrong fields: the first of them as the detail, MOST_ERRORS in the list. */
 export function fieldErrors(
   errors: readonly FieldError[],
   code: ErrorCode = 'INVALID_REQUEST',
 ): ServiceError {
   const [first, ...others] = errors
   if (first === undefined) throw new TypeError('fieldErrors needs at least one error')
-  const more = others.length > 0 ? ` (and ${String(others.length)} more)` : ''
-  return new ServiceError(code, `${first.pointer} ${first.detail}${more}`, { errors })
+  const listed = errors.length > MOST_ERRORS ? `, of which the first ${String(MOST_ERRORS)} are listed` : ''
+  const more = others.length > 0 ? ` (and ${String(others.length)} more${listed})` : ''
+  return new ServiceError(code, `${first.pointer} ${first.detail}${more}`, {
+    errors: errors.slice(0, MOST_ERRORS),
+  })
 }

@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
-import { fieldErrors, pointerTo, type FieldError } from './errors.ts'
+import { fieldErrors, MOST_ERRORS, pointerTo, shownJson, shownName, type FieldError } from './errors.ts'
 
 /** What it saves in a check is less than what it costs at the start. */
 const PLAIN = { verbose: true, strict: true, code: { optimize: false } } as const
@@ -13,12 +13,12 @@ const bodies = new Ajv({ ...BODIES, allErrors: true })
  * length of a text is that of its UTF-16, which is known; its characters would have to be counted, one by one.
  */
 const largeBodies = new Ajv({ ...BODIES, unicode: false, logger: false })
-/** What a person would correct; a body of more parts is told of one error, and no body of more errors than that. */
+/** A body of more parts is told of one error. */
 const MANY_PARTS = 20_000
-const MOST_ERRORS = 100
-/** Of these it is told what they are, not what is in them; and of names how they begin. */
+/** Of these it is told what they are, not what is in them. */
 const SHOWN_PARTS = 100
-const SHOWN_NAME = 100
+/** A longer name is like no name that is known. */
+const MOST_NAME = 100
 /** Query strings, path parameters and environment variables arrive as text, so their scalars are parsed. */
 const scalars = new Ajv({
   ...PLAIN,
@@ -61,7 +61,7 @@ export function didYouMean(wrong: string, known: readonly string[]): string {
 
 function nearestOf(wrong: string, known: readonly string[]): string | undefined {
   // Looking for it takes as long as the name is, for every one that is known.
-  if (wrong.length > SHOWN_NAME) return undefined
+  if (wrong.length > MOST_NAME) return undefined
   const nearest = closest(wrong, known)
   const near = distance(wrong, nearest) <= Math.max(2, wrong.length / 3)
   return near ? `did you mean ${JSON.stringify(nearest)}?` : undefined
@@ -102,8 +102,7 @@ function describeOne(error: ErrorObject, base: string): FieldError {
   const got = `, got ${shown(error.data)}`
   switch (error.keyword) {
     case 'additionalProperties': {
-      const full = String(params['additionalProperty'])
-      const name = full.length > SHOWN_NAME ? `${full.slice(0, SHOWN_NAME)}...` : full
+      const name = shownName(String(params['additionalProperty']))
       const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {})
       return {
         pointer: pointerTo(pointer, name),
@@ -179,7 +178,7 @@ function shown(value: unknown): string {
     return `${JSON.stringify(value.slice(0, 80)).slice(0, 77)}...`
   if (Array.isArray(value) && hasMoreParts(value, SHOWN_PARTS)) return `an array of ${String(value.length)}`
   if (typeof value === 'object' && hasMoreParts(value, SHOWN_PARTS)) return 'a large object'
-  const text = JSON.stringify(value) as string | undefined
+  const text = shownJson(value)
   if (text === undefined) return 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

@@ -1,8 +1,9 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { fieldError, type FieldError, pointerTo } from '../errors.ts'
-import { jsonProblem, parseJson } from '../json.ts'
+import { fieldError, type FieldError, pointerTo, shownName } from '../errors.ts'
+import { jsonProblem } from '../json.ts'
+import { readJson } from '../json-parts.ts'
 import { dtypeNamed, floatsOf } from './dtypes.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */
@@ -47,7 +48,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
       throw notSafetensors('its header length does not fit the file')
     }
     const dataStart = 8 + headerBytes
-    const header = parseHeader(await bytesOf(file, 8, headerBytes), size - dataStart)
+    const header = await parseHeader(await bytesOf(file, 8, headerBytes), size - dataStart)
     return {
       ...header,
       read: async (name, offset = 0, count) => {
@@ -66,19 +67,23 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   }
 }
 
-function parseHeader(bytes: Buffer, dataBytes: number): Pick<SafetensorsFile, 'tensors' | 'metadata'> {
+async function parseHeader(
+  bytes: Buffer,
+  dataBytes: number,
+): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
   let header: unknown
   try {
-    header = parseJson(bytes)
+    header = await readJson(bytes)
   } catch (error) {
     throw notSafetensors(`its header ${jsonProblem(error)}`)
   }
   if (!isRecord(header)) throw notSafetensors('its header is not an object')
-  const { __metadata__: metadata = {}, ...entries } = header
+  const { __metadata__: metadata = {} } = header
   if (!isTextRecord(metadata)) throw notSafetensors('__metadata__ must map text to text')
-  if (Object.keys(entries).length > MAX_TENSORS)
+  const names = Object.keys(header).filter((name) => name !== '__metadata__')
+  if (names.length > MAX_TENSORS)
     throw notSafetensors(`its header names more than ${String(MAX_TENSORS)} tensors`)
-  const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]))
+  const tensors = new Map(names.map((name) => [name, parseEntry(name, header[name])]))
   let end = 0
   for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end)) {
     if (entry.start !== end) throw wrong(entry.name, 'leaves a gap or overlaps another')
@@ -123,7 +128,7 @@ export function compareTensors(
 ): FieldError[] {
   const names = new Set(wanted.map(({ name }) => name))
   const wrongAt = (name: string, detail: string): FieldError => ({
-    pointer: pointerTo('#/weights', name),
+    pointer: pointerTo('#/weights', shownName(name)),
     detail,
   })
   const errors = wanted.flatMap(({ name, shape, dtype = 'F32' }) => {
@@ -178,7 +183,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function wrong(name: string, detail: string) {
-  return notSafetensors(`tensor ${JSON.stringify(name)} ${detail}`)
+  return notSafetensors(`tensor ${JSON.stringify(shownName(name))} ${detail}`)
 }
 
 function notSafetensors(reason: string) {

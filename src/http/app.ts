@@ -20,7 +20,9 @@ import { refuseCrossSite } from './cross-site.ts'
 import { problemAnswers, refuseUnknownRoutes } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
-import { answerClientError, checkHead, headTimes } from './protocol.ts'
+import { Incoming, incomingOf } from './incoming.ts'
+import { Lingerers } from './lingering.ts'
+import { answerClientError, checkHead, headTimes, refuseTunnels } from './protocol.ts'
 import { limiter } from './rate-limit.ts'
 import { rateOf } from './rates.ts'
 import { Pace, paceRequests } from './pace.ts'
@@ -60,6 +62,7 @@ export async function buildApp(services: Services): Promise<App> {
     services.metrics.error(code)
   })
   const pace = new Pace()
+  const lingerers = new Lingerers(services.config)
   const app: App = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -67,17 +70,21 @@ export async function buildApp(services: Services): Promise<App> {
     // Longer than any name, so that a wrong one is told what is wrong with it.
     routerOptions: { maxParamLength: 1024 },
     // These answer in a form of their own otherwise, and not as a problem.
-    http: { requireHostHeader: false, ...headTimes(services.config) },
+    http: { requireHostHeader: false, IncomingMessage: Incoming, ...headTimes(services.config) },
     requestTimeout: services.config.UPLOAD_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       announce(request, reply, services.metrics)
+      // No hook runs here.
+      reply.raw.once('finish', () => {
+        lingerers.readAway(incomingOf(request))
+      })
       void answerError(error, request, reply)
     },
     clientErrorHandler: (error, socket) => {
       pace.run(() => {
-        answerClientError(error, socket, services)
+        answerClientError(error, socket, services, lingerers)
       })
     },
     genReqId: ({ headers }) => {
@@ -94,9 +101,10 @@ export async function buildApp(services: Services): Promise<App> {
   announceRequests(app, services.metrics)
   traceRequests(app, services.tracing)
   checkHead(app)
-  closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN')
+  refuseTunnels(app, services, lingerers)
+  closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN', lingerers)
   paceRequests(app, pace)
-  readRefusedAway(app)
+  readRefusedAway(app, lingerers)
   if (!services.keyring.asks) refuseCrossSite(app, services.config)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))

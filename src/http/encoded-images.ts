@@ -4,7 +4,7 @@ import type { ImageDecoder } from '../images/decoder.ts'
 import type { DecodedImage, DecodeOptions, Fit } from '../images/image.ts'
 import { plainJpegSize } from '../images/jpeg.ts'
 import { sizeOf } from '../initializers/fans.ts'
-import type { Place } from '../serving/admission.ts'
+import type { Place } from '../serving/place.ts'
 
 /** The bytes of an image, and where it stood in the request. */
 export interface EncodedImage {

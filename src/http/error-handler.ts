@@ -1,5 +1,6 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { bodyTooLarge, errorTitles, ServiceError, type ErrorCode } from '../errors.ts'
+import { incomingOf } from './incoming.ts'
 import { SERVING_PATHS } from './tensorflow-serving/paths.ts'
 
 /** The one place where a code becomes an HTTP status. */
@@ -77,7 +78,8 @@ export function foreignErrorsOf(url: string): ForeignErrors | undefined {
   return Object.values(foreignErrors).find(({ paths }) => paths.test(path))
 }
 
-const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
+/** What there are routes for. */
+export const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
@@ -112,7 +114,9 @@ export function refuseUnknownRoutes(app: FastifyInstance): void {
 /** Answers any error, as a problem or as the path's protocol has it, also from before a request had a route, when no hook has run yet; each is counted. */
 export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
   return (error, request, reply) => {
-    const { code, status, headers, body } = answerFor(toServiceError(error), request.url)
+    // What reads a body that failed says in its own words that there is none.
+    const cause = incomingOf(request)?.failure ?? error
+    const { code, status, headers, body } = answerFor(toServiceError(cause), request.url)
     count(code)
     if (status === 500) request.log.error({ err: error }, 'request failed')
     void reply.code(status).headers({ ...headers, 'x-request-id': request.id })

@@ -3,6 +3,7 @@ import { basename, extname, join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { Analysis } from '../analysis/analysis.ts'
 import { fieldError, ServiceError } from '../errors.ts'
+import { jsonProblem, parseJson } from '../json.ts'
 import { planRequest, type Plan } from '../network/plan.ts'
 import { SpecificationRequest } from '../network/specification.ts'
 import { parser } from '../validation.ts'
@@ -135,7 +136,7 @@ async function readSpecifications(
   maxParameters: number,
 ): Promise<Preloaded[]> {
   const handle = await opened(file, MAX_SPECIFICATION_BYTES)
-  const text = await handle.readFile('utf8').finally(() => handle.close())
+  const text = await handle.readFile().finally(() => handle.close())
   return checked(file, () => {
     const given: unknown = jsonOf(text)
     const several = Array.isArray(given)
@@ -157,11 +158,14 @@ async function readSpecifications(
   })
 }
 
-function jsonOf(text: string): unknown {
+function jsonOf(text: Buffer): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch (error) {
-    throw new ServiceError('MALFORMED_REQUEST', `is not JSON: ${(error as Error).message}`)
+    const problem = jsonProblem(error)
+    const message = error instanceof Error ? error.message : String(error)
+    // JSON.parse says where it stopped.
+    throw new ServiceError('MALFORMED_REQUEST', problem === message ? problem : `${problem}: ${message}`)
   }
 }
 

@@ -1,13 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Admission, type Place } from '../../src/serving/admission.ts'
+import { Admission } from '../../src/serving/admission.ts'
+import type { Place } from '../../src/serving/place.ts'
 import { refusal } from './support/errors.ts'
 
 const setUp = (maxImages = 8, maxBytes = 100) => new Admission({ maxImages, maxBytes })
 
+const admit = (admission: Admission, model: string, announced: number, client = 'all'): Place =>
+  admission.admit({ client, model }, announced)
+
 /** A request that waits for the engine. */
-function queued(admission: Admission, model: string, images: number, bytes = 0): Place {
-  const place = admission.admit(model, bytes)
+function queued(admission: Admission, model: string, images: number, bytes = 0, client = 'all'): Place {
+  const place = admit(admission, model, bytes, client)
   place.hold(images, bytes)
   place.queue()
   return place
@@ -21,22 +25,22 @@ describe('the room', () => {
     const admission = setUp()
     const [one, two] = [queued(admission, 'm', 3, 40), queued(admission, 'm', 5, 60)]
     expect([admission.images, admission.bytes]).toEqual([8, 100])
-    expect(refusal(() => admission.admit('m', 0)).message).toMatch(
+    expect(refusal(() => admit(admission, 'm', 0)).message).toMatch(
       /^8 images wait already, 8 may; try again in/,
     )
     one.leave(bye)
     one.leave(new Error('again'))
     expect(one.signal.reason).toBe(bye)
     expect([admission.images, admission.bytes]).toEqual([5, 60])
-    expect(refusal(() => admission.admit('m', 41)).message).toMatch(/hold 60 bytes already, 100 are allowed/)
-    expect(admission.admit('m', 40).bytes).toBe(40)
+    expect(refusal(() => admit(admission, 'm', 41)).message).toMatch(/hold 60 bytes already, 100 are allowed/)
+    expect(admit(admission, 'm', 40).bytes).toBe(0)
     expect(two.signal.aborted).toBe(false)
   })
 
   test('is refused before it is taken: whoever is refused holds nothing', () => {
     const admission = setUp()
     queued(admission, 'm', 6)
-    const place = admission.admit('m', 10)
+    const place = admit(admission, 'm', 10)
     expect(
       refusal(() => {
         place.hold(3, 10)
@@ -61,10 +65,10 @@ describe('the room', () => {
 
   test('of an idle service has a place for anything', () => {
     const admission = setUp()
-    const place = admission.admit('m', 1000)
+    const place = admit(admission, 'm', 1000)
     place.hold(8, 5000)
     expect(admission.bytes).toBe(5000)
-    expect(refusal(() => admission.admit('m', 1)).code).toBe('QUEUE_FULL')
+    expect(refusal(() => admit(admission, 'm', 1)).code).toBe('QUEUE_FULL')
   })
 })
 
@@ -72,9 +76,9 @@ test('Retry-After follows what was computed of late', () => {
   const admission = setUp()
   for (let batch = 0; batch < 100; batch++) admission.computed(4, 4 * 500)
   queued(admission, 'm', 8)
-  expect(refusal(() => admission.admit('m', 0)).retryAfterSeconds).toBe(4)
+  expect(refusal(() => admit(admission, 'm', 0)).retryAfterSeconds).toBe(4)
   for (let batch = 0; batch < 100; batch++) admission.computed(4, 4)
-  expect(refusal(() => admission.admit('m', 0)).retryAfterSeconds).toBe(1)
+  expect(refusal(() => admit(admission, 'm', 0)).retryAfterSeconds).toBe(1)
 })
 
 describe('where it is full, a model below its share', () => {
@@ -91,7 +95,11 @@ describe('where it is full, a model below its share', () => {
   test('does so for bytes as for images', () => {
     const admission = setUp()
     const flood = [1, 2].map(() => queued(admission, 'flood', 1, 50))
-    expect(admission.admit('newcomer', 30).bytes).toBe(30)
+    const newcomer = admit(admission, 'newcomer', 30)
+    // Nothing of it has come yet.
+    expect(flood.map(codeOf)).toEqual([undefined, undefined])
+    newcomer.receive(30)
+    expect([newcomer.bytes, admission.bytes]).toEqual([30, 80])
     expect(flood.map(codeOf)).toEqual([undefined, 'QUEUE_FULL'])
   })
 
@@ -99,9 +107,9 @@ describe('where it is full, a model below its share', () => {
     const admission = setUp()
     const begun = queued(admission, 'flood', 4)
     begun.begin(2)
-    const decoding = admission.admit('flood', 0)
+    const decoding = admit(admission, 'flood', 0)
     decoding.hold(6, 0)
-    expect(refusal(() => admission.admit('newcomer', 0)).code).toBe('QUEUE_FULL')
+    expect(refusal(() => admit(admission, 'newcomer', 0)).code).toBe('QUEUE_FULL')
     expect([begun, decoding].map(codeOf)).toEqual([undefined, undefined])
   })
 

@@ -1,5 +1,6 @@
 import type { Multipart } from '@fastify/multipart'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Readable } from 'node:stream'
 import { factorsOf, type LayerScale } from '../../analysis/analysis.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { identify } from '../../network/identity.ts'
@@ -65,7 +66,8 @@ export async function readModelForm(
         // A small file has come in whole before anyone could listen.
         if (part.file.truncated) throw tooLarge
         part.file.once('limit', () => part.file.destroy(tooLarge))
-        loaded = await loadWeights(part.file, specification, { store, analysis, maxParameters })
+        const file = Readable.from(passedOn(part.file, request), { objectMode: false })
+        loaded = await loadWeights(file, specification, { store, analysis, maxParameters })
       } else if (fieldname === 'images' && part.type === 'file' && specification && !loaded) {
         imaged ??= { plan: planForImages(specification, maxParameters), pixels: [] }
         const { plan, pixels } = imaged
@@ -94,6 +96,14 @@ export async function readModelForm(
   } catch (error) {
     await loaded?.weights.discard()
     throw error
+  }
+}
+
+/** A file on its way onto the disk, where it holds no room. */
+async function* passedOn(file: AsyncIterable<Buffer>, { place }: FastifyRequest): AsyncGenerator<Buffer> {
+  for await (const chunk of file) {
+    yield chunk
+    place?.release(chunk.length)
   }
 }
 

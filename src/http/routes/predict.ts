@@ -29,7 +29,7 @@ export function predictRoutes(app: App, services: Services): void {
     {
       onRequest: admit,
       errorHandler: refuseInTurn,
-      config: { scope: 'predict' },
+      config: { scope: 'predict', admits: true },
       schema: {
         operationId: 'predict',
         tags: ['prediction'],

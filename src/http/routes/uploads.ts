@@ -2,8 +2,8 @@ import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
-import { jsonProblem } from '../../json.ts'
-import { readJson } from '../json-body.ts'
+import { malformedJson, withoutMark } from '../../json.ts'
+import { readJson } from '../../json-parts.ts'
 import { parser } from '../../validation.ts'
 import { fromBase64 } from '../base64.ts'
 import type { EncodedImage } from '../encoded-images.ts'
@@ -35,7 +35,7 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   }
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
-  if (unspecific && /^\s*\{/.test(body.subarray(0, 100).toString('latin1')))
+  if (unspecific && /^\s*\{/.test(withoutMark(body).subarray(0, 100).toString('latin1')))
     return instancesOf(parseBody(await jsonOf(body, 'the body')), config)
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
@@ -93,6 +93,6 @@ export async function jsonOf(text: Buffer, what: string): Promise<unknown> {
   try {
     return await readJson(text)
   } catch (error) {
-    throw new ServiceError('MALFORMED_REQUEST', `${what} ${jsonProblem(error)}`)
+    throw malformedJson(what, error)
   }
 }

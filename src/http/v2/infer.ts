@@ -4,7 +4,7 @@ import { constants, deflate, gzip } from 'node:zlib'
 import { ServiceError } from '../../errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/admission.ts'
+import type { Place } from '../../serving/place.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import { admittance } from '../admittance.ts'
 import { bodyOf } from '../foreign.ts'
@@ -41,7 +41,7 @@ export function inferRoutes(app: App, services: Services): void {
       {
         onRequest: admit,
         errorHandler: refuseInTurn,
-        config: { scope: 'predict' },
+        config: { scope: 'predict', admits: true },
         schema: {
           operationId: `infer${subject}`,
           tags,

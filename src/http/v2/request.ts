@@ -1,6 +1,6 @@
 import { fieldError, ServiceError } from '../../errors.ts'
 import { jsonProblem } from '../../json.ts'
-import { readJson } from '../json-body.ts'
+import { readJson } from '../../json-parts.ts'
 import { checkRequestParameters, countOf, flagOf, objectOf, parametersOf, type Json } from './parameters.ts'
 
 /** One input as it was sent: its data are JSON, or bytes of the request's body. */

@@ -1,4 +1,4 @@
-import { fieldError } from '../../errors.ts'
+import { fieldError, shownJson } from '../../errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { fromBase64 } from '../base64.ts'
 import type { InputTensor } from './request.ts'
@@ -106,5 +106,5 @@ function fill(
 
 function shortened(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return JSON.stringify(value).slice(0, 40)
+  return (shownJson(value) ?? 'nothing').slice(0, 40)
 }
