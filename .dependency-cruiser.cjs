@@ -251,12 +251,12 @@ module.exports = {
     {
       name: 'no-unused-module',
       comment:
-        'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json.',
+        'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json, what children load first.',
       severity: 'error',
-      from: { path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring))\\.ts$' },
+      from: { path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|workers/signals)\\.ts$' },
       to: {
         path: '^src/',
-        pathNot: '^src/(main|openapi|key|engine/child|analysis/(child|measuring))\\.ts$',
+        pathNot: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|workers/signals)\\.ts$',
         reachable: false,
       },
     },

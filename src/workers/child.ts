@@ -3,9 +3,8 @@ import { toPlainError, type Answer, type Handlers, type Methods, type Request } 
 
 /**
  * The child half: answers calls until the parent goes away. A call that is cancelled aborts its job's signal; messages
- * come in only while the handler waits for something, so a long one pauses between its steps. Stopping is
- * the parent's decision, so signals to the whole process group are left to it; without a parent the child has nothing to
- * live for.
+ * come in only while the handler waits for something, so a long one pauses between its steps. Without a parent the child
+ * has nothing to live for.
  */
 export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: unknown): void {
   const send = (answer: Answer): void => {
@@ -13,8 +12,6 @@ export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: u
     process.send?.(answer, undefined, undefined, () => undefined)
   }
   if (!process.connected) process.exit(0)
-  process.on('SIGTERM', () => undefined)
-  process.on('SIGINT', () => undefined)
   process.on('disconnect', () => process.exit(0))
   const running = new Map<number, AbortController>()
   const answer = async ({ id, method, args }: Extract<Request, { kind: 'call' }>): Promise<void> => {

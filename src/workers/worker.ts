@@ -160,6 +160,7 @@ export class Worker<M extends Methods<M>, Info> {
     this.#started = started
     const child = fork(entry, [], {
       serialization: 'advanced',
+      execArgv: [...process.execArgv, '--import', childEntry('workers/signals.js').href],
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', inherits],
     })
