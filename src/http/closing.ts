@@ -7,6 +7,18 @@ const FLUSH_MS = 100
 /** Of SHUTDOWN_TIMEOUT_MS: then the rest is refused, so that whoever waits hears of it and the children can end. */
 const REFUSED_AT = 0.75
 
+/** Emitted by a response that must end now. */
+const REFUSED = Symbol('refused')
+
+/** Aborts with SHUTTING_DOWN when an answer that has begun must end by itself, because no status can refuse it any more. */
+export function refusal({ raw }: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  raw.once(REFUSED, () => {
+    controller.abort(refused())
+  })
+  return controller.signal
+}
+
 /** The rest of a refused form is read away, or the next request of its connection would never be. */
 export function readRefusedAway(app: FastifyInstance): void {
   app.addHook('onResponse', ({ raw }, _reply, done) => {
@@ -36,9 +48,19 @@ export function closeOrderly(
   }
   const refuseTheRest = (): void => {
     for (const reply of answering) {
-      if (!reply.sent) void reply.header('connection', 'close').send(refused())
+      const { raw, sent } = reply
+      const endsItself = raw.emit(REFUSED)
       // Whatever of its body is still to come is not waited for.
-      reply.raw.once('finish', () => reply.request.raw.destroy())
+      raw.once('finish', () => reply.request.raw.destroy())
+      if (sent) continue
+      if (!raw.headersSent) {
+        void reply.header('connection', 'close').send(refused())
+        // Its handler ends later, and Fastify would log that the reply was already sent.
+        reply.log = reply.log.child({}, { level: 'silent' })
+      } else if (!endsItself) {
+        reply.log.warn('an answer is cut off: it had begun and would not end before SHUTDOWN_TIMEOUT_MS')
+        raw.destroy()
+      }
     }
   }
   app.addHook('preClose', (done) => {

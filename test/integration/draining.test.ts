@@ -8,6 +8,7 @@ import { halt, resume, untilRead } from '../support/halt.ts'
 import { npy } from '../support/images.ts'
 import { tiny } from '../support/networks.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { expectProblem } from '../support/problems.ts'
 import { temporaryFolder, type Settings } from '../support/service.ts'
 
 const DELAY_MS = 2000
@@ -137,4 +138,66 @@ it('what cannot be answered in time is refused, and it ends all the same', async
   expect(await ended).toBe(0)
   expect(performance.now() - stopped).toBeGreaterThan(14_000)
   asked.destroy()
+})
+
+/** A request that is answered with a stream: what has come of it so far, and all of it when it is over. */
+async function stream(path: string, body?: object): Promise<{ begun: string; whole: Promise<string> }> {
+  const headers = { accept: 'text/event-stream', 'content-type': 'application/json' }
+  const asked = request(new URL(path, running.client.url), { method: body ? 'POST' : 'GET', headers })
+  asked.end(body && JSON.stringify(body))
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  let text = ''
+  const whole = new Promise<string>((resolve) => {
+    answer.on('data', (chunk: Buffer) => (text += chunk.toString('latin1')))
+    answer.once('close', () => {
+      resolve(answer.complete ? text : 'cut off')
+    })
+  })
+  await once(answer, 'data')
+  return { begun: text, whole }
+}
+
+it('what has begun and cannot end in time is told so: by an event where there are events', async () => {
+  running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '28000' })
+  const { client } = running
+  await client.create({ ...tiny, name: 'net' })
+  // 240 passes, of a quarter of a second at the least.
+  const long = { batch_size: 4, repeats: 30 }
+  const specs = Array.from({ length: 8 }, (_, seed) => ({ architecture: 'resnet18', seed }))
+  const comparison = await stream('/v1/comparisons', { specs, signals: long })
+  // It waits behind the other, so its status can still say it.
+  const signals = client.post('/v1/models/net/signals', long, { accept: 'text/event-stream' })
+  const waiting = client.post('/v1/models/net/signals', long)
+  await untilRead(client)
+  expect(await running.stop()).toBe(0)
+  expect(comparison.begun).toMatch(/^event: progress\n/)
+  const events = (await comparison.whole).trimEnd().split('\n\n')
+  const [, error = ''] = /^event: error\ndata: (.*)$/.exec(events.at(-1) ?? '') ?? []
+  expect(JSON.parse(error)).toEqual({
+    ...{ type: 'urn:resinit:problem:SHUTTING_DOWN', title: 'The service is shutting down', status: 503 },
+    ...{
+      code: 'SHUTTING_DOWN',
+      detail: 'the service is shutting down',
+      error: 'the service is shutting down',
+    },
+  })
+  for (const answer of [await signals, await waiting])
+    expectProblem(answer, { status: 503, code: 'SHUTTING_DOWN' })
+  expect(running.output()).not.toMatch(/already sent|reply\.sent|"level":[456]0/)
+})
+
+it('a download that its client does not read is cut off, which the log says in one line', async () => {
+  running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '8000' })
+  const { id } = await running.client.create({ architecture: 'resnet18' })
+  const asked = request(new URL(`/v1/models/${id}/weights`, running.client.url)).end()
+  const [answer] = (await once(asked, 'response')) as [IncomingMessage]
+  expect(await running.stop()).toBe(0)
+  const closed = new Promise((resolve) => answer.once('close', resolve))
+  answer.on('error', () => undefined).resume()
+  await closed
+  expect(answer.complete).toBe(false)
+  const warnings = running.log.filter(({ level }) => Number(level) >= 40).map(({ msg }) => msg)
+  expect(warnings).toEqual([
+    'an answer is cut off: it had begun and would not end before SHUTDOWN_TIMEOUT_MS',
+  ])
 })
