@@ -1,5 +1,7 @@
+import { tmpdir } from 'node:os'
 import { describeSettings, readConfig, SettingError, type Config } from './config.ts'
 import { buildService, readPreload, type Service } from './service.ts'
+import { probeTemporaryDirectory } from './temporary-directory.ts'
 
 /** How long a repeat of the first signal is the same request to stop. */
 const REPEAT_MS = 1000
@@ -17,6 +19,7 @@ async function run(): Promise<void> {
     const { HOST, PORT, DATA_DIR, PRELOAD } = config
     const preloading = `PRELOAD=${PRELOAD ?? ''}`
     const preload = await blaming(preloading, readPreload(config))
+    await blaming(`TMPDIR=${tmpdir()}`, probeTemporaryDirectory())
     const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config, preload))
     isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service

@@ -3,11 +3,12 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import type { LayerScale } from '../analysis/analysis.ts'
 import type { Specification } from '../network/specification.ts'
+import { storageFailed } from '../storage-errors.ts'
 import { codeOf, createDurably, makeFolder, moveDurably, syncFolder, textOf } from './files.ts'
 import { NameFiles } from './name-files.ts'
 import { isId } from './names.ts'
 import { Staging, type Staged } from './staging.ts'
-import { storageFailed, stored } from './storage.ts'
+import { stored } from './storage.ts'
 
 /** What is kept of a model: all it takes to build it again and to know that it is the same. */
 export interface StoredModel extends Facts {
