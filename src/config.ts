@@ -72,6 +72,11 @@ const Settings = Type.Object({
     300_000,
     'Longest the engine may be silent while it is asked, in ms; then it is killed. A build is one call',
   ),
+  ANALYSIS_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 1000, maximum: 2 ** 31 - 1, default: 600_000 },
+    description:
+      'Longest one step of a question about weights may take, in ms; then the analysis is killed. A large orthogonal kernel is one step',
+  }),
   HEAD_TIMEOUT_MS: Type.Integer({
     ...{ minimum: 100, maximum: 300_000, default: 20_000 },
     description: 'Longest the head of a request may take to arrive, in ms',

@@ -64,7 +64,11 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
       registry.quarantined(id, refusal)
     },
   })
-  const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
+  const analysis = startAnalysis({
+    logger,
+    maxQueue: config.MAX_ANALYSIS_QUEUE,
+    timeoutMs: config.ANALYSIS_TIMEOUT_MS,
+  })
   const decoder = new ImageDecoder({
     logger,
     processes: processors(),
@@ -133,8 +137,10 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     tracing,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
-      if (!started || !engine.ready)
-        return new ServiceError('ENGINE_UNAVAILABLE', `the engine is ${started ? 'restarting' : 'starting'}`)
+      const unavailable = (detail: string) => new ServiceError('ENGINE_UNAVAILABLE', detail)
+      if (!started) return unavailable('the engine is starting')
+      if (!engine.ready) return unavailable('the engine is restarting or does not answer')
+      if (!analysis.answering) return unavailable('the analysis is restarting or does not answer')
       if (awaited.size === 0) return undefined
       return new ServiceError('PRELOADING', `waits for the models of PRELOAD: ${[...awaited].join(', ')}`)
     },

@@ -91,7 +91,7 @@ export interface Engine {
   predict(batch: Batch): Promise<BatchResult>
   unload(id: string): Promise<void>
   close(): Promise<void>
-  /** Whether it answers now: it has computed something, and is not being restarted. */
+  /** Whether it answers now: it has computed something, is not being restarted, and the system has not stopped it. */
   readonly ready: boolean
   /** How often the engine died and came back. */
   readonly restarts: number

@@ -11,6 +11,18 @@ const REFUSED_AT = 0.75
 /** Then connections that still send what nobody reads are cut. */
 const CUT_AT = 0.9
 
+/** Emitted by a response that must end now. */
+const REFUSED = Symbol('refused')
+
+/** Aborts with SHUTTING_DOWN when an answer that has begun must end by itself, because no status can refuse it any more. */
+export function refusal({ raw }: FastifyReply): AbortSignal {
+  const controller = new AbortController()
+  raw.once(REFUSED, () => {
+    controller.abort(refused())
+  })
+  return controller.signal
+}
+
 /** The rest of a refused body is read away, or the next request of its connection would never be. */
 export function readRefusedAway(app: FastifyInstance, lingerers: Lingerers): void {
   lingerers.watch(app.server)
@@ -44,11 +56,21 @@ export function closeOrderly(
   lingerers.whenNone = cutSoon
   const refuseTheRest = (): void => {
     for (const reply of answering) {
-      if (!reply.sent) void reply.header('connection', 'close').send(refused())
+      const { raw, sent } = reply
+      const endsItself = raw.emit(REFUSED)
       // Whatever of its body is still to come is not waited for.
-      reply.raw.once('finish', () => {
+      raw.once('finish', () => {
         incomingOf(reply.request)?.fail(refused())
       })
+      if (sent) continue
+      if (!raw.headersSent) {
+        void reply.header('connection', 'close').send(refused())
+        // Its handler ends later, and Fastify would log that the reply was already sent.
+        reply.log = reply.log.child({}, { level: 'silent' })
+      } else if (!endsItself) {
+        reply.log.warn('an answer is cut off: it had begun and would not end before SHUTDOWN_TIMEOUT_MS')
+        raw.destroy()
+      }
     }
   }
   app.addHook('preClose', (done) => {

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { constants, type Stats } from 'node:fs'
 import { link, mkdir, open, rename, rm, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { UnusableFile } from '../storage-errors.ts'
 
 /** What a system call said, or undefined where it was none. */
 export function codeOf(error: unknown): string | undefined {
@@ -89,9 +90,6 @@ export async function syncFolder(path: string): Promise<void> {
     await folder.close()
   }
 }
-
-/** What lies at a path is no file that can be used: of another kind, too large, or with the wrong content. */
-export class UnusableFile extends Error {}
 
 /** Errors of a path that leads to no file, whoever may read it. */
 const NO_FILE: Readonly<Record<string, string>> = {

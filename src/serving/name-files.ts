@@ -9,9 +9,9 @@ import {
   readText,
   syncFolder,
   unlinkDurably,
-  UnusableFile,
   writeDurably,
 } from './files.ts'
+import { UnusableFile } from '../storage-errors.ts'
 import { isId, isName, isRemovedFile } from './names.ts'
 import type { Staging } from './staging.ts'
 import { stored } from './storage.ts'

@@ -6,7 +6,8 @@ import { planRequest, type Plan } from '../network/plan.ts'
 import { SpecificationRequest, type Specification } from '../network/specification.ts'
 import { nullable } from '../schema.ts'
 import { parser } from '../validation.ts'
-import { readText, UnusableFile } from './files.ts'
+import { readText } from './files.ts'
+import { UnusableFile } from '../storage-errors.ts'
 
 const Digest = Type.String({ pattern: '^[0-9a-f]{64}$', description: '64 hexadecimal digits' })
 const FactSchemas = {
@@ -87,7 +88,7 @@ export async function readModel(folder: string, id: string): Promise<ReadModel |
     planRequest(parseSpecification(specification, '#/specification'), Number.MAX_SAFE_INTEGER),
   )
   const record = { ...own, specification: plan.specification }
-  if (!makesId(record)) throw new UnusableFile(`the fields of ${RECORD} are not those of its id`)
+  if (!makesId(record, plan)) throw new UnusableFile(`the fields of ${RECORD} are not those of its id`)
   return { record: withFacts(record, await readFacts(folder)), plan }
 }
 
@@ -112,12 +113,10 @@ export async function readFact<F extends keyof Facts>(
 }
 
 /** Whether a record's own fields make its id. Of an older record of loaded weights only their file can tell. */
-function makesId({ id, specification, weights, measured, tensors_sha256 }: StoredModel): boolean {
-  if (weights === 'loaded')
-    return tensors_sha256 === undefined || identify(specification, tensors_sha256) === id
+function makesId({ id, weights, measured, tensors_sha256 }: StoredModel, plan: Plan): boolean {
+  if (weights === 'loaded') return tensors_sha256 === undefined || identify(plan, tensors_sha256) === id
   return (
-    identify(specification) === id ||
-    (measured !== undefined && identify(specification, undefined, factorsOf(measured)) === id)
+    identify(plan) === id || (measured !== undefined && identify(plan, undefined, factorsOf(measured)) === id)
   )
 }
 

@@ -2,9 +2,10 @@ import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { ServiceError } from '../errors.ts'
+import { storageFailed, UnusableFile } from '../storage-errors.ts'
 import { BadEntries } from './bad-entries.ts'
 import { Changes } from './changes.ts'
-import { codeOf, createDurably, makeFolder, moveDurably, syncFolder, UnusableFile } from './files.ts'
+import { codeOf, createDurably, makeFolder, moveDurably, syncFolder } from './files.ts'
 import { NameFiles } from './name-files.ts'
 import { isId } from './names.ts'
 import {
@@ -19,7 +20,7 @@ import {
   type StoredModel,
 } from './records.ts'
 import { Staging, type Staged } from './staging.ts'
-import { storageFailed, stored } from './storage.ts'
+import { stored } from './storage.ts'
 
 /** Weights on their way in. */
 export type StagedWeights = Staged

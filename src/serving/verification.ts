@@ -85,14 +85,15 @@ async function stampOf(path: string): Promise<string> {
 /** What is wrong with a file, or undefined where it holds the weights that the record names. */
 async function problemOf(record: StoredModel, path: string): Promise<string | undefined> {
   const { id, specification, weights_sha256 } = record
-  const tensors = planSpecification(specification).parameters.map((parameter) => ({
+  const plan = planSpecification(specification)
+  const tensors = plan.parameters.map((parameter) => ({
     name: parameter.name,
     shape: parameter.shape,
     trainable: !isBuffer(parameter),
   }))
   try {
     const { all, trainable } = await digestsOf({ path, tensors })
-    if (identify(specification, all) !== id)
+    if (identify(plan, all) !== id)
       return `the digest of their tensors is ${all}, which is not that of the id`
     if (weights_sha256 !== null && weights_sha256 !== trainable)
       return `the digest of their parameters is ${trainable}, the record says ${weights_sha256}`

@@ -35,6 +35,11 @@ it('a full disk fails what must be kept, leaves nothing by half, and takes it wh
   await running.client.withDigest(id)
   kept = await logits()
   const { bytes } = await running.client.get('/v1/models/kept/weights')
+  const loaded = [
+    { name: 'name', value: 'loaded' },
+    { name: 'weights', value: bytes, filename: 'w' },
+  ]
+  expect((await running.client.form('/v1/models', loaded)).status).toBe(201)
   const models = await readdir(join(disk, 'models'))
   const filler = join(disk, 'filler')
   const { bavail, bsize } = await statfs(disk)
@@ -44,9 +49,10 @@ it('a full disk fails what must be kept, leaves nothing by half, and takes it wh
   const part = { name: 'weights', value: bytes, filename: 'w' }
   expectProblem(await running.client.form('/v1/models', [part]), full)
   expectProblem(await running.client.put('/v1/models/other', { id }), full)
+  expectProblem(await running.client.get('/v1/models/loaded/savedmodel'), full)
   expect(await logits()).toEqual(kept)
   expect(await readdir(join(disk, 'models'))).toEqual(models)
-  expect(await readdir(join(disk, 'names'))).toEqual(['kept'])
+  expect(await readdir(join(disk, 'names'))).toEqual(['kept', 'loaded'])
   expect(await stagedIn(disk)).toEqual([])
   await rm(filler)
   expect((await running.client.post('/v1/models', { ...tiny, seed: 1, name: 'new' })).status).toBe(201)
