@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { STATUS_CODES } from 'node:http'
+import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
@@ -17,7 +17,7 @@ const pending = new WeakMap<Socket, FastifyRequest>()
 /** Refuses as problems what Node would refuse by itself, in a form of its own, and what it takes that is no HTTP. */
 export function checkHead(app: FastifyInstance): void {
   for (const event of ['checkContinue', 'checkExpectation'] as const)
-    app.server.on(event, (request, response) => {
+    app.server.on(event, (request: IncomingMessage, response: ServerResponse) => {
       app.routing(request, response)
     })
   // A body that is refused by its head is not asked for.

@@ -210,7 +210,7 @@ export class Store {
       try {
         if (await createDurably(factFile(folder, fact), JSON.stringify(value), this.#staging.path))
           return value
-        return (await readFact(folder, fact)) as Facts[F]
+        return (await readFact(folder, fact))!
       } catch (error) {
         if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined as Facts[F]
         throw error
