@@ -210,7 +210,7 @@ export class Store {
       try {
         if (await createDurably(factFile(folder, fact), JSON.stringify(value), this.#staging.path))
           return value
-        return (await readFact(folder, fact))!
+        return (await readFact(folder, fact)) as NonNullable<Facts[F]>
       } catch (error) {
         if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined as Facts[F]
         throw error
