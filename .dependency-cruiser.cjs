@@ -15,7 +15,8 @@ const rooms = {
     path: 'service.ts',
     sees: [
       ...['config', 'http', 'serving', 'metrics', 'machine'],
-      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors', 'tracing', 'tracingExport'],
+      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'imageDecoder'],
+      ...['errors', 'tracing', 'tracingExport'],
     ],
     packages: ['fastify', 'pino'],
   },
@@ -23,9 +24,9 @@ const rooms = {
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'control'],
+      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'imageDecoder'],
       ...['network', 'initializers', 'statistics', 'formats', 'canonical', 'schema', 'validation', 'json'],
-      ...['errors', 'tracing', 'version'],
+      ...['control', 'errors', 'tracing', 'version'],
     ],
     packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },
@@ -58,7 +59,16 @@ const rooms = {
     packages: ['@opentelemetry/[^/]+', 'pino'],
   },
   metrics: { path: 'metrics.ts', sees: ['errors', 'version'], packages: ['prom-client'] },
-  images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
+  // Image files: what is read of them without a library, and the parent half of the processes that decode them.
+  images: {
+    path: 'images/(image|exif|jpeg|normalized|normalize-jpeg|normalize-png|normalize-webp|png-texts|cost).ts',
+    sees: ['errors'],
+  },
+  imageDecoder: {
+    path: 'images/(decoder|decoder-process).ts',
+    sees: ['images', 'workers', 'control', 'errors'],
+    packages: ['pino'],
+  },
 
   // The contracts, and the halves of them that live in the parent.
   engine: { path: 'engine/engine.ts', sees: ['network'] },
@@ -82,6 +92,11 @@ const rooms = {
   workers: { path: 'workers/', sees: ['control', 'errors'], packages: ['pino'] },
 
   // What runs in the children.
+  imageChild: {
+    path: 'images/(child|decode|place).ts',
+    sees: ['images', 'workers', 'errors'],
+    packages: ['sharp'],
+  },
   engineChild: {
     path: 'engine/(building|values|child|model|models).ts',
     sees: [
@@ -233,6 +248,13 @@ module.exports = {
       to: { path: tensorflowSide, reachable: true },
     },
     {
+      name: 'no-libvips-in-parent',
+      comment: 'Nor does it load libvips: what decodes untrusted bytes can be killed.',
+      severity: 'error',
+      from: { path: '^src/(main|openapi|engine/child|analysis/child)\\.ts$' },
+      to: { path: paths([room('imageChild')]), reachable: true },
+    },
+    {
       name: 'no-barrel',
       comment: 'A module is imported by its own name.',
       severity: 'error',
@@ -260,12 +282,12 @@ module.exports = {
         'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json, what children load first.',
       severity: 'error',
       from: {
-        path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests|workers/signals)\\.ts$',
+        path: '^src/(main|openapi|key|engine/child|images/child|analysis/(child|measuring)|serving/weights-digests|workers/signals)\\.ts$',
       },
       to: {
         path: '^src/',
         pathNot:
-          '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests|workers/signals)\\.ts$',
+          '^src/(main|openapi|key|engine/child|images/child|analysis/(child|measuring)|serving/weights-digests|workers/signals)\\.ts$',
         reachable: false,
       },
     },

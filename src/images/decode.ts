@@ -11,6 +11,8 @@ import { placePixels, type Raster } from './place.ts'
 const IMAGE_BYTES = 350e6
 /** As it came, and as parts that are not collected yet. */
 const FILE_COPIES = 2
+/** As it is decoded, turned, and sent. */
+const RESULT_COPIES = 3
 /** Resized pixels beyond these are not made in order to be cut off. */
 const MAX_RESIZED_PIXELS = 2 ** 24
 const VALIDATED_SIDE = 8
@@ -19,7 +21,7 @@ const VALIDATED_SIDE = 8
  * last, since it is smaller then, and a JPEG is decoded at that size.
  */
 const MIN_TURNED_SCALE = 0.5
-const normalizers: Readonly<Record<ImageFormat, (file: Buffer) => NormalizedImage>> = {
+const normalizers: Readonly<Record<ImageFormat, (file: Buffer, maxPixels: number) => NormalizedImage>> = {
   jpeg: normalizeJpeg,
   png: normalizePng,
   webp: normalizeWebp,
@@ -43,12 +45,7 @@ export async function decodeImage(
   { shape, fit, maxPixels }: DecodeOptions,
 ): Promise<DecodedImage> {
   const [height = 0, width = 0, channels = 3] = shape
-  const image = normalizers[format](file)
-  const pixels = image.width * image.height
-  if (pixels > maxPixels)
-    throw new UnusableImage(
-      `has ${String(pixels)} pixels, more than the ${String(maxPixels)} allowed (MAX_IMAGE_PIXELS); send a smaller image`,
-    )
+  const image = normalizers[format](file, maxPixels)
   const sideways = isSideways(image.orientation)
   const size = sideways ? { width: image.height, height: image.width } : pick(image)
   const untouched = size.width === width && size.height === height
@@ -57,7 +54,7 @@ export async function decodeImage(
       `must be ${String(width)}x${String(height)} with fit=exact, got ${String(size.width)}x${String(size.height)}; resize it, or use fit=cover, fill or contain`,
     )
   }
-  assertMemory(image, file.length)
+  assertMemory(image, file.length, width * height * channels)
   const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
   if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_TURNED_SCALE) {
     const stored = await readRaster(image)
@@ -87,8 +84,12 @@ function pick({ width, height }: Size): Size {
   return { width, height }
 }
 
-function assertMemory({ bytes, workingBytes }: NormalizedImage, fileBytes: number): void {
-  const needed = FILE_COPIES * fileBytes + bytes.length + workingBytes
+function assertMemory(
+  { bytes, workingBytes }: NormalizedImage,
+  fileBytes: number,
+  resultBytes: number,
+): void {
+  const needed = FILE_COPIES * fileBytes + bytes.length + workingBytes + RESULT_COPIES * resultBytes
   if (needed > IMAGE_BYTES)
     throw new UnusableImage(
       `needs ${megabytes(needed)} MB to decode, more than the ${megabytes(IMAGE_BYTES)} allowed; send a smaller image, or one that is not progressive or interlaced`,

@@ -34,6 +34,15 @@ export function damaged(): UnusableImage {
   return new UnusableImage('is damaged or cut off and cannot be decoded; send the whole file')
 }
 
+/** Called as soon as a header says the size. */
+export function assertPixels(width: number, height: number, maxPixels: number): void {
+  const pixels = width * height
+  if (pixels > maxPixels)
+    throw new UnusableImage(
+      `has ${String(pixels)} pixels, more than the ${String(maxPixels)} allowed (MAX_IMAGE_PIXELS); send a smaller image`,
+    )
+}
+
 export function invalidImage(pointer: string, detail: string): ServiceError {
   return fieldError(pointer, detail, 'INVALID_IMAGE')
 }

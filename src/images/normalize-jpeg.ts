@@ -1,4 +1,4 @@
-import { damaged, UnusableImage } from './image.ts'
+import { assertPixels, damaged, UnusableImage } from './image.ts'
 import {
   isFrame,
   isIgnored,
@@ -37,7 +37,7 @@ const CODINGS: Readonly<Record<number, string>> = {
  * JFIF's and Adobe's marks of colour, fill bytes, bytes between segments, scan parameters that only progressive files
  * have, and whatever follows the end. Linear in its length.
  */
-export function normalizeJpeg(file: Buffer): NormalizedImage {
+export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage {
   // What is added is a JFIF segment where there is one already, maybe shorter.
   const out = Buffer.allocUnsafeSlow(file.length + JFIF.length)
   let filled = 0
@@ -78,6 +78,7 @@ export function normalizeJpeg(file: Buffer): NormalizedImage {
         frame = readFrame(marker, body)
         if (frame === undefined) throw damaged()
         assertSupported(frame)
+        assertPixels(frame.width, frame.height, maxPixels)
       }
       if (marker === JPEG.sos) {
         if (frame === undefined || body.length < 6) throw damaged()

@@ -1,7 +1,8 @@
 import { crc32 } from 'node:zlib'
 import { readOrientation } from './exif.ts'
-import { damaged, UnusableImage } from './image.ts'
+import { assertPixels, damaged, UnusableImage } from './image.ts'
 import type { NormalizedImage } from './normalized.ts'
+import { TextBudget } from './png-texts.ts'
 
 const SIGNATURE_BYTES = 8
 /** Length, type, and the checksum behind the data. */
@@ -23,19 +24,21 @@ export interface PngHeader {
 
 /**
  * A PNG of nothing but what decides its pixels: header, palette, transparency, image data. Texts, profiles, gamma and
- * animation are left out unread; so is what follows the end. Linear in its length.
+ * animation are left out; so is what follows the end. Linear in its length.
  */
-export function normalizePng(file: Buffer): NormalizedImage {
+export function normalizePng(file: Buffer, maxPixels: number): NormalizedImage {
   const header = readPngHeader(file)
   if (header === undefined) throw damaged()
   const { width, height, colourType } = header
   if (width === 0 || height === 0) throw damaged()
+  assertPixels(width, height, maxPixels)
   const parts = [file.subarray(0, SIGNATURE_BYTES)]
   let orientation = 1
   let palette = 0
   let hasTransparency = false
   let hasData = false
   let count = 0
+  const texts = new TextBudget()
   for (let at = SIGNATURE_BYTES; at + CHUNK_BYTES <= file.length;) {
     if (++count > MAX_CHUNKS)
       throw new UnusableImage(`has more than ${String(MAX_CHUNKS)} PNG chunks; save it again`)
@@ -69,6 +72,7 @@ export function normalizePng(file: Buffer): NormalizedImage {
     } else if (type === 'eXIf') orientation = readOrientation(chunk.subarray(8, 8 + length))
     // A type with a capital first letter must be understood.
     else if (type < 'a') throw damaged()
+    else texts.add(type, chunk.subarray(8, 8 + length))
   }
   if (!hasData) throw damaged()
   parts.push(makeChunk('IEND', Buffer.alloc(0)))

@@ -1,5 +1,5 @@
 import { readOrientation } from './exif.ts'
-import { damaged } from './image.ts'
+import { assertPixels, damaged } from './image.ts'
 import type { NormalizedImage } from './normalized.ts'
 
 const HEAD_BYTES = 12
@@ -21,10 +21,11 @@ export interface WebpSize {
  * A WebP of nothing but its pixels, and of an animation its first picture alone, on a transparent ground. Profiles, texts and
  * what follows the end are left out. Linear in its length.
  */
-export function normalizeWebp(file: Buffer): NormalizedImage {
+export function normalizeWebp(file: Buffer, maxPixels: number): NormalizedImage {
   const size = readWebpSize(file)
   const length = file.length < HEAD_BYTES ? Infinity : 8 + file.readUInt32LE(4)
   if (size === undefined || length > file.length) throw damaged()
+  assertPixels(size.width, size.height, maxPixels)
   const parts: Buffer[] = []
   let orientation = 1
   let animated = false

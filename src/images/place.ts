@@ -65,7 +65,7 @@ function orient({ width, height }: Raster, orientation: number) {
 
 /** What is left out before the middle; negative where black comes before it. */
 function centre(length: number, target: number): number {
-  return length >= target ? Math.floor((length - target + 1) / 2) : -Math.round((target - length) / 2)
+  return length >= target ? Math.floor((length - target + 1) / 2) : -Math.floor((target - length) / 2)
 }
 
 /** Positions of the target that have a pixel. */

@@ -355,6 +355,7 @@ def png_chunks():
         "a resolution": chunk(b"pHYs", struct.pack(">IIB", 1, 3, 0)),
         "a time": chunk(b"tIME", bytes(7)),
         "texts of all kinds": text(b"tEXt", b"k\0v") + text(b"zTXt", b"k\0\0" + zlib.compress(b"v")) + text(b"iTXt", b"k\0\0\0\0\0v"),
+        "texts that cannot be inflated": text(b"zTXt", b"k\0\0no zlib") + text(b"iTXt", b"k\0\1\0en") + text(b"zTXt", b"k"),
         "chunks that nobody knows": chunk(b"abCd", b"data") + chunk(b"teSt", b""),
         "a suggested palette": chunk(b"PLTE", bytes(range(30))),
         "a transparent colour that is too short": chunk(b"tRNS", b"\0"),
@@ -404,6 +405,10 @@ def png_refused():
     broken = bytearray(zlib.compress(png_rows(RGB, 8)))
     broken[len(broken) // 2] ^= 0x55
     refused("PNG image data with a wrong bit", png(RGB, 8, 2, data=bytes(broken)))
+    bomb = zlib.compress(b"a" * 8_000_000, 9)
+    refused("PNG a text of 8 MB", png(RGB, 8, 2, before=chunk(b"zTXt", b"k\0\0" + bomb)), "texts that inflate")
+    translated = chunk(b"iTXt", b"k\0\1\0en\0k\0" + bomb)
+    refused("PNG a text of 8 MB behind its image data", png(RGB, 8, 2, after=translated), "texts that inflate")
     refused("PNG no image data", SIGNATURE + plain[8:33] + chunk(b"IEND", b""))
     refused("PNG no palette", png(GREY >> 4, 4, 3))
     refused("PNG no width", SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 0, 9, 8, 2, 0, 0, 0)) + plain[33:])

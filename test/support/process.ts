@@ -86,6 +86,12 @@ export async function startProcess(
   }
 }
 
+/** Process ids of all decoders that a service ever had, in the order in which they were ready. */
+export function decodersOf({ log }: ServiceProcess): number[] {
+  const ready = log.filter((entry) => entry['worker'] === 'decoder' && entry.msg === 'worker ready')
+  return ready.map((entry) => Number(entry['pid']))
+}
+
 /** Whether a process is there. */
 export function runs(pid: number): boolean {
   try {
