@@ -6,6 +6,8 @@ import { codeOf, makeFolder } from './files.ts'
 /** How long an announcement stays, and how long a service may not have looked without having missed one. */
 const KEPT_MS = 10_000
 const MISSED_MS = 4_000
+/** Whoever looks waits for the removals. */
+const REMOVED_AT_ONCE = 32
 /** `<anything>.<what changed>`. */
 const ANNOUNCEMENT = /^[0-9a-f-]{36}\.(.+)$/
 
@@ -71,8 +73,8 @@ export class Changes {
   }
 
   async #removeOld(found: ReadonlySet<string>, now: number): Promise<void> {
-    for (const [name, since] of this.#known) {
-      if (now - since <= KEPT_MS) continue
+    const old = [...this.#known].filter(([, since]) => now - since > KEPT_MS).map(([name]) => name)
+    for (const name of old.slice(0, REMOVED_AT_ONCE)) {
       this.#known.delete(name)
       // What cannot be removed is known again from the next time on.
       if (found.has(name))

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { factorsOf, type Analysis, type LayerScale, type WeightsSource } from '../analysis/analysis.ts'
+import type { Analysis, LayerScale, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
 import { ServiceError } from '../errors.ts'
 import type { Plan } from '../network/plan.ts'
@@ -8,12 +8,12 @@ import type { Tracing } from '../tracing/tracing.ts'
 import { Directory, nameTaken } from './directory.ts'
 import { Following } from './following.ts'
 import type { Entry, Model } from './model.ts'
+import { ModelWeights } from './model-weights.ts'
 import { assertName, isId } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { Facts, ReadModel, StoredModel } from './records.ts'
 import { Residency } from './residency.ts'
 import type { StagedWeights, Store } from './store.ts'
-import { damaged, Verification } from './verification.ts'
 
 export interface RegistryOptions {
   readonly engine: Engine
@@ -48,13 +48,19 @@ export class Registry {
   readonly #entries: Directory<Entry>
   readonly #residency: Residency
   readonly #following: Following
-  readonly #verification: Verification
+  readonly #weights: ModelWeights
   readonly #background = new Set<Promise<void>>()
 
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#entries = new Directory(options.store)
-    this.#verification = new Verification((id) => options.store.weightsFile(id))
+    this.#weights = new ModelWeights({
+      ...options,
+      failed: async (id, error) => {
+        const entry = this.#serving(id)
+        if (entry !== undefined) await this.#residency.fail(entry, error)
+      },
+    })
     this.#residency = new Residency({
       ...options,
       entries: this.#entries,
@@ -119,27 +125,19 @@ export class Registry {
    */
   async create(
     plan: Plan,
-    { id = plan.id, name, moves = false, weights, digest, measured }: CreateOptions = {},
+    options: CreateOptions = {},
   ): Promise<{ model: Model; created: boolean; ready: Promise<void> }> {
+    const { id = plan.id, name, moves = false, weights } = options
     try {
       if (name !== undefined) assertName(name)
       await this.refresh()
       const owner = name === undefined ? undefined : this.#entries.named(name)?.record.id
       if (name !== undefined && owner !== undefined && owner !== id && !moves) throw nameTaken(name, owner)
       const known = this.#entries.get(id)
-      const entry =
-        known ??
-        this.#begin(
-          {
-            ...recordOf(id, plan, weights),
-            ...(measured && { measured }),
-            ...(digest !== undefined && { tensors_sha256: digest }),
-          },
-          plan,
-        )
+      const entry = known ?? this.#begin(recordOf(id, plan, options), plan)
       if (!known) entry.created = this.#write(entry, weights)
       await entry.created
-      if (known && weights) await this.#repair(known, weights)
+      if (known && weights) await this.#weights.repair(known.record, weights)
       if (name !== undefined) await this.#entries[moves ? 'setName' : 'createName'](name, id)
       this.#options.quarantine.pardon(id)
       const ready = this.#residency.ensureReady(entry)
@@ -218,21 +216,14 @@ export class Registry {
     return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
   }
 
-  /**
-   * Where a model's weights come from. WEIGHTS_DIVERGED where they are not what they were, WEIGHTS_DAMAGED where their file
-   * does not hold them any more: nothing of the model is served then.
-   */
-  async weightsOf(model: Model): Promise<WeightsSource> {
-    return (await this.#verified(model)).source
+  /** Where a model's weights come from; an error where they cannot be used: nothing of it is served then. */
+  weightsOf(model: Model): Promise<WeightsSource> {
+    return this.#weights.of(model)
   }
 
   /** Reads a model's weights; what was read counts only where their file stayed the same meanwhile. */
-  async withWeights<R>(model: Model, use: (source: WeightsSource) => Promise<R>): Promise<R> {
-    const { source, stamp } = await this.#verified(model)
-    const result = await use(source)
-    if (stamp !== (await this.#verified(model)).stamp)
-      throw damaged(model.record.id, 'their file was replaced while it was read; try again')
-    return result
+  withWeights<R>(model: Model, use: (source: WeightsSource) => Promise<R>): Promise<R> {
+    return this.#weights.with(model, use)
   }
 
   /** The digest of a model's true parameters, computed now where it has not followed yet. */
@@ -265,41 +256,6 @@ export class Registry {
     entry.stored = true
   }
 
-  /** Weights with the stamp of their file; a model whose file is damaged fails. */
-  async #verified(model: Model): Promise<{ source: WeightsSource; stamp: string }> {
-    const { record, lastError } = model
-    if (lastError?.code === 'WEIGHTS_DIVERGED') throw new ServiceError('WEIGHTS_DIVERGED', lastError.detail)
-    const { specification, weights, id, measured } = record
-    if (weights === 'loaded') {
-      try {
-        const stamp = await this.#verification.verify(record)
-        return { source: { specification, weightsFile: this.#options.store.weightsFile(id) }, stamp }
-      } catch (error) {
-        const entry = this.#serving(id)
-        if (entry !== undefined && error instanceof ServiceError) await this.#residency.fail(entry, error)
-        throw error
-      }
-    }
-    if (measured === undefined && isMeasured(specification))
-      throw new ServiceError(
-        'MODEL_NOT_READY',
-        `${id} has no weights before they are measured (lsuv); ask when it is ready`,
-      )
-    return { source: { specification, ...(measured && { factors: factorsOf(measured) }) }, stamp: '' }
-  }
-
-  /** Puts weights that were sent again in the place of those that were damaged. */
-  async #repair(entry: Entry, weights: StagedWeights): Promise<void> {
-    const { record } = entry
-    if (record.weights !== 'loaded') return
-    try {
-      await this.#verification.verify(record)
-    } catch {
-      await this.#entries.inTurn(() => this.#options.store.replaceWeights(record.id, weights))
-      this.#options.logger.info({ model: record.id }, 'damaged weights replaced by those sent again')
-    }
-  }
-
   /** Removes what lies under an id and is no model that could be served. Says whether there was any. */
   #deleteUnusable(reference: string): Promise<boolean> {
     if (!isId(reference)) return Promise.resolve(false)
@@ -325,7 +281,7 @@ export class Registry {
     await entry.building?.catch(() => undefined)
     if (!this.#entries.forget(entry)) return
     this.#options.quarantine.pardon(id)
-    this.#verification.forget(id)
+    this.#weights.forget(id)
     await this.#residency.unload(entry)
   }
 
@@ -420,13 +376,15 @@ export class Registry {
   }
 }
 
-function recordOf(id: string, { specification }: Plan, weights: StagedWeights | undefined): StoredModel {
+function recordOf(id: string, plan: Plan, { weights, digest, measured }: CreateOptions): StoredModel {
   return {
     id,
-    specification,
+    specification: plan.specification,
     weights: weights ? 'loaded' : 'initialized',
     created_at: new Date().toISOString(),
     seal: null,
     weights_sha256: null,
+    ...(digest !== undefined && { tensors_sha256: digest }),
+    ...(measured && { measured }),
   }
 }

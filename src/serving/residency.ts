@@ -103,11 +103,13 @@ export class Residency {
     entry.state = 'building'
     try {
       await prepare(entry)
-      await this.#makeRoom(entry)
-      const { seal, artifactBytes, variableBytes } = await withWeights(entry, (source) =>
-        this.#buildUntilItStands(id, source),
-      )
-      entry.residentBytes = variableBytes
+      const { seal, artifactBytes } = await withWeights(entry, async (source) => {
+        // Only now: weights that cannot be used take no other model's place.
+        await this.#makeRoom(entry)
+        const built = await this.#buildUntilItStands(id, source)
+        entry.residentBytes = built.variableBytes
+        return built
+      })
       const kept = known ?? (await keepSeal(entry, seal))
       if (kept !== seal) {
         throw new ServiceError(

@@ -74,13 +74,14 @@ export class Staging {
     this.#signedAt = this.#now()
     const sign = new Date()
     try {
-      await utimes(this.path, sign, sign)
-    } catch (error) {
-      // Somebody took this service for dead.
-      if (codeOf(error) !== 'ENOENT') throw error
+      // Somebody may have taken this service for dead.
       await this.ensure()
+      await utimes(this.path, sign, sign)
+      await this.#sweep()
+      this.#bad.clear('staging')
+    } catch (error) {
+      this.#bad.report('staging', error)
     }
-    await this.#sweep()
   }
 
   /** A place for a file or folder of its own. */

@@ -125,7 +125,9 @@ export class Store {
   /** What is known of a model by now; nothing where it cannot be read, which is reported. */
   async facts(id: string): Promise<Partial<Facts>> {
     try {
-      return await readFacts(join(this.#models, id))
+      const facts = await readFacts(join(this.#models, id))
+      this.#bad.clear(`models/${id}`)
+      return facts
     } catch (error) {
       this.#bad.report(`models/${id}`, error)
       return {}

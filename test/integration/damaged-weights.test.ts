@@ -205,6 +205,20 @@ it('weights are read once to verify them, and again only when their file is anot
   expect(threads).toBe(2)
 })
 
+it('damaged weights take no memory from other models', async () => {
+  // Each build has all others evicted.
+  await restart({ MEMORY_BUDGET_BYTES: '1' })
+  await flipBit(fileOf(model))
+  expect(await logits(other.id)).toEqual(otherBefore)
+  expectProblem(await running.client.upload(`/v1/models/${model.id}/predict`, pixelPng), {
+    status: 500,
+    code: 'WEIGHTS_DAMAGED',
+  })
+  expect((await running.client.get(`/v1/models/${other.id}`)).json).toMatchObject({ state: 'ready' })
+  await restart()
+  await expectRepaired()
+})
+
 describe('a record of loaded weights that was edited', () => {
   type Stored = Record<string, unknown> & { specification: { preprocessing: object } }
   const edit = async (change: (record: Stored) => object): Promise<Stored> => {
