@@ -4,7 +4,7 @@ import { ServiceError } from '../errors.ts'
 import type { Place } from '../serving/admission.ts'
 import type { Model } from '../serving/model.ts'
 import { reserveDecoded } from './body-encoding.ts'
-import { bodyBytes } from './body-room.ts'
+import { bodyBytes, growPlace } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import { HUNG_UP } from './hang-up.ts'
 import type { Services } from './services.ts'
@@ -41,8 +41,8 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
       const { record } = model
       const place = admission.admit(record.id, bodyBytes(request, config.MAX_BODY_BYTES))
       admitted.set(request, { place, model })
-      reserveDecoded(request, (bytes) => {
-        if (bytes > place.bytes) place.hold(place.images, bytes)
+      reserveDecoded(request, (more) => {
+        growPlace(place, more, config.MAX_BODY_BYTES)
       })
       leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
       reply.raw.once('close', () => {

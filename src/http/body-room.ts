@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../config.ts'
-import { Admission } from '../serving/admission.ts'
+import { Admission, type Place } from '../serving/admission.ts'
 import { reserveDecoded } from './body-encoding.ts'
 import { HUNG_UP } from './hang-up.ts'
 
@@ -8,6 +8,11 @@ import { HUNG_UP } from './hang-up.ts'
 export function bodyBytes({ headers }: FastifyRequest, most: number): number {
   if (headers['transfer-encoding'] !== undefined) return most
   return Math.min(Number(headers['content-length'] ?? 0), most)
+}
+
+/** A body holds so many bytes more, or (negative) less, of those that it may hold. */
+export function growPlace(place: Place, more: number, most: number): void {
+  place.hold(place.images, Math.max(0, Math.min(place.bytes + more, most)))
 }
 
 /**
@@ -23,8 +28,8 @@ export function boundBodies(
     const bytes = request.routeOptions.config.scope === 'predict' ? 0 : bodyBytes(request, MAX_BODY_BYTES)
     if (bytes > 0) {
       const place = room.admit('', bytes)
-      reserveDecoded(request, (decoded) => {
-        if (decoded > place.bytes) place.hold(0, Math.min(decoded, MAX_BODY_BYTES))
+      reserveDecoded(request, (more) => {
+        growPlace(place, more, MAX_BODY_BYTES)
       })
       reply.raw.once('close', () => {
         place.leave(HUNG_UP)
