@@ -39,8 +39,11 @@ afterEach(async () => {
   await watched.context.close()
 })
 
-const linkTo = (view: string, fields: readonly (readonly [string, string])[]): string =>
-  `${running.client.url}/#${view}?${new URLSearchParams(fields).toString()}`
+function linkTo(view: string, fields: readonly (readonly [string, string])[]): string {
+  const parameters = new URLSearchParams()
+  for (const [name, value] of fields) parameters.append(name, value)
+  return `${running.client.url}/#${view}?${parameters.toString()}`
+}
 
 /** Opens a link in a browser that has a key, and waits until the page has asked for what it shows. */
 async function visit(link: string): Promise<void> {
