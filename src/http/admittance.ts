@@ -4,7 +4,7 @@ import { ServiceError } from '../errors.ts'
 import type { Place } from '../serving/place.ts'
 import type { Model } from '../serving/model.ts'
 import { reserveDecoded } from './body-encoding.ts'
-import { announcedBytes } from './body-room.ts'
+import { announcedBytes, growPlace } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import { HUNG_UP } from './hang-up.ts'
 import { incomingOf } from './incoming.ts'
@@ -44,8 +44,8 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
       const announced = Math.min(announcedBytes(request), config.MAX_BODY_BYTES)
       const place = admission.admit({ client: request.caller, model: record.id }, announced)
       admitted.set(request, { place, model })
-      reserveDecoded(request, (bytes) => {
-        if (bytes > place.bytes) place.hold(place.images, bytes)
+      reserveDecoded(request, (more) => {
+        growPlace(place, more, config.MAX_BODY_BYTES)
       })
       reply.raw.once('close', () => {
         place.leave(HUNG_UP)

@@ -29,13 +29,13 @@ const DECODERS: ReadonlyMap<string, () => Decoder> = new Map<string, () => Decod
 ])
 const OFFERED = 'gzip, deflate, br'
 
-/** Counts decoded bytes against a limit of the caller's; throws where they are too many. */
+/** Reserves so many more bytes, or (negative) releases them; throws where there is no room. */
 type Reserve = (bytes: number) => void
 
 const reservations = new WeakMap<FastifyRequest, Reserve>()
 const decodedBodies = new WeakMap<FastifyRequest, Readable>()
 
-/** Calls `reserve` with the decoded bytes of a request's body so far, each time there are more. */
+/** Calls `reserve` with what a request's body grows by each time a part of it is decoded. */
 export function reserveDecoded(request: FastifyRequest, reserve: Reserve): void {
   reservations.set(request, reserve)
 }
@@ -82,16 +82,19 @@ interface Decoding {
 function decode(payload: Readable, decoder: Decoder, { encoding, limit, reserve }: Decoding): Readable {
   let received = 0
   async function* decoded(): AsyncGenerator<Buffer> {
+    payload.once('error', (error) => decoder.destroy(error))
     payload.on('data', (chunk: Buffer) => {
       received += chunk.length
       if (received > limit) decoder.destroy(bodyTooLarge())
     })
     let bytes = 0
+    let consumed = 0
     try {
       for await (const part of payload.pipe(decoder) as AsyncIterable<Buffer>) {
         bytes += part.length
         if (bytes > limit) throw bodyTooLarge()
-        reserve?.(bytes)
+        reserve?.(part.length - (decoder.bytesWritten - consumed))
+        consumed = decoder.bytesWritten
         yield part
       }
       if (!payload.readableEnded || decoder.bytesWritten < received)

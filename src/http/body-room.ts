@@ -26,6 +26,11 @@ export function announcedBytes({ headers }: FastifyRequest): number {
   return headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : 1
 }
 
+/** A body holds so many bytes more, or (negative) less, of those that it may hold. */
+export function growPlace(place: Place, more: number, most: number): void {
+  place.hold(place.images, Math.max(0, Math.min(place.bytes + more, most)))
+}
+
 /**
  * Bodies on their way hold no more than MAX_QUEUE_BYTES, else QUEUE_FULL. Predictions have a room of their own
  * (`admittance`), so that neither keeps the other out.
@@ -47,8 +52,8 @@ export function boundBodies(app: FastifyInstance, config: Config): void {
         Math.min(announced, config.MAX_BODY_BYTES),
       )
       request.place = place
-      reserveDecoded(request, (decoded) => {
-        if (decoded > place.bytes) place.hold(0, Math.min(decoded, config.MAX_BODY_BYTES))
+      reserveDecoded(request, (more) => {
+        growPlace(place, more, config.MAX_BODY_BYTES)
       })
       reply.raw.once('close', () => {
         place.leave(HUNG_UP)

@@ -1,6 +1,7 @@
 import { brotliCompressSync, deflateSync, gzipSync } from 'node:zlib'
 import { request as httpRequest } from 'node:http'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { connect } from 'node:net'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { Answer, ModelBody } from '../support/client.ts'
 import { flowerJpeg, pixelPng } from '../support/images.ts'
 import { tiny } from '../support/networks.ts'
@@ -156,6 +157,27 @@ it('a body in chunks is decoded as well', async () => {
     request.end(body.subarray(20))
   })
   expect(status).toBe(200)
+})
+
+it('decoded bytes count against MAX_QUEUE_BYTES while a body is on its way', async () => {
+  const { hostname, port } = new URL(running.client.url)
+  const body = gzipSync(JSON.stringify(tiny).padEnd(MAX_BODY_BYTES - 1000))
+  const head = `POST /v1/plans HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: ${String(body.length)}\r\n\r\n`
+  const statuses: string[] = []
+  const sockets = Array.from({ length: 8 }, () => {
+    const socket = connect(Number(port), hostname)
+    socket.on('error', () => undefined)
+    socket.once('data', (answer) => statuses.push(answer.toString('latin1', 9, 12)))
+    socket.write(head)
+    socket.write(body.subarray(0, -4))
+    return socket
+  })
+  // Four of them fill MAX_QUEUE_BYTES.
+  await vi.waitUntil(() => statuses.filter((status) => status === '429').length >= 3, { timeout: 20_000 })
+  for (const socket of sockets) socket.write(body.subarray(-4))
+  await vi.waitUntil(() => statuses.length === sockets.length, { timeout: 20_000 })
+  expect(new Set(statuses)).toEqual(new Set(['200', '429']))
+  for (const socket of sockets) socket.destroy()
 })
 
 describe('line breaks in base64', () => {
