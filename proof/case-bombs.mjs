@@ -1,6 +1,6 @@
-import { SIDE } from './case-images.mjs'
-import { bitsOfZero, flatJpeg, huffman, scan } from './jpeg.mjs'
-import { png, pngChunk, repeatedByte } from './png.mjs'
+import { emptyScan, manyScans } from './jpeg.mjs'
+import { compressedChunk, png, pngChunk, repeatedByte } from './png.mjs'
+import { SIDE } from './windows.mjs'
 
 /** @typedef {import('./cases.mjs').Case} Case */
 
@@ -14,23 +14,14 @@ const PROCESS_BYTES = 500e6
 function textBomb(count, size) {
   const compressed = repeatedByte(size, 0x61)
   const texts = Array.from({ length: count }, (_, at) =>
-    pngChunk('zTXt', Buffer.concat([Buffer.from(`k${String(at)}\0\0`), compressed])),
+    compressedChunk('zTXt', `k${String(at)}`, compressed),
   )
   const data = pngChunk('IDAT', repeatedByte(SIDE * (1 + 3 * SIDE), 0))
   return png({ width: SIDE, height: SIDE }, [...texts, data])
 }
 
-/** First scans of all AC coefficients that repeat. @param {import('./jpeg.mjs').JpegSize} size @param {number} count */
-function scanBomb(size, count) {
-  const blocks = Math.ceil(size.width / 8) * Math.ceil(size.height / 8)
-  const runs = bitsOfZero(15 * Math.ceil(blocks / 2 ** 14))
-  const one = Buffer.concat([scan({ components: [1], tables: 1, from: 1 }), runs])
-  return flatJpeg({
-    ...size,
-    progressive: true,
-    more: [huffman('ac', 1, 0xe0), Buffer.alloc(one.length * count, one)],
-  })
-}
+/** @param {import('./jpeg.mjs').JpegSize} size @param {number} count */
+const scanBomb = (size, count) => manyScans(size, emptyScan(size), count)
 
 /** @type {Case} */
 async function askBombs({ client, choices, check, probe, peaks }) {

@@ -1,8 +1,8 @@
 import sharp from 'sharp'
-import { featuresOf, SIDE } from './case-images.mjs'
 import { MARKER, segment, segmentsOf } from './jpeg.mjs'
 import { PNG_SIGNATURE, pngChunk, pngChunksOf } from './png.mjs'
 import { form } from './requests.mjs'
+import { featuresOf, SIDE } from './windows.mjs'
 
 /** @typedef {import('./cases.mjs').Case} Case */
 /** @typedef {import('./choices.mjs').Choices} Choices */

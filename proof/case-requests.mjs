@@ -1,13 +1,14 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { form, json, pixels, npy } from './requests.mjs'
 
 /** @typedef {import('./cases.mjs').Case} Case */
 
 const SILENT = [4, 16, 32]
 const SIZES = [1e6, 5e6, 20e6]
-/** A client waits no longer for an answer. */
+/** No client waits longer for an answer. */
 const PATIENCE_MS = 20_000
 
 /** What any request that is well can have as its body. */
@@ -21,23 +22,18 @@ const sound = json('/v1/plans', { architecture: 'resnet20' })
 async function sendThenRead(url, head, size) {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
-  socket.pause()
+  // Each step below fails with it.
+  socket.on('error', () => undefined)
+  socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error('no answer')))
   try {
     await once(socket, 'connect')
     socket.write(`${head}\r\nHost: ${hostname}:${port}\r\nContent-Length: ${String(size)}\r\n\r\n`)
-    await new Promise((resolve, reject) => {
-      socket.once('error', reject)
-      socket.write(Buffer.alloc(size, 0xff), resolve)
-    })
-    socket.resume()
-    const [bytes] = /** @type {[Buffer]} */ (
-      await once(socket, 'data', { signal: AbortSignal.timeout(PATIENCE_MS) })
-    )
-    return bytes.toString('latin1').split('\r\n', 1)[0] ?? ''
+    await promisify(socket.write.bind(socket))(Buffer.alloc(size, 0xff))
+    for await (const bytes of socket) return String(bytes).split('\r\n', 1)[0] ?? ''
+    return 'closed without an answer'
   } catch (error) {
     return String(error)
   } finally {
-    socket.on('error', () => undefined)
     socket.destroy()
   }
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { bombCases } from './case-bombs.mjs'
-import { imageCases, windowOf, WINDOWS } from './case-images.mjs'
+import { imageCases } from './case-images.mjs'
 import { momentCases } from './case-moments.mjs'
 import { oddityCases } from './case-oddities.mjs'
 import { requestCases } from './case-requests.mjs'
@@ -14,6 +14,7 @@ import { watchMemory } from './memory-watch.mjs'
 import { progress, runProof } from './part.mjs'
 import { startProber } from './probing.mjs'
 import { json } from './requests.mjs'
+import { windowOf, WINDOWS } from './windows.mjs'
 
 /**
  * Requests that an earlier version answered wrongly, and generated ones of the same kinds: each has one right answer.

@@ -1,9 +1,11 @@
 import {
   bare,
   bitsOfZero,
+  emptyScan,
   flatJpeg,
   frame,
   huffman,
+  manyScans,
   MARKER,
   quantization,
   scan,
@@ -21,8 +23,6 @@ const SEGMENT = 65_533
 /** What all scans of a file may take, so that none is refused for the size of its body. */
 const SCAN_BYTES = 15_000_000
 const BLOCK = 8
-/** A run of blocks without coefficients: 2^14 and what 14 more bits add. */
-const RUN = { symbol: 0xe0, blocks: 2 ** 14, bits: 15 }
 const UNSUPPORTED_FRAMES = [0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf, 0xf7]
 
 /**
@@ -32,21 +32,16 @@ const UNSUPPORTED_FRAMES = [0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce
  * @param {number} count
  * @param {Choices} choices
  */
-function manyScans(size, count, choices) {
-  const kind = choices.below(3)
-  const sampled = Math.ceil(size.width / BLOCK) * Math.ceil(size.height / BLOCK)
-  const runs = bitsOfZero((Math.ceil(sampled / RUN.blocks) + 1) * RUN.bits)
+function scanBomb(size, count, choices) {
   const from = choices.between(1, 32)
   const to = choices.between(from, 64)
-  const one = [
-    () => [scan({ components: [1], tables: 1, from, to }), runs],
-    () => [scan({ components: [1], tables: 1, from, to, high: 2, low: 1 }), runs],
-    () => [scan({ components: [1], to: 0, high: 2, low: 1 }), bitsOfZero(sampled)],
-  ][kind]?.()
-  const each = Buffer.concat(one ?? [])
-  const scans = Math.min(count, Math.floor(SCAN_BYTES / each.length))
-  const more = [huffman('ac', 1, RUN.symbol), Buffer.alloc(each.length * scans, each)]
-  return flatJpeg({ ...size, progressive: true, more })
+  const blocks = Math.ceil(size.width / BLOCK) * Math.ceil(size.height / BLOCK)
+  const one = choices.of([
+    emptyScan(size, { from, to }),
+    emptyScan(size, { from, to, high: 2, low: 1 }),
+    Buffer.concat([scan({ components: [1], to: 0, high: 2, low: 1 }), bitsOfZero(blocks)]),
+  ])
+  return manyScans(size, one, Math.min(count, Math.floor(SCAN_BYTES / one.length)))
 }
 
 /** A head of EXIF with an IFD that leads to itself, or far outside, or is endless. @param {Choices} choices */
@@ -105,12 +100,12 @@ export function hostileJpegs(sound) {
     {
       name: 'JPEG of 36 megapixels and thousands of scans',
       verdict: 'refused',
-      make: (choices) => manyScans(MEGAPIXELS_36, choices.between(1000, 4000), choices),
+      make: (choices) => scanBomb(MEGAPIXELS_36, choices.between(1000, 4000), choices),
     },
     {
       name: "JPEG of the model's size and a million scans",
       verdict: 'refused',
-      make: (choices) => manyScans(OWN, choices.between(100_000, 1_000_000), choices),
+      make: (choices) => scanBomb(OWN, choices.between(100_000, 1_000_000), choices),
     },
     {
       name: 'JPEG that announces more pixels than allowed',

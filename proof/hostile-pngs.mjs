@@ -1,27 +1,24 @@
 import { deflateSync } from 'node:zlib'
-import { COLOUR, png, PNG_SIGNATURE, pngChunk, pngChunksOf, repeatedByte, uint32 } from './png.mjs'
+import {
+  COLOUR,
+  compressedChunk,
+  png,
+  PNG_SIGNATURE,
+  pngChunk,
+  pngChunksOf,
+  repeatedByte,
+  uint32,
+} from './png.mjs'
 
 /** @typedef {import('./choices.mjs').Choices} Choices */
 /** @typedef {import('./hostile-images.mjs').ImageKind} ImageKind */
 
 const SIDE = 32
 const SMALL = { width: SIDE, height: SIDE }
-const KEYWORD = { zTXt: '\0\0', iTXt: '\0\x01\0\0\0', iCCP: '\0\0' }
 
 /** So many black rows, without filter, compressed. @param {number} rows @param {number} bytes a row */
 const rowsOf = (rows, bytes) => repeatedByte(rows * (1 + bytes), 0)
 const smallData = pngChunk('IDAT', rowsOf(SIDE, 3 * SIDE))
-
-/**
- * A chunk that becomes so many bytes.
- * @param {keyof typeof KEYWORD} type
- * @param {number} name
- * @param {Buffer} compressed
- */
-function textChunk(type, name, compressed) {
-  const head = Buffer.from(`k${String(name)}${KEYWORD[type]}`, 'latin1')
-  return pngChunk(type, Buffer.concat([head, compressed]))
-}
 
 /** @param {{ png: Buffer }} sound @returns {ImageKind[]} */
 export function hostilePngs({ png: sound }) {
@@ -35,7 +32,7 @@ export function hostilePngs({ png: sound }) {
         const compressed = repeatedByte(choices.between(4_000_000, 7_900_000), choices.between(0x41, 0x5b))
         const types = choices.of(/** @type {const} */ ([['zTXt'], ['iTXt'], ['iCCP'], ['zTXt', 'iTXt']]))
         const texts = Array.from({ length: choices.between(500, 1200) }, (_, at) =>
-          textChunk(choices.of(types), at, compressed),
+          compressedChunk(choices.of(types), `k${String(at)}`, compressed),
         )
         const ahead = choices.below(2) === 0
         return png(SMALL, ahead ? [...texts, smallData] : [smallData, ...texts])
@@ -45,7 +42,7 @@ export function hostilePngs({ png: sound }) {
       name: 'PNG with a profile that becomes hundreds of megabytes',
       make: (choices) => {
         const compressed = repeatedByte(choices.between(50_000_000, 200_000_000), choices.below(256))
-        return png(SMALL, [textChunk('iCCP', 0, compressed), smallData])
+        return png(SMALL, [compressedChunk('iCCP', 'k', compressed), smallData])
       },
     },
     {

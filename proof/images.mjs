@@ -90,6 +90,10 @@ await runProof('images', async (share) => {
     const check = (right, text) => {
       if (!right) failures.push(text)
     }
+    const { statuses } = hostile
+    const answers = Object.values(statuses).reduce((sum, one) => sum + one, 0)
+    const busy = (statuses[429] ?? 0) + (statuses[503] ?? 0)
+    check(busy <= answers / 2, `of ${String(answers)} hostile requests ${String(busy)} were not looked at`)
     check(kills === 0, `the kernel killed ${String(kills)} processes`)
     check(together <= LIMIT_BYTES, `memory reached ${String(megabytes(together))} MB`)
     check(
@@ -100,9 +104,8 @@ await runProof('images', async (share) => {
     // The time for which the prober itself was not run is the machine's.
     check(list.longest - list.longestStall <= LIST_MS, `GET /v1/models took ${list.longest.toFixed(0)} ms`)
     check(stop.how === 0, `SIGTERM while it decodes: it ended with ${String(stop.how)}`)
-    const answers = Object.values(hostile.statuses).reduce((sum, one) => sum + one, 0)
     const found = {
-      ...{ images, kinds: kinds.length, statuses: hostile.statuses, limit: limit.how },
+      ...{ images, kinds: kinds.length, statuses, limit: limit.how },
       megabytes: { before: megabytes(before.bytes), after: megabytes(after), peak: megabytes(together) },
       peaks: Object.fromEntries(Object.entries(each).map(([role, bytes]) => [role, megabytes(bytes)])),
       list_ms: { longest: Math.round(list.longest), machine: Math.round(list.longestStall) },

@@ -1,3 +1,4 @@
+/** @typedef {{ components: readonly number[], tables?: number, from?: number, to?: number, high?: number, low?: number }} Scan */
 /** @typedef {{ width: number, height: number, components?: number, sampling?: number, progressive?: boolean }} JpegSize */
 
 export const MARKER = {
@@ -5,6 +6,8 @@ export const MARKER = {
   ...{ dqt: 0xdb, dri: 0xdd, app0: 0xe0, app1: 0xe1, app2: 0xe2, com: 0xfe },
 }
 const BLOCK = 8
+/** A run of blocks without coefficients: 2^14 and what 14 more bits add. */
+const RUN = { symbol: 0xe0, blocks: 2 ** 14, bits: 15 }
 
 /** A marker without a segment. @param {number} marker */
 export const bare = (marker) => Buffer.from([0xff, marker])
@@ -61,7 +64,7 @@ export function huffman(kind, number, symbol) {
 
 /**
  * A scan header.
- * @param {{ components: readonly number[], tables?: number, from?: number, to?: number, high?: number, low?: number }} scan
+ * @param {Scan} scan
  */
 export function scan({ components, tables = 0, from = 0, to = 63, high = 0, low = 0 }) {
   const each = components.flatMap((component) => [component, tables * 17])
@@ -93,6 +96,24 @@ export function flatJpeg({ extra = [], more = [], ...size }) {
     ...more,
     bare(MARKER.eoi),
   ])
+}
+
+/**
+ * A progressive image in which one scan is repeated so many times after the first.
+ * @param {JpegSize} size
+ * @param {Buffer} one With its data; its table of AC, number 1, knows runs of blocks without coefficients only.
+ * @param {number} count
+ */
+export function manyScans(size, one, count) {
+  const more = [huffman('ac', 1, RUN.symbol), Buffer.alloc(one.length * count, one)]
+  return flatJpeg({ ...size, progressive: true, more })
+}
+
+/** A scan of AC of the first component without a coefficient. @param {JpegSize} size @param {Partial<Scan>} [range] */
+export function emptyScan(size, range = {}) {
+  const blocks = Math.ceil(size.width / BLOCK) * Math.ceil(size.height / BLOCK)
+  const bits = Math.ceil(blocks / RUN.blocks) * RUN.bits
+  return Buffer.concat([scan({ components: [1], tables: 1, from: 1, ...range }), bitsOfZero(bits)])
 }
 
 /** So many zero bits, the last byte filled with ones. @param {number} bits */

@@ -1,5 +1,5 @@
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { membersOf } from './lifecycle.mjs'
 import { progress } from './part.mjs'
 
@@ -76,7 +76,7 @@ async function parentsOf({ type, option, own }) {
   )?.[1]
   if (root === undefined) return []
   const path = own.exec(await readFile('/proc/self/cgroup', 'utf8'))?.[1] ?? '/'
-  return [...new Set([join(root, path), root])]
+  return [...new Set([resolve(join(root, path)), root])]
 }
 
 /** @param {string} folder @param {(typeof VERSIONS)[number]} version @param {number} bytes */

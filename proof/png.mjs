@@ -45,6 +45,19 @@ export function pngChunksOf(file) {
   return chunks
 }
 
+/** What stands between the keyword and the compressed bytes. */
+const AFTER_KEYWORD = { zTXt: '\0\0', iTXt: '\0\x01\0\0\0', iCCP: '\0\0' }
+
+/**
+ * A chunk whose text or profile is compressed.
+ * @param {keyof typeof AFTER_KEYWORD} type
+ * @param {string} keyword
+ * @param {Buffer} compressed
+ */
+export function compressedChunk(type, keyword, compressed) {
+  return pngChunk(type, Buffer.concat([Buffer.from(keyword + AFTER_KEYWORD[type], 'latin1'), compressed]))
+}
+
 /**
  * One byte so many times in zlib's format, at once however many they are: a piece that ends on a byte is repeated.
  * @param {number} count
