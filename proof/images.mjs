@@ -7,6 +7,7 @@ import { Client } from './client.mjs'
 import { HostileClients } from './hostile-clients.mjs'
 import { hostileImages, soundImages } from './hostile-images.mjs'
 import { imageRoutes, modelOf, MODELS } from './image-routes.mjs'
+import { flatJpeg } from './jpeg.mjs'
 import { startService } from './lifecycle.mjs'
 import { limitMemory } from './memory-limit.mjs'
 import { watchMemory } from './memory-watch.mjs'
@@ -26,7 +27,8 @@ const IMAGES = 500
 const AT_ONCE = 6
 const LIMIT_BYTES = 2e9
 const LIST_MS = 1000
-const WARM_UP_MS = { most: 20_000, least: 6000 }
+/** After a sound image of each kind was sent on each route. */
+const WARM_UP_MS = 20_000
 /** What memory may have grown by afterwards, and how long it may take to return. */
 const GROWTH = 0.1
 const SETTLE_MS = 60_000
@@ -54,7 +56,8 @@ await runProof('images', async (share) => {
 
     const over = new AbortController()
     const running = normal.run(over.signal)
-    await pause(Math.max(WARM_UP_MS.least, WARM_UP_MS.most * share))
+    const warm = await warmUp(routes, sound)
+    await pause(WARM_UP_MS * share)
     const before = { bytes: await limit.bytesOf(pid), processes: await processesOf(pid) }
     const quiet = normal.times.splice(0)
     const stopProber = await startProber(url, '/v1/models')
@@ -77,6 +80,7 @@ await runProof('images', async (share) => {
 
     const { together, each } = memory.peaks
     const failures = [
+      ...warm,
       ...normal.failures,
       ...hostile.failures,
       ...before.processes
@@ -107,6 +111,12 @@ await runProof('images', async (share) => {
     const found = {
       ...{ images, kinds: kinds.length, statuses, limit: limit.how },
       megabytes: { before: megabytes(before.bytes), after: megabytes(after), peak: megabytes(together) },
+      processes: Object.fromEntries(
+        before.processes.map(({ role, megabytes: held }, at) => [
+          role,
+          [held, processes[at]?.megabytes ?? 0].map(Math.round),
+        ]),
+      ),
       peaks: Object.fromEntries(Object.entries(each).map(([role, bytes]) => [role, megabytes(bytes)])),
       list_ms: { longest: Math.round(list.longest), machine: Math.round(list.longestStall) },
       normal: { answers: normal.times.length, p99_ms: { quiet: p99(quiet), attacked: p99(normal.times) } },
@@ -121,6 +131,22 @@ await runProof('images', async (share) => {
     await service.ended
     await limit.remove()
     await rm(folder, { recursive: true, force: true })
+  }
+
+  /**
+   * Sound images on every route, and one of 50 megapixels, so that what is made once is made: what was not accepted.
+   * @param {readonly import('./image-routes.mjs').Route[]} routes @param {Record<string, Buffer>} sound
+   */
+  async function warmUp(routes, sound) {
+    const refused = []
+    const large = flatJpeg({ width: 8192, height: 6144, sampling: 2 })
+    for (const image of [...Object.values(sound), large])
+      for (const { name, request } of routes) {
+        const { status, bytes } = await client.attempt(request(image, new Choices(0)))
+        if (status !== 200)
+          refused.push(`a sound image, ${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
+      }
+    return refused
   }
 
   /** The bytes that are held when they are no more than they may be, or after a while. @param {number} before */
