@@ -255,10 +255,13 @@ module.exports = {
       comment:
         'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json.',
       severity: 'error',
-      from: { path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests)\\.ts$' },
+      from: {
+        path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests)\\.ts$',
+      },
       to: {
         path: '^src/',
-        pathNot: '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests)\\.ts$',
+        pathNot:
+          '^src/(main|openapi|key|engine/child|analysis/(child|measuring)|serving/weights-digests)\\.ts$',
         reachable: false,
       },
     },
