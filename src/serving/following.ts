@@ -68,38 +68,38 @@ export class Following {
   }
 
   async #lookOnce(): Promise<void> {
-    const isKnown = await this.#options.entries.inTurn(async () => {
-      this.#next = undefined
-      const changed = await this.#options.store.changed()
-      await this.#attempt(async () => {
+    try {
+      const all = await this.#options.entries.inTurn(async () => {
+        this.#next = undefined
+        const changed = await this.#options.store.changed()
         for (const one of changed ?? []) await this.#follow(one)
+        return changed === undefined
       })
-      return changed !== undefined
-    })
-    if (!isKnown) await this.#attempt(() => this.#readAll())
+      if (all) await this.#readAll()
+    } catch (error) {
+      this.#failed(error)
+    }
   }
 
   async #poll(): Promise<void> {
     await this.look()
-    await this.#attempt(async () => {
+    try {
       await this.#options.store.tend()
       await this.#followFacts()
       if (await this.#isDue()) await this.#readAll()
-    })
-  }
-
-  /** What fails is logged once, until all is well again. */
-  async #attempt(job: () => Promise<void>): Promise<void> {
-    try {
-      await job()
       this.#failing = false
     } catch (error) {
-      if (!this.#failing)
-        this.#options.logger.error({ err: error }, 'the data folder cannot be read: what is known stays')
-      this.#failing = true
-      // What was announced may have been lost.
-      this.#read = { ...this.#read, stamp: '' }
+      this.#failed(error)
     }
+  }
+
+  /** Logged once, until all is well again. */
+  #failed(error: unknown): void {
+    if (!this.#failing)
+      this.#options.logger.error({ err: error }, 'the data folder cannot be read: what is known stays')
+    this.#failing = true
+    // An announcement may have been read and not followed.
+    this.#read = { ...this.#read, stamp: '' }
   }
 
   async #isDue(): Promise<boolean> {

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino'
 import type { Analysis, LayerScale, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
-import { ServiceError } from '../errors.ts'
+import type { ServiceError } from '../errors.ts'
 import type { Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
 import type { Tracing } from '../tracing/tracing.ts'

@@ -207,14 +207,18 @@ export class Store {
   }
 
   /** Keeps a fact, unless there is one already: gives the one that is kept, or undefined where the model is gone. */
-  async keep<F extends keyof Facts>(id: string, fact: F, value: NonNullable<Facts[F]>): Promise<Facts[F]> {
+  keep<F extends keyof Facts>(
+    id: string,
+    fact: F,
+    value: NonNullable<Facts[F]>,
+  ): Promise<Facts[F] | undefined> {
     return this.#changing(id, async (folder) => {
       try {
         if (await createDurably(factFile(folder, fact), JSON.stringify(value), this.#staging.path))
           return value
-        return (await readFact(folder, fact)) as NonNullable<Facts[F]>
+        return await readFact(folder, fact)
       } catch (error) {
-        if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined as Facts[F]
+        if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined
         throw error
       }
     })

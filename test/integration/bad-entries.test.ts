@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -184,6 +184,27 @@ describe('the service goes on', () => {
       expect((await running.client.delete(`/v1/models/${name}`)).status).toBe(204)
     }
   })
+})
+
+it('models that cannot be read for a while are served meanwhile, which is logged once', async () => {
+  const unread = () => running.log.filter(({ msg }) => msg.includes('cannot be read: what is known stays'))
+  expect(unread()).toEqual([])
+  const [models, away] = [join(folder, 'models'), join(folder, 'away')]
+  await rename(models, away)
+  await symlink('models', models)
+  await expect.poll(() => unread().length, { timeout: 30_000 }).toBe(1)
+  await new Promise((resolve) => setTimeout(resolve, 1700))
+  expect((await list()).map(({ id }) => id)).toContain(kept.id)
+  expect((await running.client.get('/v1/models/kept')).json).toMatchObject({ id: kept.id })
+  expectProblem(await running.client.post('/v1/models', { ...tiny, seed: 10 }), {
+    status: 500,
+    code: 'STORAGE_FAILED',
+    says: /a symbolic link in it leads to itself/,
+  })
+  expect(unread()).toHaveLength(1)
+  await rm(models)
+  await rename(away, models)
+  expect((await running.client.post('/v1/models', { ...tiny, seed: 10 })).status).toBe(201)
 })
 
 it('a data folder that cannot be read at the start ends it with a sentence', async () => {

@@ -253,7 +253,7 @@ describe('a record of loaded weights that was edited', () => {
       return old
     })
     expect(await logits(model.id)).toEqual(before)
-    await edit((old) => brighter(old as Stored))
+    await edit(brighter)
     await expectDamaged(/not that of the id/)
     await edit(() => record)
     expect(await logits(model.id)).toEqual(before)
