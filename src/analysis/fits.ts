@@ -7,18 +7,20 @@ import { fansOf, sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
 import { streamOf } from '../initializers/seeds.ts'
 import { candidatesFor, kerasShape, type Layout } from '../statistics/candidates.ts'
+import { hasFewLevels, Precision } from '../statistics/coarseness.ts'
 import {
   fitOf,
   ranked,
   REJECT_BELOW,
-  verdictOf,
   type Evidence,
+  type Fit,
   type RankedFit,
   type Verdict,
 } from '../statistics/fit.ts'
+import { judge, type Judgement } from '../statistics/judgement.ts'
 import { MomentSums } from '../statistics/moments.ts'
 import { matrixOf, spectrumOperations } from '../statistics/spectrum.ts'
-import { identityIn, onlyTap, orthogonalGainOf } from '../statistics/structures.ts'
+import { identityIn, isGateBias, onlyTap, orthogonalGainOf } from '../statistics/structures.ts'
 import { Subsample } from '../statistics/subsample.ts'
 import type { FittedTensor, FittedWeights } from './analysis.ts'
 import { SLICE } from './sampler.ts'
@@ -26,19 +28,16 @@ import type { Spectra } from './spectra.ts'
 
 type Tensor = SafetensorsFile['tensors'] extends ReadonlyMap<string, infer T> ? T : never
 
-/**
- * Networks are trained as a whole, and training that moves so few values by a tenth of their length moves no statistic
- * of theirs that would show: where others are trained, smaller tensors are not called fresh.
- */
+/** Training that moves so few values by a tenth of their length moves no statistic of theirs that would show. */
 const TELLING_ALONE = 2 ** 15
 
 /** Candidates told of every tensor. */
 const TOLD = 5
-/** Values held against a law's distribution: all of most tensors. Coarse ones would show their rounding instead. */
+/** Values held against a law's distribution: all of most tensors. */
 const SORTED = SLICE
-const SORTED_COARSE = 10_000
-const COARSE = 2 ** -12
 const SAMPLE_SEED = 21
+/** Values with fewer bits than this says hide a small step. */
+const FINE = 2 ** -20
 /** Larger kernels are judged without their largest singular value. */
 const MAX_OPERATIONS = 2e10
 
@@ -71,17 +70,26 @@ export async function fitWeights(
     const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
     const parameters = found.map(({ tensor, fits }) => ({
       ...tensor,
-      ...(trained && tensor.verdict === 'fresh' && sizeOf(tensor.shape) < TELLING_ALONE
-        ? { verdict: 'undecided' as const, note: 'it is too small to tell, among tensors that are trained' }
-        : {}),
-      candidates: ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)
-        .slice(0, TOLD)
-        .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio })),
+      ...(trained && tensor.verdict === 'fresh' ? amongTrained(sizeOf(tensor.shape), fits) : {}),
+      candidates: best(ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)),
     }))
     return { layout, parameters }
   } finally {
     await file.close()
   }
+}
+
+/**
+ * Networks are trained as a whole. A fresh tensor of one that is trained is called fresh where a step would have shown:
+ * where it has a structure, which any step destroys, or bounds and so many values that some would have left them.
+ */
+function amongTrained(size: number, fits: readonly RankedFit[]): Judgement {
+  const kinds = fits.filter(({ p_value }) => p_value >= REJECT_BELOW).map(({ kind }) => kind)
+  if (kinds.every((kind) => kind === 'structure')) return { verdict: 'fresh' }
+  const bounded = kinds.every((kind) => kind === 'uniform' || kind === 'truncated_normal')
+  if (bounded && size >= TELLING_ALONE) return { verdict: 'fresh' }
+  const reason = bounded ? 'it is too small to tell' : 'it has nothing by which a small step would show'
+  return { verdict: 'undecided', note: `${reason}, among tensors that are trained` }
 }
 
 /** torch calls kernels weights; whoever else writes `format: pt` calls them kernels. */
@@ -94,12 +102,21 @@ function layoutOf({ tensors, metadata }: SafetensorsFile): Layout {
 /** How many tensors each initializer explains. */
 function votesOf(found: readonly Found[]): Map<string, number> {
   const votes = new Map<string, number>()
-  for (const { fits } of found)
-    for (const { initializer, p_value } of fits) {
-      const key = JSON.stringify(initializer)
-      if (p_value >= REJECT_BELOW) votes.set(key, (votes.get(key) ?? 0) + 1)
-    }
+  for (const { fits } of found) {
+    const accepted = fits.filter(({ p_value }) => p_value >= REJECT_BELOW)
+    for (const key of new Set(accepted.map(({ initializer }) => JSON.stringify(initializer))))
+      votes.set(key, (votes.get(key) ?? 0) + 1)
+  }
   return votes
+}
+
+/** The first of each initializer: one that reads a shape in several ways is told once. */
+function best(fits: readonly RankedFit[]): Fit[] {
+  const names = fits.map(({ initializer }) => JSON.stringify(initializer))
+  return fits
+    .filter((_, index) => names.indexOf(names[index] ?? '') === index)
+    .slice(0, TOLD)
+    .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio }))
 }
 
 async function find(
@@ -115,33 +132,37 @@ async function find(
     const tensor = { ...about, sample: null, verdict: 'undecided' as const, note: `${dtype} is not read` }
     return { tensor, fits: [] }
   }
-  const { epsilon } = known
-  const kept = new Subsample(size, epsilon > COARSE ? SORTED_COARSE : SORTED, streamOf([SAMPLE_SEED, 0]))
+  const kept = new Subsample(size, SORTED, streamOf([SAMPLE_SEED, 0]))
+  const precision = new Precision()
   const moments = new MomentSums()
   const hash = createHash('sha256')
   let whole: Float32Array = new Float32Array()
   for (let offset = 0; offset < size; offset += SLICE) {
     const values = await file.read(name, offset, Math.min(SLICE, size - offset))
     moments.add(values)
+    precision.add(values)
     hash.update(values)
     kept.add(values)
     if (values.length === size) whole = values
   }
   const sample = { ...moments.result(), sha256: hash.digest('hex') }
-  const tensor = (verdict: Verdict, note?: string) => ({
-    ...about,
-    ...{ sample, verdict },
-    ...(note === undefined ? {} : { note }),
-  })
-  const one = (verdict: Verdict, initializer: Initializer): Found => ({
-    tensor: tensor(verdict),
-    fits: [{ initializer, p_value: 1, std_ratio: null, logLikelihood: 0 }],
+  const tensor = (judgement: Judgement) => ({ ...about, sample, ...judgement })
+  const undecided = (note: string): Found => ({ tensor: tensor({ verdict: 'undecided', note }), fits: [] })
+  const one = (verdict: Verdict, initializer: Initializer, kind: RankedFit['kind'] = 'structure'): Found => ({
+    tensor: tensor({ verdict }),
+    fits: [{ initializer, p_value: 1, std_ratio: null, logLikelihood: 0, kind }],
   })
 
-  if (size === 0) return { tensor: tensor('undecided', 'it is empty'), fits: [] }
-  if (sample.non_finite > 0)
-    return { tensor: tensor('undecided', `${String(sample.non_finite)} values are not finite`), fits: [] }
+  if (size === 0) return undecided('it is empty')
+  if (sample.non_finite > 0) return undecided(`${String(sample.non_finite)} values are not finite`)
   if (sample.min === sample.max) return one('constant', constantOf(sample.min))
+  if (known.epsilon === 0) return undecided(`no initializer draws ${dtype}`)
+  if (isGateBias(whole, shape))
+    return {
+      tensor: tensor({ verdict: 'fresh', note: 'zeros and blocks of ones, as biases of gates begin' }),
+      fits: [],
+    }
+  const epsilon = Math.max(known.epsilon, precision.result())
   const structure = sample.zeros > 0 ? identityIn(whole, shape, layout) : undefined
   if (structure) return one('fresh', structure)
   // A filter's weights lie in a column, or in one of torch's rows.
@@ -151,19 +172,19 @@ async function find(
       ? spectra.eigenvalues(whole, flat)
       : undefined
   const isometry = eigenvalues && isometryIn(spectra, { whole, shape, layout, eigenvalues, epsilon })
-  if (isometry) return one('fresh', isometry)
+  if (isometry) return one('fresh', isometry, epsilon > FINE ? 'rounded_structure' : 'structure')
 
   const matrix = matrixOf(flat)
+  const sorted = kept.sorted()
   const evidence: Evidence = {
-    ...{ sample, size, epsilon, sorted: kept.sorted() },
+    ...{ sample, size, epsilon, sorted },
     ...(eigenvalues && matrix ? { largestSquare: { eigenvalue: eigenvalues.at(-1) ?? 0, ...matrix } } : {}),
   }
   const fits = candidatesFor(shape, layout, biasFan(file, name, shape, layout)).map((candidate) =>
     fitOf(candidate, evidence),
   )
-  const verdict = verdictOf(fits, size)
-  const note = verdict === 'undecided' ? 'it is too small to tell' : undefined
-  return { tensor: tensor(verdict, note), fits }
+  const coarse = whole.length > 0 && hasFewLevels(whole, shape)
+  return { tensor: tensor(judge(fits, evidence, { shape, coarse })), fits }
 }
 
 interface Kernel {
@@ -207,7 +228,8 @@ function biasFan(
   shape: readonly number[],
   layout: Layout,
 ): number | undefined {
-  if (shape.length !== 1 || !name.endsWith('bias')) return undefined
+  // Equinox's have the axes of the images beside.
+  if (shape.filter((length) => length > 1).length > 1 || !name.endsWith('bias')) return undefined
   const stem = name.slice(0, -'bias'.length)
   const kernel = tensors.get(`${stem}weight`) ?? tensors.get(`${stem}kernel`)
   if (kernel === undefined || kernel.shape.length < 2) return undefined

@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { theoryOf, type ElementwiseLaw } from '../../src/initializers/law.ts'
 import { cdfOf } from '../../src/statistics/distribution.ts'
 import { MomentSums } from '../../src/statistics/moments.ts'
-import { holm, kolmogorovSmirnov, momentTests, pValues } from '../../src/statistics/tests.ts'
+import {
+  holm,
+  kolmogorovSmirnov,
+  momentTests,
+  pValues,
+  roundedKolmogorovSmirnov,
+} from '../../src/statistics/tests.ts'
 import { drawLaw } from './support/oracle.ts'
 
 function spread(count: number, power: number): Float32Array {
@@ -34,6 +40,15 @@ describe('Kolmogorov-Smirnov', () => {
     const even = Float32Array.from({ length: 1000 }, (_, i) => (i + 0.5) / 1000)
     expect(kolmogorovSmirnov(even, cdf).p_value).toBe(1)
     expect(kolmogorovSmirnov(even.fill(2), cdf)).toMatchObject({ statistic: 1, p_value: 0 })
+  })
+
+  test('holds rounded values against what lies halfway to their neighbours', () => {
+    const cdf = cdfOf({ kind: 'uniform', low: 0, high: 1 })
+    const rounded = spread(20_000, 1).map((value) => Math.round(value * 20) / 20)
+    expect(kolmogorovSmirnov(rounded, cdf).p_value).toBeLessThan(1e-9)
+    expect(roundedKolmogorovSmirnov(rounded, cdf).p_value).toBeGreaterThan(0.99)
+    const bent = spread(20_000, 1.1).map((value) => Math.round(value * 20) / 20)
+    expect(roundedKolmogorovSmirnov(bent, cdf).p_value).toBeLessThan(1e-9)
   })
 
   test.each([100, 1000, 12_345])('finds the largest of all distances of %d values', (count) => {
