@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../src/errors.ts'
 import { digestOf, newKey } from '../../src/http/keys.ts'
-import type { Answer } from '../support/client.ts'
+import type { Answer, Client } from '../support/client.ts'
 import { assertContract } from '../support/contract.ts'
 import { untilRead, whileHalted } from '../support/halt.ts'
 import { arithmeticImage, flowerJpeg, npy } from '../support/images.ts'
@@ -78,7 +78,7 @@ beforeAll(async () => {
   running = await startService(
     {
       ...{ API_KEYS_FILE: file, MAX_BODY_BYTES: String(MAX_BODY_BYTES) },
-      ...{ HEAD_TIMEOUT_MS: '1000', UPLOAD_TIMEOUT_MS: '1000' },
+      ...{ HEAD_TIMEOUT_MS: '1000', UPLOAD_TIMEOUT_MS: '3000' },
     },
     folder,
   )
@@ -226,16 +226,21 @@ it('an answer has the id of its request, and what it cost', async () => {
   }
 })
 
+/** One prediction by each protocol, at the same time. */
+function predictByEach(client: Client) {
+  return Promise.all(
+    protocols.map(async (protocol) => [protocol, await predict(protocol, { client })] as const),
+  )
+}
+
 it('a prediction that takes too long', async () => {
   const strict = await startService({ REQUEST_TIMEOUT_MS: '1000' })
   try {
     const { client, service } = strict
     await client.create({ ...tiny, name: 'net' })
-    const answers = await whileHalted(service.engine.pid, () =>
-      Promise.all(protocols.map((protocol) => predict(protocol, { client }))),
-    )
-    for (const [index, protocol] of protocols.entries())
-      check(protocol, answers[index] as Answer, {
+    const answers = await whileHalted(service.engine.pid, () => predictByEach(client))
+    for (const [protocol, answer] of answers)
+      check(protocol, answer, {
         ...{ code: 'DEADLINE_EXCEEDED', status: { own: 504, v2: 503, serving: 504 } },
         headers: protocol === 'v2' ? retry : {},
       })
@@ -250,14 +255,12 @@ it('a service that stops before it can answer', async () => {
   await client.create({ ...tiny, name: 'net' })
   let closed: Promise<void> | undefined
   const answers = await whileHalted(service.engine.pid, async () => {
-    const asked = protocols.map((protocol) => predict(protocol, { client }))
+    const asked = predictByEach(client)
     await untilRead(client)
     closed = stopping.close()
-    return Promise.all(asked)
+    return asked
   })
   await closed
-  for (const [index, protocol] of protocols.entries())
-    check(protocol, answers[index] as Answer, {
-      ...{ code: 'SHUTTING_DOWN', status: same(503), headers: retry },
-    })
+  for (const [protocol, answer] of answers)
+    check(protocol, answer, { code: 'SHUTTING_DOWN', status: same(503), headers: retry })
 })
