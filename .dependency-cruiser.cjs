@@ -33,6 +33,7 @@ const rooms = {
     path: 'serving/',
     sees: [
       'engine',
+      'engineFootprint',
       'analysis',
       'experiments',
       'network',
@@ -70,6 +71,7 @@ const rooms = {
     sees: ['engine', 'engineMemory', 'workers', 'machine', 'network', 'initializers', 'errors'],
     packages: ['pino'],
   },
+  engineFootprint: { path: 'engine/footprint.ts', sees: ['network', 'initializers'] },
   // Both ends of it.
   engineMemory: { path: 'engine/batch-memory.ts', sees: ['engine'] },
   analysisProcess: {
@@ -81,9 +83,9 @@ const rooms = {
 
   // What runs in the children.
   engineChild: {
-    path: 'engine/(building|values|child|model|models).ts',
+    path: 'engine/(building|gains|values|child|model|models).ts',
     sees: [
-      ...['engine', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
+      ...['engine', 'engineFootprint', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
       ...['network', 'initializers', 'formats', 'errors'],
     ],
   },

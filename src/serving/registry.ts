@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import { factorsOf, type Analysis, type LayerScale, type WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
+import { footprintOf } from '../engine/footprint.ts'
 import { ServiceError } from '../errors.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
@@ -194,7 +195,7 @@ export class Registry {
     if (entry !== undefined) this.#residency.quarantined(entry, refusal)
   }
 
-  /** What the engine holds: models that are ready, and the bytes of their variables. */
+  /** What the engine holds: models that are ready, and the memory that they take. */
   get resident(): { readonly models: number; readonly bytes: number } {
     const held = this.#entries.held().filter(({ residentBytes }) => residentBytes > 0)
     return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
@@ -283,6 +284,7 @@ export class Registry {
       advice: plan.advice,
       artifactBytes: null,
       buildMs: null,
+      footprint: footprintOf(plan),
       residentBytes: 0,
       lastUsed: 0,
       building: undefined,
