@@ -34,6 +34,7 @@ const rooms = {
     path: 'serving/',
     sees: [
       'engine',
+      'engineFootprint',
       'analysis',
       'experiments',
       'workers',
@@ -82,6 +83,7 @@ const rooms = {
     sees: ['engine', 'engineMemory', 'workers', 'machine', 'network', 'initializers', 'errors'],
     packages: ['pino'],
   },
+  engineFootprint: { path: 'engine/footprint.ts', sees: ['network', 'initializers'] },
   // Both ends of it.
   engineMemory: { path: 'engine/batch-memory.ts', sees: ['engine'] },
   analysisProcess: {
@@ -98,9 +100,9 @@ const rooms = {
     packages: ['sharp'],
   },
   engineChild: {
-    path: 'engine/(building|values|child|model|models).ts',
+    path: 'engine/(building|gains|values|child|model|models).ts',
     sees: [
-      ...['engine', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
+      ...['engine', 'engineFootprint', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
       ...['network', 'initializers', 'formats', 'errors'],
     ],
   },

@@ -97,9 +97,9 @@ const Settings = Type.Object({
   IMAGE_TIMEOUT_MS: milliseconds(20_000, 'Longest the decoding of one image may take, in ms'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
   MEMORY_BUDGET_BYTES: integer(
-    // A model holds up to four and a half times its variables: also the filters that oneDNN makes of them.
-    shareOfMemory(1 / 6),
-    "Resident models' variables; default a sixth of the memory",
+    // The rest is for the processes themselves (0.7 GB), one more model while it is built, and ANALYSIS_MEMORY_BYTES.
+    shareOfMemory(1 / 3),
+    'Memory of resident models, with graphs and copies of filters; default a third of the memory',
   ),
   ANALYSIS_MEMORY_BYTES: integer(
     shareOfMemory(1 / 4),

@@ -37,7 +37,7 @@ export const errorTitles = {
   PRELOADING: 'Models that are to be there from the start are not ready yet',
   SHUTTING_DOWN: 'The service is shutting down',
   DEADLINE_EXCEEDED: 'The answer took too long',
-  STORAGE_FAILED: 'The data folder could not be written',
+  STORAGE_FAILED: 'A directory of the service could not be written',
   INTERNAL: 'The service failed',
 } as const
 

@@ -22,7 +22,6 @@ export interface BuildResult {
   /** SHA-256 over the variables as the session holds them, batch norm folded. */
   readonly seal: string
   readonly artifactBytes: number
-  readonly variableBytes: number
 }
 
 /**

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino'
 import type { Analysis, LayerScale, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
+import { footprintOf } from '../engine/footprint.ts'
 import type { ServiceError } from '../errors.ts'
 import type { Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
@@ -210,7 +211,7 @@ export class Registry {
     if (entry !== undefined) this.#residency.quarantined(entry, refusal)
   }
 
-  /** What the engine holds: models that are ready, and the bytes of their variables. */
+  /** What the engine holds: models that are ready, and the memory that they take. */
   get resident(): { readonly models: number; readonly bytes: number } {
     const held = this.#entries.held().filter(({ residentBytes }) => residentBytes > 0)
     return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
@@ -304,6 +305,7 @@ export class Registry {
       advice: plan.advice,
       artifactBytes: null,
       buildMs: null,
+      footprint: footprintOf(plan),
       residentBytes: 0,
       lastUsed: 0,
       building: undefined,

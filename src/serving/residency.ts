@@ -107,7 +107,7 @@ export class Residency {
         // Only now: weights that cannot be used take no other model's place.
         await this.#makeRoom(entry)
         const built = await this.#buildUntilItStands(id, source)
-        entry.residentBytes = built.variableBytes
+        entry.residentBytes = this.#costOf(entry)
         return built
       })
       const kept = known ?? (await keepSeal(entry, seal))
@@ -161,14 +161,19 @@ export class Residency {
     }
   }
 
+  /** Every device's engine holds it. */
+  #costOf({ footprint }: Entry): number {
+    return footprint * this.#options.engine.lanes
+  }
+
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
   async #makeRoom(entry: Entry): Promise<void> {
     const { entries, memoryBudgetBytes, logger } = this.#options
     const others = entries.held().filter((other) => other !== entry)
     // Those that are being built beside it will need their room too.
     let resident = others.reduce(
-      (sum, { state, totals, residentBytes }) => sum + (state === 'building' ? totals.bytes : residentBytes),
-      entry.totals.bytes,
+      (sum, other) => sum + (other.state === 'building' ? this.#costOf(other) : other.residentBytes),
+      this.#costOf(entry),
     )
     const ready = others.filter(({ state }) => state === 'ready')
     for (const victim of ready.sort((a, b) => a.lastUsed - b.lastUsed)) {

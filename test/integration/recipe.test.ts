@@ -66,7 +66,9 @@ it.each(Object.entries(networks))('%s: the init op draws what a build fills in',
   logits.forEach((logit, index) => {
     expect(Math.abs(logit - (drawn[index] ?? Number.NaN)) / largest).toBeLessThan(1e-5)
   })
-  const reads = sessionRecipe(specification, false).fillings.map(({ variable }) => `${variable.name}/read:0`)
+  const reads = sessionRecipe(specification, false, []).fillings.map(
+    ({ variable }) => `${variable.name}/read:0`,
+  )
   const hash = createHash('sha256')
   for (const values of session.run({}, reads)) hash.update(values)
   session.close()

@@ -10,7 +10,6 @@ const WHOLE_AT_MOST = 2 ** 23
 /** How a session fills a variable. Fetched `held` gives float32 values as the variable now holds them. */
 export interface Filling {
   readonly variable: Variable
-  readonly bytes: number
   /** Fed with the variable's value, float32, unless it has rows. */
   readonly value: string
   /** All of it, or the rows that were just filled; fetching it runs the assignment. */
@@ -38,7 +37,7 @@ export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
   const { handle, assign, source } = variable
   const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
   const held = asFloats(graph, read, type)
-  return { variable, bytes: bytesOf(variable), value: `${source}:0`, held: `${held}:0` }
+  return { variable, value: `${source}:0`, held: `${held}:0` }
 }
 
 /**
@@ -66,7 +65,6 @@ function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Paramet
   })
   return {
     variable,
-    bytes: bytesOf(variable),
     value: `${variable.source}:0`,
     held: `${asFloats(graph, rows, type)}:0`,
     rows: { parameter, columns, create: `${create}:0`, indices: `${indices}:0`, part: `${part}:0` },
@@ -76,8 +74,4 @@ function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Paramet
 /** Exact: a bfloat16 is a shorter float32. */
 function asFloats(graph: GraphWriter, node: string, type: Precision): string {
   return type === FLOAT ? node : graph.cast(node, type, FLOAT)
-}
-
-function bytesOf({ shape, type }: Variable): number {
-  return sizeOf(shape) * (type === FLOAT ? 4 : 2)
 }
