@@ -32,7 +32,14 @@ const images = []
 for (const file of files) {
   const bytes = await readFile(join(folder, file))
   images.push(
-    (await decodeImage(bytes, detectFormat(bytes) ?? 'jpeg', { shape, fit: 'cover', maxPixels: 1e8 })).pixels,
+    (
+      await decodeImage(bytes, detectFormat(bytes) ?? 'jpeg', {
+        shape,
+        fit: 'cover',
+        maxPixels: 1e8,
+        maxBytes: 1e9,
+      })
+    ).pixels,
   )
 }
 

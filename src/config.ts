@@ -94,6 +94,12 @@ const Settings = Type.Object({
   ),
   // Phones take photographs of 8192x6144.
   MAX_IMAGE_PIXELS: integer(52_000_000, 'Largest image in pixels'),
+  IMAGE_MEMORY_BYTES: integer(
+    // Enough for 50 megapixels of any JPEG, and below 500 MB with the code of the libraries.
+    Math.min(420_000_000, shareOfMemory(1 / 7)),
+    'Memory of a process that decodes images; default 420 MB, at most a seventh of the memory',
+    150_000_000,
+  ),
   IMAGE_TIMEOUT_MS: milliseconds(20_000, 'Longest the decoding of one image may take, in ms'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
   MEMORY_BUDGET_BYTES: integer(

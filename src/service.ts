@@ -73,6 +73,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     logger,
     processes: processors(),
     timeoutMs: config.IMAGE_TIMEOUT_MS,
+    memoryBytes: config.IMAGE_MEMORY_BYTES,
   })
   const experiments = new Experiments(analysis, logger)
   const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })

@@ -1,14 +1,19 @@
 import sharp, { type Sharp } from 'sharp'
 import { isSideways } from './exif.ts'
-import { damaged, UnusableImage, type DecodedImage, type DecodeOptions, type ImageFormat } from './image.ts'
+import {
+  damaged,
+  UnusableImage,
+  type DecodedImage,
+  type DecodeOptions,
+  type DecoderLimits,
+  type ImageFormat,
+} from './image.ts'
 import { normalizeJpeg } from './normalize-jpeg.ts'
 import { normalizePng } from './normalize-png.ts'
 import { normalizeWebp } from './normalize-webp.ts'
 import type { NormalizedImage } from './normalized.ts'
 import { placePixels, type Raster } from './place.ts'
 
-/** What one image may take, of what its parent lets the process have. */
-const IMAGE_BYTES = 350e6
 /** As it came, and as parts that are not collected yet. */
 const FILE_COPIES = 2
 /** As it is decoded, turned, and sent. */
@@ -42,7 +47,7 @@ sharp.concurrency(1)
 export async function decodeImage(
   file: Buffer,
   format: ImageFormat,
-  { shape, fit, maxPixels }: DecodeOptions,
+  { shape, fit, maxPixels, maxBytes }: DecodeOptions & DecoderLimits,
 ): Promise<DecodedImage> {
   const [height = 0, width = 0, channels = 3] = shape
   const image = normalizers[format](file, maxPixels)
@@ -54,7 +59,12 @@ export async function decodeImage(
       `must be ${String(width)}x${String(height)} with fit=exact, got ${String(size.width)}x${String(size.height)}; resize it, or use fit=cover, fill or contain`,
     )
   }
-  assertMemory(image, file.length, width * height * channels)
+  const needed =
+    FILE_COPIES * file.length +
+    image.bytes.length +
+    image.workingBytes +
+    RESULT_COPIES * width * height * channels
+  if (needed > maxBytes) throw tooMuchMemory(needed, maxBytes)
   const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
   if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_TURNED_SCALE) {
     const stored = await readRaster(image)
@@ -84,16 +94,10 @@ function pick({ width, height }: Size): Size {
   return { width, height }
 }
 
-function assertMemory(
-  { bytes, workingBytes }: NormalizedImage,
-  fileBytes: number,
-  resultBytes: number,
-): void {
-  const needed = FILE_COPIES * fileBytes + bytes.length + workingBytes + RESULT_COPIES * resultBytes
-  if (needed > IMAGE_BYTES)
-    throw new UnusableImage(
-      `needs ${megabytes(needed)} MB to decode, more than the ${megabytes(IMAGE_BYTES)} allowed; send a smaller image, or one that is not progressive or interlaced`,
-    )
+function tooMuchMemory(needed: number, maxBytes: number): UnusableImage {
+  return new UnusableImage(
+    `needs ${megabytes(needed)} MB to decode, more than the ${megabytes(maxBytes)} allowed (IMAGE_MEMORY_BYTES); send a smaller image, or one that is not progressive or interlaced`,
+  )
 }
 
 function megabytes(bytes: number): string {
@@ -151,9 +155,7 @@ async function readPixels(pipeline: Sharp, channels: number): Promise<Raster> {
     return { data, width: info.width, height: info.height, channels }
   } catch (error) {
     if (/memory/i.test((error as Error).message))
-      throw new UnusableImage(
-        `needs more memory than the ${megabytes(IMAGE_BYTES)} MB allowed; send a smaller image`,
-      )
+      throw new UnusableImage('needs more memory than IMAGE_MEMORY_BYTES allows; send a smaller image')
     throw damaged()
   }
 }

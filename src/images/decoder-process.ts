@@ -8,6 +8,8 @@ export interface DecoderProcessOptions {
   readonly logger: Logger
   /** Longest one image may take. */
   readonly timeoutMs: number
+  /** Memory that a process may have, its libraries' code aside. */
+  readonly memoryBytes: number
 }
 
 /** One image of a request. */
@@ -19,8 +21,8 @@ export interface DecodeTask {
   readonly signal: AbortSignal | undefined
 }
 
-/** Kilobytes of data that the kernel lets a decoder have; its libraries' code is some 45 MB more. */
-const DATA_LIMIT_KB = 420_000
+/** What a process has before its first image. */
+const IDLE_BYTES = 70e6
 /** A file is sent in parts, because a message is copied twice. */
 const PART_BYTES = 2 ** 20
 /** An image that is no longer wanted gets this long to finish, since a new process costs more. */
@@ -39,18 +41,18 @@ const NODE_FLAGS = ['--expose-gc', '--v8-pool-size=0', '--max-old-space-size=64'
 
 /** A process that decodes one image at a time. It is killed where an image takes too long, and replaced at once. */
 export class DecoderProcess {
-  readonly #timeoutMs: number
+  readonly #options: DecoderProcessOptions
   readonly #worker: Worker<DecoderMethods, null>
 
-  constructor({ logger, timeoutMs }: DecoderProcessOptions) {
-    this.#timeoutMs = timeoutMs
+  constructor(options: DecoderProcessOptions) {
+    this.#options = options
     this.#worker = new Worker<DecoderMethods, null>({
       name: 'decoder',
       entry: childEntry('images/child.js'),
       env: ENVIRONMENT,
-      launcher: limitedNode(),
+      launcher: limitedNode(options.memoryBytes),
       disposable: true,
-      logger,
+      logger: options.logger,
     })
   }
 
@@ -72,7 +74,7 @@ export class DecoderProcess {
         if (limit.exceeded)
           throw invalidImage(
             pointer,
-            `takes longer than ${String(this.#timeoutMs)} ms to decode (IMAGE_TIMEOUT_MS); send a smaller image`,
+            `takes longer than ${String(this.#options.timeoutMs)} ms to decode (IMAGE_TIMEOUT_MS); send a smaller image`,
           )
         if (attempt === MAX_ATTEMPTS)
           throw invalidImage(pointer, 'ends the process that decodes it; save it again as JPEG, PNG or WebP')
@@ -87,9 +89,10 @@ export class DecoderProcess {
   }
 
   async #ask({ file, pointer, options }: DecodeTask): Promise<DecodedImage> {
+    const maxBytes = this.#options.memoryBytes - IDLE_BYTES
     for (let offset = 0; offset < file.length; offset += PART_BYTES)
       await this.#worker.call('receive', file.subarray(offset, offset + PART_BYTES), offset, file.length)
-    const { residentBytes, ...image } = await this.#worker.call('decode', pointer, options)
+    const { residentBytes, ...image } = await this.#worker.call('decode', pointer, { ...options, maxBytes })
     if (residentBytes > MAX_KEPT_BYTES) this.#worker.replace('memory')
     return image
   }
@@ -100,7 +103,7 @@ export class DecoderProcess {
     const timer = setTimeout(() => {
       exceeded = true
       this.#worker.replace('time limit')
-    }, this.#timeoutMs)
+    }, this.#options.timeoutMs)
     let abandoned: NodeJS.Timeout | undefined
     const abandon = (): void => {
       abandoned = setTimeout(() => {
@@ -122,8 +125,8 @@ export class DecoderProcess {
 }
 
 /** Node with limits that the kernel holds: of memory, and no core files. Without a shell it starts without them. */
-function limitedNode(): { execPath: string; execArgv: string[] } {
+function limitedNode(memoryBytes: number): { execPath: string; execArgv: string[] } {
   if (!existsSync(SHELL)) return { execPath: process.execPath, execArgv: NODE_FLAGS }
-  const script = `ulimit -c 0; ulimit -d ${String(DATA_LIMIT_KB)}; exec "$0" "$@"`
+  const script = `ulimit -c 0; ulimit -d ${String(Math.floor(memoryBytes / 1024))}; exec "$0" "$@"`
   return { execPath: SHELL, execArgv: ['-c', script, process.execPath, ...NODE_FLAGS] }
 }

@@ -10,6 +10,12 @@ export interface DecodeOptions {
   readonly maxPixels: number
 }
 
+/** What the process that decodes is told beside. */
+export interface DecoderLimits {
+  /** Memory that one image may take, the process itself aside. */
+  readonly maxBytes: number
+}
+
 export interface DecodedImage {
   /** uint8 [height, width, channels]. */
   readonly pixels: Uint8Array
@@ -24,7 +30,10 @@ export interface DecoderMethods {
   /** Takes a part of the file that the next `decode` reads; the part at 0 begins a new file of this length. */
   receive(part: Uint8Array, offset: number, fileLength: number): Promise<void>
   /** Decodes the file that was received. INVALID_IMAGE at `pointer` where that is impossible. */
-  decode(pointer: string, options: DecodeOptions): Promise<DecodedImage & { readonly residentBytes: number }>
+  decode(
+    pointer: string,
+    options: DecodeOptions & DecoderLimits,
+  ): Promise<DecodedImage & { readonly residentBytes: number }>
 }
 
 /** What is wrong with a file; the caller adds where it stood in the request. */

@@ -12,7 +12,8 @@ export class TextBudget {
   /** Takes any chunk; what is no text is nothing. */
   add(type: string, data: Buffer): void {
     const text = compressedText(type, data)
-    this.#bytes += text === undefined ? (type === 'tEXt' || type === 'iTXt' ? data.length : 0) : inflatedBytes(text)
+    this.#bytes +=
+      text === undefined ? (type === 'tEXt' || type === 'iTXt' ? data.length : 0) : inflatedBytes(text)
     if (this.#bytes > MAX_ALL_BYTES) throw tooLong()
   }
 }

@@ -113,6 +113,16 @@ it('SIGTERM while an image is decoded ends the service in time, and its decoder'
   await vi.waitUntil(() => !runs(pid), HANG)
 })
 
+it('what libraries write in the engine is in the output of the service', async () => {
+  const small = await sharp(flowerJpeg).resize(8, 8).jpeg().toBuffer()
+  const scan = small.indexOf(Buffer.from([0xff, 0xda])) + 14
+  const hollow = Buffer.concat([small.subarray(0, scan), small.subarray(-2)])
+  expect((await predict(hollow)).status).toBe(422)
+  await vi.waitFor(() => {
+    expect(running.output()).toContain('Corrupt JPEG data: premature end of data segment')
+  }, HANG)
+})
+
 it('the death of the service is the death of its decoders', async () => {
   const pids = decodersOf(running)
   await running.stop('SIGKILL')

@@ -30,6 +30,12 @@ it('the process that answers HTTP never loads TensorFlow; its children do', asyn
   expect(await librariesOf(pidOf('analysis'))).toMatch(/libtensorflow/)
 })
 
+it('decoders alone load libvips', async () => {
+  expect(await librariesOf(pidOf('decoder'))).toMatch(/vips/)
+  for (const pid of [running.pid, pidOf('engine'), pidOf('analysis')])
+    expect(await librariesOf(pid)).not.toMatch(/vips/)
+})
+
 it('frozen weights are assumed where sessions run, and nowhere else', async () => {
   const assumed = 'TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1'
   expect(await variablesOf(pidOf('engine'))).toContain(assumed)

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { decodeImage } from '../../src/images/decode.ts'
 import { flowerJpeg } from '../support/images.ts'
 
-const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000 } as const
+const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000, maxBytes: 350e6 } as const
 /** Of the photograph, which is 320 by 214. */
 const kinds: Record<string, (image: Sharp) => Sharp> = {
   baseline: (image) => image.jpeg(),
