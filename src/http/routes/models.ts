@@ -60,7 +60,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.post(
     '/v1/models',
     {
-      config: { scope: 'manage' },
+      config: { scope: 'manage', bodies: 'disk' },
       schema: {
         operationId: 'createModel',
         tags,
