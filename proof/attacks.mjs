@@ -95,3 +95,48 @@ export async function dribble(url, where, count) {
   for (const socket of left) socket.destroy()
   return left.length
 }
+
+/** Routes that read bodies, each in its own way. */
+const READERS = [
+  ['/v1/plans', 'application/json'],
+  ['/v1/models', 'multipart/form-data; boundary=x'],
+  ['/v1/models/net/predict', 'image/png'],
+  ['/v1/models/net/predict', 'multipart/form-data; boundary=x'],
+  ['/v1/weights/statistics', 'application/octet-stream'],
+  ['/v2/models/net/infer', 'application/json'],
+  ['/v1/models/net:predict', 'application/json'],
+]
+const FRAMINGS = ['Transfer-Encoding: chunked', 'Content-Length: 60000000']
+
+/**
+ * Bodies that are announced and do not come, or by a byte now and then, on every route while `ask` runs.
+ * @param {string} url
+ * @param {'silent' | 'slow'} pace
+ * @param {number} count On each route.
+ * @param {() => Promise<unknown>} ask
+ */
+export async function announce(url, pace, count, ask) {
+  const { host, hostname, port } = new URL(url)
+  const sockets = READERS.flatMap(([path = '', type = '']) =>
+    Array.from({ length: count }, (_, index) => {
+      const framing = FRAMINGS[index % FRAMINGS.length] ?? ''
+      const socket = connect(Number(port), hostname)
+      // One that is cut off hears of it.
+      socket.on('error', () => undefined)
+      socket.resume()
+      socket.write(`POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: ${type}\r\n${framing}\r\n\r\n`)
+      const byte = framing.startsWith('T') ? '1\r\n \r\n' : ' '
+      return { socket, byte }
+    }),
+  )
+  const timer = setInterval(() => {
+    for (const { socket, byte } of sockets) if (pace === 'slow' && socket.writable) socket.write(byte)
+  }, DRIBBLE_MS)
+  try {
+    await Promise.all(sockets.map(({ socket }) => (socket.connecting ? once(socket, 'connect') : undefined)))
+    await ask()
+  } finally {
+    clearInterval(timer)
+    for (const { socket } of sockets) socket.destroy()
+  }
+}

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { attacksOf, dribble } from './attacks.mjs'
+import { announce, attacksOf, dribble } from './attacks.mjs'
 import { progress, runProof } from './part.mjs'
 import { startProber } from './probing.mjs'
 import { processesOf } from './processes.mjs'
@@ -16,6 +16,8 @@ const LIVE_MS = 100
 const REPEATS = 5
 const SLOW = 500
 const PARALLEL = 1000
+/** On each route. */
+const ANNOUNCED = 40
 
 await runProof('hostile', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-hostile-'))
@@ -57,6 +59,21 @@ await runProof('hostile', async (share) => {
         if (left > 0)
           failures.push(`${String(left)} of ${String(slow)} connections slow in the ${where} are still open`)
       })
+    }
+    for (const pace of /** @type {const} */ (['silent', 'slow'])) {
+      await attack(`bodies that are announced, ${pace}`, () =>
+        announce(url, pace, scaled(ANNOUNCED), async () => {
+          for (let times = scaled(REPEATS); times > 0; times -= 1) {
+            await ask('a plan beside them', json('/v1/plans', specification(0)), [200])
+            // No image, which is said only where it was let in and read.
+            await ask(
+              'a prediction beside them',
+              { path: '/v1/models/net/predict', body: Buffer.from('no image') },
+              [422],
+            )
+          }
+        }),
+      )
     }
     const after = await processesOf(pid)
     for (const [at, { role, pid: old }] of before.entries())

@@ -9,8 +9,8 @@ import { incomingOf } from './incoming.ts'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Whether a route takes a place for its requests' bodies by itself. */
-    readonly admits?: boolean
+    /** Where bodies go that are not read into memory: a place that the route takes, or the disk. */
+    readonly bodies?: 'admitted' | 'disk'
   }
   interface FastifyInstance {
     readonly arrivals: Arrivals
@@ -46,11 +46,10 @@ export function boundBodies(app: FastifyInstance, config: Config): void {
   })
   app.addHook('onRequest', (request, reply, done) => {
     const announced = announcedBytes(request)
-    if (announced > 0 && request.routeOptions.config.admits !== true) {
-      const place = room.admit(
-        { client: request.caller, model: '' },
-        Math.min(announced, config.MAX_BODY_BYTES),
-      )
+    const { bodies } = request.routeOptions.config
+    if (announced > 0 && bodies !== 'admitted') {
+      const bytes = bodies === 'disk' ? 1 : Math.min(announced, config.MAX_BODY_BYTES)
+      const place = room.admit({ client: request.caller, model: '' }, bytes)
       request.place = place
       reserveDecoded(request, (more) => {
         growPlace(place, more, config.MAX_BODY_BYTES)

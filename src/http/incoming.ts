@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
 /** What is told of a body as it arrives. */
-export interface BodyWatcher {
+interface BodyWatcher {
   readonly arrived?: (bytes: number) => void
   /** All of it is here. */
   readonly whole: () => void

@@ -1,7 +1,7 @@
 export type Measure = 'images' | 'bytes'
 
 /** How a body comes in: as fast as others, far slower, or with next to no progress. */
-export type Arrival = 'steady' | 'slow' | 'stalled'
+type Arrival = 'steady' | 'slow' | 'stalled'
 
 /** Who asks, and of what. */
 export interface Asker {

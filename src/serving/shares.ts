@@ -1,7 +1,7 @@
 import type { Measure, Place } from './place.ts'
 
 /** Room that is wanted where there is none. */
-export interface Claim {
+interface Claim {
   readonly place: Place
   readonly measure: Measure
   readonly amount: number

@@ -123,6 +123,154 @@ describe('where it is full, a model below its share', () => {
   })
 })
 
+describe('where it is full, a client below its share', () => {
+  test('takes the place of the newest that waits for the client that holds most, of the same model too', () => {
+    const admission = setUp()
+    const heavy = [1, 2, 3, 4, 5, 6].map(() => queued(admission, 'm', 1, 0, 'heavy'))
+    const light = [1, 2].map(() => queued(admission, 'm', 1, 0, 'light'))
+    const newcomer = queued(admission, 'm', 2, 0, 'newcomer')
+    expect(heavy.map(codeOf)).toEqual([
+      ...new Array<undefined>(4).fill(undefined),
+      'QUEUE_FULL',
+      'QUEUE_FULL',
+    ])
+    expect([...light, newcomer].map(codeOf)).toEqual([undefined, undefined, undefined])
+    expect(admission.images).toBe(8)
+  })
+
+  test('has no more than its share that way; one alone may have all', () => {
+    const admission = setUp()
+    for (let image = 0; image < 8; image++) queued(admission, 'm', 1, 0, 'alone')
+    queued(admission, 'm', 4, 0, 'other')
+    expect(refusal(() => queued(admission, 'm', 1, 0, 'other')).code).toBe('QUEUE_FULL')
+    expect(refusal(() => queued(admission, 'm', 1, 0, 'alone')).code).toBe('QUEUE_FULL')
+  })
+
+  test('is not displaced by a heavier client in the name of a model', () => {
+    const admission = setUp()
+    const light = ['a', 'b', 'c', 'd', 'e'].map((client) => queued(admission, 'm', 1, 0, client))
+    const heavy = queued(admission, 'n', 3, 0, 'heavy')
+    queued(admission, 'o', 1, 0, 'heavy')
+    expect(codeOf(heavy)).toBe('QUEUE_FULL')
+    expect(light.map(codeOf)).toEqual(new Array(5).fill(undefined))
+  })
+})
+
+describe('bodies on their way', () => {
+  const arriving = (admission: Admission, client: string, bytes: number, model = 'm'): Place => {
+    const place = admit(admission, model, 1, client)
+    place.arrival = 'steady'
+    place.receive(bytes)
+    return place
+  }
+
+  test('hold what has come of them, whatever they announce', () => {
+    const admission = setUp()
+    for (let request = 0; request < 100; request++) admit(admission, 'm', 100)
+    expect(admission.bytes).toBe(0)
+    const place = arriving(admission, 'a', 60)
+    place.receive(30)
+    place.release(50)
+    expect([place.bytes, admission.bytes]).toEqual([40, 40])
+    expect(refusal(() => admit(admission, 'm', 61, 'a')).code).toBe('QUEUE_FULL')
+  })
+
+  test('of the same client give way to those that came before', () => {
+    const admission = setUp()
+    const [first, second, third] = [1, 2, 3].map(() => arriving(admission, 'a', 30)) as [Place, Place, Place]
+    first.receive(20)
+    expect([first, second, third].map(codeOf)).toEqual([undefined, undefined, 'QUEUE_FULL'])
+    second.receive(30)
+    // It is the newest itself.
+    expect([first, second].map(codeOf)).toEqual([undefined, 'QUEUE_FULL'])
+    expect([first.bytes, admission.bytes]).toEqual([50, 50])
+  })
+
+  test('give way to other clients, the slow ones first', () => {
+    const admission = setUp()
+    const heavy = [1, 2, 3].map(() => arriving(admission, 'heavy', 30)) as [Place, Place, Place]
+    heavy[1].arrival = 'slow'
+    arriving(admission, 'other', 30)
+    expect(heavy.map(codeOf)).toEqual([undefined, 'QUEUE_FULL', undefined])
+    arriving(admission, 'third', 30)
+    expect(heavy.map(codeOf)).toEqual([undefined, 'QUEUE_FULL', 'QUEUE_FULL'])
+  })
+
+  test('of the same client give way where they are slow, also to those that came later', () => {
+    const admission = setUp()
+    const [slow, steady] = [arriving(admission, 'a', 50), arriving(admission, 'a', 50)]
+    slow.arrival = 'slow'
+    steady.receive(10)
+    expect([slow, steady].map(codeOf)).toEqual(['QUEUE_FULL', undefined])
+  })
+
+  test('give way to anyone where they make no progress', () => {
+    const admission = setUp()
+    const heavy = arriving(admission, 'heavy', 50)
+    const stalled = [1, 2, 3, 4, 5].map((client) => arriving(admission, String(client), 10))
+    for (const place of stalled) place.arrival = 'stalled'
+    heavy.receive(20)
+    expect(stalled.map(codeOf)).toEqual(['QUEUE_FULL', 'QUEUE_FULL', undefined, undefined, undefined])
+    expect(codeOf(heavy)).toBeUndefined()
+  })
+
+  test('that are whole give way to nothing until they wait for the engine', () => {
+    const admission = setUp()
+    const whole = arriving(admission, 'a', 100)
+    whole.arrival = undefined
+    expect(refusal(() => arriving(admission, 'b', 1)).code).toBe('QUEUE_FULL')
+    whole.queue()
+    expect(codeOf(arriving(admission, 'b', 1))).toBeUndefined()
+    expect(codeOf(whole)).toBe('QUEUE_FULL')
+  })
+})
+
+test('whatever arrives of whom, the room is bounded and a client below its share has its place', () => {
+  const act = fc.record({
+    client: fc.constantFrom('a', 'b', 'c'),
+    place: fc.nat(40),
+    bytes: fc.integer({ min: 1, max: 40 }),
+    kind: fc.constantFrom('admit', 'receive', 'receive', 'receive', 'finish', 'slow', 'leave'),
+  })
+  fc.assert(
+    fc.property(fc.array(act, { maxLength: 120 }), (acts) => {
+      const admission = setUp()
+      let places: Place[] = []
+      for (const { client, place, bytes, kind } of acts) {
+        const one = places[place % Math.max(1, places.length)]
+        if (kind === 'admit' || one === undefined) {
+          try {
+            const admitted = admit(admission, 'm', bytes, client)
+            admitted.arrival = 'steady'
+            places.push(admitted)
+          } catch (error) {
+            expect(error).toMatchObject({ code: 'QUEUE_FULL' })
+          }
+        } else if (kind === 'receive') {
+          const others = places.filter((other) => other !== one && other.bytes > 0)
+          const clients = new Set([...others, one].map((holder) => holder.client))
+          const own = places.reduce(
+            (sum, other) => sum + (other.client === one.client ? other.bytes : 0),
+            bytes,
+          )
+          // What is whole keeps its room until its answer.
+          const isEntitled = own <= 100 / clients.size && others.every(({ evictable }) => evictable)
+          one.receive(bytes)
+          if (isEntitled) expect(codeOf(one)).toBeUndefined()
+        } else if (kind === 'finish') one.arrival = undefined
+        else if (kind === 'slow' && one.arrival !== undefined) one.arrival = 'slow'
+        else if (kind === 'leave') one.leave(bye)
+        places = places.filter(({ signal }) => !signal.aborted)
+        const held = places.reduce((sum, holder) => sum + holder.bytes, 0)
+        expect(admission.bytes).toBe(held)
+        // One alone may hold anything.
+        if (places.filter((holder) => holder.bytes > 0).length > 1) expect(held).toBeLessThanOrEqual(100)
+      }
+    }),
+    { seed: 4, numRuns: 500 },
+  )
+})
+
 test('whatever comes and goes, no more is held than may be', () => {
   const act = fc.record({
     model: fc.constantFrom('a', 'b', 'c'),

@@ -25,7 +25,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
   app.post(
     '/v1/weights/statistics',
     {
-      config: { scope: 'read', maxStreamedBytes: maxBytes },
+      config: { scope: 'read', bodies: 'disk', maxStreamedBytes: maxBytes },
       schema: {
         operationId: 'fitInitializers',
         tags: ['models'],

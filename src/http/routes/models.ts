@@ -61,7 +61,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.post(
     '/v1/models',
     {
-      config: { scope: 'manage', maxStreamedBytes: largestWeights(config) },
+      config: { scope: 'manage', bodies: 'disk', maxStreamedBytes: largestWeights(config) },
       schema: {
         operationId: 'createModel',
         tags,

@@ -29,7 +29,7 @@ export function predictRoutes(app: App, services: Services): void {
     {
       onRequest: admit,
       errorHandler: refuseInTurn,
-      config: { scope: 'predict', admits: true },
+      config: { scope: 'predict', bodies: 'admitted' },
       schema: {
         operationId: 'predict',
         tags: ['prediction'],

@@ -55,7 +55,12 @@ export function predictRoutes(app: App, services: Services): void {
     const schema = { operationId: `run${subject}Signature`, tags, summary, params, body: content, response }
     app.post(
       path,
-      { config: { scope: 'predict', admits: true }, onRequest: admit, errorHandler: refuseInTurn, schema },
+      {
+        config: { scope: 'predict', bodies: 'admitted' },
+        onRequest: admit,
+        errorHandler: refuseInTurn,
+        schema,
+      },
       async (request, reply) => {
         const started = performance.now()
         const place = placeOf(request)

@@ -41,7 +41,7 @@ export function inferRoutes(app: App, services: Services): void {
       {
         onRequest: admit,
         errorHandler: refuseInTurn,
-        config: { scope: 'predict', admits: true },
+        config: { scope: 'predict', bodies: 'admitted' },
         schema: {
           operationId: `infer${subject}`,
           tags,
