@@ -71,12 +71,8 @@ const json = 'Content-Type: application/json'
 const form = 'Content-Type: multipart/form-data; boundary=x'
 const field = '--x\r\nContent-Disposition: form-data; name="top_k"\r\n\r\n5\r\n'
 const file = '--x\r\nContent-Disposition: form-data; name="wrong"; filename="a"\r\n\r\n'
-const cases: readonly (readonly [
-  status: number,
-  request: string,
-  fields: readonly string[],
-  start?: string,
-])[] = [
+type Case = readonly [status: number, request: string, fields: readonly string[], start?: string]
+const cases: readonly Case[] = [
   [401, 'POST /v1/plans', [json]],
   [403, 'POST /v1/models', [`X-API-Key: ${keys.reader}`, json]],
   [404, 'POST /v1/nope', [own]],
@@ -106,15 +102,18 @@ describe('an answer before the body was read reaches a client that sends all of 
   })
   afterAll(() => running.close())
 
-  it.each(cases)('%i to %s', async (status, request, fields, start) => {
-    for (const framing of ['length', 'chunked'] as const)
-      for (const connection of ['Connection: close', 'Connection: keep-alive']) {
-        const head = headOf(request, framingField(framing), ...fields, connection)
-        const answer = await ask(running.client.url, head, framing, start)
-        expect(answer.slice(0, 13), `${framing}, ${connection}`).toBe(`HTTP/1.1 ${String(status)} `)
-        expect(answer).toMatch(/^x-request-id: /im)
-      }
-  })
+  it.each(cases.map(([status, request, fields, start]) => ({ status, request, fields, start })))(
+    '$status to $request',
+    async ({ status, request, fields, start }) => {
+      for (const framing of ['length', 'chunked'] as const)
+        for (const connection of ['Connection: close', 'Connection: keep-alive']) {
+          const head = headOf(request, framingField(framing), ...fields, connection)
+          const answer = await ask(running.client.url, head, framing, start)
+          expect(answer.slice(0, 13), `${framing}, ${connection}`).toBe(`HTTP/1.1 ${String(status)} `)
+          expect(answer).toMatch(/^x-request-id: /im)
+        }
+    },
+  )
 
   it.each(['', 'Connection: keep-alive'])('by HTTP/1.0, %s', async (connection) => {
     const head = headOf(
