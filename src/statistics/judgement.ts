@@ -5,8 +5,9 @@ import { REJECT_BELOW, shapeTests, type Evidence, type RankedFit, type Verdict }
 
 /** Fewer values fit many a law. */
 const TELLING = 256
-/** A deviation this near to an initializer's own is that initializer's, moved. */
+/** A deviation this near to an initializer's own, and that many standard errors away, is that initializer's, moved. */
 const NEAR = 0.05
+const AWAY = 5
 /** A draw has no exact zeros but by chance; pruning leaves this share and more. */
 const PRUNED = 1e-3
 
@@ -32,7 +33,10 @@ export function judge(
   if (shape.filter((length) => length > 1).length < 2) return { verdict: 'trained' }
   const alike = drawnAlike(evidence)
   const moved = (kind: CandidateLaw['kind']) =>
-    fits.some((fit) => fit.kind === kind && Math.abs((fit.std_ratio ?? Infinity) - 1) < NEAR)
+    fits.some((fit) => {
+      const distance = Math.abs((fit.std_ratio ?? Infinity) - 1)
+      return fit.kind === kind && distance < NEAR && distance > AWAY / Math.sqrt(2 * size)
+    })
   if (alike.length === 0 || alike.some(moved)) return { verdict: 'trained' }
   return undecided('its entries are as independent draws, of a deviation that no initializer here has')
 }

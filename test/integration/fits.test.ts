@@ -210,6 +210,18 @@ describe('whose weights are these', () => {
     })
   })
 
+  it('are fresh with the one value in millions that trunc_normal_ of torch leaves at its bound', async () => {
+    const drawn = () => f32([128, 256], normal(0.02))
+    const stray = drawn()
+    stray.bytes.writeFloatLE(-2, 4 * 1000)
+    const outlier = drawn()
+    outlier.bytes.writeFloatLE(-1.9, 4 * 1000)
+    const fits = await fitsOf(writeDtypes({ 'a.weight': stray }))
+    expect([...fits.values()].map(short)).toEqual([['fresh', 'RandomNormal', { mean: 0, stddev: 0.02 }]])
+    expect(fits.get('a.weight')?.sample?.min).toBe(-2)
+    expect((await fitsOf(writeDtypes({ 'a.weight': outlier }))).get('a.weight')?.verdict).toBe('trained')
+  })
+
   it('are fresh where they were rounded, and not trained where they were pruned or quantized', async () => {
     const half = (value: number): number => {
       const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 10)

@@ -15,13 +15,19 @@ from keras import layers
 from common import as_bfloat16, as_float16, averaged, batches, changed, fresh, main, pruned, quantized, trained
 
 
+def seed_all(seed):
+    """Names count from the beginning, so that two of one architecture have the same."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(seed)
+
+
 def values(model):
     return {variable.path: np.array(variable) for variable in model.variables}
 
 
 def application(name, **options):
     def make(seed):
-        keras.utils.set_random_seed(seed)
+        seed_all(seed)
         return fresh(values(getattr(keras.applications, name)(weights=None, **options)))
 
     return make
@@ -64,7 +70,7 @@ def convolutional():
 
 def built(architecture):
     def make(seed):
-        keras.utils.set_random_seed(seed)
+        seed_all(seed)
         return fresh(values(architecture()))
 
     return make
@@ -96,7 +102,7 @@ def fitted(architecture, epochs, optimizer="adam", frozen=()):
     """Trained on digits; `frozen` are the places of layers that are left as they are."""
 
     def make(seed):
-        keras.utils.set_random_seed(seed)
+        seed_all(seed)
         model = architecture()
         for place in frozen:
             model.layers[place].trainable = False
