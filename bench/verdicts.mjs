@@ -88,6 +88,7 @@ async function verdictsOn({ url }, file) {
  * @param {number} count
  */
 function add(counts, truth, verdict, count) {
+  /** @type {Map<string, number>} */
   const row = counts.get(truth) ?? new Map()
   counts.set(truth, row.set(verdict, (row.get(verdict) ?? 0) + count))
 }

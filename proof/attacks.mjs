@@ -133,7 +133,9 @@ export async function announce(url, pace, count, ask) {
     for (const { socket, byte } of sockets) if (pace === 'slow' && socket.writable) socket.write(byte)
   }, DRIBBLE_MS)
   try {
-    await Promise.all(sockets.map(({ socket }) => (socket.connecting ? once(socket, 'connect') : undefined)))
+    await Promise.all(
+      sockets.filter(({ socket }) => socket.connecting).map(({ socket }) => once(socket, 'connect')),
+    )
     await ask()
   } finally {
     clearInterval(timer)

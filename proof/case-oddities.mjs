@@ -11,7 +11,7 @@ import { featuresOf, SIDE } from './windows.mjs'
  * Files with harmless oddities, beside the one that they were made of: their pixels are its pixels.
  * @param {Choices} choices
  */
-export async function oddities(choices) {
+async function oddities(choices) {
   const pixels = choices.bytes(SIDE * SIDE * 3)
   const image = sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
   const bare = await image

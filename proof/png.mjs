@@ -18,7 +18,7 @@ export function pngChunk(type, data = '') {
 }
 
 /** @param {PngHeader} header */
-export function pngHeader({ width, height, depth = 8, colour = COLOUR.rgb, interlace = 0 }) {
+function pngHeader({ width, height, depth = 8, colour = COLOUR.rgb, interlace = 0 }) {
   return pngChunk(
     'IHDR',
     Buffer.concat([uint32(width), uint32(height), Buffer.from([depth, colour, 0, 0, interlace])]),

@@ -11,7 +11,7 @@ export class Precision {
   add(values: Float32Array): void {
     const words = new Uint32Array(values.buffer, values.byteOffset, values.length)
     let bits = 0
-    for (let index = 0; index < words.length; index++) bits |= words[index] ?? 0
+    for (const word of words) bits |= word
     this.#bits |= bits & FRACTION
   }
 

@@ -160,9 +160,9 @@ describe('where bodies fill the room', () => {
     }
     let most = 0
     const answered = Promise.all(Array.from({ length: 200 }, upload))
-    let over = false
-    void answered.then(() => (over = true))
-    while (!over) {
+    const state = { over: false }
+    void answered.then(() => (state.over = true))
+    while (!state.over) {
       most = Math.max(
         most,
         Number(
