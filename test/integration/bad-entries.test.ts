@@ -195,7 +195,7 @@ it('models that cannot be read for a while are served meanwhile, which is logged
   await expect.poll(() => unread().length, { timeout: 30_000 }).toBe(1)
   await new Promise((resolve) => setTimeout(resolve, 1700))
   expect((await list()).map(({ id }) => id)).toContain(kept.id)
-  expect((await running.client.get('/v1/models/kept')).json).toMatchObject({ id: kept.id })
+  expect((await running.client.get(`/v1/models/${kept.id}`)).json).toMatchObject({ id: kept.id })
   expectProblem(await running.client.post('/v1/models', { ...tiny, seed: 10 }), {
     status: 500,
     code: 'STORAGE_FAILED',
