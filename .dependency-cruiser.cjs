@@ -8,14 +8,15 @@ const PURE = '^(node:)?crypto$'
 
 /** @type {Record<string, { path: string, sees: string[], packages?: string[], builtins?: string }>} */
 const rooms = {
-  main: { path: 'main.ts', sees: ['config', 'service'] },
+  main: { path: 'main.ts', sees: ['config', 'service', 'temporaryDirectory'] },
   key: { path: 'key.ts', sees: ['http'] },
   openapi: { path: 'openapi.ts', sees: ['config', 'http', 'service'] },
   service: {
     path: 'service.ts',
     sees: [
       ...['config', 'http', 'serving', 'metrics', 'machine'],
-      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'errors', 'tracing', 'tracingExport'],
+      ...['engine', 'engineProcess', 'analysis', 'analysisProcess', 'imageDecoder'],
+      ...['errors', 'tracing', 'tracingExport'],
     ],
     packages: ['fastify', 'pino'],
   },
@@ -23,29 +24,33 @@ const rooms = {
   http: {
     path: 'http/',
     sees: [
-      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'control'],
-      ...['network', 'initializers', 'statistics', 'formats', 'schema', 'validation', 'json', 'errors'],
-      ...['tracing', 'version'],
+      ...['config', 'serving', 'metrics', 'engine', 'analysis', 'experiments', 'images', 'imageDecoder'],
+      ...['network', 'initializers', 'statistics', 'formats', 'canonical', 'schema', 'validation', 'json'],
+      ...['control', 'errors', 'tracing', 'version'],
     ],
-    packages: ['fastify', '@fastify/[^/]+', '@streamparser/json', 'pino', 'typebox'],
+    packages: ['fastify', '@fastify/[^/]+', 'pino', 'typebox'],
   },
   serving: {
     path: 'serving/',
     sees: [
       'engine',
+      'engineFootprint',
       'analysis',
       'experiments',
+      'workers',
       'network',
       'initializers',
       'formats',
+      'schema',
       'validation',
       'json',
       'turns',
       'control',
       'errors',
       'tracing',
+      'storageErrors',
     ],
-    packages: ['pino'],
+    packages: ['pino', 'typebox'],
   },
   tracing: { path: 'tracing/tracing.ts', sees: [] },
   // Loaded only where traces are collected.
@@ -55,7 +60,16 @@ const rooms = {
     packages: ['@opentelemetry/[^/]+', 'pino'],
   },
   metrics: { path: 'metrics.ts', sees: ['errors', 'version'], packages: ['prom-client'] },
-  images: { path: 'images/', sees: ['errors'], packages: ['sharp'] },
+  // Image files: what is read of them without a library, and the parent half of the processes that decode them.
+  images: {
+    path: 'images/(image|exif|jpeg|normalized|normalize-jpeg|normalize-png|normalize-webp|png-texts|cost).ts',
+    sees: ['errors'],
+  },
+  imageDecoder: {
+    path: 'images/(decoder|decoder-process).ts',
+    sees: ['images', 'workers', 'control', 'errors'],
+    packages: ['pino'],
+  },
 
   // The contracts, and the halves of them that live in the parent.
   engine: { path: 'engine/engine.ts', sees: ['network'] },
@@ -69,6 +83,7 @@ const rooms = {
     sees: ['engine', 'engineMemory', 'workers', 'machine', 'network', 'initializers', 'errors'],
     packages: ['pino'],
   },
+  engineFootprint: { path: 'engine/footprint.ts', sees: ['network', 'initializers'] },
   // Both ends of it.
   engineMemory: { path: 'engine/batch-memory.ts', sees: ['engine'] },
   analysisProcess: {
@@ -79,10 +94,15 @@ const rooms = {
   workers: { path: 'workers/', sees: ['control', 'errors'], packages: ['pino'] },
 
   // What runs in the children.
+  imageChild: {
+    path: 'images/(child|decode|place).ts',
+    sees: ['images', 'workers', 'errors'],
+    packages: ['sharp'],
+  },
   engineChild: {
-    path: 'engine/(building|values|child|model|models).ts',
+    path: 'engine/(building|gains|values|child|model|models).ts',
     sees: [
-      ...['engine', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
+      ...['engine', 'engineFootprint', 'engineMemory', 'weights', 'tensorflow', 'workers', 'machine'],
       ...['network', 'initializers', 'formats', 'errors'],
     ],
   },
@@ -95,7 +115,7 @@ const rooms = {
     path: 'analysis/(child|fits|lsuv|saved-model|mean-field|measure-signals|measurer|record|spectra|statistics|training).ts',
     sees: [
       ...['analysis', 'analysisThread', 'weights', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
-      ...['experiments', 'network', 'initializers', 'statistics', 'formats', 'errors'],
+      ...['experiments', 'network', 'initializers', 'statistics', 'formats', 'errors', 'storageErrors'],
     ],
   },
   // The child's thread: it has no TensorFlow.
@@ -107,7 +127,7 @@ const rooms = {
   },
   tensorflow: {
     path: 'engine/tensorflow/',
-    sees: ['network', 'initializers', 'errors'],
+    sees: ['network', 'initializers', 'errors', 'storageErrors'],
     packages: ['pbf', '@tensorflow/tfjs-node-gpu'],
   },
 
@@ -144,9 +164,11 @@ const rooms = {
     builtins: PURE,
   },
   canonical: { path: 'canonical.ts', sees: [], packages: ['typebox'], builtins: PURE },
-  json: { path: 'json.ts', sees: [], builtins: PURE },
+  json: { path: 'json(-parts)?.ts', sees: ['errors'], builtins: '^(node:)?timers/promises$' },
   schema: { path: 'schema.ts', sees: [], packages: ['typebox'], builtins: PURE },
   errors: { path: 'errors.ts', sees: [], builtins: PURE },
+  storageErrors: { path: 'storage-errors.ts', sees: ['errors'], builtins: PURE },
+  temporaryDirectory: { path: 'temporary-directory.ts', sees: ['storageErrors'] },
   machine: { path: 'machine.ts', sees: [] },
   turns: { path: 'turns.ts', sees: [] },
   control: { path: 'control.ts', sees: [] },
@@ -228,6 +250,13 @@ module.exports = {
       to: { path: tensorflowSide, reachable: true },
     },
     {
+      name: 'no-libvips-in-parent',
+      comment: 'Nor does it load libvips: what decodes untrusted bytes can be killed.',
+      severity: 'error',
+      from: { path: '^src/(main|openapi|engine/child|analysis/child)\\.ts$' },
+      to: { path: paths([room('imageChild')]), reachable: true },
+    },
+    {
       name: 'no-barrel',
       comment: 'A module is imported by its own name.',
       severity: 'error',
@@ -245,18 +274,22 @@ module.exports = {
       name: 'no-orphan',
       comment: 'A module nobody imports is an entry, or dead.',
       severity: 'error',
-      from: { orphan: true },
+      // It is loaded by --import.
+      from: { orphan: true, pathNot: '^src/workers/signals\\.ts$' },
       to: {},
     },
     {
       name: 'no-unused-module',
       comment:
-        'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json.',
+        'Every module is part of a process: the service, a child or its thread, what makes a key or openapi.json, what children load first.',
       severity: 'error',
-      from: { path: '^src/(main|openapi|key|engine/child|analysis/(child|measuring))\\.ts$' },
+      from: {
+        path: '^src/(main|openapi|key|engine/child|images/child|analysis/(child|measuring)|serving/weights-digests|workers/signals)\\.ts$',
+      },
       to: {
         path: '^src/',
-        pathNot: '^src/(main|openapi|key|engine/child|analysis/(child|measuring))\\.ts$',
+        pathNot:
+          '^src/(main|openapi|key|engine/child|images/child|analysis/(child|measuring)|serving/weights-digests|workers/signals)\\.ts$',
         reachable: false,
       },
     },

@@ -10,6 +10,8 @@ const { vectorOf } = await built('engine/engine')
 const { startEngine } = await built('engine/process')
 /** @type {typeof import('../src/images/decode.ts')} */
 const { decodeImage } = await built('images/decode')
+/** @type {typeof import('../src/images/image.ts')} */
+const { detectFormat } = await built('images/image')
 /** @type {typeof import('../src/network/plan.ts')} */
 const { planRequest } = await built('network/plan')
 
@@ -29,7 +31,16 @@ const files = (await readdir(folder)).filter((name) => /\.(jpe?g|png|webp)$/i.te
 const images = []
 for (const file of files) {
   const bytes = await readFile(join(folder, file))
-  images.push((await decodeImage(bytes, '#', { shape, fit: 'cover', maxPixels: 1e8 })).pixels)
+  images.push(
+    (
+      await decodeImage(bytes, detectFormat(bytes) ?? 'jpeg', {
+        shape,
+        fit: 'cover',
+        maxPixels: 1e8,
+        maxBytes: 1e9,
+      })
+    ).pixels,
+  )
 }
 
 const engine = startEngine({ logger: pino({ level: 'silent' }), onLost: () => undefined, timeoutMs: 600_000 })

@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
-import { crc32, deflateSync, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
+import { COLOUR, png, pngChunk, repeatedByte } from './png.mjs'
 
 /** @typedef {{ name: string, request: import('./client.mjs').Request, wanted: readonly number[] }} Attack */
 
@@ -58,21 +59,8 @@ export function attacksOf() {
 
 /** A whole, black PNG of a bit a pixel. */
 function hugePng() {
-  const chunk = (/** @type {string} */ type, /** @type {Buffer} */ data) => {
-    const length = Buffer.alloc(4)
-    length.writeUInt32BE(data.length)
-    const named = Buffer.concat([Buffer.from(type), data])
-    const sum = Buffer.alloc(4)
-    sum.writeUInt32BE(crc32(named))
-    return Buffer.concat([length, named, sum])
-  }
-  const head = Buffer.alloc(13)
-  head.writeUInt32BE(SIDE, 0)
-  head.writeUInt32BE(SIDE, 4)
-  head[8] = 1
-  const rows = deflateSync(Buffer.alloc(SIDE * (1 + SIDE / 8)))
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a])
-  return Buffer.concat([signature, chunk('IHDR', head), chunk('IDAT', rows), chunk('IEND', Buffer.alloc(0))])
+  const rows = repeatedByte(SIDE * (1 + SIDE / 8), 0)
+  return png({ width: SIDE, height: SIDE, depth: 1, colour: COLOUR.grey }, [pngChunk('IDAT', rows)])
 }
 
 /**
@@ -106,4 +94,51 @@ export async function dribble(url, where, count) {
   const left = open()
   for (const socket of left) socket.destroy()
   return left.length
+}
+
+/** Routes that read bodies, each in its own way. */
+const READERS = [
+  ['/v1/plans', 'application/json'],
+  ['/v1/models', 'multipart/form-data; boundary=x'],
+  ['/v1/models/net/predict', 'image/png'],
+  ['/v1/models/net/predict', 'multipart/form-data; boundary=x'],
+  ['/v1/weights/statistics', 'application/octet-stream'],
+  ['/v2/models/net/infer', 'application/json'],
+  ['/v1/models/net:predict', 'application/json'],
+]
+const FRAMINGS = ['Transfer-Encoding: chunked', 'Content-Length: 60000000']
+
+/**
+ * Bodies that are announced and do not come, or by a byte now and then, on every route while `ask` runs.
+ * @param {string} url
+ * @param {'silent' | 'slow'} pace
+ * @param {number} count On each route.
+ * @param {() => Promise<unknown>} ask
+ */
+export async function announce(url, pace, count, ask) {
+  const { host, hostname, port } = new URL(url)
+  const sockets = READERS.flatMap(([path = '', type = '']) =>
+    Array.from({ length: count }, (_, index) => {
+      const framing = FRAMINGS[index % FRAMINGS.length] ?? ''
+      const socket = connect(Number(port), hostname)
+      // One that is cut off hears of it.
+      socket.on('error', () => undefined)
+      socket.resume()
+      socket.write(`POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: ${type}\r\n${framing}\r\n\r\n`)
+      const byte = framing.startsWith('T') ? '1\r\n \r\n' : ' '
+      return { socket, byte }
+    }),
+  )
+  const timer = setInterval(() => {
+    for (const { socket, byte } of sockets) if (pace === 'slow' && socket.writable) socket.write(byte)
+  }, DRIBBLE_MS)
+  try {
+    await Promise.all(
+      sockets.filter(({ socket }) => socket.connecting).map(({ socket }) => once(socket, 'connect')),
+    )
+    await ask()
+  } finally {
+    clearInterval(timer)
+    for (const { socket } of sockets) socket.destroy()
+  }
 }

@@ -20,6 +20,11 @@ export class Choices {
     return Math.floor(this.unit() * below)
   }
 
+  /** An integer of [low, below). @param {number} low @param {number} below */
+  between(low, below) {
+    return low + this.below(below - low)
+  }
+
   /** @template T @param {readonly T[]} list @returns {T} */
   of(list) {
     return /** @type {T} */ (list[this.below(list.length)])

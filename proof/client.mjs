@@ -36,6 +36,18 @@ export class Client {
     return { status: answer.statusCode ?? 0, headers: answer.headers, bytes: await buffer(answer) }
   }
 
+  /**
+   * The same where the service may end: status 0 where no answer comes, with the reason as its bytes.
+   * @param {Request} request
+   * @returns {Promise<Answer>}
+   */
+  attempt(request) {
+    return this.send(request).catch((/** @type {unknown} */ error) => ({
+      ...{ status: 0, headers: {} },
+      bytes: Buffer.from(String(error)),
+    }))
+  }
+
   /** Closes the connections that nobody uses. */
   close() {
     this.#agent.destroy()

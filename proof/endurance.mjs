@@ -24,7 +24,7 @@ const GROWTH = { share: 0.05, megabytes: 10 }
 /** In so short a time pools and tables still fill: then it tells of descriptors, answers and coarse leaks. */
 const SHORT = { seconds: 10 * 60, megabytes: 60 }
 /** Room for half of the models, so that they evict each other. */
-const MEMORY_BUDGET_BYTES = '6000'
+const MEMORY_BUDGET_BYTES = '5000000'
 
 /** @typedef {import('./processes.mjs').Process} Process */
 

@@ -1,11 +1,9 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { attacksOf, dribble } from './attacks.mjs'
+import { announce, attacksOf, dribble } from './attacks.mjs'
 import { progress, runProof } from './part.mjs'
+import { startProber } from './probing.mjs'
 import { processesOf } from './processes.mjs'
 import { json, specification } from './requests.mjs'
 import { startService } from './service.mjs'
@@ -18,8 +16,8 @@ const LIVE_MS = 100
 const REPEATS = 5
 const SLOW = 500
 const PARALLEL = 1000
-
-/** @typedef {{ asked: number, failed: number, longest: number, longestStall: number }} Probed */
+/** On each route. */
+const ANNOUNCED = 40
 
 await runProof('hostile', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-hostile-'))
@@ -62,6 +60,21 @@ await runProof('hostile', async (share) => {
           failures.push(`${String(left)} of ${String(slow)} connections slow in the ${where} are still open`)
       })
     }
+    for (const pace of /** @type {const} */ (['silent', 'slow'])) {
+      await attack(`bodies that are announced, ${pace}`, () =>
+        announce(url, pace, scaled(ANNOUNCED), async () => {
+          for (let times = scaled(REPEATS); times > 0; times -= 1) {
+            await ask('a plan beside them', json('/v1/plans', specification(0)), [200])
+            // No image, which is said only where it was let in and read.
+            await ask(
+              'a prediction beside them',
+              { path: '/v1/models/net/predict', body: Buffer.from('no image') },
+              [422],
+            )
+          }
+        }),
+      )
+    }
     const after = await processesOf(pid)
     for (const [at, { role, pid: old }] of before.entries())
       if (after[at]?.pid !== old) failures.push(`the ${role} is another process`)
@@ -82,18 +95,9 @@ await runProof('hostile', async (share) => {
   /** @param {string} name @param {() => Promise<unknown>} run */
   async function attack(name, run) {
     progress(name)
-    const prober = spawn(process.execPath, ['proof/prober.mjs', url], {
-      stdio: ['ignore', 'pipe', 'inherit'],
-    })
-    const lines = createInterface({ input: prober.stdout })[Symbol.asyncIterator]()
-    await lines.next()
+    const stopProber = await startProber(url, '/livez')
     await run()
-    const exit = once(prober, 'exit')
-    prober.kill()
-    const { value } = await lines.next()
-    await exit
-    /** @type {Probed} */
-    const { failed, longest, longestStall } = JSON.parse(String(value))
+    const { failed, longest, longestStall } = await stopProber()
     found[name] = { longest: Math.round(longest), machine: Math.round(longestStall) }
     if (failed > 0) failures.push(`${name}: /livez failed ${String(failed)} times`)
     // What the prober itself was not run for is the machine's.

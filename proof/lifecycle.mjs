@@ -120,8 +120,8 @@ export async function orphansOf(group, patienceMs) {
   }
 }
 
-/** @param {number} group */
-async function membersOf(group) {
+/** Processes of a group that have not ended. @param {number} group */
+export async function membersOf(group) {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = []
   for (const pid of pids) {

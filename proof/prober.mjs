@@ -1,12 +1,13 @@
 import { Client } from './client.mjs'
 
 /**
- * Asks /livez of the service its first argument names, without pause, from a process of its own, until it is told to stop:
- * then it prints how long answers took in ms, and the longest that this process itself was not run, which is the machine's
+ * Asks the path that its second argument names of the service that its first argument names, without pause, from a process of
+ * its own, until SIGTERM: then it prints how long answers took in ms, and the longest that this process itself was not run, which is the machine's
  * doing and no server's.
  */
 const EVERY_MS = 10
-const client = new Client(process.argv[2] ?? '')
+const [, , url = '', path = ''] = process.argv
+const client = new Client(url)
 /** @type {number[]} */
 const times = []
 let longestStall = 0
@@ -24,7 +25,7 @@ const clock = setInterval(() => {
 console.log('ready')
 while (!over.signal.aborted) {
   const start = performance.now()
-  const { status } = await client.send({ path: '/livez' }).catch(() => ({ status: 0 }))
+  const { status } = await client.send({ path }).catch(() => ({ status: 0 }))
   times.push(performance.now() - start)
   if (status !== 200) failed += 1
   await new Promise((resolve) => setTimeout(resolve, EVERY_MS))

@@ -29,10 +29,11 @@ async function processOf(pid) {
     readdir(`${folder}/fd`),
   ])
   const kibibytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1])
-  const role = command.includes('/engine/')
-    ? 'engine'
-    : command.includes('/analysis/')
-      ? 'analysis'
-      : 'service'
-  return { role, pid, megabytes: (kibibytes * 1024) / 1e6, descriptors: descriptors.length }
+  return { role: roleOf(command), pid, megabytes: (kibibytes * 1024) / 1e6, descriptors: descriptors.length }
+}
+
+/** What a process of the service is, by its command line. @param {string} command */
+export function roleOf(command) {
+  const children = /** @type {const} */ (['engine', 'analysis', 'images'])
+  return children.find((folder) => command.includes(`/${folder}/`)) ?? 'service'
 }

@@ -36,6 +36,8 @@ export async function imageFiles() {
     { type: 'image/jpeg', bytes: await fixture('flower.jpg') },
     { type: 'image/webp', bytes: await fixture('flower.webp') },
     { type: 'image/png', bytes: await fixture('half-transparent.png') },
+    { type: 'image/jpeg', bytes: await own.clone().jpeg({ progressive: true }).toBuffer() },
+    { type: 'image/webp', bytes: await own.clone().webp({ lossless: true }).toBuffer() },
   ]
 }
 

@@ -8,7 +8,17 @@ import { machine } from '../bench/machine.mjs'
 import manifest from '../package.json' with { type: 'json' }
 
 /** All proofs, one after the other, each in a process of its own; one that fails stops no other. */
-const PROOFS = ['schemathesis', 'fuzz', 'hostile', 'replicas', 'sigterm', 'killed-service', 'endurance']
+const PROOFS = [
+  'schemathesis',
+  'fuzz',
+  'hostile',
+  'images',
+  'cases',
+  'replicas',
+  'sigterm',
+  'killed-service',
+  'endurance',
+]
 const REPORT = 'proof/REPORT.md'
 
 const { values } = parseArgs({

@@ -67,14 +67,23 @@ const Settings = Type.Object({
     268_435_456,
     'Bytes that requests may hold: bodies on their way, images that wait',
   ),
-  REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take, in ms'),
+  REQUEST_TIMEOUT_MS: milliseconds(60_000, 'Longest a prediction may take after its body has come, in ms'),
   ENGINE_TIMEOUT_MS: milliseconds(
     300_000,
     'Longest the engine may be silent while it is asked, in ms; then it is killed. A build is one call',
   ),
+  ANALYSIS_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 1000, maximum: 2 ** 31 - 1, default: 600_000 },
+    description:
+      'Longest one step of a question about weights may take, in ms; then the analysis is killed. A large orthogonal kernel is one step',
+  }),
   HEAD_TIMEOUT_MS: Type.Integer({
     ...{ minimum: 100, maximum: 300_000, default: 20_000 },
     description: 'Longest the head of a request may take to arrive, in ms',
+  }),
+  STALL_TIMEOUT_MS: Type.Integer({
+    ...{ minimum: 100, maximum: 300_000, default: 20_000 },
+    description: 'Longest a body may bring less than 500 bytes a second, in ms',
   }),
   UPLOAD_TIMEOUT_MS: milliseconds(900_000, 'Longest a whole request may take to arrive, in ms'),
   MAX_CONNECTIONS: integer(4096, 'Connections at once; what comes beyond is closed'),
@@ -83,12 +92,20 @@ const Settings = Type.Object({
     'Largest body; weights files are bound by MAX_MODEL_PARAMETERS instead',
     1024,
   ),
-  MAX_IMAGE_PIXELS: integer(40_000_000, 'Largest upload in pixels'),
+  // Phones take photographs of 8192x6144.
+  MAX_IMAGE_PIXELS: integer(52_000_000, 'Largest image in pixels'),
+  IMAGE_MEMORY_BYTES: integer(
+    // Enough for 50 megapixels of any JPEG, and below 500 MB with the code of the libraries.
+    Math.min(420_000_000, shareOfMemory(1 / 7)),
+    'Memory of a process that decodes images; default 420 MB, at most a seventh of the memory',
+    150_000_000,
+  ),
+  IMAGE_TIMEOUT_MS: milliseconds(20_000, 'Longest the decoding of one image may take, in ms'),
   MAX_MODEL_PARAMETERS: integer(200_000_000, 'Largest network in parameters'),
   MEMORY_BUDGET_BYTES: integer(
-    // A model holds up to four and a half times its variables: also the filters that oneDNN makes of them.
-    shareOfMemory(1 / 6),
-    "Resident models' variables; default a sixth of the memory",
+    // The rest is for the processes themselves (0.7 GB), one more model while it is built, and ANALYSIS_MEMORY_BYTES.
+    shareOfMemory(1 / 3),
+    'Memory of resident models, with graphs and copies of filters; default a third of the memory',
   ),
   ANALYSIS_MEMORY_BYTES: integer(
     shareOfMemory(1 / 4),

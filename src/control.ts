@@ -12,19 +12,24 @@ export interface Control {
   readonly progress?: (progress: Progress) => void
 }
 
-/** The same for the implementation: check `signal` between steps and report progress. */
-export type Job = Required<Control>
+/** The same for whoever does the work: he looks between his steps, and says how far he is. */
+export interface Job extends Required<Control> {
+  /** Tells the watchdog in the parent process that the work goes on. Cheap, so call it as often as there is a step. */
+  readonly alive: () => void
+}
 
-/**
- * A checkpoint between the steps of a job: processes messages, and throws the reason if the job was aborted.
- */
-export async function betweenSteps({ signal }: Pick<Job, 'signal'>): Promise<void> {
+/** Between the steps of a job: lets messages in, and throws the reason where the job was aborted meanwhile. */
+export async function betweenSteps({ signal, alive }: Pick<Job, 'signal' | 'alive'>): Promise<void> {
+  alive()
   await setImmediate()
   signal.throwIfAborted()
 }
 
-/** Yields the items, with a checkpoint after each. */
-export async function* inSteps<T>(items: AsyncIterable<T>, job: Pick<Job, 'signal'>): AsyncGenerator<T> {
+/** The same items, as steps of the job. */
+export async function* inSteps<T>(
+  items: AsyncIterable<T>,
+  job: Pick<Job, 'signal' | 'alive'>,
+): AsyncGenerator<T> {
   for await (const item of items) {
     yield item
     await betweenSteps(job)

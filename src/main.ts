@@ -1,5 +1,10 @@
+import { tmpdir } from 'node:os'
 import { describeSettings, readConfig, SettingError, type Config } from './config.ts'
 import { buildService, readPreload, type Service } from './service.ts'
+import { probeTemporaryDirectory } from './temporary-directory.ts'
+
+/** How long a repeat of the first signal is the same request to stop. */
+const REPEAT_MS = 1000
 
 if (process.argv.includes('--help')) {
   process.stdout.write(describeSettings())
@@ -14,6 +19,7 @@ async function run(): Promise<void> {
     const { HOST, PORT, DATA_DIR, PRELOAD } = config
     const preloading = `PRELOAD=${PRELOAD ?? ''}`
     const preload = await blaming(preloading, readPreload(config))
+    await blaming(`TMPDIR=${tmpdir()}`, probeTemporaryDirectory())
     const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config, preload))
     isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service
@@ -53,15 +59,23 @@ function sentence(error: unknown): string {
  * The first signal finishes what was begun, within a limit; a second one exits now. Whoever sends SIGTERM may have others
  * who go on sending requests here for a moment, so these are served first; who presses keys waits for nothing. Says
  * whether there was a signal.
+ *
+ * A signal to the process group of `npm start` arrives twice, because npm forwards it: the same signal within REPEAT_MS is
+ * the first one.
  */
 function stopOnSignal(
   service: Service,
   { DRAIN_DELAY_MS, SHUTDOWN_TIMEOUT_MS }: Pick<Config, 'DRAIN_DELAY_MS' | 'SHUTDOWN_TIMEOUT_MS'>,
 ): () => boolean {
   let stopping = false
+  let repeated: NodeJS.Signals | undefined
   const stop = (signal: NodeJS.Signals): void => {
+    if (signal === repeated) return
     if (stopping) process.exit(1)
     stopping = true
+    repeated = signal
+    // After a late timer one more poll, because the repeat may have arrived while this thread was busy.
+    setTimeout(() => setImmediate(() => (repeated = undefined)), REPEAT_MS).unref()
     service.logger.info({ signal }, 'stopping')
     service.drain()
     const delay = signal === 'SIGTERM' && service.isStarted ? DRAIN_DELAY_MS : 0

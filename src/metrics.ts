@@ -8,6 +8,7 @@ export interface Readings {
   readonly queueBytes: () => number
   readonly residentModels: () => number
   readonly residentBytes: () => number
+  readonly badEntries: () => number
   readonly engineReady: () => boolean
   readonly engineRestarts: () => number
 }
@@ -89,7 +90,12 @@ export class Metrics {
     gauge('queue_images', 'Images that wait', readings.queueImages)
     gauge('queue_bytes', 'Bytes held for requests that are not answered yet', readings.queueBytes)
     gauge('resident_models', 'Models the engine holds', readings.residentModels)
-    gauge('resident_bytes', 'Bytes of their variables', readings.residentBytes)
+    gauge(
+      'resident_bytes',
+      'Memory that they take: variables, copies of filters, graphs and executors',
+      readings.residentBytes,
+    )
+    gauge('bad_entries', 'Entries of DATA_DIR that cannot be used and are left out', readings.badEntries)
     gauge('engine_ready', 'Whether the engine answers now', () => Number(readings.engineReady()))
     reading('engine_restarts', 'How often the engine died and was started again', readings.engineRestarts)
     const started = Date.now() / 1000 - process.uptime()

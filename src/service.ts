@@ -9,9 +9,11 @@ import { startEngine } from './engine/process.ts'
 import { ServiceError } from './errors.ts'
 import { buildApp } from './http/app.ts'
 import { Keyring } from './http/keyring.ts'
+import { ImageDecoder } from './images/decoder.ts'
 import { gpus, processors } from './machine.ts'
 import { Metrics } from './metrics.ts'
 import { Admission } from './serving/admission.ts'
+import { BadEntries } from './serving/bad-entries.ts'
 import { Batcher } from './serving/batcher.ts'
 import { Experiments } from './serving/experiments.ts'
 import { preload, readPreload as readSpecifications, type Preloaded } from './serving/preload.ts'
@@ -27,7 +29,7 @@ export interface Service {
   readonly engine: Engine
   /** The key that was made at this start, for want of others; undefined where none was. */
   readonly key: string | undefined
-  /** Resolves when the engine and the analysis have answered; rejects with a sentence where they cannot. */
+  /** Resolves when the engine, the analysis and a decoder have answered; rejects with a sentence where they cannot. */
   started(): Promise<void>
   /** Creates the models that are to be there from the start; before they are ready nobody sends requests here. */
   preload(): Promise<void>
@@ -46,7 +48,8 @@ export async function readPreload({ PRELOAD, MAX_MODEL_PARAMETERS }: Config): Pr
 /** Puts the parts together: the only place that knows them all. Nothing listens yet. Whoever builds it closes it. */
 export async function buildService(config: Config, preloaded: readonly Preloaded[] = []): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
-  const store = await Store.open(config.DATA_DIR)
+  const badEntries = new BadEntries(logger)
+  const store = await Store.open(config.DATA_DIR, badEntries)
   const keyring = await Keyring.open(config, logger)
   const tracing = await tracingOf(config, logger)
   let started = false
@@ -61,7 +64,17 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
       registry.quarantined(id, refusal)
     },
   })
-  const analysis = startAnalysis({ logger, maxQueue: config.MAX_ANALYSIS_QUEUE })
+  const analysis = startAnalysis({
+    logger,
+    maxQueue: config.MAX_ANALYSIS_QUEUE,
+    timeoutMs: config.ANALYSIS_TIMEOUT_MS,
+  })
+  const decoder = new ImageDecoder({
+    logger,
+    processes: processors(),
+    timeoutMs: config.IMAGE_TIMEOUT_MS,
+    memoryBytes: config.IMAGE_MEMORY_BYTES,
+  })
   const experiments = new Experiments(analysis, logger)
   const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
   const registry = new Registry({
@@ -74,12 +87,19 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     logger,
     tracing,
   })
-  await registry.load()
+  try {
+    await registry.load()
+  } catch (error) {
+    keyring.close()
+    await Promise.all([engine.close(), analysis.close(), tracing.close(), store.close()])
+    throw error
+  }
   const metrics = new Metrics({
     queueImages: () => admission.images,
     queueBytes: () => admission.bytes,
     residentModels: () => registry.resident.models,
     residentBytes: () => registry.resident.bytes,
+    badEntries: () => badEntries.count,
     engineReady: () => engine.ready,
     engineRestarts: () => engine.restarts,
   })
@@ -106,6 +126,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     logger,
     engine,
     analysis,
+    decoder,
     store,
     registry,
     admission,
@@ -117,8 +138,10 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     tracing,
     notReady: () => {
       if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
-      if (!started || !engine.ready)
-        return new ServiceError('ENGINE_UNAVAILABLE', `the engine is ${started ? 'restarting' : 'starting'}`)
+      const unavailable = (detail: string) => new ServiceError('ENGINE_UNAVAILABLE', detail)
+      if (!started) return unavailable('the engine is starting')
+      if (!engine.ready) return unavailable('the engine is restarting or does not answer')
+      if (!analysis.answering) return unavailable('the analysis is restarting or does not answer')
       if (awaited.size === 0) return undefined
       return new ServiceError('PRELOADING', `waits for the models of PRELOAD: ${[...awaited].join(', ')}`)
     },
@@ -130,7 +153,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     engine,
     key: keyring.generated,
     started: async () => {
-      await Promise.all([engine.info(), analysis.ready()])
+      await Promise.all([engine.info(), analysis.ready(), decoder.started()])
       started = true
     },
     preload: () =>
@@ -151,7 +174,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
         await registry.close()
       } finally {
         keyring.close()
-        await Promise.all([engine.close(), analysis.close(), tracing.close()])
+        await Promise.all([engine.close(), analysis.close(), decoder.close(), tracing.close()])
         await store.close()
       }
     },

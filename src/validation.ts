@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
-import { fieldErrors, pointerTo, type FieldError } from './errors.ts'
+import { fieldErrors, MOST_ERRORS, pointerTo, shownJson, shownName, type FieldError } from './errors.ts'
 
 /** Optimizing the code saves less per check than it costs at the start. */
 const PLAIN = { verbose: true, strict: true, code: { optimize: false } } as const
@@ -13,16 +13,13 @@ const bodies = new Ajv({ ...BODIES, allErrors: true })
  * as many. String lengths are counted in UTF-16 units, because counting characters takes time.
  */
 const largeBodies = new Ajv({ ...BODIES, unicode: false, logger: false })
-/**
- * The limit of what a person would correct. A larger body gets one error, and no body gets more errors than
- * this.
- */
+/** A body of more parts is told of one error. */
 const MANY_PARTS = 20_000
-const MOST_ERRORS = 100
-/** Longer values are shown by their type, longer names by their beginning. */
+/** Of these it is told what they are, not what is in them. */
 const SHOWN_PARTS = 100
-const SHOWN_NAME = 100
-/** Query strings, path parameters and environment variables are text, so their scalars are parsed. */
+/** A longer name is like no name that is known. */
+const MOST_NAME = 100
+/** Query strings, path parameters and environment variables arrive as text, so their scalars are parsed. */
 const scalars = new Ajv({
   ...PLAIN,
   allErrors: true,
@@ -66,8 +63,8 @@ export function didYouMean(wrong: string, known: readonly string[]): string {
 }
 
 function nearestOf(wrong: string, known: readonly string[]): string | undefined {
-  // The search takes time in proportion to the name's length, for every known name.
-  if (wrong.length > SHOWN_NAME) return undefined
+  // Looking for it takes as long as the name is, for every one that is known.
+  if (wrong.length > MOST_NAME) return undefined
   const nearest = closest(wrong, known)
   const near = distance(wrong, nearest) <= Math.max(2, wrong.length / 3)
   return near ? `did you mean ${JSON.stringify(nearest)}?` : undefined
@@ -110,8 +107,7 @@ function describeOne(error: ErrorObject, base: string): FieldError {
   const got = `, got ${shown(error.data)}`
   switch (error.keyword) {
     case 'additionalProperties': {
-      const full = String(params['additionalProperty'])
-      const name = full.length > SHOWN_NAME ? `${full.slice(0, SHOWN_NAME)}...` : full
+      const name = shownName(String(params['additionalProperty']))
       const known = Object.keys((error.parentSchema as { properties?: object }).properties ?? {})
       return {
         pointer: pointerTo(pointer, name),
@@ -187,7 +183,7 @@ function shown(value: unknown): string {
     return `${JSON.stringify(value.slice(0, 80)).slice(0, 77)}...`
   if (Array.isArray(value) && hasMoreParts(value, SHOWN_PARTS)) return `an array of ${String(value.length)}`
   if (typeof value === 'object' && hasMoreParts(value, SHOWN_PARTS)) return 'a large object'
-  const text = JSON.stringify(value) as string | undefined
+  const text = shownJson(value)
   if (text === undefined) return 'nothing'
   return text.length > 80 ? `${text.slice(0, 77)}...` : text
 }

@@ -6,6 +6,7 @@ import type {
 } from '../api/types.gen.ts'
 import { copyAs, saveJson } from './actions.ts'
 import type { Call } from './call.ts'
+import { Refusal } from './client.ts'
 import { button, element, fill, labelled, say, select } from './dom.ts'
 import { experimentForm } from './experiment-form.ts'
 import { experimentResults } from './experiment-results.ts'
@@ -14,6 +15,8 @@ import type { Page } from './view.ts'
 
 const PATH = '/v1/experiments'
 const EVERY_MS = 500
+const JOB_ID = /^[0-9a-f]{64}$/
+const NOT_TRAINED = 'This service has no results of this experiment. Press Train to get them.'
 type Preset = ExperimentPresetList['presets'][number]
 
 /** Whether good initialization trains faster, tried: initializers by learning rates by seeds on small pictures. */
@@ -60,8 +63,8 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   const linked = session.field('experiment')
   if (linked !== undefined) form.show(bodyOf(linked))
   void load()
-  // A link to what was trained asks for it again: the same experiment is the same job.
-  if (session.field('trained') !== undefined) void run()
+  const trained = session.field('trained')
+  if (trained !== undefined) void lookUp(trained)
 
   async function load(): Promise<void> {
     try {
@@ -96,21 +99,34 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     cost.textContent = `${String(of.runs)} runs, ${String(of.steps)} steps together: about ${number(of.estimated_seconds)} s on two processors that do nothing else.`
   }
 
-  async function run(): Promise<void> {
+  function run(): Promise<void> {
+    return follow(async () => {
+      const { id, cost: of } = await client.json<ExperimentJob>(call())
+      session.set({ fields: { experiment: JSON.stringify(form.body), trained: id } })
+      cost.textContent = `${String(of.runs)} runs, expected to take ${number(of.estimated_seconds)} s on two processors that do nothing else.`
+      return id
+    })
+  }
+
+  /** Shows the job that a link names, where this service has it. Only Train starts a training. */
+  async function lookUp(id: string): Promise<void> {
+    if (JOB_ID.test(id)) await follow(() => Promise.resolve(id))
+    else refuse(new Error(NOT_TRAINED))
+  }
+
+  async function follow(begin: () => Promise<string>): Promise<void> {
     if (running) return
     running = true
     refusal.hidden = true
     train.disabled = true
     try {
-      const job = await client.json<ExperimentJob>(call())
-      session.set({ fields: { experiment: JSON.stringify(form.body), trained: 'yes' } })
-      cost.textContent = `${String(job.cost.runs)} runs, expected to take ${number(job.cost.estimated_seconds)} s on two processors that do nothing else.`
-      watched = job.id
+      watched = await begin()
       waits.hidden = false
-      await watch(job.id)
+      await watch(watched)
     } catch (error) {
       session.set({ fields: { trained: undefined } })
-      refuse(error as Error)
+      const isGone = error instanceof Refusal && error.problem.status === 404
+      refuse(isGone ? new Error(NOT_TRAINED) : (error as Error))
     } finally {
       running = false
       watched = undefined

@@ -1,7 +1,7 @@
 import type { InitializerEntry, Plan, TensorRecord } from '../api/types.gen.ts'
 import type { Call } from './call.ts'
 import { copyAs } from './actions.ts'
-import { element, fill } from './dom.ts'
+import { button, element, fill } from './dom.ts'
 import { number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { figure, histogram } from './plots.ts'
@@ -11,8 +11,8 @@ import type { Page } from './view.ts'
 interface Card {
   /** Receives the catalogue. */
   know(initializers: readonly InitializerEntry[]): void
-  /** Shows the initializer of the plan's kernels. */
-  show(plan: Plan): void
+  /** Shows the initializer of the plan's kernels. Draws a kernel at once where `edited`, else when a person asks for it. */
+  show(plan: Plan, edited: boolean): void
 }
 
 /**
@@ -20,10 +20,10 @@ interface Card {
  */
 export function initializerCard(root: HTMLElement, { client }: Page): Card {
   let catalogue: readonly InitializerEntry[] = []
-  let latest: Plan | undefined
+  let latest: { readonly plan: Plan; readonly edited: boolean } | undefined
   let asked = new AbortController()
 
-  async function draw(plan: Plan): Promise<void> {
+  function draw({ plan, edited }: NonNullable<typeof latest>): void {
     const kernels = plan.layers
       .flatMap(({ parameters }) => parameters)
       .filter(({ name }) => name.endsWith('/kernel'))
@@ -32,6 +32,7 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
     root.classList.remove('stale')
     if (!kernel?.initializer || entry === undefined) return
     const { class_name, config } = kernel.initializer
+    const title = `${kernel.name}, ${shape(kernel.shape)}: drawn, and the density it is drawn from`
     const call: Call = {
       method: 'POST',
       path: `/v1/initializers/${class_name}/statistics`,
@@ -51,35 +52,42 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
       element('p', { class: 'muted' }, `Also known as ${entry.aliases.join(', ')}.`),
       copyAs(client, 'this drawing', () => call),
     )
-    try {
-      const record = await client.json<TensorRecord>(call, signal)
-      const { theory, sample, histogram: counted } = record
-      if (counted === undefined) return
+    if (edited) void measure()
+    else
       fill(
         drawn,
-        figure(`${kernel.name}, ${shape(kernel.shape)}: drawn, and the density it is drawn from`, (width) =>
-          histogram(counted, 'var(--accent)', width, 200),
-        ),
-        element(
-          'p',
-          { class: 'muted' },
-          `Standard deviation ${number(sample.std)} drawn`,
-          theory === null ? '.' : `, ${number(theory.std)} in theory.`,
-        ),
+        button('Draw a kernel', () => void measure()),
       )
-    } catch (error) {
-      if (!signal.aborted) fill(drawn, element('p', { class: 'notice' }, (error as Error).message))
+
+    async function measure(): Promise<void> {
+      try {
+        const record = await client.json<TensorRecord>(call, signal)
+        const { theory, sample, histogram: counted } = record
+        if (counted === undefined) return
+        fill(
+          drawn,
+          figure(title, (width) => histogram(counted, 'var(--accent)', width, 200)),
+          element(
+            'p',
+            { class: 'muted' },
+            `Standard deviation ${number(sample.std)} drawn`,
+            theory === null ? '.' : `, ${number(theory.std)} in theory.`,
+          ),
+        )
+      } catch (error) {
+        if (!signal.aborted) fill(drawn, element('p', { class: 'notice' }, (error as Error).message))
+      }
     }
   }
 
   return {
     know: (initializers) => {
       catalogue = initializers
-      if (latest !== undefined) void draw(latest)
+      if (latest !== undefined) draw(latest)
     },
-    show: (plan) => {
-      latest = plan
-      if (catalogue.length > 0) void draw(plan)
+    show: (plan, edited) => {
+      latest = { plan, edited }
+      if (catalogue.length > 0) draw(latest)
     },
   }
 }

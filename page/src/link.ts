@@ -1,6 +1,9 @@
 import type { SpecificationRequest } from '../api/types.gen.ts'
 
-/** The identity of a model: its specification if that is sufficient, else its id on this service. */
+/** How many models fit on a page, and how many colours there are. */
+export const MOST_MODELS = 8
+
+/** What a model is known by: its specification wherever that is all there is to it, else its id on this service. */
 export type ModelSource = { readonly spec: SpecificationRequest } | { readonly id: string }
 
 /** The state of the page, as its address stores it: `#view?model=...&field=...`. */
@@ -15,7 +18,10 @@ export interface State {
 export function readLink(fragment: string): State {
   const [view = '', query = ''] = fragment.replace(/^#/, '').split(/\?(.*)/s)
   const parameters = new URLSearchParams(query)
-  const models = parameters.getAll('model').flatMap((text) => sourceOf(text) ?? [])
+  const models = parameters
+    .getAll('model')
+    .flatMap((text) => sourceOf(text) ?? [])
+    .slice(0, MOST_MODELS)
   const fields = Object.fromEntries([...parameters].filter(([name]) => name !== 'model'))
   return { view, models, fields }
 }

@@ -1,11 +1,9 @@
 import type { Model, Plan } from '../api/types.gen.ts'
 import { Refusal, type Client } from './client.ts'
 import { labelOf } from './labels.ts'
-import type { ModelSource } from './link.ts'
+import { MOST_MODELS, type ModelSource } from './link.ts'
 import type { Session } from './session.ts'
 
-/** The maximum number of models on a page, which is the number of colours. */
-export const MOST_MODELS = 8
 const POLL_MS = 400
 
 type Status = 'looking' | 'absent' | 'building' | 'ready' | 'failed'

@@ -75,6 +75,7 @@ export function predictView(root: HTMLElement, page: Page): void {
             'Other sizes',
             select('fit', FITS, fit, (value) => {
               session.set({ fields: { fit: value === 'cover' ? undefined : value } })
+              if (images.length > 0) show?.(images)
             }),
           ),
           copyAs(client, 'the prediction', call),
@@ -86,7 +87,17 @@ export function predictView(root: HTMLElement, page: Page): void {
       images = taken
       void predict()
     }
-    if (images.length > 0) void predict()
+    // Another model may have come with a link.
+    if (images.length > 0)
+      fill(
+        results,
+        element(
+          'div',
+          { class: 'notice' },
+          element('p', {}, images.map(({ name }) => name).join(', ')),
+          button('Classify them', () => void predict(), 'primary'),
+        ),
+      )
     else fill(results, element('p', { class: 'notice' }, 'Five classes and their probabilities appear here.'))
 
     async function predict(): Promise<void> {

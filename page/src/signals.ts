@@ -16,6 +16,8 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   /** Measurements of this page, by request and model. */
   const measured = new Map<string, ModelSignals>()
   let running: AbortController | undefined
+  /** What Measure was pressed for. A link or another model that comes later starts nothing. */
+  let asked: { readonly question: string; readonly entries: ReadonlySet<Entry> } | undefined
 
   const valueOf = (field: Field): string => session.field(field) ?? QUESTION[field]
   const questionOf = () => ({
@@ -37,7 +39,11 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
     })
 
   const next = (): Entry | undefined =>
-    models.entries.find((entry) => entry.status === 'ready' && !measured.has(keyOf(entry)))
+    asked?.question !== JSON.stringify(questionOf())
+      ? undefined
+      : models.entries.find(
+          (entry) => asked?.entries.has(entry) && entry.status === 'ready' && !measured.has(keyOf(entry)),
+        )
 
   const progress = element('progress', { max: 1, value: 0, 'aria-label': 'Measured so far' })
   const waits = element(
@@ -50,7 +56,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   const measure = button(
     'Measure',
     () => {
-      session.set({ fields: { measured: 'yes' } })
+      asked = { question: JSON.stringify(questionOf()), entries: new Set(models.entries) }
       void run()
     },
     'primary',
@@ -64,21 +70,16 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
 
   models.onChange(() => {
     draw()
-    follow()
+    // Those that were looked up or built when Measure was pressed are measured when they are ready.
+    if (next() !== undefined) void run()
   })
   session.onChange(() => {
     draw()
   })
-  follow()
-
-  /** Signals that the link says were measured are, as soon as its models are there. */
-  function follow(): void {
-    if (session.field('measured') !== undefined && next() !== undefined) void run()
-  }
 
   function drawForm(): void {
     const set = (field: Field) => (value: string) => {
-      session.set({ fields: { [field]: value === QUESTION[field] ? undefined : value, measured: undefined } })
+      session.set({ fields: { [field]: value === QUESTION[field] ? undefined : value } })
     }
     const whole = (name: Field, min: number): HTMLInputElement => {
       const input = element('input', {
@@ -133,7 +134,6 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
     measure.disabled = true
     refusal.hidden = true
     try {
-      // Models that are still looked up or built follow when they are ready.
       for (let entry = next(); entry !== undefined; entry = next()) {
         const key = keyOf(entry)
         progress.removeAttribute('value')
@@ -147,7 +147,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
         draw()
       }
     } catch (error) {
-      session.set({ fields: { measured: undefined } })
+      asked = undefined
       if (!signal.aborted) {
         refusal.textContent = (error as Error).message
         refusal.hidden = false

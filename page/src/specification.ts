@@ -9,8 +9,7 @@ import { copyAs, saveJson } from './actions.ts'
 import { Refusal } from './client.ts'
 import { button, element, fill, say } from './dom.ts'
 import { initializerCard } from './initializer-card.ts'
-import type { ModelSource } from './link.ts'
-import { MOST_MODELS } from './models.ts'
+import { MOST_MODELS, type ModelSource } from './link.ts'
 import { planCard } from './plan-card.ts'
 import { specificationForm } from './specification-form.ts'
 import type { Page } from './view.ts'
@@ -33,7 +32,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     ...{ name: 'specification', rows: 10, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off' },
     ...{ 'aria-label': 'Specification, as JSON', 'aria-describedby': 'refusal' },
     oninput: () => {
-      read()
+      read(true)
     },
   })
   const refusal = element('div', { id: 'refusal', class: 'refusal', role: 'alert', hidden: true })
@@ -72,14 +71,14 @@ export function specificationView(root: HTMLElement, page: Page): void {
   )
 
   const draft = session.field('draft')
-  write(draft ?? FIRST)
+  write(draft ?? FIRST, false)
   void catalogue()
   void shelve()
   session.onChange((before) => {
     const now = session.field('draft')
     // The address was edited, or the browser navigated back.
     if (now !== undefined && now !== before.fields['draft'] && now !== editor.value && now !== compact())
-      write(now)
+      write(now, false)
   })
 
   function call(path: string): { method: 'POST'; path: string; json: unknown } | undefined {
@@ -90,23 +89,26 @@ export function specificationView(root: HTMLElement, page: Page): void {
     return spec === undefined ? editor.value : JSON.stringify(spec)
   }
 
-  /** Writes a specification into the editor; text is inserted as JSON if it is valid. */
-  function write(value: SpecificationRequest | string): void {
+  /**
+   * Puts a specification into the editor; a text goes in as JSON does, wherever it is any. `edited` is whether a person
+   * wrote it here, not the page's address.
+   */
+  function write(value: SpecificationRequest | string, edited: boolean): void {
     let parsed: unknown = value
     if (typeof value === 'string') {
       try {
         parsed = JSON.parse(value)
       } catch {
         editor.value = value
-        read()
+        read(edited)
         return
       }
     }
     editor.value = JSON.stringify(parsed, null, 2)
-    read()
+    read(edited)
   }
 
-  function read(): void {
+  function read(edited: boolean): void {
     try {
       spec = JSON.parse(editor.value) as SpecificationRequest
     } catch (error) {
@@ -120,10 +122,10 @@ export function specificationView(root: HTMLElement, page: Page): void {
     if (spec === undefined) return
     form.dispatchEvent(new CustomEvent('specification', { detail: spec }))
     const current = spec
-    timer = setTimeout(() => void showPlan(current), PAUSE_MS)
+    timer = setTimeout(() => void showPlan(current, edited), PAUSE_MS)
   }
 
-  async function showPlan(current: SpecificationRequest): Promise<void> {
+  async function showPlan(current: SpecificationRequest, edited: boolean): Promise<void> {
     asked = new AbortController()
     const { signal } = asked
     try {
@@ -132,7 +134,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
       create.disabled = false
       editor.removeAttribute('aria-invalid')
       planCard(plan, planned, page, current)
-      card.show(planned)
+      card.show(planned, edited)
     } catch (error) {
       if (signal.aborted) return
       if (!(error instanceof Refusal)) {
@@ -185,7 +187,9 @@ export function specificationView(root: HTMLElement, page: Page): void {
         client.json<ListInitializersResponse>({ method: 'GET', path: '/v1/initializers' }),
       ])
       card.know(initializers)
-      specificationForm(form, architectures, initializers, spec, write)
+      specificationForm(form, architectures, initializers, spec, (edited) => {
+        write(edited, true)
+      })
     } catch (error) {
       fill(form, element('p', { class: 'notice' }, (error as Error).message))
     }

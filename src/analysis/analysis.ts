@@ -209,7 +209,9 @@ type TensorReader = (name: string, offset: number, count: number) => Promise<Flo
 export interface Analysis extends Controlled<Omit<AnalysisMethods, 'read'>> {
   /** Resolves when the process answers calls. */
   ready(): Promise<void>
-  /** Resolves when it is admitted, or rejects. Its later reads are queued but never rejected. */
+  /** Whether it answers now: it has started, is not being restarted, and the system has not stopped it. */
+  readonly answering: boolean
+  /** Resolves when its turn has come, or is refused; what it then reads waits in line as well, but is not refused. */
   reader(weights: WeightsSource, control?: Control): Promise<TensorReader>
   close(): Promise<void>
 }

@@ -10,7 +10,7 @@ import { ownSeed } from '../initializers/initializer.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { isMeasured } from '../network/schemes.ts'
 import { Turns } from '../turns.ts'
-import { answerCalls } from '../workers/child.ts'
+import { answerCalls, startOrExit } from '../workers/child.ts'
 import type { Handlers } from '../workers/messages.ts'
 import { factorsOf, type AnalysisMethods, type TensorDraw, type WeightsSource } from './analysis.ts'
 import { fitWeights } from './fits.ts'
@@ -30,9 +30,10 @@ import { withWeights } from './weights.ts'
 // TensorFlow's inherit it.
 for (const thread of readdirSync('/proc/self/task'))
   setPriority(Number(thread), constants.priority.PRIORITY_LOW)
-const backend = await openBackend()
-const sampler = await Sampler.open(backend)
-const spectra = await Spectra.open(backend)
+const { backend, sampler, spectra } = await startOrExit(async () => {
+  const opened = await openBackend()
+  return { backend: opened, sampler: await Sampler.open(opened), spectra: await Spectra.open(opened) }
+})
 const measurer = new Measurer()
 const digits = readDigits()
 

@@ -1,52 +1,19 @@
-import { createHash } from 'node:crypto'
 import { betweenSteps, type Job } from '../control.ts'
-import { dtypeNamed } from '../formats/dtypes.ts'
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { fieldError } from '../errors.ts'
-import { fansOf, sizeOf } from '../initializers/fans.ts'
-import type { Initializer } from '../initializers/initializer.ts'
-import { streamOf } from '../initializers/seeds.ts'
-import { candidatesFor, kerasShape, type Layout } from '../statistics/candidates.ts'
-import {
-  fitOf,
-  ranked,
-  REJECT_BELOW,
-  verdictOf,
-  type Evidence,
-  type RankedFit,
-  type Verdict,
-} from '../statistics/fit.ts'
-import { MomentSums } from '../statistics/moments.ts'
-import { matrixOf, spectrumOperations } from '../statistics/spectrum.ts'
-import { identityIn, onlyTap, orthogonalGainOf } from '../statistics/structures.ts'
-import { Subsample } from '../statistics/subsample.ts'
-import type { FittedTensor, FittedWeights } from './analysis.ts'
-import { SLICE } from './sampler.ts'
+import { sizeOf } from '../initializers/fans.ts'
+import type { Layout } from '../statistics/candidates.ts'
+import { ranked, REJECT_BELOW, type Fit, type RankedFit } from '../statistics/fit.ts'
+import type { Judgement } from '../statistics/judgement.ts'
+import type { FittedWeights } from './analysis.ts'
+import { fitTensor, type Found } from './fit-tensor.ts'
 import type { Spectra } from './spectra.ts'
 
-type Tensor = SafetensorsFile['tensors'] extends ReadonlyMap<string, infer T> ? T : never
-
-/**
- * Networks are trained as a whole, and training that moves so few values by a tenth of their length moves no statistic
- * of theirs that would show: where others are trained, smaller tensors are not called fresh.
- */
+/** Training that moves so few values by a tenth of their length moves no statistic of theirs that would show. */
 const TELLING_ALONE = 2 ** 15
 
 /** Candidates told of every tensor. */
 const TOLD = 5
-/** Values held against a law's distribution: all of most tensors. Coarse ones would show their rounding instead. */
-const SORTED = SLICE
-const SORTED_COARSE = 10_000
-const COARSE = 2 ** -12
-const SAMPLE_SEED = 21
-/** Larger kernels are judged without their largest singular value. */
-const MAX_OPERATIONS = 2e10
-
-/** What is found of a tensor before the rest of its file is known. */
-interface Found {
-  readonly tensor: Omit<FittedTensor, 'candidates'>
-  readonly fits: readonly RankedFit[]
-}
 
 /**
  * Which initializers the tensors of any safetensors file may come from. One tensor is held at a time, the largest in
@@ -65,23 +32,32 @@ export async function fitWeights(
     const found: Found[] = []
     for (const tensor of file.tensors.values()) {
       await betweenSteps(job)
-      found.push(await find(file, tensor, layout, spectra))
+      found.push(await fitTensor(file, tensor, layout, spectra))
     }
     const votes = votesOf(found)
     const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
     const parameters = found.map(({ tensor, fits }) => ({
       ...tensor,
-      ...(trained && tensor.verdict === 'fresh' && sizeOf(tensor.shape) < TELLING_ALONE
-        ? { verdict: 'undecided' as const, note: 'it is too small to tell, among tensors that are trained' }
-        : {}),
-      candidates: ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)
-        .slice(0, TOLD)
-        .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio })),
+      ...(trained && tensor.verdict === 'fresh' ? amongTrained(sizeOf(tensor.shape), fits) : {}),
+      candidates: best(ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)),
     }))
     return { layout, parameters }
   } finally {
     await file.close()
   }
+}
+
+/**
+ * Networks are trained as a whole. A fresh tensor of one that is trained is called fresh where a step would have shown:
+ * where it has a structure, which any step destroys, or bounds and so many values that some would have left them.
+ */
+function amongTrained(size: number, fits: readonly RankedFit[]): Judgement {
+  const kinds = fits.filter(({ p_value }) => p_value >= REJECT_BELOW).map(({ kind }) => kind)
+  if (kinds.every((kind) => kind === 'structure')) return { verdict: 'fresh' }
+  const bounded = kinds.every((kind) => kind === 'uniform' || kind === 'truncated_normal')
+  if (bounded && size >= TELLING_ALONE) return { verdict: 'fresh' }
+  const reason = bounded ? 'it is too small to tell' : 'it has nothing by which a small step would show'
+  return { verdict: 'undecided', note: `${reason}, among tensors that are trained` }
 }
 
 /** torch calls kernels weights; whoever else writes `format: pt` calls them kernels. */
@@ -94,122 +70,19 @@ function layoutOf({ tensors, metadata }: SafetensorsFile): Layout {
 /** How many tensors each initializer explains. */
 function votesOf(found: readonly Found[]): Map<string, number> {
   const votes = new Map<string, number>()
-  for (const { fits } of found)
-    for (const { initializer, p_value } of fits) {
-      const key = JSON.stringify(initializer)
-      if (p_value >= REJECT_BELOW) votes.set(key, (votes.get(key) ?? 0) + 1)
-    }
+  for (const { fits } of found) {
+    const accepted = fits.filter(({ p_value }) => p_value >= REJECT_BELOW)
+    for (const key of new Set(accepted.map(({ initializer }) => JSON.stringify(initializer))))
+      votes.set(key, (votes.get(key) ?? 0) + 1)
+  }
   return votes
 }
 
-async function find(
-  file: SafetensorsFile,
-  { name, shape, dtype }: Tensor,
-  layout: Layout,
-  spectra: Spectra,
-): Promise<Found> {
-  const known = dtypeNamed(dtype)
-  const about = { name, shape: [...shape], dtype }
-  const size = sizeOf(shape)
-  if (known === undefined) {
-    const tensor = { ...about, sample: null, verdict: 'undecided' as const, note: `${dtype} is not read` }
-    return { tensor, fits: [] }
-  }
-  const { epsilon } = known
-  const kept = new Subsample(size, epsilon > COARSE ? SORTED_COARSE : SORTED, streamOf([SAMPLE_SEED, 0]))
-  const moments = new MomentSums(0, 1)
-  const hash = createHash('sha256')
-  let whole: Float32Array = new Float32Array()
-  for (let offset = 0; offset < size; offset += SLICE) {
-    const values = await file.read(name, offset, Math.min(SLICE, size - offset))
-    moments.add(values)
-    hash.update(values)
-    kept.add(values)
-    if (values.length === size) whole = values
-  }
-  const sample = { ...moments.result(), sha256: hash.digest('hex') }
-  const tensor = (verdict: Verdict, note?: string) => ({
-    ...about,
-    ...{ sample, verdict },
-    ...(note === undefined ? {} : { note }),
-  })
-  const one = (verdict: Verdict, initializer: Initializer): Found => ({
-    tensor: tensor(verdict),
-    fits: [{ initializer, p_value: 1, std_ratio: null, logLikelihood: 0 }],
-  })
-
-  if (size === 0) return { tensor: tensor('undecided', 'it is empty'), fits: [] }
-  if (sample.non_finite > 0)
-    return { tensor: tensor('undecided', `${String(sample.non_finite)} values are not finite`), fits: [] }
-  if (sample.min === sample.max) return one('constant', constantOf(sample.min))
-  const structure = sample.zeros > 0 ? identityIn(whole, shape, layout) : undefined
-  if (structure) return one('fresh', structure)
-  // A filter's weights lie in a column, or in one of torch's rows.
-  const flat = layout === 'torch' && shape.length >= 2 ? [shape[0] ?? 1, size / (shape[0] ?? 1)] : shape
-  const eigenvalues =
-    whole.length > 0 && shape.length >= 2 && spectrumOperations(flat) <= MAX_OPERATIONS
-      ? spectra.eigenvalues(whole, flat)
-      : undefined
-  const isometry = eigenvalues && isometryIn(spectra, { whole, shape, layout, eigenvalues, epsilon })
-  if (isometry) return one('fresh', isometry)
-
-  const matrix = matrixOf(flat)
-  const evidence: Evidence = {
-    ...{ sample, size, epsilon, sorted: kept.sorted() },
-    ...(eigenvalues && matrix ? { largestSquare: { eigenvalue: eigenvalues.at(-1) ?? 0, ...matrix } } : {}),
-  }
-  const fits = candidatesFor(shape, layout, biasFan(file, name, shape, layout)).map((candidate) =>
-    fitOf(candidate, evidence),
-  )
-  const verdict = verdictOf(fits, size)
-  const note = verdict === 'undecided' ? 'it is too small to tell' : undefined
-  return { tensor: tensor(verdict, note), fits }
-}
-
-interface Kernel {
-  readonly whole: Float32Array
-  readonly shape: readonly number[]
-  readonly layout: Layout
-  /** Of the flattened kernel. */
-  readonly eigenvalues: Float64Array
-  readonly epsilon: number
-}
-
-/** What keeps norms: as a convolution, at one tap or at several, or flattened. */
-function isometryIn(
-  spectra: Spectra,
-  { whole, shape, layout, eigenvalues, epsilon }: Kernel,
-): Initializer | undefined {
-  const dimensions = shape.length - 2
-  if (dimensions >= 1 && dimensions <= 3) {
-    const tap = onlyTap(whole, shape, layout)
-    const tapGain = tap && orthogonalGainOf(spectra.eigenvalues(tap.values, [tap.rows, tap.columns]), epsilon)
-    if (tapGain !== undefined) return { class_name: 'ConvolutionDeltaOrthogonal', config: { gain: tapGain } }
-    // Before the flattened kernel, which is orthogonal too where there are as many inputs as outputs.
-    const [window, inputs] = layout === 'torch' ? [shape.slice(2), 1] : [shape.slice(0, -2), dimensions]
-    const gain = sizeOf(window) > 1 && orthogonalGainOf(spectra.eigenvaluesBy(whole, shape, inputs), epsilon)
-    if (typeof gain === 'number')
-      return { class_name: `ConvolutionOrthogonal${String(dimensions)}D`, config: { gain } }
-  }
-  const gain = orthogonalGainOf(eigenvalues, epsilon)
-  return gain === undefined ? undefined : { class_name: 'Orthogonal', config: { gain } }
-}
-
-function constantOf(value: number): Initializer {
-  if (value === 0) return { class_name: 'Zeros', config: {} }
-  return value === 1 ? { class_name: 'Ones', config: {} } : { class_name: 'Constant', config: { value } }
-}
-
-/** The fan_in of the kernel beside a bias: torch draws biases by it. */
-function biasFan(
-  { tensors }: SafetensorsFile,
-  name: string,
-  shape: readonly number[],
-  layout: Layout,
-): number | undefined {
-  if (shape.length !== 1 || !name.endsWith('bias')) return undefined
-  const stem = name.slice(0, -'bias'.length)
-  const kernel = tensors.get(`${stem}weight`) ?? tensors.get(`${stem}kernel`)
-  if (kernel === undefined || kernel.shape.length < 2) return undefined
-  return fansOf(kerasShape(kernel.shape, layout)).fanIn
+/** The first of each initializer: one that reads a shape in several ways is told once. */
+function best(fits: readonly RankedFit[]): Fit[] {
+  const names = fits.map(({ initializer }) => JSON.stringify(initializer))
+  return fits
+    .filter((_, index) => names.indexOf(names[index] ?? '') === index)
+    .slice(0, TOLD)
+    .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio }))
 }

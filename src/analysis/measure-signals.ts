@@ -56,7 +56,7 @@ export async function measureSignals(
     const repeats: Repeat[] = []
     for (let repeat = 0; repeat < request.repeats; repeat++) {
       await betweenSteps(job)
-      repeats.push(await measureOnce(tf, sampler, loaded, request, repeat))
+      repeats.push(await measureOnce(tf, sampler, loaded, request, repeat, job.alive))
       stepped()
     }
     return summary(loaded.plan, source, request, repeats)
@@ -113,6 +113,7 @@ async function measureOnce(
   { plan, values, sums }: Loaded,
   { pixels, seed, batch_size, mode }: SignalsRequest,
   repeat: number,
+  alive: () => void,
 ): Promise<Repeat> {
   const { architecture, preprocessing, classes } = plan.specification
   const draw = FIRST_DRAW + 2 * repeat
@@ -133,6 +134,7 @@ async function measureOnce(
       const parameter = plan.initialized[index]
       if (parameter) derivatives.set(parameter.name, sumsOf(derivative))
     },
+    alive,
   )
   const blocks = trial.blocks.map((block) => ({
     name: block.name,

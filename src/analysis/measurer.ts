@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import { passesOf, type Measurement, type RecordOptions, type TensorSource } from '../statistics/record.ts'
+import { Watchdog } from '../workers/watchdog.ts'
 import { childEntry } from '../workers/worker.ts'
 import type { Answer, Told } from './measuring.ts'
 import { SLICE } from './sampler.ts'
@@ -8,13 +9,28 @@ import { SLICE } from './sampler.ts'
 /** The number of values that may be in flight to the thread: two slices. */
 const AHEAD = 2 * SLICE
 
-/** Measures on a worker thread while this thread draws the next slice. A thread that died is replaced. */
+/** A slice takes the thread a second or two; one that says nothing for so long hangs. */
+const TIMEOUT_MS = 120_000
+
+export interface MeasurerOptions {
+  /** The compiled module of the thread. */
+  readonly entry?: URL
+  readonly timeoutMs?: number
+}
+
+/** Measures on a thread, while this one draws what comes next. The thread stays; one that died or hung is replaced. */
 export class Measurer {
-  #thread = new Thread()
+  readonly #options: Required<MeasurerOptions>
+  #thread: Thread
+
+  constructor({ entry = childEntry('analysis/measuring.js'), timeoutMs = TIMEOUT_MS }: MeasurerOptions = {}) {
+    this.#options = { entry, timeoutMs }
+    this.#thread = new Thread(this.#options)
+  }
 
   /** Begins a job. Jobs run one at a time; unfinished work of an earlier job is discarded. */
   begin({ digest }: { readonly digest: boolean }): Measuring {
-    if (this.#thread.died) this.#thread = new Thread()
+    if (this.#thread.died) this.#thread = new Thread(this.#options)
     const thread = this.#thread
     void thread.ask({ kind: 'job', digest })
     return new Measuring(thread)
@@ -69,21 +85,31 @@ interface Asked {
 }
 
 class Thread {
-  readonly #worker = new Worker(childEntry('analysis/measuring.js'))
+  readonly #worker: Worker
+  readonly #watchdog: Watchdog
   readonly #asked: Asked[] = []
+  readonly #ended = new AbortController()
   #ahead = 0
   #error: Error | undefined
 
-  constructor() {
+  constructor({ entry, timeoutMs }: Required<MeasurerOptions>) {
+    this.#worker = new Worker(entry)
     this.#worker.on('message', (answer: Answer) => {
+      this.#watchdog.heard()
       const asked = this.#asked.shift()
       this.#ahead -= asked?.size ?? 0
       asked?.resolve(answer)
     })
     this.#worker.on('error', (error) => {
-      this.#error = error
-      this.#ahead = 0
-      for (const { reject } of this.#asked.splice(0)) reject(error)
+      this.#fail(error)
+    })
+    this.#watchdog = new Watchdog({
+      limitMs: timeoutMs,
+      waits: () => this.#asked.length > 0,
+      bite: () => {
+        this.#fail(new Error(`the statistics thread was silent for ${String(timeoutMs)} ms and was ended`))
+        void this.#worker.terminate()
+      },
     })
   }
 
@@ -93,7 +119,11 @@ class Thread {
 
   /** Waits until this number of values may be sent. */
   async room(size: number): Promise<void> {
-    while (this.#ahead > 0 && this.#ahead + size > AHEAD) await once(this.#worker, 'message')
+    const { signal } = this.#ended
+    while (this.#ahead > 0 && this.#ahead + size > AHEAD)
+      await once(this.#worker, 'message', { signal }).catch((error: unknown) => {
+        throw this.#error ?? error
+      })
   }
 
   /** Transfers the values of the message. A reply that has no reader may fail. */
@@ -102,6 +132,7 @@ class Thread {
     const answer = new Promise<Answer>((resolve, reject) => {
       if (this.#error) throw this.#error
       this.#worker.postMessage(told, told.kind === 'slice' ? [told.values.buffer as ArrayBuffer] : [])
+      if (this.#asked.length === 0) this.#watchdog.heard()
       this.#asked.push({ size, resolve, reject })
       this.#ahead += size
     })
@@ -110,6 +141,15 @@ class Thread {
   }
 
   async close(): Promise<void> {
+    this.#watchdog.close()
     await this.#worker.terminate()
+  }
+
+  #fail(error: Error): void {
+    this.#error = error
+    this.#watchdog.close()
+    this.#ahead = 0
+    for (const { reject } of this.#asked.splice(0)) reject(error)
+    this.#ended.abort()
   }
 }

@@ -12,15 +12,18 @@ export interface AnalysisOptions {
   readonly logger: Logger
   /** Clients' questions that may wait. */
   readonly maxQueue: number
+  /** Longest one step of a call may take before the process counts as hung and is killed; no limit, unless said. */
+  readonly timeoutMs?: number
 }
 
-export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
+export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions): Analysis {
   const worker = new Worker<AnalysisMethods, null>({
     name: 'analysis',
     entry: childEntry('analysis/child.js'),
     env: { ...ENVIRONMENT, ...computingWith(processors()) },
     again: true,
     logger,
+    ...options,
   })
   const queue = new AnalysisQueue(maxQueue)
   const inTurn = <K extends keyof AnalysisMethods>(
@@ -53,6 +56,9 @@ export function startAnalysis({ logger, maxQueue }: AnalysisOptions): Analysis {
     signals: (networks, request, control = {}) => inTurn('client', control, 'signals', networks, request),
     train: (training, from, maxMs, control = {}) =>
       inTurn('background', control, 'train', training, from, maxMs),
+    get answering() {
+      return worker.ready
+    },
     close: () => worker.close(),
   }
 }

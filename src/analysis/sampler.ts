@@ -12,7 +12,7 @@ import {
   drawElementwise,
   type BoundedNumbers,
 } from '../initializers/draw.ts'
-import { affineOf, isElementwise, type ElementwiseLaw, type Law } from '../initializers/law.ts'
+import { affineOf, isElementwise, valueAt, type ElementwiseLaw, type Law } from '../initializers/law.ts'
 import { advance } from '../initializers/philox.ts'
 import { streamOf, type SeedVector } from '../initializers/seeds.ts'
 import { sizeOf } from '../initializers/fans.ts'
@@ -63,9 +63,8 @@ export class Sampler {
   ): Promise<Float32Array> {
     if (law.kind === 'constant') return new Float32Array(count).fill(law.value)
     if (law.kind === 'values') {
-      const values = new Float32Array(count).fill(law.values.at(-1) ?? 0)
-      values.set(law.values.slice(offset, offset + count))
-      return values
+      const at = valueAt(law, shape)
+      return Float32Array.from({ length: count }, (_, index) => at(offset + index))
     }
     if (isElementwise(law)) return this.#stream(law, seed, offset, count)
     const whole = await this.#whole(law, shape, seed)

@@ -6,6 +6,7 @@ import { CHECKPOINTING, checkpointingGraph, exportedModel } from '../engine/tens
 import { Session, type Feed } from '../engine/tensorflow/session.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { planSpecification } from '../network/plan.ts'
+import { isRefusedWrite, storageFailed } from '../storage-errors.ts'
 import type { WeightsSource } from './analysis.ts'
 import { SLICE, type Sampler } from './sampler.ts'
 import { withWeights, type WeightTensor } from './weights.ts'
@@ -21,10 +22,13 @@ export async function savedModel(
   const { specification, weightsFile, factors = {} } = source
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) return exportedModel(plan, 'drawn')
-  // A crashed process may have left files. The directory itself is never created: if it is gone, the request
-  // is too.
-  for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
-  await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
+  try {
+    // A process that died over it may have begun. The folder itself is never made: where it is gone, so is who asked.
+    for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
+    await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
+  } catch (error) {
+    throw isRefusedWrite(error) ? storageFailed(error) : error
+  }
   return exportedModel(plan, 'checkpoint')
 }
 

@@ -1,11 +1,14 @@
-import { createHash, type Hash } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import type { Sampler } from '../analysis/sampler.ts'
 import { openWeights } from '../analysis/weights.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { computingThreads } from '../machine.ts'
+import { checkpointsOf, limitsOf, pixelBound } from '../network/overflow.ts'
 import { planSpecification } from '../network/plan.ts'
 import type { Specification } from '../network/specification.ts'
 import type { BuildRequest, BuildResult } from './engine.ts'
+import { isHalvable } from './footprint.ts'
+import { Gains } from './gains.ts'
 import { Model } from './model.ts'
 import type { Backend } from './tensorflow/binding.ts'
 import type { Filling, RowFilling } from './tensorflow/filling.ts'
@@ -21,12 +24,7 @@ import { closeHeld, DRAWN_AT_ONCE, VariableValues, type Steps } from './values.t
  * larger groups finish sooner and delay predictions less in total.
  */
 const ASSIGNED_AT_ONCE = 2 ** 23
-/**
- * Networks with more blocks are not split. Splitting doubles the graph to optimize: ResNet-50 (16 blocks) is
- * ready a tenth later, ResNet-152 (50 blocks) would be half a second later.
- */
-const HALVED_AT_MOST = 32
-/** Parts of a tensor start at multiples of this number of values. */
+/** Parts of a tensor begin at multiples of this many values. */
 const PART = 4
 
 export interface Build {
@@ -52,20 +50,22 @@ export async function* building(
   const artifactBytes = artifactBytesOf(request)
   yield
   const halved = isHalved(specification, backend)
-  const { bytes, fillings } = sessionRecipe(specification, halved)
+  const checkpoints = checkpointsOf(specification)
+  const { bytes, fillings } = sessionRecipe(specification, halved, checkpoints)
   yield
   const session = await Session.open(backend, bytes)
   let images: Images | undefined
   try {
     yield
-    const seal = yield* fillAll({ session, sampler, folder }, fillings, request)
+    const gains = new Gains()
+    const seal = yield* fillAll({ session, sampler, folder, gains }, fillings, request)
     const { architecture, preprocessing } = specification
     const shape = architecture.input_shape
     images = await Images.open(backend, shape, preprocessing)
-    const model = new Model(session, images, shape)
+    const limits = limitsOf(specification, checkpoints, (name) => gains.of(name))
+    const model = new Model(session, images, shape, { limits, pixels: pixelBound(preprocessing) })
     yield* model.warmUp(halved ? 2 : 1)
-    const variableBytes = fillings.reduce((sum, { bytes: size }) => sum + size, 0)
-    return { model, result: { seal, artifactBytes, variableBytes } }
+    return { model, result: { seal, artifactBytes } }
   } catch (error) {
     session.close()
     images?.close()
@@ -73,12 +73,9 @@ export async function* building(
   }
 }
 
-/**
- * True if a batch is computed in halves: on a CPU with several threads, for networks that are not too deep.
- */
-function isHalved({ architecture: { stages } }: Specification, { device }: Backend): boolean {
-  const blocks = stages.reduce((sum, stage) => sum + stage.blocks, 0)
-  return device === 'CPU' && computingThreads() > 1 && blocks <= HALVED_AT_MOST
+/** Whether a batch is computed in halves: not by a GPU, nor by one thread, nor where the first prediction would be late. */
+function isHalved(specification: Specification, { device }: Backend): boolean {
+  return device === 'CPU' && computingThreads() > 1 && isHalvable(specification)
 }
 
 /** The size of an export: its graph, and the parameters if no recipe draws them. */
@@ -88,18 +85,20 @@ function artifactBytesOf({ specification, weightsFile, factors = {} }: BuildRequ
   return exportedModel(plan, 'checkpoint').byteLength + plan.totals.bytes
 }
 
-/** The tools for filling a session's variables. */
+/** Who takes part in filling a session's variables: who draws, who folds, who looks at what it then holds. */
 interface Fillers {
   readonly session: Session
   readonly sampler: Sampler
   readonly folder: Folder
+  readonly gains: Gains
 }
 
-/**
- * Fills every variable. Returns the SHA-256 over all of them in creation order, as the session holds them.
- */
+/** Takes a variable's values, or its next rows, as the session holds them. */
+type Seal = (filling: Filling, held: Float32Array | Int32Array) => void
+
+/** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
 async function* fillAll(
-  { session, sampler, folder }: Fillers,
+  { session, sampler, folder, gains }: Fillers,
   fillings: readonly Filling[],
   request: BuildRequest,
 ): Steps<string> {
@@ -107,10 +106,14 @@ async function* fillAll(
   try {
     const values = new VariableValues(folder, tensors)
     const hash = createHash('sha256')
+    const seal = ({ variable }: Filling, held: Float32Array | Int32Array): void => {
+      hash.update(held)
+      gains.add(variable, held)
+    }
     for (const group of groupsOf(fillings)) {
       const [first] = group
-      if (first?.rows) yield* fillRows(session, first, first.rows, values, hash)
-      else yield* fillWhole(session, group, values, hash)
+      if (first?.rows) yield* fillRows(session, first, first.rows, values, seal)
+      else yield* fillWhole(session, group, values, seal)
     }
     return hash.digest('hex')
   } finally {
@@ -122,7 +125,7 @@ async function* fillWhole(
   session: Session,
   group: readonly Filling[],
   values: VariableValues,
-  hash: Hash,
+  seal: Seal,
 ): Steps {
   const feeds: Record<string, Feed> = {}
   let drawn = 0
@@ -138,7 +141,8 @@ async function* fillWhole(
     }
     yield
     const fetches = group.map((filling) => filling.held)
-    for (const held of session.run(feeds, fetches)) hash.update(held)
+    const held = session.run(feeds, fetches)
+    for (const [index, filling] of group.entries()) seal(filling, held[index] as Float32Array)
   } finally {
     closeHeld(feeds)
   }
@@ -148,11 +152,12 @@ async function* fillWhole(
 /** Fills a variable that is too large for one step. At most a part of it exists twice. */
 async function* fillRows(
   session: Session,
-  { variable, held }: Filling,
+  filling: Filling,
   { parameter, columns, create, indices, part }: RowFilling,
   values: VariableValues,
-  hash: Hash,
+  seal: Seal,
 ): Steps {
+  const { variable, held } = filling
   const size = sizeOf(variable.shape)
   const tensor = values.tensorOf(parameter)
   const whole = tensor.divisible ? undefined : await tensor.read(0, size)
@@ -167,7 +172,7 @@ async function* fillRows(
       [indices]: { values: Int32Array.from({ length: count }, (_, index) => row + index), shape: [count] },
       [part]: { values: drawn, shape: [count, columns] },
     }
-    for (const rows of session.run(feeds, [held])) hash.update(rows)
+    for (const rows of session.run(feeds, [held])) seal(filling, rows)
   }
   yield
 }

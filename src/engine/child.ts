@@ -1,5 +1,5 @@
 import { multipliesBfloat16 } from '../machine.ts'
-import { answerCalls } from '../workers/child.ts'
+import { answerCalls, startOrExit } from '../workers/child.ts'
 import { INHERITED_FD } from '../workers/messages.ts'
 import { BatchReader } from './batch-memory.ts'
 import type { EngineInfo, EngineMethods } from './engine.ts'
@@ -9,9 +9,12 @@ import { FLOAT, GraphWriter } from './tensorflow/graph.ts'
 import { savedModelBytes } from './tensorflow/saved-model.ts'
 import { Session } from './tensorflow/session.ts'
 
-const backend = await openBackend()
-await prove(backend)
-answerCalls<EngineMethods>(await Models.open(backend, new BatchReader(INHERITED_FD)), {
+const { backend, models } = await startOrExit(async () => {
+  const opened = await openBackend()
+  await prove(opened)
+  return { backend: opened, models: await Models.open(opened, new BatchReader(INHERITED_FD)) }
+})
+answerCalls<EngineMethods>(models, {
   backend: 'tensorflow',
   device: backend.device,
   library_version: backend.libraryVersion,

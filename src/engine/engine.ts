@@ -25,7 +25,6 @@ export interface BuildResult {
   /** SHA-256 over the variables as the session holds them, with norms folded. */
   readonly seal: string
   readonly artifactBytes: number
-  readonly variableBytes: number
 }
 
 /**
@@ -95,7 +94,7 @@ export interface Engine {
   predict(batch: Batch): Promise<BatchResult>
   unload(id: string): Promise<void>
   close(): Promise<void>
-  /** True if it answers now: it has computed something and is not restarting. */
+  /** Whether it answers now: it has computed something, is not being restarted, and the system has not stopped it. */
   readonly ready: boolean
   /** How often the engine died and was restarted. */
   readonly restarts: number

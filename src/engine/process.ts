@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
 import { computingWith, processors } from '../machine.ts'
+import { StderrFile } from '../workers/stderr-file.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
 import { BatchMemory } from './batch-memory.ts'
 import { assertBatch, formOf, type ModelForm } from './batch-check.ts'
@@ -39,6 +40,7 @@ export function startEngine({
   /** Of models that were built; the session would not notice a batch that does not fit. */
   const forms = new Map<string, ModelForm>()
   const memory = BatchMemory.open()
+  const stderr = StderrFile.open()
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/child.js'),
@@ -49,7 +51,11 @@ export function startEngine({
     },
     logger,
     inherits: memory?.fd,
-    onLost,
+    stderr: stderr.fd,
+    onLost: () => {
+      stderr.forward()
+      onLost()
+    },
     timeoutMs,
   })
   let builds = 0
@@ -82,6 +88,7 @@ export function startEngine({
     },
     close: async () => {
       await worker.close()
+      stderr.close()
       memory?.close()
     },
     get ready() {

@@ -51,7 +51,7 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
       index,
     )
   })
-  const forms = plans.map(({ specification }) => canonicalForm(specification))
+  const forms = plans.map(canonicalForm)
   refuseTwice('initializers', forms)
   const [plan] = plans
   if (plan === undefined) throw fieldError('#/initializers', 'needs at least one')

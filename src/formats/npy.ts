@@ -1,4 +1,5 @@
 import { fieldError } from '../errors.ts'
+import { parseHeader, type Literal } from './npy-header.ts'
 
 export interface NpyArray {
   readonly shape: readonly number[]
@@ -9,36 +10,51 @@ export interface NpyArray {
 const MAX_HEADER_BYTES = 65_536
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1')
 
+/** Bytes of the length of a header, and its encoding, by the major version of the format; the minor one is 0. */
+const VERSIONS: Readonly<Record<number, { readonly lengthBytes: 2 | 4; readonly encoding: BufferEncoding }>> =
+  {
+    1: { lengthBytes: 2, encoding: 'latin1' },
+    2: { lengthBytes: 4, encoding: 'latin1' },
+    3: { lengthBytes: 4, encoding: 'utf8' },
+  }
+/** numpy's own limit. */
+const MAX_RANK = 64
+const SHOWN_DTYPE = 40
+
 /** Reads numpy's format (numpy/lib/format.py), C-contiguous uint8 or little-endian float32. */
 export function readNpy(bytes: Buffer): NpyArray {
   if (bytes.length < 10 || !bytes.subarray(0, 6).equals(MAGIC))
     throw invalid('is not an npy file: its magic bytes are missing')
-  const long = (bytes[6] ?? 1) >= 2
-  const start = long ? 12 : 10
+  const [major = 0, minor = 0] = bytes.subarray(6, 8)
+  const version = minor === 0 ? VERSIONS[major] : undefined
+  if (version === undefined)
+    throw invalid(
+      `has version ${String(major)}.${String(minor)} of the npy format; versions 1.0, 2.0 and 3.0 are read`,
+    )
+  const { lengthBytes, encoding } = version
+  const start = 8 + lengthBytes
   if (bytes.length < start) throw invalid('is not a whole npy file: it ends before its header')
-  const headerBytes = long ? bytes.readUInt32LE(8) : bytes.readUInt16LE(8)
+  const headerBytes = bytes.readUIntLE(8, lengthBytes)
   if (headerBytes > MAX_HEADER_BYTES)
     throw invalid(
       `has a header of ${String(headerBytes)} bytes, more than the ${String(MAX_HEADER_BYTES)} of any array`,
     )
-  const header = bytes.subarray(start, start + headerBytes).toString('latin1')
-  const dtype = /'descr':\s*'([^']*)'/.exec(header)?.[1]
-  const shapeText = /'shape':\s*\(([\d,\s]*)\)/.exec(header)?.[1]
-  if (dtype === undefined || shapeText === undefined)
+  const header = parseHeader(bytes.subarray(start, start + headerBytes).toString(encoding))
+  const descr = header?.get('descr')
+  const shape = header?.get('shape')
+  if (descr === undefined || shape === undefined)
     throw invalid('is not an npy file: its header lacks descr or shape')
-  if (!/'fortran_order':\s*False/.test(header))
+  if (header?.get('fortran_order') !== false)
     throw invalid('must be C-contiguous; save numpy.ascontiguousarray(a)')
-  const shape = shapeText
-    .split(',')
-    .filter((part) => part.trim() !== '')
-    .map(Number)
-  const size = shape.reduce((product, length) => product * length, 1)
-  const data = bytes.subarray(start + headerBytes)
-  const width = { '|u1': 1, '<f4': 4 }[dtype]
+  if (!isShape(shape))
+    throw invalid(`must have a shape of at most ${String(MAX_RANK)} whole numbers, none below 0`)
+  const width = widthOf(descr)
   if (width === undefined)
     throw invalid(
-      `must be uint8 or little-endian float32, got ${dtype}; use a.astype("uint8") or a.astype("<f4")`,
+      `must be uint8 or little-endian float32, got ${nameOf(descr)}; use a.astype("uint8") or a.astype("<f4")`,
     )
+  const size = shape.reduce((product, length) => product * length, 1)
+  const data = bytes.subarray(start + headerBytes)
   if (data.length !== size * width) {
     throw invalid(
       `holds ${String(data.length)} bytes, its shape [${shape.join(', ')}] needs ${String(size * width)}`,
@@ -47,6 +63,25 @@ export function readNpy(bytes: Buffer): NpyArray {
   if (width === 1) return { shape, values: data }
   // Copied, so that the floats start aligned wherever the header ended.
   return { shape, values: new Float32Array(Uint8Array.from(data).buffer) }
+}
+
+function isShape(value: Literal): value is number[] {
+  return (
+    Array.isArray(value) &&
+    value.length <= MAX_RANK &&
+    value.every((length) => Number.isSafeInteger(length) && (length as number) >= 0)
+  )
+}
+
+/** Bytes of a value; undefined for a dtype that is not read. One byte has no order, and "=" is this machine's. */
+function widthOf(descr: Literal): number | undefined {
+  if (typeof descr !== 'string') return undefined
+  if (/^[|<>=]?u1$/.test(descr)) return 1
+  return /^[<=]?f4$/.test(descr) ? 4 : undefined
+}
+
+function nameOf(descr: Literal): string {
+  return typeof descr === 'string' ? descr.slice(0, SHOWN_DTYPE) : 'a structured dtype'
 }
 
 /** Writes float32 values in numpy's format, version 1.0. */

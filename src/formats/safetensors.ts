@@ -1,7 +1,9 @@
+import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { fieldError, type FieldError, pointerTo } from '../errors.ts'
-import { jsonProblem, parseJson } from '../json.ts'
+import { fieldError, type FieldError, pointerTo, shownName } from '../errors.ts'
+import { jsonProblem } from '../json.ts'
+import { readJson } from '../json-parts.ts'
 import { dtypeNamed, floatsOf } from './dtypes.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */
@@ -35,15 +37,18 @@ if (endianness() !== 'LE')
  * length, a JSON header, then the tensors without gaps. INVALID_WEIGHTS where it is none. The caller closes it.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  const file = await open(path, 'r')
+  // Opening a FIFO otherwise waits for a writer.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    const { size } = await file.stat()
+    const found = await file.stat()
+    if (!found.isFile()) throw notSafetensors('it is no regular file')
+    const { size } = found
     const headerBytes = size < 8 ? 0 : Number((await bytesOf(file, 0, 8)).readBigUInt64LE())
     if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - 8)) {
       throw notSafetensors('its header length does not fit the file')
     }
     const dataStart = 8 + headerBytes
-    const header = parseHeader(await bytesOf(file, 8, headerBytes), size - dataStart)
+    const header = await parseHeader(await bytesOf(file, 8, headerBytes), size - dataStart)
     return {
       ...header,
       read: async (name, offset = 0, count) => {
@@ -62,19 +67,23 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
   }
 }
 
-function parseHeader(bytes: Buffer, dataBytes: number): Pick<SafetensorsFile, 'tensors' | 'metadata'> {
+async function parseHeader(
+  bytes: Buffer,
+  dataBytes: number,
+): Promise<Pick<SafetensorsFile, 'tensors' | 'metadata'>> {
   let header: unknown
   try {
-    header = parseJson(bytes)
+    header = await readJson(bytes)
   } catch (error) {
     throw notSafetensors(`its header ${jsonProblem(error)}`)
   }
   if (!isRecord(header)) throw notSafetensors('its header is not an object')
-  const { __metadata__: metadata = {}, ...entries } = header
+  const { __metadata__: metadata = {} } = header
   if (!isTextRecord(metadata)) throw notSafetensors('__metadata__ must map text to text')
-  if (Object.keys(entries).length > MAX_TENSORS)
+  const names = Object.keys(header).filter((name) => name !== '__metadata__')
+  if (names.length > MAX_TENSORS)
     throw notSafetensors(`its header names more than ${String(MAX_TENSORS)} tensors`)
-  const tensors = new Map(Object.entries(entries).map(([name, entry]) => [name, parseEntry(name, entry)]))
+  const tensors = new Map(names.map((name) => [name, parseEntry(name, header[name])]))
   let end = 0
   for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end)) {
     if (entry.start !== end) throw wrong(entry.name, 'leaves a gap or overlaps another')
@@ -119,7 +128,7 @@ export function compareTensors(
 ): FieldError[] {
   const names = new Set(wanted.map(({ name }) => name))
   const wrongAt = (name: string, detail: string): FieldError => ({
-    pointer: pointerTo('#/weights', name),
+    pointer: pointerTo('#/weights', shownName(name)),
     detail,
   })
   const errors = wanted.flatMap(({ name, shape, dtype = 'F32' }) => {
@@ -174,7 +183,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function wrong(name: string, detail: string) {
-  return notSafetensors(`tensor ${JSON.stringify(name)} ${detail}`)
+  return notSafetensors(`tensor ${JSON.stringify(shownName(name))} ${detail}`)
 }
 
 function notSafetensors(reason: string) {

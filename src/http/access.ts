@@ -1,9 +1,17 @@
+import { normalizeIP } from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ServiceError } from '../errors.ts'
 import type { Keyring } from './keyring.ts'
 import type { Key } from './keys.ts'
 import type { Limiter } from './rate-limit.ts'
 import { isOpen, isProbe, scopeOf } from './scopes.ts'
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Whom it is counted for: the name of its valid key, else its address. */
+    caller: string
+  }
+}
 
 /**
  * Lets in whose key has the scope of the route, given as `Authorization: Bearer <key>` or `X-API-Key`. It goes by the route
@@ -15,10 +23,12 @@ export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): v
   app.addHook('onRoute', (route) => {
     scopeOf(route)
   })
+  app.decorateRequest('caller', '')
   app.addHook('onRequest', (request, _reply, done) => {
     const { url } = request.routeOptions
     const key = keyring.asks ? keyring.find(givenKey(request)) : undefined
     const isValid = key !== undefined && Date.now() < key.expires
+    request.caller = isValid ? `key ${key.name}` : `address ${addressOf(request)}`
     // Every line of its request says whose it was.
     if (isValid) request.log = request.log.child({ caller: key.name })
     const judge = (): void => {
@@ -52,4 +62,9 @@ function givenKey({ headers }: FastifyRequest): string {
   const header = headers['x-api-key']
   if (typeof header === 'string') return header
   return /^Bearer +(\S+) *$/i.exec(headers.authorization ?? '')?.[1] ?? ''
+}
+
+/** One of IPv6 is that of its network, of which a client has any number. A connection that is gone already has none. */
+function addressOf({ raw: { socket } }: FastifyRequest): string {
+  return normalizeIP((socket.remoteAddress ?? '').replace(/^::ffff:(?=\d+\.)/, ''))
 }

@@ -1,11 +1,13 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { untilAborted } from '../control.ts'
 import { ServiceError } from '../errors.ts'
-import type { Place } from '../serving/admission.ts'
+import type { Place } from '../serving/place.ts'
 import type { Model } from '../serving/model.ts'
-import { bodyBytes } from './body-room.ts'
+import { reserveDecoded } from './body-encoding.ts'
+import { announcedBytes, growPlace } from './body-room.ts'
 import { statusOf, toServiceError } from './error-handler.ts'
 import { HUNG_UP } from './hang-up.ts'
+import { incomingOf } from './incoming.ts'
 import type { Services } from './services.ts'
 
 export interface Admittance {
@@ -20,8 +22,9 @@ export interface Admittance {
 }
 
 /**
- * Lets prediction requests in by their head, before a byte of their body is read: whoever finds no place costs no
- * memory. The place is left with the answer, when the client hangs up, or when it takes too long.
+ * Lets prediction requests in by their head, before a byte of their body is read: one that finds no place costs no
+ * memory. The place is left with the answer, when the client hangs up, when its body makes no progress, or when the
+ * prediction takes too long after its body.
  *
  * What was let in and turns out to be unusable is refused no sooner than the batch is done that is being computed.
  * Refused at once, a client who sends broken images as fast as he is answered would come back hundreds of times a second,
@@ -38,9 +41,18 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
     admit: (request, reply, done) => {
       const model = registry.find((request.params as { readonly model: string }).model)
       const { record } = model
-      const place = admission.admit(record.id, bodyBytes(request, config.MAX_BODY_BYTES))
+      const announced = Math.min(announcedBytes(request), config.MAX_BODY_BYTES)
+      const place = admission.admit({ client: request.caller, model: record.id }, announced)
       admitted.set(request, { place, model })
-      leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
+      reserveDecoded(request, (more) => {
+        growPlace(place, more, config.MAX_BODY_BYTES)
+      })
+      reply.raw.once('close', () => {
+        place.leave(HUNG_UP)
+      })
+      request.server.arrivals.follow(incomingOf(request), place, () => {
+        leaveInTime(place, reply, config.REQUEST_TIMEOUT_MS)
+      })
       reply.raw.once('close', () => {
         const answered = reply.raw.writableFinished && reply.statusCode < 400
         if (!answered) usage.failed(record.id, reply.elapsedTime)
@@ -65,19 +77,14 @@ export function admittance({ registry, admission, batcher, config, usage }: Serv
 
 function leaveInTime(place: Place, reply: FastifyReply, timeoutMs: number): void {
   const timer = setTimeout(() => {
-    const error = new ServiceError(
-      'DEADLINE_EXCEEDED',
-      'the prediction took longer than REQUEST_TIMEOUT_MS; try again, or raise it',
+    place.leave(
+      new ServiceError(
+        'DEADLINE_EXCEEDED',
+        'the prediction took longer than REQUEST_TIMEOUT_MS; try again, or raise it',
+      ),
     )
-    place.leave(error)
-    // Nobody else answers while the body is on its way; what is left of it is not waited for.
-    if (!reply.request.raw.complete) {
-      reply.raw.once('finish', () => reply.request.raw.destroy())
-      void reply.header('connection', 'close').send(error)
-    }
   }, timeoutMs)
   reply.raw.once('close', () => {
     clearTimeout(timer)
-    place.leave(HUNG_UP)
   })
 }

@@ -12,13 +12,17 @@ import { fieldErrors, ServiceError } from '../errors.ts'
 import type { Metrics } from '../metrics.ts'
 import { checker } from '../validation.ts'
 import { guard } from './access.ts'
+import { decodeBodies } from './body-encoding.ts'
 import { boundBodies } from './body-room.ts'
 import { closeOrderly, readRefusedAway } from './closing.ts'
 import { allowOrigins } from './cors.ts'
-import { handleErrors, problemAnswers } from './error-handler.ts'
+import { refuseCrossSite } from './cross-site.ts'
+import { problemAnswers, refuseUnknownRoutes } from './error-handler.ts'
 import { takeBytes } from './foreign.ts'
 import { document } from './openapi.ts'
-import { answerClientError, checkHead, headTimes } from './protocol.ts'
+import { Incoming, incomingOf } from './incoming.ts'
+import { Lingerers } from './lingering.ts'
+import { answerClientError, checkHead, headTimes, refuseTunnels } from './protocol.ts'
 import { limiter } from './rate-limit.ts'
 import { rateOf } from './rates.ts'
 import { Pace, paceRequests } from './pace.ts'
@@ -40,8 +44,10 @@ import { toJson } from './schemas/common.ts'
 import type { App, Services } from './services.ts'
 import { jsonOf } from './routes/uploads.ts'
 import { traceRequests } from './tracing.ts'
+import { refuseMalformedPaths } from './tensorflow-serving/paths.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
 import { openInferenceRoutes } from './v2/routes.ts'
+import { checkVersions } from './versions.ts'
 
 const REQUEST_ID = /^[\w.:-]{1,128}$/
 /** What a part of a form may say of itself. */
@@ -56,6 +62,7 @@ export async function buildApp(services: Services): Promise<App> {
     services.metrics.error(code)
   })
   const pace = new Pace()
+  const lingerers = new Lingerers(services.config)
   const app: App = Fastify({
     loggerInstance,
     logController: new LogController({ disableRequestLogging: true }),
@@ -63,17 +70,21 @@ export async function buildApp(services: Services): Promise<App> {
     // Longer than any name, so that a wrong one is told what is wrong with it.
     routerOptions: { maxParamLength: 1024 },
     // These answer in a form of their own otherwise, and not as a problem.
-    http: { requireHostHeader: false, ...headTimes(services.config) },
+    http: { requireHostHeader: false, IncomingMessage: Incoming, ...headTimes(services.config) },
     requestTimeout: services.config.UPLOAD_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
       announce(request, reply, services.metrics)
+      // No hook runs here.
+      reply.raw.once('finish', () => {
+        lingerers.readAway(incomingOf(request))
+      })
       void answerError(error, request, reply)
     },
     clientErrorHandler: (error, socket) => {
       pace.run(() => {
-        answerClientError(error, socket, services)
+        answerClientError(error, socket, services, lingerers)
       })
     },
     genReqId: ({ headers }) => {
@@ -84,17 +95,23 @@ export async function buildApp(services: Services): Promise<App> {
 
   app.server.maxConnections = services.config.MAX_CONNECTIONS
   checkBySchema(app)
+  // Before any route is there, also those of plugins: a route keeps the handler of errors that it finds.
+  app.setErrorHandler(answerError)
   // In the order a request meets them: each sees only what those before it let through.
   announceRequests(app, services.metrics)
   traceRequests(app, services.tracing)
   checkHead(app)
-  closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN')
+  refuseTunnels(app, services, lingerers)
+  closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN', lingerers)
   paceRequests(app, pace)
-  readRefusedAway(app)
+  readRefusedAway(app, lingerers)
+  if (!services.keyring.asks) refuseCrossSite(app, services.config)
   await allowOrigins(app, services.config)
   guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
-  handleErrors(app, answerError)
+  refuseMalformedPaths(app)
+  refuseUnknownRoutes(app)
   boundBodies(app, services.config)
+  decodeBodies(app, services.config)
   lookAgain(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
@@ -132,6 +149,7 @@ export async function buildApp(services: Services): Promise<App> {
   // The protocols of others, on the same port.
   await app.register((scope: App, _options, done) => {
     takeBytes(scope)
+    checkVersions(scope)
     openInferenceRoutes(scope, services)
     tensorflowServingRoutes(scope, services)
     done()

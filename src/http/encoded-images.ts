@@ -1,9 +1,10 @@
 import type { Config } from '../config.ts'
 import type { ImageValues } from '../engine/engine.ts'
-import { decodeImage, type Fit } from '../images/decode.ts'
+import type { ImageDecoder } from '../images/decoder.ts'
+import type { DecodedImage, DecodeOptions, Fit } from '../images/image.ts'
 import { plainJpegSize } from '../images/jpeg.ts'
 import { sizeOf } from '../initializers/fans.ts'
-import type { Place } from '../serving/admission.ts'
+import type { Place } from '../serving/place.ts'
 
 /** The bytes of an image, and where it stood in the request. */
 export interface EncodedImage {
@@ -24,12 +25,13 @@ export interface ImagesContext {
   readonly shape: readonly number[]
   readonly fit: Fit
   readonly config: Pick<Config, 'MAX_IMAGE_PIXELS'>
+  readonly decoder: ImageDecoder
   readonly place: Place
 }
 
 /**
  * A request's encoded images. Plain JPEGs of the model's size stay encoded: the engine decodes them for a quarter of
- * what it costs here, and an eighth of the bytes go to it. QUEUE_FULL where there is no room for them.
+ * what a decoder costs, and an eighth of the bytes go to it. QUEUE_FULL where there is no room for them.
  */
 export async function readImages(encoded: readonly EncodedImage[], context: ImagesContext): Promise<Images> {
   const { shape, place } = context
@@ -58,19 +60,42 @@ export function imagesAs(
 
 async function decodeImages(
   encoded: readonly EncodedImage[],
-  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, place }: ImagesContext,
+  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, place }: ImagesContext,
 ): Promise<Images> {
   const decodedBytes = encoded.length * sizeOf(shape)
   place.hold(encoded.length, bytesOf(encoded) + decodedBytes)
-  const decoded = await Promise.all(
-    encoded.map(({ bytes, pointer }) => decodeImage(bytes, pointer, { shape, fit, maxPixels })),
-  )
+  const decoded = await decodeAll(encoded, { shape, fit, maxPixels }, decoder, place.signal)
   place.hold(encoded.length, decodedBytes)
   const [first, ...others] = decoded.map(({ pixels }) => pixels)
   return {
     values:
       first !== undefined && others.length === 0 ? first : Buffer.concat(decoded.map(({ pixels }) => pixels)),
     about: decoded.map(({ width, height, format }) => ({ width, height, format })),
+  }
+}
+
+/** In their order. No more at a time than there are decoders, so that other requests have their turn between them. */
+export async function decodeAll(
+  encoded: readonly EncodedImage[],
+  options: DecodeOptions,
+  decoder: ImageDecoder,
+  signal: AbortSignal,
+): Promise<DecodedImage[]> {
+  const decoded: DecodedImage[] = []
+  const left = encoded.entries()
+  const failed = new AbortController()
+  const decodeOthers = async (): Promise<void> => {
+    for (const [index, { bytes, pointer }] of left) {
+      const until = AbortSignal.any([signal, failed.signal])
+      decoded[index] = await decoder.decode({ file: bytes, pointer, options, signal: until })
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(decoder.processes, encoded.length) }, decodeOthers))
+    return decoded
+  } catch (error) {
+    failed.abort(error)
+    throw error
   }
 }
 

@@ -1,11 +1,14 @@
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import { bodyTooLarge, errorTitles, ServiceError, type ErrorCode } from '../errors.ts'
+import { incomingOf } from './incoming.ts'
+import { SERVING_PATHS } from './tensorflow-serving/paths.ts'
 
 /** The one place where a code becomes an HTTP status. */
 export const statusOf: Readonly<Record<ErrorCode, number>> = {
   MALFORMED_REQUEST: 400,
   UNAUTHORIZED: 401,
   FORBIDDEN: 403,
+  CROSS_SITE_REFUSED: 403,
   ROUTE_NOT_FOUND: 404,
   MODEL_NOT_FOUND: 404,
   INITIALIZER_NOT_FOUND: 404,
@@ -16,6 +19,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   NAME_TAKEN: 409,
   BODY_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
+  UNSUPPORTED_ENCODING: 415,
   RANGE_NOT_SATISFIABLE: 416,
   EXPECTATION_FAILED: 417,
   INVALID_REQUEST: 422,
@@ -27,6 +31,7 @@ export const statusOf: Readonly<Record<ErrorCode, number>> = {
   RATE_LIMITED: 429,
   HEADERS_TOO_LARGE: 431,
   WEIGHTS_DIVERGED: 500,
+  WEIGHTS_DAMAGED: 500,
   ENGINE_CRASHED: 500,
   STORAGE_FAILED: 500,
   INTERNAL: 500,
@@ -59,8 +64,7 @@ const foreignErrors: Readonly<Record<'openInference' | 'tensorflowServing', Fore
   },
   // tensorflow_serving/model_servers/http_server.cc, ToHTTPStatusCode.
   tensorflowServing: {
-    paths:
-      /^\/v1\/models\/[^/:]+((\/versions\/[^/:]*|\/labels\/[^/:]*)?(:\w*|\/metadata)|\/(versions|labels)\/[^/:]*)$/i,
+    paths: SERVING_PATHS,
     statusOf: { ...statusOf, ...INVALID_ARGUMENT },
   },
 }
@@ -74,14 +78,13 @@ export function foreignErrorsOf(url: string): ForeignErrors | undefined {
   return Object.values(foreignErrors).find(({ paths }) => paths.test(path))
 }
 
-const VERB = /^\/v1\/models\/[^/:]+(\/versions\/[^/:]+)?:\w*$/i
-const LABEL = /^\/v1\/models\/[^/:]+\/labels\/([^/:]+)(:(predict|classify|regress)|\/metadata)?$/i
-const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
+/** What there are routes for. */
+export const METHODS: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE']
 
 type AnswerError = (error: unknown, request: FastifyRequest, reply: FastifyReply) => FastifyReply
 
-/** Errors become problems. A path or a method that is not offered is refused before its body is looked at. */
-export function handleErrors(app: FastifyInstance, answerError: AnswerError): void {
+/** Refuses a path or a method that is not offered, before its body is looked at. */
+export function refuseUnknownRoutes(app: FastifyInstance): void {
   const refuse = (request: FastifyRequest, reply: FastifyReply): ServiceError => {
     const path = request.url.split('?', 1)[0] ?? request.url
     // Its type leaves out that it gives null where there is no route.
@@ -100,51 +103,42 @@ export function handleErrors(app: FastifyInstance, answerError: AnswerError): vo
       `${request.method} is not offered here; use ${allow.join(' or ')}`,
     )
   }
-  app.setErrorHandler(answerError)
   app.setNotFoundHandler((request, reply) => {
     throw refuse(request, reply)
   })
   app.addHook('onRequest', (request, reply, done) => {
-    done(malformed(request) ?? (request.is404 ? refuse(request, reply) : undefined))
+    done(request.is404 ? refuse(request, reply) : undefined)
   })
-}
-
-/**
- * A verb of TensorFlow Serving's API that there is not, or not by this method (its verbs are written small), else a route
- * would take it for a name; or a label, in the words of its `ServerCore`, for no version has one.
- */
-function malformed({ method, url, routeOptions }: FastifyRequest): ServiceError | undefined {
-  const path = url.split('?', 1)[0] ?? url
-  const label = LABEL.exec(path)?.[1]
-  if (label !== undefined)
-    return new ServiceError(
-      'MALFORMED_REQUEST',
-      `Unrecognized servable version label: ${label}; there are no labels, only version 1`,
-    )
-  if (!VERB.test(path) || routeOptions.url?.includes('::') === true) return undefined
-  return new ServiceError(
-    'MALFORMED_REQUEST',
-    `Malformed request: ${method} ${path}; there is POST of :predict, GET of /metadata`,
-  )
 }
 
 /** Answers any error, as a problem or as the path's protocol has it, also from before a request had a route, when no hook has run yet; each is counted. */
 export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
   return (error, request, reply) => {
-    const foreign = foreignErrorsOf(request.url)
-    const { status, headers, body } = problemOf(toServiceError(error), foreign?.statusOf)
-    count(body.code)
+    // What reads a body that failed says in its own words that there is none.
+    const cause = incomingOf(request)?.failure ?? error
+    const { code, status, headers, body } = answerFor(toServiceError(cause), request.url)
+    count(code)
     if (status === 500) request.log.error({ err: error }, 'request failed')
     void reply.code(status).headers({ ...headers, 'x-request-id': request.id })
-    if (foreign === undefined) return reply.send(body)
     // Bytes: Fastify would add a charset to the type, and clients of KServe compare it as a whole.
-    return reply
-      .header('content-type', 'application/json')
-      .send(Buffer.from(JSON.stringify({ error: body.detail.slice(0, MAX_ERROR_LENGTH) })))
+    return reply.send(foreignErrorsOf(request.url) ? Buffer.from(JSON.stringify(body)) : body)
   }
 }
 
-/** An error as it is answered, under the statuses of a problem or of a protocol. */
+/** An error as the path's protocol has it; a problem where the path is unknown or the service's own. */
+export function answerFor(error: ServiceError, url = '') {
+  const { code } = error
+  const foreign = foreignErrorsOf(url)
+  const { status, headers, body } = problemOf(error, foreign?.statusOf)
+  if (foreign === undefined) return { code, status, headers, body }
+  return {
+    ...{ code, status },
+    headers: { ...headers, 'content-type': 'application/json' },
+    body: { error: body.detail.slice(0, MAX_ERROR_LENGTH) },
+  }
+}
+
+/** An error as a problem, under its own statuses or a protocol's. */
 export function problemOf(error: ServiceError, statuses: Readonly<Record<ErrorCode, number>> = statusOf) {
   const status = statuses[error.code]
   // What went wrong inside is for the log; the client learns that it is not his fault.

@@ -2,21 +2,22 @@ import { PassThrough } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Control } from '../control.ts'
 import { ServiceError } from '../errors.ts'
+import { refusal } from './closing.ts'
 import { problemOf, toServiceError } from './error-handler.ts'
 import { hangUp } from './hang-up.ts'
 import { EVENTS, toJson } from './schemas/common.ts'
 
 /**
- * Answers with what a long job gives; whoever hangs up ends it. Under `Accept: text/event-stream` the answer begins when
- * the job does: events `progress` on the way, then `result`, or `error` with the problem. What is refused before that
- * is answered by its status.
+ * Answers with what a long job gives; whoever hangs up ends it, and so does a stop that cannot wait for it. Under
+ * `Accept: text/event-stream` the answer begins when the job does: events `progress` on the way, then `result`, or `error`
+ * with the problem. What is refused before that is answered by its status.
  */
 export async function answerJob<R>(
   request: FastifyRequest,
   reply: FastifyReply,
   job: (control: Control) => Promise<R>,
 ): Promise<R> {
-  const signal = hangUp(reply)
+  const signal = AbortSignal.any([hangUp(reply), refusal(reply)])
   const type = request.accepts().type(['application/json', EVENTS])
   if (typeof type !== 'string')
     throw new ServiceError('NOT_ACCEPTABLE', `offered are application/json and ${EVENTS}`)

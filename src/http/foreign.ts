@@ -1,7 +1,4 @@
 import type { FastifyRequest } from 'fastify'
-import { Readable } from 'node:stream'
-import { createGunzip, createInflate } from 'node:zlib'
-import { bodyTooLarge, ServiceError } from '../errors.ts'
 import type { App } from './services.ts'
 
 /**
@@ -26,41 +23,7 @@ export function takeBytes(scope: App): void {
   })
 }
 
-const DECODERS = { gzip: createGunzip, 'x-gzip': createGunzip, deflate: createInflate } as const
-
-/**
- * A request's body, decompressed where it was compressed with gzip or deflate (zlib's format). `hold` hears how many
- * bytes there are while they become more, and may refuse them by throwing. MALFORMED_REQUEST where they cannot be
- * decompressed, BODY_TOO_LARGE where they are more than `maxBytes`.
- */
-export async function bytesOf(
-  { body, headers }: FastifyRequest,
-  maxBytes: number,
-  hold: (bytes: number) => void = () => undefined,
-): Promise<Buffer> {
-  const bytes = Buffer.isBuffer(body) ? body : Buffer.alloc(0)
-  const encoding = (headers['content-encoding'] ?? 'identity').trim().toLowerCase()
-  if (encoding === 'identity' || encoding === '' || bytes.length === 0) return bytes
-  if (!Object.hasOwn(DECODERS, encoding))
-    throw new ServiceError(
-      'MALFORMED_REQUEST',
-      `Content-Encoding ${encoding} is not read; send gzip, deflate or none`,
-    )
-  const decoder = DECODERS[encoding as keyof typeof DECODERS]()
-  const parts: Buffer[] = []
-  let length = 0
-  try {
-    for await (const part of Readable.from([bytes]).pipe(decoder) as AsyncIterable<Buffer>) {
-      parts.push(part)
-      length += part.length
-      if (length > maxBytes) throw bodyTooLarge()
-      hold(bytes.length + length)
-    }
-  } catch (error) {
-    if (error instanceof ServiceError) throw error
-    throw new ServiceError('MALFORMED_REQUEST', `the body is not ${encoding}`, { cause: error })
-  } finally {
-    decoder.destroy()
-  }
-  return Buffer.concat(parts, length)
+/** A body as its scope takes it; empty where there was none. */
+export function bodyOf({ body }: FastifyRequest): Buffer {
+  return Buffer.isBuffer(body) ? body : Buffer.alloc(0)
 }

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto'
+import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { SettingError, type Config } from '../config.ts'
@@ -110,7 +111,8 @@ export class Keyring {
 
 /** A file's text; never more of it than keys could be, whatever the path leads to. */
 async function readText(path: string): Promise<string> {
-  const file = await open(path, 'r')
+  // Opening a FIFO otherwise waits for a writer.
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     if (!(await file.stat()).isFile()) throw new Error('it is no file')
     const bytes = Buffer.alloc(MAX_FILE_BYTES + 1)

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import Type, { type Static } from 'typebox'
 import { RATE } from '../config.ts'
+import { parseJson } from '../json.ts'
 import { closed } from '../schema.ts'
 import { checker } from '../validation.ts'
 import { rateOf, type Rate } from './rates.ts'
@@ -67,9 +68,11 @@ export function readKeys(text: string): readonly Key[] {
     if (/^\s*(#|$)/.test(given)) return []
     let line: unknown
     try {
-      line = JSON.parse(given)
+      line = parseJson(Buffer.from(given))
     } catch {
-      throw new Error(`${at} is not a JSON object; write it as "npm run key" prints it`)
+      throw new Error(
+        `${at} is not a JSON object that has each field once; write it as "npm run key" prints it`,
+      )
     }
     const problem = problemOfLine(line)
     if (problem !== undefined) throw new Error(`${at}: ${problem}`)

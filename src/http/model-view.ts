@@ -51,6 +51,7 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
 /** TensorFlow's code for why a model failed; whatever else it was, it was not the client. */
 const ERROR_CODE: Readonly<Record<string, string>> = {
   WEIGHTS_DIVERGED: 'DATA_LOSS',
+  WEIGHTS_DAMAGED: 'DATA_LOSS',
   MODEL_QUARANTINED: 'UNAVAILABLE',
   ENGINE_UNAVAILABLE: 'UNAVAILABLE',
 }

@@ -2,10 +2,12 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance, FastifySchema } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
+import { isRecord, withDefaults } from '../canonical.ts'
 import { VERSION } from '../version.ts'
 import { foreignErrorsOf } from './error-handler.ts'
 import { foreignErrors, problems, refusals } from './schemas/common.ts'
 import { scopeOf, type Scope } from './scopes.ts'
+import { securityHeaders } from './security-headers.ts'
 
 type Json = Record<string, unknown>
 /** A route's body by its types that may as well be left out. */
@@ -16,6 +18,12 @@ interface Operation {
   readonly operationId: string
   readonly requestBody?: { required: boolean }
 }
+
+/** Swagger UI's symbols are data; the hash is that of the style sheet in its logo, the only one that stands inline. */
+const DOCS_HEADERS = securityHeaders({
+  images: 'data: blob:',
+  styles: "'sha256-RL3ie0nH+Lzz2YNqQN83mnU0J1ot4QL7b99vMdIX99w='",
+})
 
 /** Serves what the routes that follow amount to as an OpenAPI document, and a page to try them on. */
 export async function document(app: FastifyInstance): Promise<void> {
@@ -74,7 +82,13 @@ export async function document(app: FastifyInstance): Promise<void> {
       return written
     },
   })
-  await app.register(swaggerUi, { routePrefix: '/docs' })
+  await app.register(async (scope: FastifyInstance) => {
+    scope.addHook('onRequest', (_request, reply, done) => {
+      void reply.headers(DOCS_HEADERS)
+      done()
+    })
+    await scope.register(swaggerUi, { routePrefix: '/docs' })
+  })
   app.get('/openapi.json', { schema: { hide: true } }, () => withSharedSchemas(app.swagger()))
 }
 
@@ -97,8 +111,9 @@ export function withSharedSchemas(document: object): Json {
   const schemas: Json = {}
   const move = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(move)
-    if (typeof value !== 'object' || value === null) return value
-    const moved = Object.fromEntries(Object.entries(value).map(([name, field]) => [name, move(field)]))
+    if (!isRecord(value)) return value
+    const fields = Object.entries(withWholeDefault(value))
+    const moved: Json = Object.fromEntries(fields.map(([name, field]) => [name, move(field)]))
     const { title, ...schema } = moved
     if (typeof title !== 'string' || !('type' in schema || 'anyOf' in schema)) return moved
     if (!isDeepStrictEqual(schemas[title] ?? schema, schema))
@@ -108,4 +123,12 @@ export function withSharedSchemas(document: object): Json {
   }
   const moved = move(document) as Json
   return { ...moved, components: { ...(moved['components'] as Json | undefined), schemas } }
+}
+
+/** A schema whose default is a record with every field: the schema may require those that have a default of their own. */
+function withWholeDefault(value: Json): Json {
+  const isSchema = typeof value['type'] === 'string' || Array.isArray(value['anyOf'])
+  return isSchema && isRecord(value['default'])
+    ? { ...value, default: withDefaults(value, value['default']) }
+    : value
 }

@@ -1,25 +1,12 @@
 import fastifyStatic from '@fastify/static'
 import { fileURLToPath } from 'node:url'
 import Type from 'typebox'
+import { securityHeaders } from './security-headers.ts'
 import type { App } from './services.ts'
 
 /** What `page/build.mjs` writes; the same from src/ and from dist/. */
 const PAGE = fileURLToPath(new URL('../../dist/page/', import.meta.url))
-const HEADERS = {
-  // Nothing but what came from here, and no code or style that stands in the page itself.
-  'content-security-policy': [
-    "default-src 'none'",
-    "script-src 'self'",
-    "style-src 'self'",
-    "img-src 'self' blob: data:",
-    "connect-src 'self'",
-    "form-action 'none'",
-    "base-uri 'none'",
-    "frame-ancestors 'none'",
-  ].join('; '),
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-} as const
+const HEADERS = securityHeaders({ images: 'blob: data:' })
 
 /**
  * The page for people: `/` where HTML is asked for by name, and what it loads under `/page/`, whose names follow from the

@@ -1,4 +1,4 @@
-import rateLimit, { normalizeIP } from '@fastify/rate-limit'
+import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { ServiceError } from '../errors.ts'
 import type { Key } from './keys.ts'
@@ -12,27 +12,24 @@ export type Limiter = (request: FastifyRequest, key: Key | undefined) => Promise
 
 /** Counts in this process alone; `usual` is for whoever's key says nothing else. */
 export async function limiter(app: FastifyInstance, usual: Rate | undefined): Promise<Limiter> {
-  const callers = new WeakMap<FastifyRequest, { readonly name: string; readonly rate: Rate }>()
-  const callerOf = (request: FastifyRequest) => {
-    const caller = callers.get(request)
-    if (caller === undefined) throw new TypeError('nobody said who calls')
-    return caller
+  const rates = new WeakMap<FastifyRequest, Rate>()
+  const rateOf = (request: FastifyRequest): Rate => {
+    const rate = rates.get(request)
+    if (rate === undefined) throw new TypeError('nobody said who calls')
+    return rate
   }
   await app.register(rateLimit, {
     global: false,
     cache: MOST_CALLERS,
-    keyGenerator: (request) => callerOf(request).name,
-    max: (request) => callerOf(request).rate.max,
-    timeWindow: (request) => callerOf(request).rate.windowMs,
+    keyGenerator: (request) => request.caller,
+    max: (request) => rateOf(request).max,
+    timeWindow: (request) => rateOf(request).windowMs,
   })
   const count = app.createRateLimit()
   return (request, key) => {
     const rate = key?.rate === undefined ? usual : (key.rate ?? undefined)
     if (rate === undefined) return undefined
-    // A connection that is gone already has no address.
-    const address = request.raw.socket.remoteAddress ?? ''
-    const name = key === undefined ? `address ${normalizeIP(address)}` : `key ${key.name}`
-    callers.set(request, { name, rate })
+    rates.set(request, rate)
     return count(request).then((counted) => {
       if (counted.isAllowed || !counted.isExceeded) return
       const seconds = Math.max(1, counted.ttlInSeconds)

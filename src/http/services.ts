@@ -5,6 +5,7 @@ import type { Static, TSchema } from 'typebox'
 import type { Analysis } from '../analysis/analysis.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engine/engine.ts'
+import type { ImageDecoder } from '../images/decoder.ts'
 import type { Metrics } from '../metrics.ts'
 import type { Admission } from '../serving/admission.ts'
 import type { Batcher } from '../serving/batcher.ts'
@@ -36,6 +37,7 @@ export interface Services {
   readonly logger: Logger
   readonly engine: Engine
   readonly analysis: Analysis
+  readonly decoder: ImageDecoder
   readonly store: Store
   readonly registry: Registry
   readonly admission: Admission

@@ -1,39 +1,144 @@
-const START_OF_IMAGE = 0xffd8
-const END_OF_IMAGE = 0xffd9
-/** What may stand before the scan of a JPEG that says nothing of its colours or its orientation. */
-const TABLES = {
-  quantization: 0xdb,
-  huffman: 0xc4,
-  restart: 0xdd,
-  comment: 0xfe,
-  jfif: 0xe0,
+import { readOrientation } from './exif.ts'
+
+/** Markers of ITU T.81, table B.1, without their first byte. */
+export const JPEG = {
+  sof0: 0xc0,
+  sof1: 0xc1,
+  sof2: 0xc2,
+  sof10: 0xca,
+  dht: 0xc4,
+  rst0: 0xd0,
+  rst7: 0xd7,
+  soi: 0xd8,
+  eoi: 0xd9,
+  sos: 0xda,
+  dqt: 0xdb,
+  dri: 0xdd,
+  app0: 0xe0,
+  app1: 0xe1,
+  app14: 0xee,
+  app15: 0xef,
+  com: 0xfe,
 } as const
-const PLAIN: readonly number[] = Object.values(TABLES)
-/** Baseline, extended and progressive, all of them coded by Huffman. */
-const FRAMES = [0xc0, 0xc1, 0xc2]
-const START_OF_SCAN = 0xda
+
+export interface JpegFrame {
+  /** The second byte of its marker: which kind of coding. */
+  readonly marker: number
+  readonly bits: number
+  readonly width: number
+  readonly height: number
+  readonly components: readonly { readonly horizontal: number; readonly vertical: number }[]
+}
+
+interface JpegHead {
+  readonly frame: JpegFrame
+  /** Where the first scan's marker stands. */
+  readonly scanAt: number
+  /** Whether every decoder gives the same pixels: no inks, no orientation but upright, 8 bits, coded by Huffman. */
+  readonly plain: boolean
+}
+
+/** More than any camera or program writes before the first scan. */
+const MAX_HEAD_SEGMENTS = 64
+/** Standard progressive files have 10, of one component 6. */
+const MAX_PLAIN_SCANS = 20
+/** No file of 8 bits needs more: raw pixels have 3 bytes. What is larger is read in a process of its own. */
+const MAX_PLAIN_BYTES_PER_PIXEL = 6
+const MAX_PLAIN_HEAD_BYTES = 2 ** 16
+const HUFFMAN_FRAMES: readonly number[] = [JPEG.sof0, JPEG.sof1, JPEG.sof2]
+const BETWEEN_SCANS: readonly number[] = [JPEG.dht, JPEG.dqt, JPEG.dri, JPEG.sos]
 
 /**
- * The size of a plain JPEG (ITU T.81, B.2): whole to its end marker, 8 bits, grey or three components, nothing said of
- * profiles, inks or orientation. Every decoder gives its pixels alike. Undefined for any other bytes. Whether the scan
- * can be decoded is another question.
+ * The size of a plain JPEG, which may go to the engine as it is: whole, nothing after its end, few scans, nothing between
+ * its segments. Undefined for any other bytes. Whether its scans can be decoded is another question. Time is linear in
+ * `bytes`, which are few for their size.
  */
 export function plainJpegSize(bytes: Uint8Array): { width: number; height: number } | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  const end = view.byteLength - 2
-  if (end < 2 || view.getUint16(0) !== START_OF_IMAGE || view.getUint16(end) !== END_OF_IMAGE)
-    return undefined
-  let size: { width: number; height: number } | undefined
-  // Every segment: its marker (2 bytes), its length without the marker (2 bytes), and so on.
-  for (let offset = 2; offset + 10 <= view.byteLength; offset += 2 + view.getUint16(offset + 2)) {
-    const marker = view.getUint8(offset + 1)
-    if (view.getUint8(offset) !== 0xff) return undefined
-    if (marker === START_OF_SCAN) return size
-    if (PLAIN.includes(marker)) continue
-    if (size !== undefined || !FRAMES.includes(marker)) return undefined
-    const [bits, components] = [view.getUint8(offset + 4), view.getUint8(offset + 9)]
-    if (bits !== 8 || (components !== 1 && components !== 3)) return undefined
-    size = { height: view.getUint16(offset + 5), width: view.getUint16(offset + 7) }
+  const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const head = readJpegHead(file)
+  if (head?.plain !== true) return undefined
+  const { width, height } = head.frame
+  const bound = MAX_PLAIN_HEAD_BYTES + width * height * MAX_PLAIN_BYTES_PER_PIXEL
+  return file.length <= bound && isCleanToItsEnd(file, head.scanAt) ? { width, height } : undefined
+}
+
+/** The segments before the first scan. Undefined where anything stands between them, or they are too many. */
+export function readJpegHead(file: Buffer): JpegHead | undefined {
+  let frame: JpegFrame | undefined
+  let plain = true
+  let at = 2
+  for (let count = 0; count < MAX_HEAD_SEGMENTS && at + 4 <= file.length; count++) {
+    if (file[at] !== 0xff) return undefined
+    const marker = file[at + 1] ?? 0
+    if (marker === JPEG.sos) return frame && { frame, scanAt: at, plain }
+    const end = at + 2 + file.readUInt16BE(at + 2)
+    if (end < at + 4 || end > file.length) return undefined
+    const body = file.subarray(at + 4, end)
+    if (isFrame(marker)) {
+      if (frame !== undefined) return undefined
+      frame = readFrame(marker, body)
+      if (frame === undefined) return undefined
+      const colours = frame.components.length
+      plain &&= HUFFMAN_FRAMES.includes(marker) && frame.bits === 8 && (colours === 1 || colours === 3)
+    } else if (marker === JPEG.app1) plain &&= (orientationIn(body) ?? 1) === 1
+    else if (!isIgnored(marker)) plain &&= BETWEEN_SCANS.includes(marker) || marker === JPEG.app0
+    at = end
   }
   return undefined
+}
+
+/** A frame header (B.2.2); undefined where its length is not what its components need. */
+export function readFrame(marker: number, body: Buffer): JpegFrame | undefined {
+  const count = body[5] ?? 0
+  if (count === 0 || body.length !== 6 + 3 * count) return undefined
+  const components = Array.from({ length: count }, (_, index) => {
+    const sampling = body[7 + 3 * index] ?? 0
+    return { horizontal: sampling >> 4, vertical: sampling & 15 }
+  })
+  const [bits = 0] = body
+  return { marker, bits, height: body.readUInt16BE(1), width: body.readUInt16BE(3), components }
+}
+
+/** SOF0 to SOF15, of which three numbers belong to other markers. */
+export function isFrame(marker: number): boolean {
+  return marker >= 0xc0 && marker <= 0xcf && marker !== JPEG.dht && marker !== 0xc8 && marker !== 0xcc
+}
+
+export function isProgressive({ marker }: JpegFrame): boolean {
+  return marker === JPEG.sof2 || marker === JPEG.sof10
+}
+
+export function isRestart(marker: number): boolean {
+  return marker >= JPEG.rst0 && marker <= JPEG.rst7
+}
+
+/** Comments and application data that change no pixel: all but JFIF (APP0), EXIF (APP1) and Adobe (APP14). */
+export function isIgnored(marker: number): boolean {
+  if (marker === JPEG.com) return true
+  return marker > JPEG.app1 && marker <= JPEG.app15 && marker !== JPEG.app14
+}
+
+/** The orientation of an APP1 segment; undefined where it is not EXIF. */
+export function orientationIn(app1: Buffer): number | undefined {
+  return app1.toString('latin1', 0, 6) === 'Exif\0\0' ? readOrientation(app1.subarray(6)) : undefined
+}
+
+/** From the first scan on: scans and their tables up to an end marker that ends the file as well. */
+function isCleanToItsEnd(file: Buffer, scanAt: number): boolean {
+  const last = file.length - 2
+  let scans = 0
+  for (let at = scanAt; at >= 0 && at <= last;) {
+    const marker = file[at + 1] ?? 0
+    if (marker === 0 || isRestart(marker)) {
+      at = file.indexOf(0xff, at + 2)
+      continue
+    }
+    if (marker === JPEG.eoi) return at === last
+    if (!BETWEEN_SCANS.includes(marker) || at + 4 > last) return false
+    if (marker === JPEG.sos && ++scans > MAX_PLAIN_SCANS) return false
+    const end = at + 2 + file.readUInt16BE(at + 2)
+    // After a scan's header its data; after a table the next segment.
+    at = marker === JPEG.sos ? file.indexOf(0xff, end) : file[end] === 0xff ? end : -1
+  }
+  return false
 }

@@ -182,9 +182,18 @@ function extremes(law: Law): readonly number[] {
   }
 }
 
-/** Config fields that differ from the class's defaults, as in the canonical form. */
-export function minimalConfig(initializer: Initializer): Initializer['config'] {
-  return withoutDefaults(definitionOf(initializer).config, initializer.config) as Initializer['config']
+/**
+ * Config fields that differ from the class's defaults, for an initializer of these shapes: what the canonical form keeps.
+ */
+export function minimalConfig(
+  initializer: Initializer,
+  shapes: readonly (readonly number[])[],
+): Initializer['config'] {
+  const { config, identity } = definitionOf(initializer)
+  return (
+    identity?.(initializer.config, shapes) ??
+    (withoutDefaults(config, initializer.config) as Initializer['config'])
+  )
 }
 
 /**

@@ -44,9 +44,11 @@ function fixed<T>(ops: DrawOps<T>, law: FixedLaw, shape: readonly number[]): T {
     case 'constant':
       return ops.fill(shape, law.value)
     case 'values': {
-      const padding = sizeOf(shape) - law.values.length
-      const last = ops.scalar(law.values.at(-1) ?? 0)
-      return ops.reshape(ops.pad(ops.values(law.values), [[0, padding]], last), shape)
+      const { values, dimensions } = law
+      if (dimensions) return ops.broadcast(ops.reshape(ops.values(values), dimensions), shape)
+      const padding = sizeOf(shape) - values.length
+      const last = ops.scalar(values.at(-1) ?? 0)
+      return ops.reshape(ops.pad(ops.values(values), [[0, padding]], last), shape)
     }
     case 'identity':
       return ops.eye(inputs, outputs, law.gain)

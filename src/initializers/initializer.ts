@@ -59,7 +59,12 @@ export interface InitializerDefinition {
   readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
   /** The config in its single form, where several mean the same. */
   readonly settled?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
-  /** Checks a shape within `ranks` against the config: [the wrong field, if one is, detail]. */
+  /** The config as ids see it, by the shapes it is used for; without it, what differs from the defaults. */
+  readonly identity?: (
+    config: Readonly<Record<string, unknown>>,
+    shapes: readonly (readonly number[])[],
+  ) => Readonly<Record<string, unknown>>
+  /** What a shape of these ranks lacks, or what the config asks too much of it: [the field, if one is wrong, detail]. */
   readonly misfit?: (
     config: Readonly<Record<string, unknown>>,
     shape: readonly number[],

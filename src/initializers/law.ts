@@ -21,11 +21,20 @@ export type Law =
   | { readonly kind: 'delta_orthogonal'; readonly gain: number }
   /** A kernel that, as a circularly padded convolution, scales every norm by the gain. */
   | { readonly kind: 'convolution_orthogonal'; readonly gain: number }
-  /** Row-major values; the last one is repeated to the end. */
-  | { readonly kind: 'values'; readonly values: readonly number[] }
+  | FixedValues
   | { readonly kind: 'identity'; readonly gain: number }
   /** `gain` connects input d of each group to its output d, at tap size // 2 of the window. */
   | { readonly kind: 'dirac'; readonly groups: number; readonly gain: number }
+
+/**
+ * Row-major values, the last of them repeated to the end; or an array of these dimensions, as many as the tensor has, each
+ * of which is the tensor's or 1, broadcast.
+ */
+export interface FixedValues {
+  readonly kind: 'values'
+  readonly values: readonly number[]
+  readonly dimensions?: readonly number[]
+}
 
 /** The laws whose entries are independent draws. */
 export type ElementwiseLaw = Extract<
@@ -89,7 +98,26 @@ export function affineOf(law: RandomLaw): { scale: number; offset: number } {
   return { scale: Math.fround(law.std), offset: Math.fround(law.mean) }
 }
 
-/** The theoretical moments and bounds of one entry. */
+/** The value at each row-major place. */
+export function valueAt(
+  { values, dimensions }: FixedValues,
+  shape: readonly number[],
+): (index: number) => number {
+  const last = values.at(-1) ?? 0
+  if (dimensions === undefined) return (index) => values[index] ?? last
+  return (index) => {
+    let [place, stride, rest] = [0, 1, index]
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const [size = 1, own = 1] = [shape[axis], dimensions[axis]]
+      if (own > 1) place += stride * (rest % size)
+      stride *= own
+      rest = Math.floor(rest / size)
+    }
+    return values[place] ?? last
+  }
+}
+
+/** What theory says of one entry. */
 export const Theory = Type.Object({
   distribution: Type.String(),
   mean: Num,
@@ -140,7 +168,8 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
       return theory(law.kind, 0, law.gain ** 2 / spread, [-bound, bound], null, null)
     }
     case 'values':
-      return theoryOfValues(law.values, sizeOf(shape))
+      // What is broadcast repeats each value equally often.
+      return theoryOfValues(law.values, law.dimensions ? law.values.length : sizeOf(shape))
     case 'identity': {
       const [rows = 1, columns = 1] = shape
       return theoryOfOnes(law.kind, law.gain, Math.min(rows, columns), rows * columns)

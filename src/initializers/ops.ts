@@ -41,6 +41,8 @@ export interface DrawOps<T> {
   pad(x: T, widths: readonly (readonly [number, number])[], value?: T): T
   /** x repeated along each axis. */
   tile(x: T, times: readonly number[]): T
+  /** x repeated along axes of size 1, to a shape of the same rank. */
+  broadcast(x: T, shape: readonly number[]): T
   transpose(x: T): T
   matMul(a: T, b: T): T
   /** The reduced QR decomposition of a matrix with at least as many rows as columns. */
@@ -49,7 +51,7 @@ export interface DrawOps<T> {
   sign(x: T): T
   /** 1 where x > 0, else 0. */
   positive(x: T): T
-  /** A [rows, columns] matrix with `value` on the diagonal. */
+  /** A [rows, columns] matrix with `value` on the diagonal, `value` times 0 elsewhere. */
   eye(rows: number, columns: number, value: number): T
   /** The stream of a seed vector, for `count` values. */
   stream(

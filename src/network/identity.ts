@@ -2,15 +2,26 @@ import { createHash } from 'node:crypto'
 import { minimalConfig } from '../initializers/catalogue.ts'
 import type { Initializer } from '../initializers/initializer.ts'
 import { canonicalJson, withoutDefaults } from '../canonical.ts'
+import type { InitializedParameter } from './parameters.ts'
 import { Specification } from './specification.ts'
+
+/** A specification, and the parameters it initializes. */
+interface Identified {
+  readonly specification: Specification
+  readonly initialized: readonly Pick<InitializedParameter, 'initializer' | 'shape'>[]
+}
 
 /**
  * The canonical form: a specification without the fields that equal their defaults, so a field that is added
  * later changes no id. Requests that resolve to the same network have the same form.
  */
-export function canonicalForm(specification: Specification): object {
+export function canonicalForm({ specification, initialized }: Identified): object {
   const { overrides, ...named } = specification.initializers
-  const brief = (initializer: Initializer) => ({ ...initializer, config: minimalConfig(initializer) })
+  const brief = (initializer: Initializer) => {
+    const users = initialized.filter((parameter) => parameter.initializer === initializer)
+    const shapes = users.map(({ shape }) => shape)
+    return { ...initializer, config: minimalConfig(initializer, shapes) }
+  }
   const initializers = {
     ...Object.fromEntries(Object.entries(named).map(([field, initializer]) => [field, brief(initializer)])),
     overrides: overrides.map(({ match, initializer }) => ({ match, initializer: brief(initializer) })),
@@ -23,10 +34,10 @@ export function canonicalForm(specification: Specification): object {
  * client's own images, because they are not part of the specification.
  */
 export function identify(
-  specification: Specification,
+  identified: Identified,
   weightsDigest?: string,
   factors?: Readonly<Record<string, number>>,
 ): string {
-  const text = canonicalJson({ ...canonicalForm(specification), weights: weightsDigest, factors })
+  const text = canonicalJson({ ...canonicalForm(identified), weights: weightsDigest, factors })
   return createHash('sha256').update(text).digest('hex')
 }

@@ -61,7 +61,7 @@ export function planSpecification(
   }
   const initialized = initializeParameters(parameters, specification, factors)
   return {
-    id: identify(specification),
+    id: identify({ specification, initialized }),
     specification,
     layers: shapes.layers,
     parameters,

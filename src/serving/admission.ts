@@ -1,26 +1,28 @@
 import { once } from 'node:events'
 import { ServiceError } from '../errors.ts'
+import { Place, type Asker, type Measure } from './place.ts'
+import { victimsOf } from './shares.ts'
 
 export interface AdmissionOptions {
   readonly maxImages: number
   readonly maxBytes: number
 }
 
-type Measure = 'images' | 'bytes'
-
 /** Before anything was computed, for the first Retry-After. */
 const FIRST_MS_PER_IMAGE = 50
 const LONGEST_RETRY_S = 60
 
 /**
- * Who may come in. What is there is counted in images that wait and in bytes that are held, of bodies that are still on
- * their way too. Where it is full a newcomer is refused before he costs anything: unless his model holds less than its
- * share of the room, then the newest of those that wait for the model that holds most goes in his place.
+ * Which requests are let in. Counted are images that wait and bytes that are held, of bodies on their way those that have
+ * come. A request that finds no room is refused, unless its client or its model holds less than an equal share of what
+ * there is: then others leave for it (`victimsOf`).
  */
 export class Admission {
   readonly #options: AdmissionOptions
   /** In order of coming. */
   readonly #places = new Set<Place>()
+  readonly #held = { images: 0, bytes: 0 }
+  #count = 0
   #msPerImage = FIRST_MS_PER_IMAGE
 
   constructor(options: AdmissionOptions) {
@@ -28,24 +30,31 @@ export class Admission {
   }
 
   get images(): number {
-    return this.#held('images')
+    return this.#held.images
   }
 
   get bytes(): number {
-    return this.#held('bytes')
+    return this.#held.bytes
   }
 
-  /** A place for a request with a body this large. QUEUE_FULL where there is none. Whoever gets it leaves it. */
-  admit(model: string, bytes: number): Place {
-    const place: Place = new Place(model, {
+  /**
+   * A place for a request, whose taker leaves it. It holds nothing yet; QUEUE_FULL where there would be no room for as many
+   * bytes as its head announces.
+   */
+  admit(asker: Asker, announced: number): Place {
+    const place: Place = new Place(asker, this.#count++, {
       claim: (measure, amount) => {
         this.#claim(place, measure, amount)
+      },
+      changed: (measure, difference) => {
+        this.#held[measure] += difference
       },
       left: () => this.#places.delete(place),
     })
     // Also a request that holds nothing yet is none that a full queue needs.
     if (this.images >= this.#options.maxImages) this.#claim(place, 'images', 1)
-    place.hold(0, bytes)
+    // Nobody leaves for what is only announced.
+    this.#leaversFor(place, 'bytes', announced)
     this.#places.add(place)
     return place
   }
@@ -61,48 +70,21 @@ export class Admission {
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (ms / images)
   }
 
-  /** Makes room for so much more, or throws. On an idle service there is room for anything. */
+  /** Makes room for so much more, or throws. */
   #claim(place: Place, measure: Measure, amount: number): void {
+    for (const { leave } of this.#leaversFor(place, measure, amount)) leave(this.#full(measure))
+  }
+
+  /** Who has to leave; throws where there is no room all the same. On an idle service there is room for anything. */
+  #leaversFor(place: Place, measure: Measure, amount: number): readonly Place[] {
     const max = measure === 'images' ? this.#options.maxImages : this.#options.maxBytes
+    const missing = this.#held[measure] + amount - max
+    if (missing <= 0) return []
     const others = [...this.#places].filter((other) => other !== place && other[measure] > 0)
-    const missing = this.#held(measure, others) + place[measure] + amount - max
-    if (missing <= 0 || others.length === 0) return
-    const pushed = this.#pushedOut({ place, measure, amount, others, missing, max })
-    if (pushed === undefined) throw this.#full(measure)
-    for (const { leave } of pushed) leave(this.#full(measure))
-  }
-
-  /** The newest that wait for whichever model holds most, until enough is free; undefined where that cannot be had. */
-  #pushedOut(claim: {
-    readonly place: Place
-    readonly measure: Measure
-    readonly amount: number
-    readonly others: readonly Place[]
-    readonly missing: number
-    readonly max: number
-  }): Place[] | undefined {
-    const { place, measure, amount, others, max } = claim
-    const holds = new Map<string, number>([[place.model, place[measure] + amount]])
-    for (const other of others) holds.set(other.model, (holds.get(other.model) ?? 0) + other[measure])
-    if ((holds.get(place.model) ?? 0) > max / holds.size) return undefined
-    const candidates = others.filter((other) => other.pushable && other.model !== place.model)
-    const pushed: Place[] = []
-    for (let missing = claim.missing; missing > 0;) {
-      const most = Math.max(...candidates.map(({ model }) => holds.get(model) ?? 0))
-      const victim = candidates.findLast(({ model }) => holds.get(model) === most)
-      if (victim === undefined) return undefined
-      candidates.splice(candidates.indexOf(victim), 1)
-      holds.set(victim.model, most - victim[measure])
-      missing -= victim[measure]
-      pushed.push(victim)
-    }
-    return pushed
-  }
-
-  #held(measure: Measure, places: Iterable<Place> = this.#places): number {
-    let held = 0
-    for (const place of places) held += place[measure]
-    return held
+    if (others.length === 0) return []
+    const victims = victimsOf({ place, measure, amount, missing, max, others })
+    if (victims === undefined) throw this.#full(measure)
+    return victims
   }
 
   #full(measure: Measure): ServiceError {
@@ -115,93 +97,5 @@ export class Admission {
         : `requests hold ${String(this.bytes)} bytes already, ${String(maxBytes)} are allowed`
     const detail = `${why}; try again in ${String(retryAfterSeconds)} s`
     return new ServiceError('QUEUE_FULL', detail, { retryAfterSeconds })
-  }
-}
-
-interface Room {
-  readonly claim: (measure: Measure, amount: number) => void
-  readonly left: () => void
-}
-
-/** What one request holds, from its head to its answer. */
-export class Place {
-  readonly model: string
-  readonly #room: Room
-  /** Why it has left. Not a signal, which costs a request more than all else here; those who need one get it. */
-  #left: { readonly reason: unknown } | undefined
-  readonly #watchers = new Set<(reason: unknown) => void>()
-  #images = 0
-  #bytes = 0
-  #begun = 0
-  #pushable = false
-
-  constructor(model: string, room: Room) {
-    this.model = model
-    this.#room = room
-  }
-
-  /** Calls once it leaves, with the reason; not any more when what this returns was called. Throws where it has left. */
-  watch(left: (reason: unknown) => void): () => void {
-    this.#throwIfLeft()
-    this.#watchers.add(left)
-    return () => this.#watchers.delete(left)
-  }
-
-  /** Aborted when the request has left, with the reason. */
-  get signal(): AbortSignal {
-    const controller = new AbortController()
-    if (this.#left !== undefined) controller.abort(this.#left.reason)
-    else
-      this.#watchers.add((reason) => {
-        controller.abort(reason)
-      })
-    return controller.signal
-  }
-
-  /** Images that wait: to be decoded, or for the engine. */
-  get images(): number {
-    return this.#images - this.#begun
-  }
-
-  get bytes(): number {
-    return this.#bytes
-  }
-
-  /** Whether it waits for the engine and nothing of it was ever begun: another may have its place. */
-  get pushable(): boolean {
-    return this.#pushable
-  }
-
-  /** From now on it is so many images and so many bytes. QUEUE_FULL where there is no room for more. */
-  hold(images: number, bytes: number): void {
-    this.#throwIfLeft()
-    if (images > this.#images) this.#room.claim('images', images - this.#images)
-    if (bytes > this.#bytes) this.#room.claim('bytes', bytes - this.#bytes)
-    this.#images = images
-    this.#bytes = bytes
-  }
-
-  /** It waits for the engine. */
-  queue(): void {
-    this.#pushable = true
-  }
-
-  /** So many of its images are computed now, or (negative) wait again because they could not be. */
-  begin(images: number): void {
-    this.#begun += images
-    this.#pushable = false
-  }
-
-  /** Gives back what it holds; whoever works for it hears why. Leaving twice is leaving once. */
-  readonly leave = (reason: unknown): void => {
-    if (this.#left !== undefined) return
-    this.#left = { reason }
-    this.#room.left()
-    for (const left of this.#watchers) left(reason)
-    this.#watchers.clear()
-  }
-
-  #throwIfLeft(): void {
-    if (this.#left !== undefined) throw this.#left.reason
   }
 }

@@ -1,6 +1,7 @@
 import { ServiceError } from '../errors.ts'
 import { Turns } from '../turns.ts'
 import type { Model } from './model.ts'
+import { NameIndex } from './name-index.ts'
 import { isId, isIdPrefix } from './names.ts'
 import type { Store } from './store.ts'
 
@@ -14,7 +15,7 @@ export class Directory<M extends Model> {
   readonly #models = new Map<string, M>()
   /** Nobody finds them any more, but who was admitted before is served. */
   readonly #leaving = new Map<string, M>()
-  #names = new Map<string, string>()
+  readonly #names = new NameIndex()
   readonly #turns = new Turns()
 
   constructor(store: Store) {
@@ -63,8 +64,13 @@ export class Directory<M extends Model> {
   /** All models in order of creation. */
   list(): M[] {
     return [...this.#models.values()].sort(
-      ({ record: a }, { record: b }) => a.created_at.localeCompare(b.created_at) || a.id.localeCompare(b.id),
+      ({ record: a }, { record: b }) => compare(a.created_at, b.created_at) || compare(a.id, b.id),
     )
+  }
+
+  /** All models in no order. */
+  models(): Iterable<M> {
+    return this.#models.values()
   }
 
   /** All models, those that are leaving too: what the engine may hold. */
@@ -93,16 +99,19 @@ export class Directory<M extends Model> {
   }
 
   namesOf(id: string): string[] {
-    return this.#models.has(id)
-      ? [...this.#names].filter(([, target]) => target === id).map(([name]) => name)
-      : []
+    return this.#models.has(id) ? this.#names.of(id) : []
   }
 
-  /** Takes over the names as they are stored. */
-  follow(names: ReadonlyMap<string, string>): void {
-    // Those that stay keep their place.
-    for (const [name] of this.#names) if (!names.has(name)) this.#names.delete(name)
-    for (const [name, id] of names) this.#names.set(name, id)
+  /** Names that are known here, also those whose model is not there. */
+  names(): string[] {
+    return this.#names.all()
+  }
+
+  /** To be called in turn: takes over a name as it is stored. */
+  async followName(name: string): Promise<void> {
+    const id = await this.#store.names.read(name)
+    if (id === undefined) this.#names.delete(name)
+    else this.#names.set(name, id)
   }
 
   /** Creates the name. NAME_TAKEN where it stands for another model. */
@@ -134,7 +143,7 @@ export class Directory<M extends Model> {
 
   /** To be called in turn: names that have moved to another model meanwhile stay. */
   async deleteNamesOf(id: string): Promise<void> {
-    for (const name of [...this.#names].filter(([, target]) => target === id).map(([name]) => name)) {
+    for (const name of this.#names.of(id)) {
       await this.#store.names.remove(name, id)
       this.#names.delete(name)
     }
@@ -146,6 +155,10 @@ export class Directory<M extends Model> {
     if (!isIdPrefix(reference)) return []
     return [...this.#models.values()].filter(({ record }) => record.id.startsWith(reference))
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : Number(a > b)
 }
 
 export function nameTaken(name: string, owner: string): ServiceError {

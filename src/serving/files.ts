@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
-import { link, mkdir, open, readFile, rename, rm, stat, unlink, writeFile } from 'node:fs/promises'
+import { constants, type Stats } from 'node:fs'
+import { link, mkdir, open, rename, rm, stat, unlink, writeFile, type FileHandle } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { UnusableFile } from '../storage-errors.ts'
 
 /** What a system call said, or undefined where it was none. */
 export function codeOf(error: unknown): string | undefined {
@@ -89,14 +91,59 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** What a file holds; undefined where there is none. */
-export async function textOf(path: string): Promise<string | undefined> {
+/** Errors of a path that leads to no file, whoever may read it. */
+const NO_FILE: Readonly<Record<string, string>> = {
+  ELOOP: 'it is a symbolic link that leads to itself',
+  ENOTDIR: 'a part of its path is a file',
+  EISDIR: 'it is a folder',
+  ENXIO: 'it is a device or a socket',
+}
+
+/** Opens a regular file of at most `maxBytes` to be read; waits for no FIFO. */
+export async function openFile(path: string, maxBytes: number): Promise<FileHandle> {
   try {
-    return await readFile(path, 'utf8')
+    // Looked at before it is opened: opening a device can have effects.
+    assertFile(await stat(path))
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    try {
+      const found = await file.stat()
+      assertFile(found)
+      if (found.size > maxBytes)
+        throw new UnusableFile(`it has ${String(found.size)} bytes, more than ${String(maxBytes)}`)
+      return file
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  } catch (error) {
+    const reason = NO_FILE[codeOf(error) ?? '']
+    throw reason === undefined ? error : new UnusableFile(reason, { cause: error })
+  }
+}
+
+/** What a regular file of at most `maxBytes` holds; undefined where there is none. */
+export async function readText(path: string, maxBytes: number): Promise<string | undefined> {
+  try {
+    const file = await openFile(path, maxBytes)
+    try {
+      return await file.readFile('utf8')
+    } finally {
+      await file.close()
+    }
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return undefined
     throw error
   }
+}
+
+function assertFile(found: Stats): void {
+  if (found.isFile()) return
+  const kinds = [
+    [found.isDirectory(), 'a folder'],
+    [found.isFIFO(), 'a FIFO'],
+    [found.isSocket(), 'a socket'],
+  ] as const
+  throw new UnusableFile(`it is ${kinds.find(([is]) => is)?.[1] ?? 'a device'}, no file`)
 }
 
 /** Removes a file for good; says whether there was one. */

@@ -1,5 +1,5 @@
 import type { Batch, BatchResult } from '../engine/engine.ts'
-import type { Place } from './admission.ts'
+import type { Place } from './place.ts'
 import type { Death } from './quarantine.ts'
 
 /** Images of one request. */

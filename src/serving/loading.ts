@@ -8,7 +8,8 @@ import {
   type SafetensorsFile,
 } from '../formats/safetensors.ts'
 import { inverse } from '../formats/transpose.ts'
-import { jsonProblem, parseJson } from '../json.ts'
+import { jsonProblem } from '../json.ts'
+import { readJson } from '../json-parts.ts'
 import { identify } from '../network/identity.ts'
 import { layoutOf, layoutProblem, tensorsIn, type FileTensor } from '../network/layouts.ts'
 import { planRequest, type Plan } from '../network/plan.ts'
@@ -29,6 +30,8 @@ export interface LoadedWeights {
   /** Of the specification with these very weights. */
   readonly id: string
   readonly weights: StagedWeights
+  /** Over all their tensors. */
+  readonly digest: string
 }
 
 const parseSpecification = parser(SpecificationRequest)
@@ -51,7 +54,7 @@ export async function loadWeights(
   try {
     const file = await openSafetensors(weights.path)
     try {
-      const plan = planRequest(request ?? requestOf(file.metadata), maxParameters)
+      const plan = planRequest(request ?? (await requestOf(file.metadata)), maxParameters)
       const { specification } = plan
       const layout = layoutOf([...file.tensors.keys()])
       const problem = layoutProblem(layout, plan)
@@ -65,7 +68,7 @@ export async function loadWeights(
         await foreign.discard()
       }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
-      return { plan, id: identify(specification, digest), weights }
+      return { plan, id: identify(plan, digest), weights, digest }
     } finally {
       await file.close()
     }
@@ -92,7 +95,7 @@ async function* inOwnLayout(
   yield* tensorStream(streamed, (...part) => file.read(...part))
 }
 
-function requestOf(metadata: Readonly<Record<string, string>>): SpecificationRequest {
+async function requestOf(metadata: Readonly<Record<string, string>>): Promise<SpecificationRequest> {
   const text = metadata[METADATA.specification]
   if (text === undefined) {
     throw fieldError(
@@ -103,7 +106,7 @@ function requestOf(metadata: Readonly<Record<string, string>>): SpecificationReq
   }
   let given: unknown
   try {
-    given = parseJson(Buffer.from(text))
+    given = await readJson(Buffer.from(text))
   } catch (error) {
     const pointer = `#/weights/__metadata__/${METADATA.specification}`
     throw fieldError(pointer, jsonProblem(error), 'INVALID_WEIGHTS')

@@ -1,4 +1,4 @@
-import type { StoredModel } from './store.ts'
+import type { StoredModel } from './records.ts'
 
 export type ModelState = 'building' | 'ready' | 'unloaded' | 'failed'
 
@@ -16,7 +16,9 @@ export interface Model {
 
 /** A model with what serving it needs: the registry and its residency change it, nobody else does. */
 export type Entry = { -readonly [K in keyof Model]: Model[K] } & {
-  /** What the engine holds of it; 0 where it holds nothing. */
+  /** What one engine holds of it when it is there, in bytes: more than its variables. */
+  readonly footprint: number
+  /** What all engines hold of it; 0 where they hold nothing. */
   residentBytes: number
   /** Counts up with every use of any model. */
   lastUsed: number

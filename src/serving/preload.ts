@@ -1,12 +1,14 @@
-import { createReadStream } from 'node:fs'
-import { readdir, readFile, realpath, stat } from 'node:fs/promises'
+import { readdir, realpath, stat } from 'node:fs/promises'
 import { basename, extname, join } from 'node:path'
+import type { Readable } from 'node:stream'
 import type { Analysis } from '../analysis/analysis.ts'
 import { fieldError, ServiceError } from '../errors.ts'
+import { jsonProblem, parseJson } from '../json.ts'
 import { planRequest, type Plan } from '../network/plan.ts'
 import { SpecificationRequest } from '../network/specification.ts'
 import { parser } from '../validation.ts'
-import { codeOf } from './files.ts'
+import { codeOf, openFile } from './files.ts'
+import { UnusableFile } from '../storage-errors.ts'
 import { loadWeights } from './loading.ts'
 import { assertName } from './names.ts'
 import type { Registry } from './registry.ts'
@@ -23,6 +25,8 @@ export interface Preloaded {
 }
 
 const parseSpecification = parser(SpecificationRequest)
+/** Larger than any specification, and than what a weights file holds beside its parameters. */
+const MAX_SPECIFICATION_BYTES = 2 ** 26
 
 /**
  * Reads a file, or the files of a folder and of those in it: `*.json` holds a specification with a `name`, or an array of
@@ -64,7 +68,7 @@ export async function preload(
       const given =
         weightsFile === undefined
           ? { plan: planOf(request, context.maxParameters) }
-          : await loadWeights(createReadStream(weightsFile), request, context)
+          : await loadWeights(await openWeights(weightsFile, context.maxParameters), request, context)
       const { ready } = await context.registry.create(given.plan, { ...given, name, moves: true })
       await ready
     } catch (error) {
@@ -72,6 +76,16 @@ export async function preload(
     }
     context.ready(name)
   }
+}
+
+async function openWeights(path: string, maxParameters: number): Promise<Readable> {
+  const maxBytes = maxWeightsBytes(maxParameters)
+  const file = await openFile(path, maxBytes)
+  return file.createReadStream({ end: maxBytes })
+}
+
+function maxWeightsBytes(maxParameters: number): number {
+  return 4 * maxParameters + MAX_SPECIFICATION_BYTES
 }
 
 function planOf(request: SpecificationRequest | undefined, maxParameters: number): Plan {
@@ -101,6 +115,8 @@ async function readFolder(files: readonly string[], maxParameters: number): Prom
   const pairOf = (file: string): string | undefined =>
     weights.find((one) => stemOf(one) === stemOf(file)) ??
     (specifications.length === 1 && weights.length === 1 ? weights[0] : undefined)
+  // Weights are read when the engine is there, but a file that cannot be any ends the start before.
+  for (const file of weights) await (await opened(file, maxWeightsBytes(maxParameters))).close()
   const models: Preloaded[] = []
   for (const file of specifications)
     models.push(...(await readSpecifications(file, pairOf(file), maxParameters)))
@@ -120,7 +136,8 @@ async function readSpecifications(
   weightsFile: string | undefined,
   maxParameters: number,
 ): Promise<Preloaded[]> {
-  const text = await readFile(file, 'utf8')
+  const handle = await opened(file, MAX_SPECIFICATION_BYTES)
+  const text = await handle.readFile().finally(() => handle.close())
   return checked(file, () => {
     const given: unknown = jsonOf(text)
     const several = Array.isArray(given)
@@ -142,11 +159,14 @@ async function readSpecifications(
   })
 }
 
-function jsonOf(text: string): unknown {
+function jsonOf(text: Buffer): unknown {
   try {
-    return JSON.parse(text)
+    return parseJson(text)
   } catch (error) {
-    throw new ServiceError('MALFORMED_REQUEST', `is not JSON: ${(error as Error).message}`)
+    const problem = jsonProblem(error)
+    const message = error instanceof Error ? error.message : String(error)
+    // JSON.parse says where it stopped.
+    throw new ServiceError('MALFORMED_REQUEST', problem === message ? problem : `${problem}: ${message}`)
   }
 }
 
@@ -164,10 +184,26 @@ function wrong(file: string, sentence: string, cause?: unknown): Error {
 }
 
 async function statOf(path: string) {
+  return blaming(path, () => stat(path))
+}
+
+function opened(path: string, maxBytes: number) {
+  return blaming(path, () => openFile(path, maxBytes))
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  EACCES: 'this user may not read it',
+  ELOOP: 'it is a symbolic link that leads to itself',
+}
+
+async function blaming<R>(path: string, read: () => Promise<R>): Promise<R> {
   try {
-    return await stat(path)
+    return await read()
   } catch (error) {
-    throw codeOf(error) === 'ENOENT' ? wrong(path, 'there is no such file or folder', error) : error
+    if (error instanceof UnusableFile) throw wrong(path, error.message, error)
+    const reason = REASONS[codeOf(error) ?? '']
+    throw reason === undefined ? error : wrong(path, reason, error)
   }
 }
 

@@ -1,17 +1,20 @@
 import type { Logger } from 'pino'
-import { factorsOf, type Analysis, type LayerScale, type WeightsSource } from '../analysis/analysis.ts'
+import type { Analysis, LayerScale, WeightsSource } from '../analysis/analysis.ts'
 import type { Engine } from '../engine/engine.ts'
-import { ServiceError } from '../errors.ts'
-import { planSpecification, type Plan } from '../network/plan.ts'
+import { footprintOf } from '../engine/footprint.ts'
+import type { ServiceError } from '../errors.ts'
+import type { Plan } from '../network/plan.ts'
 import { isMeasured } from '../network/schemes.ts'
 import type { Tracing } from '../tracing/tracing.ts'
 import { Directory, nameTaken } from './directory.ts'
 import { Following } from './following.ts'
 import type { Entry, Model } from './model.ts'
-import { assertName } from './names.ts'
+import { ModelWeights } from './model-weights.ts'
+import { assertName, isId } from './names.ts'
 import type { Quarantine } from './quarantine.ts'
+import type { Facts, ReadModel, StoredModel } from './records.ts'
 import { Residency } from './residency.ts'
-import type { Facts, StagedWeights, Store, StoredModel } from './store.ts'
+import type { StagedWeights, Store } from './store.ts'
 
 export interface RegistryOptions {
   readonly engine: Engine
@@ -31,6 +34,8 @@ interface CreateOptions {
   /** Whether the name comes along where it stands for another model; otherwise that is NAME_TAKEN. */
   readonly moves?: boolean
   readonly weights?: StagedWeights
+  /** The digest of all tensors of these weights. */
+  readonly digest?: string
   /** What was measured with the client's own images. */
   readonly measured?: readonly LayerScale[]
 }
@@ -44,15 +49,23 @@ export class Registry {
   readonly #entries: Directory<Entry>
   readonly #residency: Residency
   readonly #following: Following
+  readonly #weights: ModelWeights
   readonly #background = new Set<Promise<void>>()
 
   constructor(options: RegistryOptions) {
     this.#options = options
     this.#entries = new Directory(options.store)
+    this.#weights = new ModelWeights({
+      ...options,
+      failed: async (id, error) => {
+        const entry = this.#serving(id)
+        if (entry !== undefined) await this.#residency.fail(entry, error)
+      },
+    })
     this.#residency = new Residency({
       ...options,
       entries: this.#entries,
-      weightsOf: (entry) => this.weightsOf(entry),
+      withWeights: (entry, use) => this.withWeights(entry, use),
       prepare: (entry) => this.#measure(entry),
       keepSeal: (entry, seal) => this.#keep(entry, 'seal', seal),
       built: (entry) => {
@@ -62,8 +75,8 @@ export class Registry {
     this.#following = new Following({
       ...options,
       entries: this.#entries,
-      arrived: (record) => {
-        this.#arrive(record)
+      arrived: (model) => {
+        this.#arrive(model)
       },
       left: (entry) => {
         this.#leave(entry)
@@ -71,10 +84,12 @@ export class Registry {
     })
   }
 
-  /** Takes over what the store holds, from now on again and again; nothing is built yet. Whoever loads it closes it. */
-  async load(): Promise<void> {
-    await this.#following.look()
-    this.#following.start()
+  /**
+   * Takes over what the store holds, from now on again and again; nothing is built yet. Rejects where it cannot be read.
+   * Whoever loads it closes it.
+   */
+  load(): Promise<void> {
+    return this.#following.start()
   }
 
   /** Resolves when what other services did before the call is known here. */
@@ -111,18 +126,19 @@ export class Registry {
    */
   async create(
     plan: Plan,
-    { id = plan.id, name, moves = false, weights, measured }: CreateOptions = {},
+    options: CreateOptions = {},
   ): Promise<{ model: Model; created: boolean; ready: Promise<void> }> {
+    const { id = plan.id, name, moves = false, weights } = options
     try {
       if (name !== undefined) assertName(name)
       await this.refresh()
       const owner = name === undefined ? undefined : this.#entries.named(name)?.record.id
       if (name !== undefined && owner !== undefined && owner !== id && !moves) throw nameTaken(name, owner)
       const known = this.#entries.get(id)
-      const entry =
-        known ?? this.#begin({ ...recordOf(id, plan, weights), ...(measured && { measured }) }, plan)
+      const entry = known ?? this.#begin(recordOf(id, plan, options), plan)
       if (!known) entry.created = this.#write(entry, weights)
       await entry.created
+      if (known && weights) await this.#weights.repair(known.record, weights)
       if (name !== undefined) await this.#entries[moves ? 'setName' : 'createName'](name, id)
       this.#options.quarantine.pardon(id)
       const ready = this.#residency.ensureReady(entry)
@@ -146,6 +162,7 @@ export class Registry {
   async delete(reference: string): Promise<void> {
     await this.refresh()
     if (await this.#entries.deleteName(reference)) return
+    if (await this.#deleteUnusable(reference)) return
     const entry = this.#entries.find(reference)
     const { id } = entry.record
     await entry.created
@@ -194,35 +211,27 @@ export class Registry {
     if (entry !== undefined) this.#residency.quarantined(entry, refusal)
   }
 
-  /** What the engine holds: models that are ready, and the bytes of their variables. */
+  /** What the engine holds: models that are ready, and the memory that they take. */
   get resident(): { readonly models: number; readonly bytes: number } {
     const held = this.#entries.held().filter(({ residentBytes }) => residentBytes > 0)
     return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
   }
 
-  /** Where a model's weights come from; WEIGHTS_DIVERGED where they are not what they were: nothing of it is served. */
-  weightsOf({ record, lastError }: Model): WeightsSource {
-    if (lastError?.code === 'WEIGHTS_DIVERGED') throw new ServiceError('WEIGHTS_DIVERGED', lastError.detail)
-    const { specification, weights, id, measured } = record
-    if (weights === 'loaded') return { specification, weightsFile: this.#options.store.weightsFile(id) }
-    if (measured === undefined) {
-      if (isMeasured(specification))
-        throw new ServiceError(
-          'MODEL_NOT_READY',
-          `${id} has no weights before they are measured (lsuv); ask when it is ready`,
-        )
-      return { specification }
-    }
-    return { specification, factors: factorsOf(measured) }
+  /** Where a model's weights come from; an error where they cannot be used: nothing of it is served then. */
+  weightsOf(model: Model): Promise<WeightsSource> {
+    return this.#weights.of(model)
+  }
+
+  /** Reads a model's weights; what was read counts only where their file stayed the same meanwhile. */
+  withWeights<R>(model: Model, use: (source: WeightsSource) => Promise<R>): Promise<R> {
+    return this.#weights.with(model, use)
   }
 
   /** The digest of a model's true parameters, computed now where it has not followed yet. */
   async digestOf(model: Model): Promise<string> {
     const entry = this.#entries.find(model.record.id)
     await entry.digesting
-    return (
-      entry.record.weights_sha256 ?? this.#options.analysis.digest(this.weightsOf(model), { buffers: false })
-    )
+    return entry.record.weights_sha256 ?? this.#digestOf(entry)
   }
 
   /** Waits for what goes on beside the answers: builds, digests on their way to the store, models that leave. */
@@ -242,10 +251,22 @@ export class Registry {
   }
 
   /** A record that another service wrote, or that was there at the start. */
-  #arrive(record: StoredModel): void {
-    const entry = this.#begin(record, planSpecification(record.specification))
+  #arrive({ record, plan }: ReadModel): void {
+    const entry = this.#begin(record, plan)
     entry.record = record
     entry.stored = true
+  }
+
+  /** Removes what lies under an id and is no model that could be served. Says whether there was any. */
+  #deleteUnusable(reference: string): Promise<boolean> {
+    if (!isId(reference)) return Promise.resolve(false)
+    return this.#entries.inTurn(async () => {
+      if (this.#entries.get(reference) !== undefined || !(await this.#options.store.has(reference)))
+        return false
+      await this.#options.store.remove(reference)
+      await this.#entries.deleteNamesOf(reference)
+      return true
+    })
   }
 
   #leave(entry: Entry): void {
@@ -261,6 +282,7 @@ export class Registry {
     await entry.building?.catch(() => undefined)
     if (!this.#entries.forget(entry)) return
     this.#options.quarantine.pardon(id)
+    this.#weights.forget(id)
     await this.#residency.unload(entry)
   }
 
@@ -283,6 +305,7 @@ export class Registry {
       advice: plan.advice,
       artifactBytes: null,
       buildMs: null,
+      footprint: footprintOf(plan),
       residentBytes: 0,
       lastUsed: 0,
       building: undefined,
@@ -299,7 +322,7 @@ export class Registry {
     const { specification, weights, id } = entry.record
     if (weights === 'loaded' || !isMeasured(specification)) return
     if (entry.record.measured !== undefined) return
-    const there = (await this.#options.store.read(id))?.measured
+    const there = (await this.#options.store.facts(id)).measured
     const measured = there ?? (await this.#options.analysis.unitVariance(specification))
     await this.#keep(entry, 'measured', measured)
   }
@@ -307,9 +330,8 @@ export class Registry {
   /** The digest of the true parameters follows the build, in the analysis process. */
   #digest(entry: Entry): void {
     if (entry.record.weights_sha256 !== null || !this.#entries.has(entry)) return
-    const { analysis, logger } = this.#options
-    entry.digesting = analysis
-      .digest(this.weightsOf(entry), { buffers: false })
+    const { logger } = this.#options
+    entry.digesting = this.#digestOf(entry)
       .then(async (digest) => {
         await this.#keep(entry, 'weights_sha256', digest)
       })
@@ -317,6 +339,10 @@ export class Registry {
         if (this.#entries.has(entry)) logger.error({ model: entry.record.id, err: error }, 'digest failed')
       })
     this.#follow(entry.digesting)
+  }
+
+  #digestOf(entry: Entry): Promise<string> {
+    return this.withWeights(entry, (source) => this.#options.analysis.digest(source, { buffers: false }))
   }
 
   /** What nobody waits for, until somebody does: its failure is told by what it was for. */
@@ -352,13 +378,15 @@ export class Registry {
   }
 }
 
-function recordOf(id: string, { specification }: Plan, weights: StagedWeights | undefined): StoredModel {
+function recordOf(id: string, plan: Plan, { weights, digest, measured }: CreateOptions): StoredModel {
   return {
     id,
-    specification,
+    specification: plan.specification,
     weights: weights ? 'loaded' : 'initialized',
     created_at: new Date().toISOString(),
     seal: null,
     weights_sha256: null,
+    ...(digest !== undefined && { tensors_sha256: digest }),
+    ...(measured && { measured }),
   }
 }

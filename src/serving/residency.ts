@@ -14,7 +14,7 @@ export interface ResidencyOptions {
   readonly memoryBudgetBytes: number
   readonly logger: Logger
   readonly tracing: Tracing
-  readonly weightsOf: (entry: Entry) => WeightsSource
+  readonly withWeights: <R>(entry: Entry, use: (source: WeightsSource) => Promise<R>) => Promise<R>
   /** What must be known of a model before it is built the first time, and is kept then. */
   readonly prepare: (entry: Entry) => Promise<void>
   /** Keeps the seal of a first build and gives the one that is kept: another service may have been first. */
@@ -70,6 +70,19 @@ export class Residency {
     this.#options.logger.error({ model: entry.record.id }, 'model quarantined: the engine dies of it')
   }
 
+  /** Its weights cannot be used: it is not served before they can. */
+  async fail(entry: Entry, { code, message }: ServiceError): Promise<void> {
+    // A build that is under way fails of it, too.
+    if (entry.state === 'building' || entry.lastError?.detail === message) return
+    this.#options.logger.error(
+      { model: entry.record.id, reason: message },
+      'model failed: its weights cannot be used',
+    )
+    await this.unload(entry)
+    entry.state = 'failed'
+    entry.lastError = { code, detail: message }
+  }
+
   /** Takes a model from the engine; one that died holds nothing any more. */
   async unload(entry: Entry): Promise<void> {
     if (entry.state === 'ready') entry.state = 'unloaded'
@@ -84,15 +97,19 @@ export class Residency {
   }
 
   async #build(entry: Entry): Promise<void> {
-    const { logger, weightsOf, prepare, keepSeal } = this.#options
+    const { logger, withWeights, prepare, keepSeal } = this.#options
     const { id, seal: known } = entry.record
     const started = Date.now()
     entry.state = 'building'
     try {
       await prepare(entry)
-      await this.#makeRoom(entry)
-      const { seal, artifactBytes, variableBytes } = await this.#buildUntilItStands(id, weightsOf(entry))
-      entry.residentBytes = variableBytes
+      const { seal, artifactBytes } = await withWeights(entry, async (source) => {
+        // Only now: weights that cannot be used take no other model's place.
+        await this.#makeRoom(entry)
+        const built = await this.#buildUntilItStands(id, source)
+        entry.residentBytes = this.#costOf(entry)
+        return built
+      })
       const kept = known ?? (await keepSeal(entry, seal))
       if (kept !== seal) {
         throw new ServiceError(
@@ -144,14 +161,19 @@ export class Residency {
     }
   }
 
+  /** Every device's engine holds it. */
+  #costOf({ footprint }: Entry): number {
+    return footprint * this.#options.engine.lanes
+  }
+
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
   async #makeRoom(entry: Entry): Promise<void> {
     const { entries, memoryBudgetBytes, logger } = this.#options
     const others = entries.held().filter((other) => other !== entry)
     // Those that are being built beside it will need their room too.
     let resident = others.reduce(
-      (sum, { state, totals, residentBytes }) => sum + (state === 'building' ? totals.bytes : residentBytes),
-      entry.totals.bytes,
+      (sum, other) => sum + (other.state === 'building' ? this.#costOf(other) : other.residentBytes),
+      this.#costOf(entry),
     )
     const ready = others.filter(({ state }) => state === 'ready')
     for (const victim of ready.sort((a, b) => a.lastUsed - b.lastUsed)) {

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { createWriteStream } from 'node:fs'
-import { mkdir, readdir, readFile, readlink, rm, stat, utimes } from 'node:fs/promises'
+import { lstat, readdir, readFile, readlink, rm, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
+import { BadEntries } from './bad-entries.ts'
 import { codeOf, makeFolder } from './files.ts'
 
 /** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
@@ -31,25 +32,40 @@ export class Staging {
   /** Other services' signs: the last one seen, and when it was new. */
   readonly #signs = new Map<string, { readonly sign: bigint; readonly since: number }>()
   readonly #now: () => number
+  readonly #bad: BadEntries
   #signedAt = -Infinity
 
-  private constructor(all: string, table: string, own: string, now: () => number) {
+  private constructor(all: string, table: string, own: string, now: () => number, bad: BadEntries) {
     this.#all = all
     this.#table = table
     this.path = join(all, own)
     this.#now = now
+    this.#bad = bad
   }
 
   /** `now` is a clock in ms that never jumps. */
-  static async open(all: string, now = () => performance.now()): Promise<Staging> {
+  static async open(
+    all: string,
+    now = () => performance.now(),
+    bad: BadEntries = new BadEntries(),
+  ): Promise<Staging> {
     const table = await processTable()
     const start = await startOf(process.pid)
     const own = [table, process.pid, start ?? 0, randomUUID()].join('.')
-    const staging = new Staging(all, table, own, now)
-    await makeFolder(all)
-    await staging.#make()
+    const staging = new Staging(all, table, own, now, bad)
+    await staging.ensure()
     await staging.#sweep()
     return staging
+  }
+
+  /** Makes this service's folder where somebody has removed it, the folder above it included. */
+  async ensure(): Promise<void> {
+    try {
+      await stat(this.path)
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error
+      await makeFolder(this.path)
+    }
   }
 
   /** Shows that this service lives, and removes what others left behind. To be called every now and then. */
@@ -58,13 +74,14 @@ export class Staging {
     this.#signedAt = this.#now()
     const sign = new Date()
     try {
+      // Somebody may have taken this service for dead.
+      await this.ensure()
       await utimes(this.path, sign, sign)
+      await this.#sweep()
+      this.#bad.clear('staging')
     } catch (error) {
-      // Somebody took this service for dead.
-      if (codeOf(error) !== 'ENOENT') throw error
-      await this.#make()
+      this.#bad.report('staging', error)
     }
-    await this.#sweep()
   }
 
   /** A place for a file or folder of its own. */
@@ -78,6 +95,7 @@ export class Staging {
   async write(source: Readable): Promise<Staged> {
     const staged = this.place('.safetensors')
     try {
+      await this.ensure()
       await pipeline(source, createWriteStream(staged.path, { flush: true }))
     } catch (error) {
       await staged.discard().catch(() => undefined)
@@ -90,15 +108,20 @@ export class Staging {
     await rm(this.path, { recursive: true, force: true, maxRetries: 5 })
   }
 
-  async #make(): Promise<void> {
-    await mkdir(this.path)
-  }
-
   async #sweep(): Promise<void> {
-    for (const name of await readdir(this.#all)) {
+    const found = await readdir(this.#all)
+    this.#bad.retain('staging', found)
+    for (const name of found) {
       const path = join(this.#all, name)
-      if (path !== this.path && (await this.#isAbandoned(name, path)))
-        await rm(path, { recursive: true, force: true, maxRetries: 5 })
+      const entry = `staging/${name}`
+      if (path === this.path) continue
+      try {
+        if (await this.#isAbandoned(name, path))
+          await rm(path, { recursive: true, force: true, maxRetries: 5 })
+        this.#bad.clear(entry)
+      } catch (error) {
+        this.#bad.report(entry, error)
+      }
     }
   }
 
@@ -109,7 +132,7 @@ export class Staging {
     if (table === this.#table) return (await startOf(Number(pid))) !== start
     let sign: bigint
     try {
-      sign = (await stat(path, { bigint: true })).mtimeNs
+      sign = (await lstat(path, { bigint: true })).mtimeNs
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return false
       throw error

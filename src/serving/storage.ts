@@ -1,5 +1,5 @@
 import { ServiceError } from '../errors.ts'
-import { codeOf } from './files.ts'
+import { storageFailed } from '../storage-errors.ts'
 
 /** A change of the data folder: STORAGE_FAILED where it could not be made. */
 export async function stored<R>(write: () => Promise<R>): Promise<R> {
@@ -8,23 +8,4 @@ export async function stored<R>(write: () => Promise<R>): Promise<R> {
   } catch (error) {
     throw error instanceof ServiceError ? error : storageFailed(error)
   }
-}
-
-/** What to do about it, where that is known. */
-const REASONS: Readonly<Record<string, string>> = {
-  ENOSPC: 'its disk is full',
-  EDQUOT: 'its quota is used up',
-  EROFS: 'it is read-only',
-  EACCES: 'this user may not write there',
-  EPERM: 'this user may not write there',
-  ENOTDIR: 'a part of its path is a file',
-  EEXIST: 'a part of its path is a file',
-  ENOENT: 'it is not there and cannot be made',
-}
-
-export function storageFailed(cause: unknown): ServiceError {
-  const code = codeOf(cause) ?? 'unknown cause'
-  const known = REASONS[code]
-  const reason = known === undefined ? code : `${known} (${code})`
-  return new ServiceError('STORAGE_FAILED', `the data folder could not be written: ${reason}`, { cause })
 }

@@ -1,73 +1,67 @@
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import { lstat, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import type { LayerScale } from '../analysis/analysis.ts'
-import type { Specification } from '../network/specification.ts'
-import { codeOf, createDurably, makeFolder, moveDurably, syncFolder, textOf } from './files.ts'
+import { ServiceError } from '../errors.ts'
+import { storageFailed, UnusableFile } from '../storage-errors.ts'
+import { BadEntries } from './bad-entries.ts'
+import { Changes } from './changes.ts'
+import { codeOf, createDurably, makeFolder, moveDurably, syncFolder } from './files.ts'
 import { NameFiles } from './name-files.ts'
 import { isId } from './names.ts'
+import {
+  factFile,
+  MAX_RECORD_BYTES,
+  readFact,
+  readFacts,
+  readModel,
+  recordFile,
+  type Facts,
+  type ReadModel,
+  type StoredModel,
+} from './records.ts'
 import { Staging, type Staged } from './staging.ts'
-import { storageFailed, stored } from './storage.ts'
-
-/** What is kept of a model: all it takes to build it again and to know that it is the same. */
-export interface StoredModel extends Facts {
-  readonly id: string
-  readonly specification: Specification
-  readonly weights: 'initialized' | 'loaded'
-  readonly created_at: string
-}
-
-/** What is found out about a model after it is there. Whoever finds it first says it for all. */
-export interface Facts {
-  readonly seal: string | null
-  readonly weights_sha256: string | null
-  /** What LSUV measured, once: every build multiplies by the same factors. */
-  readonly measured?: readonly LayerScale[]
-}
+import { stored } from './storage.ts'
 
 /** Weights on their way in. */
 export type StagedWeights = Staged
 
-/** Ids of models, and which id each name stands for, whether there is such a model or not. */
-export interface Listing {
-  readonly ids: readonly string[]
-  readonly names: ReadonlyMap<string, string>
-}
-
-const RECORD = 'model.json'
 const WEIGHTS = 'weights.safetensors'
-const FACTS = ['seal', 'weights_sha256', 'measured'] as const
-/** So long after a folder's time changed it is read again anyway: some file systems tell times in steps of two seconds. */
-const COARSEST_MS = 3000
 
 /**
  * Models and names as files, which any number of services share: `models/<id>/model.json` (with `weights.safetensors`
- * where weights were loaded, and a file for each fact), `names/<name>` and `staging/`. A model's folder is filled in the
- * staging folder and comes and goes by one rename, and a rename replaces no folder that holds something: so whoever
- * reads sees a whole model or none, and of two who create one the second finds it there.
+ * where weights were loaded, and a file for each fact), `names/<name>`, `changes/` and `staging/`. A model's folder is
+ * filled in the staging folder and comes and goes by one rename, and a rename replaces no folder that holds something: so
+ * whoever reads sees a whole model or none, and of two who create one the second finds it there.
  */
 export class Store {
+  readonly names: NameFiles
   readonly #models: string
   readonly #names: string
-  readonly names: NameFiles
   readonly #staging: Staging
-  #stamp = ''
-  #changedAt = 0
+  readonly #changes: Changes
+  readonly #bad: BadEntries
 
-  private constructor(folder: string, staging: Staging) {
+  private constructor(folder: string, staging: Staging, bad: BadEntries) {
     this.#models = join(folder, 'models')
     this.#names = join(folder, 'names')
     this.#staging = staging
-    this.names = new NameFiles(this.#names, staging, async (id) => (await this.read(id)) !== undefined)
+    this.#changes = new Changes(join(folder, 'changes'))
+    this.#bad = bad
+    this.names = new NameFiles({
+      ...{ folder: this.#names, staging, bad },
+      isModel: async (id) => (await this.read(id)) !== undefined,
+      changed: (name) => this.#changes.announce(name),
+    })
   }
 
-  static open(folder: string): Promise<Store> {
+  /** What cannot be used in the folder is reported to `bad`. */
+  static open(folder: string, bad: BadEntries = new BadEntries()): Promise<Store> {
     return stored(async () => {
-      for (const part of ['models', 'names']) await makeFolder(join(folder, part))
+      for (const part of ['models', 'names', 'changes']) await makeFolder(join(folder, part))
       // Names were once written beside themselves; nothing that is written now ends so.
       for (const name of await readdir(join(folder, 'names')))
-        if (name.endsWith('.tmp')) await rm(join(folder, 'names', name), { force: true })
-      return new Store(folder, await Staging.open(join(folder, 'staging')))
+        if (name.endsWith('.tmp')) await rm(join(folder, 'names', name), { recursive: true, force: true })
+      return new Store(folder, await Staging.open(join(folder, 'staging'), undefined, bad), bad)
     })
   }
 
@@ -81,32 +75,63 @@ export class Store {
     return this.#staging.tend()
   }
 
-  /** What there is, or undefined where nothing can have changed since it was last told. */
-  async list(): Promise<Listing | undefined> {
-    const times = await Promise.all(
-      [this.#models, this.#names].map(async (path) => (await stat(path, { bigint: true })).mtimeNs),
-    )
-    const stamp = times.join()
-    const now = performance.now()
-    if (stamp !== this.#stamp) this.#changedAt = now
-    else if (now - this.#changedAt > COARSEST_MS) return undefined
-    // Names first: a name is written after its model, so one whose model is not there now has lost it.
-    const names = await this.names.read()
-    const ids = (await readdir(this.#models)).filter(isId)
-    this.#stamp = stamp
-    return { ids, names }
+  /** Names and ids that other services changed since the last call; undefined where all of them may have. */
+  changed(): Promise<ReadonlySet<string> | undefined> {
+    return this.#changes.read()
   }
 
-  /** A model's record; undefined where it is not there, an error where it cannot be read. */
-  async read(id: string): Promise<StoredModel | undefined> {
-    const text = await textOf(join(this.#models, id, RECORD))
-    if (text === undefined) return undefined
-    const record = JSON.parse(text) as StoredModel | null
-    if (record?.id !== id) throw new TypeError('it is not the record of this model')
-    const facts = await Promise.all(
-      FACTS.map(async (fact) => [fact, await this.#readFact(id, fact)] as const),
-    )
-    return { ...record, ...Object.fromEntries(facts.filter(([, value]) => value !== undefined)) }
+  /** What is equal as long as no model and no name has come or gone, as far as the times of the folders tell. */
+  async stamp(): Promise<string> {
+    const found = await Promise.all([this.#models, this.#names].map((path) => stat(path, { bigint: true })))
+    return found.map(({ mtimeNs, ino }) => `${String(mtimeNs)}.${String(ino)}`).join()
+  }
+
+  /** Ids of models there may be. */
+  async ids(): Promise<string[]> {
+    const found = await readdir(this.#models)
+    this.#bad.retain('models', found)
+    return found.filter(isId)
+  }
+
+  /** A model; undefined where it is not there, or what is there cannot be used, which is reported. */
+  async find(id: string): Promise<ReadModel | undefined> {
+    try {
+      const found = await this.read(id)
+      if (found === undefined && (await this.has(id))) throw new UnusableFile('it holds no record')
+      this.#bad.clear(`models/${id}`)
+      return found
+    } catch (error) {
+      this.#bad.report(`models/${id}`, error)
+      return undefined
+    }
+  }
+
+  /** A model; undefined where it is not there, an error where it cannot be used. */
+  read(id: string): Promise<ReadModel | undefined> {
+    return readModel(join(this.#models, id), id)
+  }
+
+  /** Whether there is anything under an id, whatever it is. */
+  async has(id: string): Promise<boolean> {
+    try {
+      await lstat(join(this.#models, id))
+      return true
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+
+  /** What is known of a model by now; nothing where it cannot be read, which is reported. */
+  async facts(id: string): Promise<Partial<Facts>> {
+    try {
+      const facts = await readFacts(join(this.#models, id))
+      this.#bad.clear(`models/${id}`)
+      return facts
+    } catch (error) {
+      this.#bad.report(`models/${id}`, error)
+      return {}
+    }
   }
 
   weightsFile(id: string): string {
@@ -124,32 +149,41 @@ export class Store {
   }
 
   /** A folder for what is written only to be sent. */
-  async stageFolder(): Promise<Staged> {
-    const staged = this.#staging.place()
-    await stored(() => mkdir(staged.path))
-    return staged
+  stageFolder(): Promise<Staged> {
+    return stored(async () => {
+      await this.#staging.ensure()
+      const staged = this.#staging.place()
+      await mkdir(staged.path)
+      return staged
+    })
   }
 
   /** Keeps a new model and weights that were staged for it; gives the record that is there: it may be another service's. */
   create(model: StoredModel, weights?: StagedWeights): Promise<StoredModel> {
-    return stored(async () => {
+    return this.#changing(model.id, async (target) => {
+      const text = JSON.stringify(model)
+      if (Buffer.byteLength(text) > MAX_RECORD_BYTES)
+        throw new ServiceError(
+          'INVALID_REQUEST',
+          `the specification has more than the ${String(MAX_RECORD_BYTES)} bytes that a record may have`,
+        )
+      await makeFolder(this.#models)
       const folder = this.#staging.place()
-      const target = join(this.#models, model.id)
       try {
         await mkdir(folder.path)
         if (weights) await rename(weights.path, join(folder.path, WEIGHTS))
-        await writeFile(join(folder.path, RECORD), JSON.stringify(model), { flag: 'wx', flush: true })
+        await writeFile(recordFile(folder.path), text, { flag: 'wx', flush: true })
         await syncFolder(folder.path)
         for (;;) {
           try {
             await moveDurably(folder.path, target)
             return model
           } catch (error) {
-            if (!['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')) throw error
+            if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(codeOf(error) ?? '')) throw error
           }
-          const there = await this.read(model.id).catch(() => undefined)
-          if (there !== undefined) return there
-          // A folder without a record that can be read is no model.
+          const there = await this.#usable(model.id)
+          if (there !== undefined) return there.record
+          // A folder without a record that can be used is no model.
           await this.#takeAway(target)
         }
       } finally {
@@ -158,23 +192,60 @@ export class Store {
     })
   }
 
-  /** Keeps a fact, unless there is one already: gives the one that is kept, or undefined where the model is gone. */
-  async keep<F extends keyof Facts>(id: string, fact: F, value: NonNullable<Facts[F]>): Promise<Facts[F]> {
-    return stored(async () => {
+  /** Puts weights in the place of those of a model that is there: the same ones, where they were damaged. */
+  replaceWeights(id: string, weights: StagedWeights): Promise<void> {
+    return this.#changing(id, async () => {
+      const path = this.weightsFile(id)
       try {
-        const path = join(this.#models, id, `${fact}.json`)
-        if (await createDurably(path, JSON.stringify(value), this.#staging.path)) return value
-        return await this.#readFact(id, fact)
+        await moveDurably(weights.path, path)
       } catch (error) {
-        if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined as Facts[F]
+        if (codeOf(error) !== 'EISDIR') throw error
+        await this.#takeAway(path)
+        await moveDurably(weights.path, path)
+      }
+    })
+  }
+
+  /** Keeps a fact, unless there is one already: gives the one that is kept, or undefined where the model is gone. */
+  keep<F extends keyof Facts>(
+    id: string,
+    fact: F,
+    value: NonNullable<Facts[F]>,
+  ): Promise<Facts[F] | undefined> {
+    return this.#changing(id, async (folder) => {
+      try {
+        if (await createDurably(factFile(folder, fact), JSON.stringify(value), this.#staging.path))
+          return value
+        return await readFact(folder, fact)
+      } catch (error) {
+        if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined
         throw error
       }
     })
   }
 
-  /** Takes a model away, for everybody at once. */
+  /** Takes a model away, for everybody at once; or whatever else has its id. */
   remove(id: string): Promise<void> {
-    return stored(() => this.#takeAway(join(this.#models, id)))
+    return this.#changing(id, (path) => this.#takeAway(path))
+  }
+
+  #changing<R>(id: string, change: (folder: string) => Promise<R>): Promise<R> {
+    return stored(async () => {
+      await this.#staging.ensure()
+      const result = await change(join(this.#models, id))
+      await this.#changes.announce(id)
+      return result
+    })
+  }
+
+  /** A model, or undefined where what is there is none. What cannot be read now may be one. */
+  async #usable(id: string): Promise<ReadModel | undefined> {
+    try {
+      return await this.read(id)
+    } catch (error) {
+      if (error instanceof UnusableFile) return undefined
+      throw error
+    }
   }
 
   async #takeAway(path: string): Promise<void> {
@@ -186,13 +257,8 @@ export class Store {
       // Another service was faster; but where there are no models at all, nothing was removed.
       if (codeOf(error) !== 'ENOENT') throw error
       await stat(this.#models)
-    } finally {
-      await taken.discard()
     }
-  }
-
-  async #readFact<F extends keyof Facts>(id: string, fact: F): Promise<Facts[F]> {
-    const text = await textOf(join(this.#models, id, `${fact}.json`))
-    return text === undefined ? (undefined as Facts[F]) : (JSON.parse(text) as Facts[F])
+    // It is gone for everybody; what cannot be removed of it is reported by a later sweep.
+    await taken.discard().catch(() => undefined)
   }
 }

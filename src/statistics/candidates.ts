@@ -1,3 +1,4 @@
+import { fansOf, sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
 import type { Law } from '../initializers/law.ts'
 import { varianceScaling, type VarianceScaling } from '../initializers/variance-scaling.ts'
@@ -33,11 +34,17 @@ const NAMED: Readonly<Record<string, string>> = {
   '1 fan_in truncated_normal': 'LecunNormal',
   '1 fan_in uniform': 'LecunUniform',
 }
-/** torch's default, kaiming_uniform_(a=sqrt(5)): U(+-1 / sqrt(fan_in)). */
-const TORCH_DEFAULT: VarianceScaling = { scale: 1 / 3, mode: 'fan_in', distribution: 'uniform' }
+const OTHERS: readonly VarianceScaling[] = [
+  // U(+-1 / sqrt(fan_in)): torch's default, kaiming_uniform_(a=sqrt(5)), and Equinox's.
+  { scale: 1 / 3, mode: 'fan_in', distribution: 'uniform' },
+  // EfficientNet's last layer.
+  { scale: 1 / 3, mode: 'fan_out', distribution: 'uniform' },
+  // CLIP's wide layers.
+  { scale: 1 / 2, mode: 'fan_in', distribution: 'untruncated_normal' },
+]
 
 /** Deviations that frameworks and papers give as a number. */
-const DEVIATIONS = [0.05, 0.02, 0.01, 0.001, 1]
+const DEVIATIONS = [0.05, 0.02, 0.01, 0.1, 0.001, 1e-6, 1]
 /** Bounds: Keras's RandomUniform, JAX's, torch's uniform_ and embeddings'. */
 const BOUNDS: readonly [number, number][] = [
   [-0.05, 0.05],
@@ -52,41 +59,82 @@ const BOUNDS: readonly [number, number][] = [
  * law, nothing but habit tells them apart. `biasFan` is the fan_in of the kernel that a bias belongs to.
  */
 export function candidatesFor(shape: readonly number[], layout: Layout, biasFan?: number): Candidate[] {
-  const scaled = shape.length >= 2 ? scaledCandidates(kerasShape(shape, layout), layout) : []
   const bound = biasFan === undefined ? [] : [1 / Math.sqrt(biasFan)]
   return [
-    ...bound.map((limit) => uniform(-limit, limit)),
-    ...scaled,
-    ...DEVIATIONS.flatMap((std) => [normal('truncated_normal', std), normal('normal', std)]),
+    ...bound.map(symmetric),
+    ...(shape.length >= 2 ? scaledCandidates(kerasShape(shape, layout), layout) : []),
+    ...DEVIATIONS.flatMap((std) => [normal('truncated_normal', 0, std), normal('normal', 0, std)]),
     ...BOUNDS.map(([low, high]) => uniform(low, high)),
+    ...recurrentBounds(shape, layout).map(symmetric),
+    ...vectorCandidates(shape),
   ]
+}
+
+/** Gates whose weights and biases lie below one another: an LSTM's, a GRU's, a plain cell's. */
+const GATES = [4, 3, 1]
+
+/** torch and Equinox draw all of a recurrent cell from U(+-1 / sqrt(hidden)). */
+function recurrentBounds([rows = 1, ...others]: readonly number[], layout: Layout): number[] {
+  if (others.length > 1 || (layout === 'keras' && others.length > 0)) return []
+  return GATES.filter((gates) => rows % gates === 0).map((gates) => 1 / Math.sqrt(rows / gates))
+}
+
+/** Class tokens of CLIP, and scales of norms in adversarial networks. */
+function vectorCandidates(shape: readonly number[]): Candidate[] {
+  const lengths = shape.filter((length) => length > 1)
+  if (lengths.length !== 1) return []
+  return [normal('normal', 0, 1 / Math.sqrt(lengths[0] ?? 1)), normal('normal', 1, 0.02)]
+}
+
+/**
+ * The shapes whose fans an initializer may have meant. A kernel of rank 3 and more is a convolution's, or leads from its
+ * first axes to the others, as those of attention do: Keras, which names the axes, and Flax then count as of a matrix.
+ */
+function readings(shape: readonly number[], layout: Layout): (readonly number[])[] {
+  if (layout === 'torch' || shape.length < 3) return [shape]
+  const splits = shape
+    .slice(1)
+    .map((_, index) => [shape.slice(0, index + 1), shape.slice(index + 1)] as const)
+  return [shape, ...splits.map(([inputs, outputs]) => [sizeOf(inputs), sizeOf(outputs)])]
 }
 
 function scaledCandidates(shape: readonly number[], layout: Layout): Candidate[] {
   const scalings = [1, 2].flatMap((scale) =>
     MODES.flatMap((mode) => DISTRIBUTIONS.map((distribution) => ({ scale, mode, distribution }))),
   )
-  const candidates = [...scalings, TORCH_DEFAULT].map((scaling): Candidate => {
-    const { scale, mode, distribution } = scaling
-    const name = NAMED[`${String(scale)} ${mode} ${distribution}`]
-    return {
-      initializer: name
-        ? { class_name: name, config: {} }
-        : { class_name: 'VarianceScaling', config: { ...scaling } },
-      law: varianceScaling(scaling, shape) as CandidateLaw,
-    }
-  })
   // torch draws its normals uncut.
   const habit = ({ initializer: { class_name, config }, law }: Candidate): number => {
     if (layout === 'torch') return law.kind === 'truncated_normal' ? 1 : 0
     return ['GlorotUniform', 'HeNormal'].includes(class_name) ? 0 : 'scale' in config ? 2 : 1
   }
-  return candidates.sort((a, b) => habit(a) - habit(b))
+  return readings(shape, layout).flatMap((read) => {
+    const candidates = [...scalings, ...OTHERS].map((scaling): Candidate => {
+      const { scale, mode, distribution } = scaling
+      const name = NAMED[`${String(scale)} ${mode} ${distribution}`]
+      return {
+        initializer: name
+          ? { class_name: name, config: {} }
+          : { class_name: 'VarianceScaling', config: { ...scaling } },
+        law: varianceScaling(scaling, read) as CandidateLaw,
+      }
+    })
+    return [...candidates.sort((a, b) => habit(a) - habit(b)), ...unwidened(read)]
+  })
 }
 
-function normal(kind: 'normal' | 'truncated_normal', stddev: number): Candidate {
+/** What Haiku and Sonnet begin with: a normal of deviation 1 / sqrt(fan) that is cut and not widened. */
+function unwidened(shape: readonly number[]): Candidate[] {
+  const { fanIn, fanOut } = fansOf(shape)
+  return [fanIn, fanOut].map((fan) => normal('truncated_normal', 0, 1 / Math.sqrt(fan)))
+}
+
+function normal(kind: 'normal' | 'truncated_normal', mean: number, stddev: number): Candidate {
   const class_name = kind === 'normal' ? 'RandomNormal' : 'TruncatedNormal'
-  return { initializer: { class_name, config: { mean: 0, stddev } }, law: { kind, mean: 0, std: stddev } }
+  return { initializer: { class_name, config: { mean, stddev } }, law: { kind, mean, std: stddev } }
+}
+
+function symmetric(limit: number): Candidate {
+  return uniform(-limit, limit)
 }
 
 function uniform(minval: number, maxval: number): Candidate {

@@ -1,7 +1,7 @@
 import { sizeOf } from '../initializers/fans.ts'
-import type { FixedLaw } from '../initializers/law.ts'
+import { valueAt, type FixedLaw } from '../initializers/law.ts'
 
-/** Holds the values of a tensor, as they go by in slices, against a law that says each of them. */
+/** Holds the values of a tensor, as they go by in slices, against a law that says each of them, to the bit. */
 export class Exactness {
   readonly #size: number
   readonly #entry: (index: number) => number
@@ -16,7 +16,7 @@ export class Exactness {
   add(values: Float32Array): void {
     const entry = this.#entry
     const passed = this.#passed
-    this.#exact &&= values.every((value, index) => value === entry(passed + index))
+    this.#exact &&= values.every((value, index) => Object.is(value, entry(passed + index)))
     this.#passed += values.length
   }
 
@@ -30,15 +30,12 @@ function entryOf(law: FixedLaw, shape: readonly number[]): (index: number) => nu
   switch (law.kind) {
     case 'constant':
       return () => law.value
-    case 'values': {
-      const { values } = law
-      const last = values.at(-1) ?? 0
-      return (index) => values[index] ?? last
-    }
+    case 'values':
+      return valueAt(law, shape)
     case 'identity': {
       const columns = shape.at(-1) ?? 1
       const gain = Math.fround(law.gain)
-      return (index) => (Math.floor(index / columns) === index % columns ? gain : 0)
+      return (index) => (Math.floor(index / columns) === index % columns ? gain : gain * 0)
     }
     case 'dirac': {
       const [inputs = 1, outputs = 1] = shape.slice(-2)

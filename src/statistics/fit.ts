@@ -6,7 +6,7 @@ import type { Candidate, CandidateLaw } from './candidates.ts'
 import { cdfOf } from './distribution.ts'
 import type { SampleMoments } from './moments.ts'
 import { normalTail } from '../initializers/normal.ts'
-import { kolmogorovSmirnov, momentTests } from './tests.ts'
+import { kolmogorovSmirnov, momentTests, roundedKolmogorovSmirnov } from './tests.ts'
 
 /** How well an initializer explains a tensor. */
 export const Fit = Type.Object({
@@ -24,6 +24,8 @@ export type Fit = Static<typeof Fit>
 export interface RankedFit extends Fit {
   /** Log-likelihood of all values, in nats: what tells two laws apart that both pass the tests. */
   readonly logLikelihood: number
+  /** Its law; a structure is met exactly, or as nearly as values allow that were rounded to half of float32's bits. */
+  readonly kind: CandidateLaw['kind'] | 'structure' | 'rounded_structure'
 }
 
 export const VERDICTS = ['fresh', 'trained', 'constant', 'undecided'] as const
@@ -31,8 +33,6 @@ export type Verdict = (typeof VERDICTS)[number]
 
 /** Below this a candidate is rejected: a tensor as it was drawn is called trained once in a hundred thousand times. */
 export const REJECT_BELOW = 1e-5
-/** Fewer values fit many a law. */
-const TELLING = 256
 /** Nats within which two laws explain a tensor alike. */
 const ALIKE = 3
 
@@ -48,23 +48,47 @@ export interface Evidence {
   readonly epsilon: number
 }
 
+/** Steps of the random numbers that uniforms and cut normals are made of, at their ends, beside the range; with room. */
+const GRAIN = 2 ** -16
+
 /** Tests of one candidate. */
 export function fitOf({ initializer, law }: Candidate, evidence: Evidence): RankedFit {
   const { sample, size } = evidence
   const theory = theoryOf(law, [size])
-  const fit = { initializer, std_ratio: sample.std / theory.std }
+  const fit = { initializer, std_ratio: sample.std / theory.std, kind: law.kind }
   if (outOfBounds(sample, theory, evidence.epsilon)) return { ...fit, p_value: 0, logLikelihood: -Infinity }
   const { mean_z, variance_z } = momentTests(sample, theory, size)
   const ps = [normalTail(mean_z), normalTail(variance_z)]
   // A law of another scale needs no more.
-  if (Math.min(...ps) > REJECT_BELOW / 100) {
-    ps.push(kolmogorovSmirnov(evidence.sorted, cdfOf(law)).p_value)
-    // A mean is a direction of its own.
-    if (evidence.largestSquare && theory.mean === 0)
-      ps.push(edgeTail(evidence.largestSquare, theory.variance))
-  }
+  if (Math.min(...ps) > REJECT_BELOW / 100) ps.push(...shapeTests(law, evidence))
   const p_value = Math.min(1, ps.length * Math.min(...ps))
   return { ...fit, p_value, logLikelihood: size * meanLogDensity(law, sample) }
+}
+
+/** The p-values of the distribution, of the extremes, and of the largest direction. */
+export function shapeTests(
+  law: CandidateLaw,
+  { sample, size, sorted, epsilon, largestSquare }: Evidence,
+): number[] {
+  const cdf = cdfOf(law)
+  const { mean, variance, min, max } = theoryOf(law, [size])
+  const test = isCoarse(sorted) ? roundedKolmogorovSmirnov : kolmogorovSmirnov
+  const ps = [test(sorted, cdf).p_value]
+  // Of many values some lie at the bounds, unless all were made smaller.
+  if (min !== null && max !== null) {
+    const margin = (max - min) * Math.max(GRAIN, epsilon)
+    ps.push(cdf(sample.max + margin) ** size, (1 - cdf(sample.min - margin)) ** size)
+  }
+  // A mean is a direction of its own.
+  if (largestSquare && mean === 0) ps.push(edgeTail(largestSquare, variance))
+  return ps
+}
+
+/** Whether values stand for what was rounded to them: of a float32 draw most are no other's equals. */
+function isCoarse(sorted: Float32Array): boolean {
+  let distinct = 1
+  for (let index = 1; index < sorted.length; index++) if (sorted[index] !== sorted[index - 1]) distinct++
+  return distinct < sorted.length / 2
 }
 
 function outOfBounds(
@@ -119,10 +143,4 @@ export function ranked(fits: readonly RankedFit[], votes: (initializer: Initiali
 
 function strangeness({ std_ratio }: Fit): number {
   return std_ratio !== null && std_ratio > 0 ? Math.abs(Math.log(std_ratio)) : Infinity
-}
-
-/** Of a tensor that is no constant. */
-export function verdictOf(fits: readonly Fit[], size: number): Verdict {
-  if (!fits.some(({ p_value }) => p_value >= REJECT_BELOW)) return 'trained'
-  return size >= TELLING ? 'fresh' : 'undecided'
 }

@@ -12,39 +12,40 @@ export const Histogram = Type.Object({
 export type Histogram = Static<typeof Histogram>
 
 /**
- * Counts of finite values over equal bins between finite edges; values beyond them fall into the outermost bins, as the
- * expected counts do.
+ * Counts of finite values over equal bins between finite edges, as numpy.histogram counts them in float64: a bin holds
+ * its lower edge, the last one both. Values beyond the edges fall into the outermost bins, as the expected counts do.
  */
 export class HistogramCounts {
-  readonly #low: number
-  readonly #high: number
+  readonly #edges: Float64Array
   readonly #counts: Float64Array
 
   constructor(low: number, high: number, bins: number) {
-    this.#low = low
-    this.#high = high > low ? high : low + Math.max(1, Math.abs(low) * 2 ** -20)
+    this.#edges = edgesBetween(low, high, bins)
     this.#counts = new Float64Array(bins)
   }
 
   add(values: Float32Array): void {
-    const low = this.#low
-    const last = this.#counts.length - 1
-    const scale = this.#counts.length / (this.#high - low)
+    const edges = this.#edges
     const counts = this.#counts
+    const last = counts.length - 1
+    const low = edges[0] ?? 0
+    const scale = counts.length / ((edges[last + 1] ?? 0) - low)
     const { length } = values
     for (let index = 0; index < length; index++) {
       const value = values[index] ?? 0
       if (value - value !== 0) continue
       const place = (value - low) * scale
-      const bin = place < 1 ? 0 : place >= last ? last : place | 0
+      let bin = place < 1 ? 0 : place >= last ? last : place | 0
+      // Rounding may lead to a neighbour.
+      if (value < (edges[bin] ?? 0)) bin = bin > 0 ? bin - 1 : 0
+      else if (bin < last && value >= (edges[bin + 1] ?? 0)) bin++
       counts[bin] = (counts[bin] ?? 0) + 1
     }
   }
 
   result(size: number, cdf: ((x: number) => number) | undefined): Histogram {
     const bins = this.#counts.length
-    const width = this.#high - this.#low
-    const edges = Array.from({ length: bins + 1 }, (_, i) => this.#low + (width * i) / bins)
+    const edges = [...this.#edges]
     const expected = cdf
       ? Array.from({ length: bins }, (_, i) => {
           const below = i === 0 ? 0 : cdf(edges[i] ?? 0)
@@ -54,6 +55,14 @@ export class HistogramCounts {
       : null
     return { edges, counts: [...this.#counts], expected }
   }
+}
+
+/** numpy.linspace; where all values are one, half a unit to both sides of it, or what a large value needs. */
+function edgesBetween(low: number, high: number, bins: number): Float64Array {
+  const half = low === high ? Math.max(0.5, Math.abs(low) * 2 ** -20) : 0
+  const [first, last] = [low - half, high + half]
+  const step = (last - first) / bins
+  return Float64Array.from({ length: bins + 1 }, (_, index) => (index < bins ? index * step + first : last))
 }
 
 const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const

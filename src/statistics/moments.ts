@@ -16,106 +16,123 @@ export const SampleMoments = Type.Object({
 })
 export type SampleMoments = Static<typeof SampleMoments>
 
+/** Values of a block: 16 KB, so that its second pass finds them in the first cache. */
+const BLOCK = 4096
+
 /**
- * Moments in one pass over any number of slices, in float64. Powers are summed about `center` in units of `unit`
- * (theory's mean and deviation, say), so that nothing cancels.
+ * Moments about the mean of the data, in float64, of values that come in slices. Each block of values is summed about its
+ * own mean and merged into the whole (Chan et al. 1983, Pébay 2008, SAND2008-6212), so a mean that is large beside the
+ * spread cancels no digits. No power of a float32 deviation leaves the range of float64. Blocks are counted from the
+ * first value on, so the result does not depend on the slices, to the bit.
  */
 export class MomentSums {
-  readonly #center: number
-  readonly #unit: number
-  #count = 0
-  #sum1 = 0
-  #sum2 = 0
-  #sum3 = 0
-  #sum4 = 0
-  #squares = 0
-  #min = Infinity
-  #max = -Infinity
-  #zeros = 0
+  #total: Moments = NOTHING
   #nonFinite = 0
-
-  constructor(center: number, unit: number) {
-    this.#center = center
-    // What float32 cannot hold no value is measured in: powers would overflow.
-    this.#unit = Math.fround(unit) > 0 && Math.fround(unit) < Infinity ? unit : 1
-  }
+  /** Values of a block that the next slice completes. */
+  readonly #pending = new Float32Array(BLOCK)
+  #waiting = 0
 
   add(values: Float32Array): void {
-    const sums = powerSums(values, this.#center, 1 / this.#unit)
-    if (Number.isFinite(sums.fourth)) {
-      this.#join(values.length, sums)
+    let start = 0
+    if (this.#waiting > 0) {
+      start = Math.min(BLOCK - this.#waiting, values.length)
+      this.#pending.set(values.subarray(0, start), this.#waiting)
+      this.#waiting += start
+      if (this.#waiting < BLOCK) return
+      this.#merge(this.#pending)
+    }
+    for (; start + BLOCK <= values.length; start += BLOCK) this.#merge(values.subarray(start, start + BLOCK))
+    this.#pending.set(values.subarray(start))
+    this.#waiting = values.length - start
+  }
+
+  #merge(block: Float32Array): void {
+    const sums = powerSums(block)
+    if (Number.isFinite(sums.squares)) {
+      this.#total = merged(this.#total, centralMoments(block, sums))
       return
     }
-    // What is not finite is counted only.
-    const kept = values.filter(Number.isFinite)
-    this.#nonFinite += values.length - kept.length
-    this.#join(kept.length, powerSums(kept, this.#center, 1 / this.#unit))
+    const kept = block.filter(Number.isFinite)
+    this.#nonFinite += block.length - kept.length
+    this.#total = merged(this.#total, centralMoments(kept, powerSums(kept)))
   }
 
-  #join(count: number, { first, second, third, fourth, squares, min, max, zeros }: PowerSums): void {
-    this.#count += count
-    this.#sum1 += first
-    this.#sum2 += second
-    this.#sum3 += third
-    this.#sum4 += fourth
-    this.#squares += squares
-    this.#min = Math.min(this.#min, min)
-    this.#max = Math.max(this.#max, max)
-    this.#zeros += zeros
-  }
-
+  /** Of all values; none may follow. */
   result(): SampleMoments {
-    const n = this.#count
-    const m1 = this.#sum1 / n
-    const [e2, e3, e4] = [this.#sum2 / n, this.#sum3 / n, this.#sum4 / n]
-    const central2 = Math.max(0, e2 - m1 * m1)
-    const central3 = e3 - 3 * m1 * e2 + 2 * m1 ** 3
-    const central4 = e4 - 4 * m1 * e3 + 6 * m1 * m1 * e2 - 3 * m1 ** 4
-    // A constant tensor leaves nothing but the rounding of its own square.
-    const constant = this.#min === this.#max
+    this.#merge(this.#pending.subarray(0, this.#waiting))
+    this.#waiting = 0
+    const { count: n, mean, second, third, fourth, squares, min, max, zeros } = this.#total
+    const constant = min === max
     const shapeless = constant || n === 0
-    const variance = constant ? 0 : central2 * this.#unit ** 2
+    const variance = constant ? 0 : second / n
     return {
-      mean: constant ? this.#min : this.#center + m1 * this.#unit,
+      mean: n === 0 ? Number.NaN : constant ? min : mean,
       std: Math.sqrt(variance),
       variance,
-      skewness: shapeless ? null : central3 / central2 ** 1.5,
-      kurtosis: shapeless ? null : central4 / central2 ** 2 - 3,
-      min: n === 0 ? Number.NaN : this.#min,
-      max: n === 0 ? Number.NaN : this.#max,
-      zeros: this.#zeros,
-      l2_norm: Math.sqrt(this.#squares),
+      skewness: shapeless ? null : third / n / variance ** 1.5,
+      // Rounding may pass the least there is.
+      kurtosis: shapeless ? null : Math.max(-2, fourth / n / variance ** 2 - 3),
+      min: n === 0 ? Number.NaN : min,
+      max: n === 0 ? Number.NaN : max,
+      zeros,
+      l2_norm: Math.sqrt(squares),
       non_finite: this.#nonFinite,
     }
   }
 }
 
 interface PowerSums {
-  readonly first: number
-  readonly second: number
-  readonly third: number
-  readonly fourth: number
-  /** Of the values themselves, about 0. */
+  readonly sum: number
+  /** About 0. */
   readonly squares: number
   readonly min: number
   readonly max: number
   readonly zeros: number
 }
 
-/** Two by two, so that one sum need not wait for the other; and without a branch, which would be mispredicted. */
-function powerSums(values: Float32Array, center: number, scale: number): PowerSums {
-  let [a1, a2, a3, a4, b1, b2, b3, b4] = [0, 0, 0, 0, 0, 0, 0, 0]
-  let [squares, zeros, min, max] = [0, 0, Infinity, -Infinity]
+interface Moments extends Omit<PowerSums, 'sum'> {
+  readonly count: number
+  readonly mean: number
+  /** Sums of the powers of the deviations from the mean. */
+  readonly second: number
+  readonly third: number
+  readonly fourth: number
+}
+
+const NOTHING: Moments = {
+  ...{ count: 0, mean: 0, second: 0, third: 0, fourth: 0 },
+  ...{ squares: 0, min: Infinity, max: -Infinity, zeros: 0 },
+}
+
+/** Two sums of each kind, so that one addition need not wait for the other. */
+function powerSums(values: Float32Array): PowerSums {
+  let [a1, a2, b1, b2, zeros, min, max] = [0, 0, 0, 0, 0, Infinity, -Infinity]
   const { length } = values
   for (let index = 0; index < length; index += 2) {
-    const left = values[index] ?? 0
-    const right = values[index + 1] ?? center
-    const a = (left - center) * scale
-    const b = (right - center) * scale
+    const a = values[index] ?? 0
+    const b = values[index + 1] ?? a
+    const counted = index + 1 < length ? 1 : 0
+    a1 += a
+    b1 += b * counted
+    a2 += a * a
+    b2 += b * b * counted
+    min = Math.min(min, a, b)
+    max = Math.max(max, a, b)
+    zeros += (a === 0 ? 1 : 0) + (b === 0 ? counted : 0)
+  }
+  return { sum: a1 + b1, squares: a2 + b2, min, max, zeros }
+}
+
+function centralMoments(values: Float32Array, { sum, ...others }: PowerSums): Moments {
+  const { length: count } = values
+  if (count === 0) return NOTHING
+  const mean = sum / count
+  let [a2, a3, a4, b2, b3, b4] = [0, 0, 0, 0, 0, 0]
+  for (let index = 0; index < count; index += 2) {
+    const a = (values[index] ?? 0) - mean
+    const b = (values[index + 1] ?? mean) - mean
     const aa = a * a
     const bb = b * b
-    a1 += a
-    b1 += b
     a2 += aa
     b2 += bb
     a3 += aa * a
@@ -123,12 +140,34 @@ function powerSums(values: Float32Array, center: number, scale: number): PowerSu
     a4 += aa * aa
     b4 += bb * bb
   }
-  for (let index = 0; index < length; index++) {
-    const value = values[index] ?? 0
-    squares += value * value
-    min = Math.min(min, value)
-    max = Math.max(max, value)
-    zeros += value === 0 ? 1 : 0
+  return { count, mean, second: a2 + b2, third: a3 + b3, fourth: a4 + b4, ...others }
+}
+
+function merged(a: Moments, b: Moments): Moments {
+  if (b.count === 0) return a
+  if (a.count === 0) return b
+  const count = a.count + b.count
+  const [shareA, shareB] = [a.count / count, b.count / count]
+  const delta = b.mean - a.mean
+  const square = delta * delta * a.count * shareB
+  return {
+    count,
+    mean: a.mean + delta * shareB,
+    second: a.second + b.second + square,
+    third:
+      a.third +
+      b.third +
+      square * delta * (shareA - shareB) +
+      3 * delta * (shareA * b.second - shareB * a.second),
+    fourth:
+      a.fourth +
+      b.fourth +
+      square * delta * delta * (shareA * shareA - shareA * shareB + shareB * shareB) +
+      6 * delta * delta * (shareA * shareA * b.second + shareB * shareB * a.second) +
+      4 * delta * (shareA * b.third - shareB * a.third),
+    squares: a.squares + b.squares,
+    min: Math.min(a.min, b.min),
+    max: Math.max(a.max, b.max),
+    zeros: a.zeros + b.zeros,
   }
-  return { first: a1 + b1, second: a2 + b2, third: a3 + b3, fourth: a4 + b4, squares, min, max, zeros }
 }

@@ -96,7 +96,7 @@ export class Measure {
   readonly #size: number
   readonly #theory: Theory | null
   readonly #cdf: ((x: number) => number) | undefined
-  readonly #moments: MomentSums
+  readonly #moments = new MomentSums()
   readonly #exact: Exactness | undefined
   readonly #hash = createHash('sha256')
   readonly #all: Hash | undefined
@@ -120,7 +120,6 @@ export class Measure {
     const subsample = (most: number, stream: number): Subsample =>
       new Subsample(this.#size, most, streamOf([SUBSAMPLE_SEED, stream]))
     this.#cdf = drawn && cdfOf(drawn)
-    this.#moments = new MomentSums(this.#theory?.mean ?? 0, this.#theory?.std ?? 1)
     this.#exact = law && isFixed(law) ? new Exactness(law, shape) : undefined
     this.#ks = drawn ? subsample(KS_SAMPLE, 0) : undefined
     this.#quantiles = options.quantiles ? subsample(QUANTILE_SAMPLE, 1) : undefined
@@ -145,7 +144,7 @@ export class Measure {
     if (!this.#options.histogram || this.#histogram) return this.#record(this.#sample)
     const { non_finite, min, max } = this.#sample
     this.#histogram = new HistogramCounts(
-      ...(non_finite < this.#size ? ([min, max] as const) : ([0, 0] as const)),
+      ...(non_finite < this.#size ? ([min, max] as const) : ([0, 1] as const)),
       this.#options.bins,
     )
     return undefined

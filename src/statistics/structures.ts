@@ -54,6 +54,19 @@ export function onlyTap(values: Float32Array, shape: readonly number[], layout: 
   }
 }
 
+/** Blocks of a recurrent cell's biases, one a gate. */
+const GATES = [2, 3, 4, 6, 8]
+
+/** Whether a vector is zeros with blocks of ones, one a gate: an LSTM that forgets nothing at first begins so. */
+export function isGateBias(values: Float32Array, shape: readonly number[]): boolean {
+  if (shape.length !== 1 || !values.every((value) => value === 0 || value === 1)) return false
+  return GATES.some((gates) => {
+    const size = values.length / gates
+    if (!Number.isInteger(size) || size < 2) return false
+    return values.every((value, index) => value === values[index - (index % size)])
+  })
+}
+
 function matrixWith(values: Float32Array, shape: readonly number[]): Matrix | undefined {
   const matrix = matrixOf(shape)
   return matrix ? { ...matrix, values } : undefined
@@ -61,7 +74,7 @@ function matrixWith(values: Float32Array, shape: readonly number[]): Matrix | un
 
 /** The gain of an orthogonal matrix by its Gram matrix's eigenvalues, or undefined where it is none. */
 export function orthogonalGainOf(eigenvalues: Float64Array, epsilon: number): number | undefined {
-  const within = Math.max(ORTHOGONAL_WITHIN, 4 * epsilon)
+  const within = Math.max(ORTHOGONAL_WITHIN, epsilon / 2)
   const error = orthogonalityError(eigenvalues)
   if (eigenvalues.length < VECTORS || error === null || error > within) return undefined
   const gain = Math.sqrt(eigenvalues.reduce((sum, value) => sum + value, 0) / eigenvalues.length)

@@ -26,8 +26,24 @@ export function momentTests(
 
 /** Kolmogorov-Smirnov on sorted values; the p-value with Stephens's correction for finite samples. */
 export function kolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): Tests['ks'] {
+  return tested(largestDistance(sorted, cdf), sorted.length)
+}
+
+/**
+ * The same of values that were rounded to the nearest of some numbers: each stands for what lies halfway to its
+ * neighbours.
+ */
+export function roundedKolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): Tests['ks'] {
   const n = sorted.length
-  const statistic = largestDistance(sorted, cdf)
+  let statistic = 0
+  for (let index = 1; index < n; index++) {
+    const [below = 0, above = 0] = [sorted[index - 1], sorted[index]]
+    if (below !== above) statistic = Math.max(statistic, Math.abs(index / n - cdf((below + above) / 2)))
+  }
+  return tested(statistic, n)
+}
+
+function tested(statistic: number, n: number): Tests['ks'] {
   const root = Math.sqrt(n)
   const lambda = (root + 0.12 + 0.11 / root) * statistic
   return { statistic, p_value: kolmogorovTail(lambda), sample_size: n }

@@ -18,17 +18,20 @@ export type Handlers<M extends Methods<M>> = {
   ) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
 }
 
-/** Messages from the parent. A call is cancelled by its id. */
+/** What the parent says. A call is cancelled by its id, when its answer is no longer wanted; a ping is answered at once. */
 export type Request =
+  | { readonly kind: 'ping' }
   | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
   | { readonly kind: 'cancel'; readonly id: number }
 
-/**
- * Messages from the child. `ready` comes once, first; then every call is answered by its id, in any order,
- * after its progress.
- */
+/** `ready` or `failed` is said once, first; after `ready` every call is answered by its id, in any order, and tells its progress before. A call that
+ * was cancelled is answered when its work has stopped. */
 export type Answer =
+  /** A step of some call is done, or a ping has arrived. */
+  | { readonly kind: 'alive' }
   | { readonly kind: 'ready'; readonly info: unknown }
+  /** The start failed, and the child ends. */
+  | { readonly kind: 'failed'; readonly error: PlainError }
   | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress }
   | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }

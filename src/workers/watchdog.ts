@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+
 /** How finely time is counted. */
 const TICKS = 8
 
@@ -5,6 +7,8 @@ export interface WatchdogOptions {
   readonly limitMs: number
   /** Whether there is something to wait for. */
   readonly waits: () => boolean
+  /** Called at every tick at which there is not. */
+  readonly idle?: () => void
   /** Called when nothing was heard for longer than the limit. */
   readonly bite: () => void
 }
@@ -17,10 +21,12 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout
   #silent = 0
 
-  constructor({ limitMs, waits, bite }: WatchdogOptions) {
+  constructor({ limitMs, waits, idle, bite }: WatchdogOptions) {
     this.#timer = setInterval(() => {
-      this.#silent = waits() ? this.#silent + 1 : 0
-      if (this.#silent > TICKS) bite()
+      if (!waits()) {
+        this.#silent = 0
+        idle?.()
+      } else if (++this.#silent > TICKS) bite()
     }, limitMs / TICKS)
   }
 
@@ -30,5 +36,16 @@ export class Watchdog {
 
   close(): void {
     clearInterval(this.#timer)
+  }
+}
+
+/** Whether the system has stopped a process (SIGSTOP): it answers nothing before it is continued. Known on Linux only. */
+export function isStopped(pid: number | undefined): boolean {
+  try {
+    const text = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
+    // The state follows the command, which may hold anything.
+    return text.slice(text.lastIndexOf(')') + 2).startsWith('T')
+  } catch {
+    return false
   }
 }

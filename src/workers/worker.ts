@@ -2,8 +2,8 @@ import { fork, type ChildProcess } from 'node:child_process'
 import type { Logger } from 'pino'
 import { untilAborted, type Control, type Progress } from '../control.ts'
 import { isCrash, ServiceError } from '../errors.ts'
-import { fromPlainError, type Answer, type Methods, type Request } from './messages.ts'
-import { Watchdog } from './watchdog.ts'
+import { fromPlainError, type Answer, type Methods, type PlainError, type Request } from './messages.ts'
+import { isStopped, Watchdog } from './watchdog.ts'
 
 export interface WorkerOptions {
   readonly name: string
@@ -11,13 +11,20 @@ export interface WorkerOptions {
   readonly entry: URL
   readonly env: Readonly<Record<string, string>>
   readonly logger: Logger
+  /** What starts the child: Node, unless another program starts Node. It is given the entry as its last argument. */
+  readonly launcher?: { readonly execPath: string; readonly execArgv: readonly string[] }
   /** A file of the caller's that every child finds open as INHERITED_FD. */
   readonly inherits?: number | undefined
+  /** A file of the caller's that takes what children write to stderr. */
+  readonly stderr?: number | undefined
   /** Calls are pure: one that its child died over is asked once more. */
   readonly again?: boolean
+  /** A child keeps nothing between calls: it is killed instead of asked to stop, and replaced without a pause. */
+  readonly disposable?: boolean
   /**
    * A child that is asked and says nothing for longer is killed. While it computes it reads no message, so there is
-   * nothing else to judge it by than the time since its last word, or since it was first asked.
+   * nothing else to judge it by than the time since its last word, or since it was first asked. One without a call is
+   * pinged.
    */
   readonly timeoutMs?: number
   /** A child that is not ready so long after its start is killed. */
@@ -29,6 +36,8 @@ export interface WorkerOptions {
 const STOP_GRACE_MS = 5000
 /** Libraries of hundreds of MB, from a cold disk. */
 const START_TIMEOUT_MS = 120_000
+/** A child that the system has stopped for so long is killed, whatever it was asked: no step of a call takes this time. */
+const STOPPED_TIMEOUT_MS = 15_000
 /** The pause doubles with every death that comes early; a child that starts well is worth a second. */
 const RESTART_DELAY_MS = { first: 100, most: 10_000, mostWhereItStarts: 1000 }
 /** A child that lived this long did not die early. */
@@ -43,6 +52,8 @@ interface Pending<R> {
 
 interface PendingCall extends Pending<unknown> {
   readonly progress: ((progress: Progress) => void) | undefined
+  /** Its caller has left, and the child may still be at work for it. */
+  cancelled: boolean
 }
 
 /**
@@ -58,13 +69,23 @@ export class Worker<M extends Methods<M>, Info> {
   #child: ChildProcess | undefined
   /** One that could not be told something: it is gone, though its exit has not been heard of yet. */
   #unreachable: ChildProcess | undefined
+  /** One that was killed by `replace`. */
+  #replaced: ChildProcess | undefined
   /** What the last child that was ready said of itself. */
   #said: { readonly info: Info } | undefined
   #restarts = 0
   #failures = 0
   #earlyDeaths = 0
   #started = 0
-  #watchdog: Watchdog | undefined
+  /** Bites where the child is silent, and where it is stopped. */
+  #watchdogs: Watchdog[] = []
+  /** A ping is on its way, and not answered. */
+  #pinged = false
+  #stopped = false
+  /** Why the last child did not start, where it could say so. */
+  #failure: PlainError | undefined
+  /** Why the last child was killed. */
+  #killed: string | undefined
   #calls = 0
   #answering = false
   #closing = false
@@ -91,6 +112,11 @@ export class Worker<M extends Methods<M>, Info> {
 
   /** Whether a child is there that answers calls now. */
   get ready(): boolean {
+    return this.#reachable && !this.#stopped
+  }
+
+  /** One that is stopped takes messages all the same. */
+  get #reachable(): boolean {
     return this.#answering && this.#child?.connected === true && this.#child !== this.#unreachable
   }
 
@@ -115,8 +141,8 @@ export class Worker<M extends Methods<M>, Info> {
     await untilAborted(this.#whenReady(), signal)
     const id = ++this.#calls
     const answer = new Promise((resolve, reject) => {
-      if (this.#pending.size === 0) this.#watchdog?.heard()
-      this.#pending.set(id, { resolve, reject, progress })
+      if (!this.#owesWord) this.#heard()
+      this.#pending.set(id, { resolve, reject, progress, cancelled: false })
       const child = this.#child
       child?.send({ kind: 'call', id, method, args } satisfies Request, (error) => {
         if (!error) return
@@ -128,16 +154,32 @@ export class Worker<M extends Methods<M>, Info> {
       return await untilAborted(answer, signal)
     } finally {
       // One that is still waited for was left: a child that has just gone needs not hear of it.
-      if (this.#pending.delete(id))
-        this.#child?.send({ kind: 'cancel', id } satisfies Request, () => undefined)
+      const call = this.#pending.get(id)
+      if (call !== undefined) {
+        call.cancelled = true
+        this.#send({ kind: 'cancel', id })
+      }
     }
+  }
+
+  #send(request: Request): void {
+    this.#child?.send(request, () => undefined)
+  }
+
+  /** Kills the child. What it was asked is rejected as after any death, and the next child starts at once. */
+  replace(why: string): void {
+    const child = this.#child
+    if (child === undefined || child === this.#replaced) return
+    this.#replaced = child
+    this.#options.logger.warn({ worker: this.#options.name, pid: child.pid, why }, 'worker is replaced')
+    child.kill('SIGKILL')
   }
 
   /** Stops the child: by closing its channel, and by force after a grace period. */
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restartTimer)
-    this.#watchdog?.close()
+    this.#unwatch()
     this.#settleWaiting(({ reject }) => {
       reject(shuttingDown())
     })
@@ -148,33 +190,46 @@ export class Worker<M extends Methods<M>, Info> {
         resolve()
       })
     })
-    if (child.connected) child.disconnect()
+    if (this.#options.disposable === true) child.kill('SIGKILL')
+    else if (child.connected) child.disconnect()
     const timer = setTimeout(() => child.kill('SIGKILL'), STOP_GRACE_MS)
     await exited
     clearTimeout(timer)
   }
 
   #start(): void {
-    const { entry, env, name, logger, inherits = 'ignore' } = this.#options
+    const { entry, env, name, logger, launcher, inherits = 'ignore', stderr = 'inherit' } = this.#options
     const started = Date.now()
     this.#started = started
     const child = fork(entry, [], {
+      ...(launcher && { execPath: launcher.execPath }),
+      execArgv: [
+        ...(launcher?.execArgv ?? process.execArgv),
+        '--import',
+        childEntry('workers/signals.js').href,
+      ],
       serialization: 'advanced',
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'inherit', 'ipc', inherits],
+      stdio: ['ignore', 'inherit', stderr, 'ipc', inherits],
     })
     this.#child = child
-    this.#watchdog = this.#watch(child)
+    this.#killed = undefined
+    this.#watch(child)
     child.on('message', (answer: Answer) => {
-      this.#watchdog?.heard()
+      this.#heard()
+      if (answer.kind === 'failed') {
+        this.#failure = answer.error
+        logger.error({ worker: name, pid: child.pid, err: answer.error.detail }, 'worker cannot start')
+        return
+      }
       if (answer.kind !== 'ready') {
         this.#settle(answer)
         return
       }
       this.#failures = 0
+      this.#failure = undefined
       this.#answering = true
-      this.#watchdog?.close()
-      this.#watchdog = this.#watch(child)
+      this.#watch(child)
       this.#said = { info: answer.info as Info }
       logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
       this.#settleWaiting(({ resolve }) => {
@@ -192,17 +247,45 @@ export class Worker<M extends Methods<M>, Info> {
     })
   }
 
-  /** Its start, and once it is ready its answers. */
-  #watch(child: ChildProcess): Watchdog | undefined {
+  /** Its start, and once it is ready its answers; and all the time whether the system has stopped it. */
+  #watch(child: ChildProcess): void {
     const { timeoutMs, startTimeoutMs = START_TIMEOUT_MS, name, logger } = this.#options
-    const ready = this.#answering
-    const limitMs = ready ? timeoutMs : startTimeoutMs
-    if (limitMs === undefined) return undefined
-    const bite = (): void => {
-      logger.error({ worker: name, pid: child.pid, ms: limitMs }, 'worker hangs and is killed')
+    const kill = (why: string, ms: number) => () => {
+      this.#killed = `${why} for ${String(Math.ceil(ms / 1000))} s`
+      logger.error({ worker: name, pid: child.pid, ms }, `worker ${why} and is killed`)
       child.kill('SIGKILL')
     }
-    return new Watchdog({ limitMs, waits: () => !ready || this.#pending.size > 0, bite })
+    const ready = this.#answering
+    const limitMs = ready ? timeoutMs : startTimeoutMs
+    this.#unwatch()
+    this.#watchdogs = [
+      new Watchdog({
+        limitMs: STOPPED_TIMEOUT_MS,
+        waits: () => {
+          this.#stopped = isStopped(child.pid)
+          return this.#stopped
+        },
+        bite: kill('was stopped', STOPPED_TIMEOUT_MS),
+      }),
+    ]
+    if (limitMs === undefined) return
+    this.#watchdogs.push(
+      new Watchdog({
+        limitMs,
+        waits: () => !ready || this.#owesWord,
+        idle: () => {
+          this.#pinged = true
+          this.#send({ kind: 'ping' })
+        },
+        bite: kill('was silent', limitMs),
+      }),
+    )
+  }
+
+  #unwatch(): void {
+    for (const watchdog of this.#watchdogs.splice(0)) watchdog.close()
+    this.#pinged = false
+    this.#stopped = false
   }
 
   /** The next child comes after a pause; whoever waits for one waits for that, unless several have died in a row. */
@@ -210,12 +293,13 @@ export class Worker<M extends Methods<M>, Info> {
     const { name, logger, onLost } = this.#options
     const started = this.#answering
     this.#answering = false
-    this.#watchdog?.close()
+    this.#unwatch()
     const pending = [...this.#pending.values()]
     this.#pending.clear()
     for (const call of pending) call.reject(this.#lost())
     if (this.#closing) return
-    logger.error({ worker: name, ...how }, 'worker died')
+    const replaced = this.#child === this.#replaced
+    if (!replaced) logger.error({ worker: name, ...how }, 'worker died')
     onLost?.()
     this.#failures += 1
     this.#restarts += 1
@@ -227,16 +311,29 @@ export class Worker<M extends Methods<M>, Info> {
     }
     this.#earlyDeaths = Date.now() - this.#started < STEADY_MS ? this.#earlyDeaths + 1 : 1
     const most = started ? RESTART_DELAY_MS.mostWhereItStarts : RESTART_DELAY_MS.most
-    const delay = Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
+    const delay =
+      started && this.#options.disposable === true
+        ? 0
+        : Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
     logger.info({ worker: name, ms: delay }, 'worker is started again after a pause')
     this.#restartTimer = setTimeout(() => {
       this.#start()
     }, delay)
   }
 
+  /** Whether the child is to say something, be it that it has stopped working for a caller who left. */
+  get #owesWord(): boolean {
+    return this.#pinged || this.#pending.size > 0
+  }
+
+  #heard(): void {
+    this.#pinged = false
+    for (const watchdog of this.#watchdogs) watchdog.heard()
+  }
+
   #whenReady(): Promise<void> {
     if (this.#closing) return Promise.reject(shuttingDown())
-    if (this.ready) return Promise.resolve()
+    if (this.#reachable) return Promise.resolve()
     if (this.#failures >= START_ATTEMPTS) return Promise.reject(this.#unavailable())
     return new Promise((resolve, reject) => {
       this.#waiting.add({ resolve, reject })
@@ -249,11 +346,12 @@ export class Worker<M extends Methods<M>, Info> {
     waiting.forEach(settle)
   }
 
-  #settle(answer: Exclude<Answer, { kind: 'ready' }>): void {
+  #settle(answer: Exclude<Answer, { kind: 'ready' | 'failed' }>): void {
+    if (answer.kind === 'alive') return
     const call = this.#pending.get(answer.id)
     if (call === undefined) return
     if (answer.kind === 'progress') {
-      call.progress?.(answer.progress)
+      if (!call.cancelled) call.progress?.(answer.progress)
       return
     }
     this.#pending.delete(answer.id)
@@ -262,13 +360,15 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   #lost(cause?: Error): ServiceError {
-    return new ServiceError('ENGINE_CRASHED', `the ${this.#options.name} died while it computed this`, {
-      cause,
-    })
+    const end = this.#killed === undefined ? 'died' : `${this.#killed} and was killed`
+    const sentence = `the ${this.#options.name} ${end} while it computed this`
+    return new ServiceError('ENGINE_CRASHED', sentence, { cause })
   }
 
   #unavailable(): ServiceError {
-    const sentence = `the ${this.#options.name} cannot be started; run "npm run doctor"`
+    // What is no fault of ours is said; the rest is for the log.
+    const why = this.#failure?.code === 'INTERNAL' ? undefined : this.#failure?.detail
+    const sentence = `the ${this.#options.name} cannot be started${why === undefined ? '; run "npm run doctor"' : `: ${why}`}`
     return new ServiceError('ENGINE_UNAVAILABLE', sentence, { retryAfterSeconds: 10 })
   }
 }

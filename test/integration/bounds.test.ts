@@ -223,7 +223,7 @@ describe('slow clients:', () => {
 
   it('a head sent byte by byte ends after HEAD_TIMEOUT_MS', async () => {
     const socket = await open()
-    const head = 'GET /livez HTTP/1.1\r\nhost: x\r\nx-slow: '.padEnd(1000, 'a')
+    const head = 'GET /livez HTTP/1.1\r\nhost: localhost\r\nx-slow: '.padEnd(1000, 'a')
     let sent = 0
     const timer = setInterval(() => socket.writable && socket.write(head.charAt(sent++)), 50)
     const start = performance.now()
@@ -243,7 +243,7 @@ describe('slow clients:', () => {
     async (path) => {
       const socket = await open()
       socket.write(
-        `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/octet-stream\r\ncontent-length: 1000\r\n\r\n`,
+        `POST ${path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/octet-stream\r\ncontent-length: 1000\r\n\r\n`,
       )
       const timer = setInterval(() => socket.writable && socket.write(' '), 50)
       const start = performance.now()

@@ -57,7 +57,8 @@ describe('initializers', () => {
     ['kaiming_uniform_', { a: 2.23606797749979 }, 'TorchKaimingUniform'],
     ['trunc_normal_', { std: 0.5 }, 'TorchTruncNormal'],
     ['dirac_', { groups: 2 }, 'Dirac'],
-    ['constant_initializer', { value: [1, [2, 3]] }, 'Constant'],
+    ['constant_initializer', { value: [[1], [2]] }, 'Constant'],
+    ['constant', { value: [[1], [2], [3], [4]] }, 'Constant'],
   ])('%s %j is %s', async (word, config, name) => {
     const shape = [3, 3, 4, 8]
     const { json } = await running.client.post(`/v1/initializers/${word}/statistics`, {
@@ -121,7 +122,13 @@ describe('a tensor', () => {
     ['ConvolutionOrthogonal2D', { shape: [3, 2, 2, 2] }, '#/shape', /a window of equal sides/],
     ['ConvolutionOrthogonal2D', { shape: [9, 9, 999, 999] }, '#/shape', /JSON; send/],
     ['Dirac', { shape: [3, 2, 4], config: { groups: 3 } }, '#/config/groups', /give a divisor of 4/],
-    ['Constant', { shape: [2], config: { value: [1, 2, 3] } }, '#/config/value', /3 values for 2 entries/],
+    [
+      'constant_initializer',
+      { shape: [2], config: { value: [1, 2, 3] } },
+      '#/config/value',
+      /3 values for 2 entries/,
+    ],
+    ['Constant', { shape: [2, 2], config: { value: [1, 2, 3, 4] } }, '#/config/value', /cannot broadcast/],
     ['Constant', { shape: [2], config: { value: ['1'] } }, '#/config/value', /numbers only/],
     ['trunc_normal_', { shape: [2], config: { a: 3 } }, '#/config/b', /must be above a/],
     ['Orthogonal', { shape: [5] }, '#/shape', /rank 2 or more/],

@@ -145,13 +145,13 @@ describe('a service', () => {
     socket.on('data', (chunk: Buffer) => (answers += chunk.toString()))
     const closed = await whileHalted(service.engine.pid, async () => {
       socket.write(
-        `POST ${path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-npy\r\nContent-Length: ${String(one.length)}\r\n\r\n`,
+        `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-npy\r\nContent-Length: ${String(one.length)}\r\n\r\n`,
       )
       socket.write(one)
       await until(() => asked.mock.calls.length === 1)
       const closing = running.close()
       await until(() => !service.app.server.listening)
-      socket.write('GET /livez HTTP/1.1\r\nHost: a\r\n\r\n')
+      socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n')
       await until(() => asked.mock.calls.length === 2)
       // In an object: a promise of its own would be waited for, and it waits for the engine.
       return { closing }

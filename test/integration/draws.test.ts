@@ -43,18 +43,27 @@ const kaiming = fc.record({
   nonlinearity: fc.constantFrom('linear', 'conv2d', 'sigmoid', 'tanh', 'relu', 'leaky_relu', 'selu'),
 })
 const normal = fc.record({ mean: decimal(-3, 3), stddev: decimal(0.01, 3) })
-/** Values, nested or not, and a shape that they do not overflow. */
-const nested: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
-  value: fc.oneof(fc.float({ noNaN: true, min: -100, max: 100 }), tie('list')),
-  list: fc.array(tie('value'), { minLength: 1, maxLength: 3 }),
-})).value
+const entry = fc.float({ noNaN: true, min: -100, max: 100 })
+const listOf = <T>(length: number, item: fc.Arbitrary<T>) =>
+  fc.array(item, { minLength: length, maxLength: length })
+/** A number, or an array that can be broadcast to any shape that ends in 3, 4. */
+const value = fc.oneof(
+  entry,
+  ...[1, 4].flatMap((columns) => {
+    const row = listOf(columns, entry)
+    return [row, listOf(3, row), listOf(1, row), listOf(1, listOf(3, row))]
+  }),
+)
 
 /** Of each class what configs and shapes to draw. */
 const classes: Record<string, readonly [fc.Arbitrary<object>, fc.Arbitrary<number[]>]> = {
   Zeros: [nothing, small],
   Ones: [nothing, small],
-  Constant: [one('value', nested), small.map((shape) => [81, ...shape.slice(0, 4)])],
-  Identity: [one('gain', gain), fc.array(side(20), { minLength: 2, maxLength: 2 })],
+  Constant: [
+    fc.record({ value, fill: fc.constantFrom('broadcast', 'repeat_last') }),
+    small.map((shape) => [...shape.slice(0, 3), 3, 4]),
+  ],
+  Identity: [one('gain', decimal(-9, 9)), fc.array(side(20), { minLength: 2, maxLength: 2 })],
   Dirac: [nothing, fc.tuple(window(1, 3), side(6), side(6)).map(([w, i, o]) => [...w, i, o])],
   RandomUniform: [fc.record({ minval: decimal(-3, 0), maxval: decimal(0.01, 3) }), large],
   RandomNormal: [normal, large],
@@ -198,11 +207,23 @@ describe('orthogonal kinds', () => {
 })
 
 describe('fixed values', () => {
-  test('fill a tensor row by row and repeat the last one', async () => {
-    const config = { value: [[1, 2], [0.1]] }
-    const filled = Float32Array.of(1, 2, 0.1, 0.1, 0.1, 0.1)
-    expect(await draw('Constant', config, [2, 3])).toEqual(filled)
-    expect(await draw('Constant', config, [3])).toEqual(filled.subarray(0, 3))
+  test('of an array are broadcast, or fill a tensor row by row, the last of them to the end', async () => {
+    const value = [[1], [0.1]]
+    expect(await draw('Constant', { value }, [2, 3])).toEqual(Float32Array.of(1, 1, 1, 0.1, 0.1, 0.1))
+    const filled = Float32Array.of(1, 0.1, 0.1, 0.1, 0.1, 0.1)
+    expect(await draw('constant_initializer', { value }, [2, 3])).toEqual(filled)
+    expect(await draw('constant_initializer', { value }, [3])).toEqual(filled.subarray(0, 3))
+  })
+
+  test('of as many dimensions as there can be are broadcast', async () => {
+    const within = (pair: number[]): unknown => [0, 1, 2, 3, 4, 5].reduce<unknown>((inner) => [inner], pair)
+    const values = await draw(
+      'Constant',
+      { value: [within([1, 2]), within([3, 4])] },
+      [2, 1, 2, 1, 3, 1, 1, 2],
+    )
+    const expected = Array.from({ length: 24 }, (_, index) => (index < 12 ? 1 : 3) + (index % 2))
+    expect([...values]).toEqual(expected)
   })
 
   test.each([

@@ -143,7 +143,7 @@ describe('initializers of a weights file', () => {
       }),
     )
     expect([...fits.values()].map(({ verdict }) => verdict)).toEqual([
-      'fresh',
+      'undecided',
       'trained',
       'trained',
       'undecided',
@@ -151,7 +151,101 @@ describe('initializers of a weights file', () => {
     expect(fits.get('scaled/kernel')?.candidates[0]?.std_ratio).not.toBeNull()
   })
 
-  it('are identified for every supported dtype and skipped otherwise', async () => {
+  it('stay fresh beside trained ones only where a small step would have shown', async () => {
+    const limit = Math.sqrt(6 / 512)
+    let index = 0
+    const fits = await fitsOf(
+      writeDtypes({
+        'trained/bias': f32([512], normal(0.013)),
+        'uniform/kernel': f32([256, 256], uniform(limit)),
+        'normal/kernel': f32([256, 256], normal(Math.sqrt(2 / 256))),
+        'small/kernel': f32([64, 64], uniform(Math.sqrt(6 / 128))),
+        // A tenth of the deviation in every entry, a thousandth less of all, a few entries: each leaves the bounds or misses them.
+        'moved/kernel': f32([256, 256], () => uniform(limit)() + normal(0.1 * 0.577 * limit)()),
+        'decayed/kernel': f32([256, 256], () => 0.999 * uniform(limit)()),
+        'few/kernel': f32([256, 256], () => (index++ % 4096 === 0 ? 1.5 : 1) * uniform(limit)()),
+      }),
+    )
+    expect([...fits].map(([name, { verdict, note }]) => [name, verdict, note])).toEqual([
+      ['trained/bias', 'trained', undefined],
+      ['uniform/kernel', 'fresh', undefined],
+      ['normal/kernel', 'undecided', expect.stringContaining('a small step would show')],
+      ['small/kernel', 'undecided', expect.stringContaining('too small to tell')],
+      ['moved/kernel', 'trained', undefined],
+      ['decayed/kernel', 'trained', undefined],
+      ['few/kernel', 'trained', undefined],
+    ])
+  })
+
+  it('are fresh where frameworks draw by rules of their own', async () => {
+    const limit = Math.sqrt(6 / (128 + 128))
+    const gates = Float32Array.from({ length: 512 }, (_, i) => (i >= 128 && i < 256 ? 1 : 0))
+    const bound = 1 / Math.sqrt(128)
+    const attention = await fitsOf(
+      writeDtypes({
+        'query/kernel': f32([128, 8, 16], uniform(limit)),
+        'out/kernel': f32([8, 16, 128], normal(1 / Math.sqrt(128))),
+        'lstm/bias': { dtype: 'F32', shape: [512], bytes: Buffer.from(gates.buffer) },
+        step: { dtype: 'I64', shape: [2], bytes: Buffer.from(BigInt64Array.of(3n, 4n).buffer) },
+      }),
+    )
+    expect([...attention.values()].map(short)).toEqual([
+      ['fresh', 'GlorotUniform', {}],
+      ['fresh', 'VarianceScaling', { scale: 1, mode: 'fan_in', distribution: 'untruncated_normal' }],
+      ['fresh', undefined, undefined],
+      ['undecided', undefined, undefined],
+    ])
+    const recurrent = await fitsOf(
+      writeDtypes({
+        'lstm.weight_ih_l0': f32([512, 40], uniform(bound)),
+        'lstm.bias_hh_l0': f32([512], uniform(bound)),
+        'embed.weight': f32([400, 64], normal(1)),
+        'other.weight': f32([400, 64], normal(0.0043)),
+      }),
+    )
+    const drawn = ['fresh', 'RandomUniform', { minval: -bound, maxval: bound }]
+    expect([...recurrent.values()].slice(0, 2).map(short)).toEqual([drawn, drawn])
+    expect(recurrent.get('other.weight')).toMatchObject({
+      ...{ verdict: 'undecided', note: expect.stringContaining('as independent draws') as string },
+    })
+  })
+
+  it('are fresh with the one value in millions that trunc_normal_ of torch leaves at its bound', async () => {
+    const drawn = () => f32([128, 256], normal(0.02))
+    const stray = drawn()
+    stray.bytes.writeFloatLE(-2, 4 * 1000)
+    const outlier = drawn()
+    outlier.bytes.writeFloatLE(-1.9, 4 * 1000)
+    const fits = await fitsOf(writeDtypes({ 'a.weight': stray }))
+    expect([...fits.values()].map(short)).toEqual([['fresh', 'RandomNormal', { mean: 0, stddev: 0.02 }]])
+    expect(fits.get('a.weight')?.sample?.min).toBe(-2)
+    expect((await fitsOf(writeDtypes({ 'a.weight': outlier }))).get('a.weight')?.verdict).toBe('trained')
+  })
+
+  it('are fresh where they were rounded, and not trained where they were pruned or quantized', async () => {
+    const half = (value: number): number => {
+      const unit = 2 ** (Math.floor(Math.log2(Math.abs(value))) - 10)
+      return Math.round(value / unit) * unit
+    }
+    const limit = Math.sqrt(6 / 512)
+    const fits = await fitsOf(
+      writeDtypes({
+        'half/kernel': f32([256, 256], () => half(uniform(limit)())),
+        'few/kernel': f32([256, 256], () => (Math.round(uniform(7.5)()) * limit) / 7),
+        'pruned/kernel': f32([256, 256], () => {
+          const value = normal(0.05)()
+          return Math.abs(value) < 0.02 ? 0 : value
+        }),
+      }),
+    )
+    expect([...fits].map(([name, { verdict, note }]) => [name, verdict, note])).toEqual([
+      ['half/kernel', 'fresh', undefined],
+      ['few/kernel', 'undecided', expect.anything()],
+      ['pruned/kernel', 'undecided', expect.stringContaining('pruning')],
+    ])
+  })
+
+  it('are read from any dtype that is known, and left alone where it is not', async () => {
     const half = Buffer.from(Uint16Array.of(0x3c00, 0xc000, 0x7c00, 0x0001).buffer)
     const fits = await fitsOf(
       writeDtypes({

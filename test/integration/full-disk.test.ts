@@ -2,6 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { mkdir, readdir, rm, statfs, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import type { ModelBody } from '../support/client.ts'
 import { tiny } from '../support/networks.ts'
 import { expectProblem } from '../support/problems.ts'
 import { stagedIn } from '../support/staging.ts'
@@ -35,18 +36,21 @@ it('a full disk fails writes without partial files, and they succeed when there 
   await running.client.withDigest(id)
   kept = await logits()
   const { bytes } = await running.client.get('/v1/models/kept/weights')
+  const part = { name: 'weights', value: bytes, filename: 'w' }
+  const loaded = (await running.client.form('/v1/models', [part])).json as ModelBody
+  await running.client.put('/v1/models/loaded', { id: loaded.id })
   const models = await readdir(join(disk, 'models'))
   const filler = join(disk, 'filler')
   const { bavail, bsize } = await statfs(disk)
   await writeFile(filler, Buffer.alloc(bavail * bsize))
   const full = failed(/data folder could not be written: its disk is full \(ENOSPC\)/)
   expectProblem(await running.client.post('/v1/models', { ...tiny, seed: 1, name: 'new' }), full)
-  const part = { name: 'weights', value: bytes, filename: 'w' }
   expectProblem(await running.client.form('/v1/models', [part]), full)
   expectProblem(await running.client.put('/v1/models/other', { id }), full)
+  expectProblem(await running.client.get('/v1/models/loaded/savedmodel'), full)
   expect(await logits()).toEqual(kept)
   expect(await readdir(join(disk, 'models'))).toEqual(models)
-  expect(await readdir(join(disk, 'names'))).toEqual(['kept'])
+  expect(await readdir(join(disk, 'names'))).toEqual(['kept', 'loaded'])
   expect(await stagedIn(disk)).toEqual([])
   await rm(filler)
   expect((await running.client.post('/v1/models', { ...tiny, seed: 1, name: 'new' })).status).toBe(201)

@@ -86,6 +86,14 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
   'labels that are not as many as classes': [{ ...tiny, labels: ['one'] }, invalid('#/labels', /5/)],
   'a name of dots': [{ ...tiny, name: '..' }, invalid('#/name', /not dots only/)],
   'a name like an id': [{ ...tiny, name: 'a'.repeat(64) }, invalid('#/name', /must not look like an id/)],
+  'a name that is a path': [
+    { ...tiny, name: 'stats' },
+    invalid('#/name', /must not be "stats", a part of the path GET \/v2\/models\/stats/),
+  ],
+  'a name that NFS gives': [
+    { ...tiny, name: '.nfs0000a1' },
+    invalid('#/name', /not as network file systems/),
+  ],
   'a billion parameters': [
     { architecture: { stages: [{ blocks: 8, filters: 4096 }] } },
     {

@@ -167,15 +167,18 @@ it('a kept-alive connection serves any number of predictions without a leak', as
 describe('bodies that no prediction is asked with', () => {
   it('hold no more than MAX_QUEUE_BYTES, and keep no prediction out', async () => {
     await start({ MAX_QUEUE_BYTES: '1000000' })
-    const head = { 'content-type': 'application/json', 'content-length': '950000' }
+    const head = { 'content-type': 'application/json', 'content-length': '960000' }
     const asked = httpRequest(`${running.client.url}/v1/plans`, { method: 'POST', headers: head })
     asked.on('error', () => undefined)
     const seen = once(running.service.app.server, 'request')
-    asked.write('{')
+    asked.write(' '.repeat(950_000))
     await seen
     const long = { architecture: 'resnet18', labels: ['x'.repeat(100_000)] }
-    const refused = await running.client.post('/v1/plans', long)
-    expectProblem(refused, { status: 429, code: 'QUEUE_FULL', says: /requests hold 950000 bytes already/ })
+    const refused = await vi.waitFor(async () => {
+      const answer = await running.client.post('/v1/plans', long)
+      expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /requests hold 950000 bytes already/ })
+      return answer
+    })
     expect(refused.headers['retry-after']).toBe('1')
     expect((await running.client.post('/v1/plans', { architecture: 'resnet18' })).status).toBe(200)
     expect((await predict(20)).status).toBe(200)

@@ -142,7 +142,7 @@ it('non-finite weights are strings in every response', async () => {
   const { parameters } = json as { parameters: { name: string }[] }
   expect(parameters.find(({ name }) => name === 'stem/conv/kernel')).toMatchObject({
     sample: { mean: 1, min: 1, max: 1, non_finite: 3 },
-    histogram: { edges: [1, 1.5, 2], counts: [105, 0] },
+    histogram: { edges: [0.5, 1, 1.5], counts: [0, 105] },
     quantiles: { '0.5': 1 },
     quantiles_sample_size: 105,
     tests: null,

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { Measurer } from '../../src/analysis/measurer.ts'
@@ -35,7 +36,7 @@ afterAll(() => measurer.close())
 
 /** Of a network as it is drawn, and of the same values as if they had been loaded, one of them not finite. */
 async function tensorsOf(signal: AbortSignal): Promise<readonly WeightTensor[]> {
-  const job = { signal, progress: () => undefined }
+  const job = { signal, progress: () => undefined, alive: () => undefined }
   const drawn = await withWeights(sampler, { specification }, job, (tensors) => Promise.resolve(tensors))
   const loaded = drawn.map((tensor) => ({ ...tensor, name: `loaded/${tensor.name}`, law: null }))
   const broken = drawn.slice(0, 1).map((tensor) => ({
@@ -97,7 +98,50 @@ it('fails only the job during which it dies', async () => {
   expect(await found()).toEqual(await expected())
 })
 
-it('is at most two slices behind: 640 MB pass in less than half of that memory', async () => {
+it('fails the job whose thread says nothing any more, and measures the next on another', async () => {
+  const folder = await temporaryFolder()
+  const entry = join(folder, 'thread.mjs')
+  // It hangs in the job that finds the file, and takes it away.
+  await writeFile(join(folder, 'hang'), '')
+  await writeFile(
+    entry,
+    `
+import { existsSync, rmSync } from 'node:fs'
+import { parentPort } from 'node:worker_threads'
+const hang = ${JSON.stringify(join(folder, 'hang'))}
+parentPort.on('message', (told) => {
+  if (told.kind === 'slice' && existsSync(hang)) {
+    rmSync(hang)
+    for (;;);
+  }
+  parentPort.postMessage(told.kind)
+})
+`,
+  )
+  const other = new Measurer({ entry: pathToFileURL(entry), timeoutMs: 1000 })
+  const slice = 2 ** 22
+  const source = {
+    shape: [8, slice],
+    law: null,
+    slices: async function* () {
+      for (let index = 0; index < 8; index++) {
+        await Promise.resolve()
+        yield new Float32Array(slice)
+      }
+    },
+  }
+  const record = async (): Promise<unknown> => {
+    const look = () => Promise.resolve()
+    const found = await other.begin({ digest: false }).measure(source, options, look)
+    return found.record
+  }
+  await expect(record()).rejects.toThrow('the statistics thread was silent for 1000 ms and was ended')
+  expect(await record()).toBe('slice')
+  await other.close()
+  await rm(folder, { recursive: true })
+})
+
+it('is never more than two slices behind: 640 MB pass by in less than half of that', async () => {
   const module = (path: string): string => JSON.stringify(childEntry(path).href)
   const script = `
 import { Measurer } from ${module('analysis/measurer.js')}

@@ -69,3 +69,30 @@ describe('assets of the page', () => {
     expect(bytes).toBeGreaterThan(50_000)
   })
 })
+
+it.each([
+  '/',
+  '/docs',
+  '/docs/',
+  '/docs/json',
+  '/docs/static/swagger-ui-bundle.js',
+  '/docs/static/index.css',
+])(
+  '%s lets nothing in that is not a file from here, is shown in no frame, and tells no site of its address',
+  async (path) => {
+    const { status, headers } = await ask(path, { accept: BROWSER })
+    expect(status).toBe(200)
+    const policy = headers.get('content-security-policy')?.split('; ') ?? []
+    expect(policy).toEqual(
+      expect.arrayContaining([
+        "default-src 'none'",
+        "script-src 'self'",
+        "connect-src 'self'",
+        "frame-ancestors 'none'",
+      ]),
+    )
+    expect(policy.join()).not.toMatch(/unsafe|https?:|\*/)
+    expect(headers.get('x-content-type-options')).toBe('nosniff')
+    expect(headers.get('referrer-policy')).toBe('no-referrer')
+  },
+)

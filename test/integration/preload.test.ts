@@ -1,5 +1,7 @@
-import { copyFile, mkdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readConfig } from '../../src/config.ts'
 import { readPreload } from '../../src/service.ts'
@@ -15,6 +17,7 @@ beforeEach(async () => {
 })
 afterEach(() => rm(folder, { recursive: true }))
 
+const makeFifo = (path: string) => promisify(execFile)('mkfifo', [path])
 const write = (name: string, given: unknown): Promise<void> =>
   writeFile(join(folder, name), typeof given === 'string' ? given : JSON.stringify(given))
 const read = (path = folder) => readPreload(readConfig({ PRELOAD: path }))
@@ -91,7 +94,34 @@ describe('an error names the file and the field:', () => {
     expect(await refused(files)).toContain(sentence)
   })
 
-  it('a missing path', async () => {
+  const makeHuge = async (path: string): Promise<void> => {
+    await writeFile(path, '')
+    await truncate(path, 2 ** 40)
+  }
+  const special: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
+    ['it is a FIFO, no file', makeFifo],
+    ['it is a device, no file', (path) => symlink('/dev/zero', path)],
+    ['it is a symbolic link that leads to itself', (path) => symlink(path, path)],
+    ['there is no such file or folder', (path) => symlink('nowhere', path)],
+    ['it has 1099511627776 bytes, more than ', makeHuge],
+  ]
+  it.each(special)('%s', async (sentence, make) => {
+    for (const name of ['a.json', 'a.safetensors']) {
+      await make(join(folder, name))
+      await expect(read()).rejects.toThrow(`${name}: ${sentence}`)
+      await expect(read(join(folder, name))).rejects.toThrow(`${name}: ${sentence}`)
+      await rm(join(folder, name))
+    }
+  })
+
+  it('what is of another kind is passed by, and a folder in itself is read once', async () => {
+    await write('a.json', { ...tiny, name: 'a' })
+    await makeFifo(join(folder, 'fifo'))
+    await symlink(folder, join(folder, 'self'))
+    expect((await read()).map(({ name }) => name)).toEqual(['a'])
+  })
+
+  it('a path that is not there', async () => {
     await expect(read(join(folder, 'none'))).rejects.toThrow(/none: there is no such file or folder/)
   })
 })
@@ -135,5 +165,11 @@ describe('a service', () => {
     await copyFile(join(folder, 'a.json'), join(folder, 'b.safetensors'))
     running = await startPreloading(folder)
     await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*its header/)
+    await writeFile(join(folder, 'b.safetensors'), weights.subarray(0, -1))
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*is not a safetensors file/)
+    // What was a file when it was planned may be none any more.
+    await rm(join(folder, 'b.safetensors'))
+    await makeFifo(join(folder, 'b.safetensors'))
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: it is a FIFO, no file/)
   })
 })

@@ -30,7 +30,13 @@ it('the HTTP process never loads TensorFlow; its children do', async () => {
   expect(await librariesOf(pidOf('analysis'))).toMatch(/libtensorflow/)
 })
 
-it('only the engine assumes frozen weights', async () => {
+it('decoders alone load libvips', async () => {
+  expect(await librariesOf(pidOf('decoder'))).toMatch(/vips/)
+  for (const pid of [running.pid, pidOf('engine'), pidOf('analysis')])
+    expect(await librariesOf(pid)).not.toMatch(/vips/)
+})
+
+it('frozen weights are assumed where sessions run, and nowhere else', async () => {
   const assumed = 'TF_ONEDNN_ASSUME_FROZEN_WEIGHTS=1'
   expect(await variablesOf(pidOf('engine'))).toContain(assumed)
   expect(await variablesOf(pidOf('analysis'))).not.toContain(assumed)

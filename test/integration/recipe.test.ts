@@ -24,11 +24,20 @@ const networks = {
     initializers: {
       stem_kernel: { class_name: 'trunc_normal_', config: { std: 0.3, a: -0.5, b: 0.7 } },
       bias: 'normal',
-      dense_kernel: { class_name: 'Constant', config: { value: [0.5, -1, 2] } },
+      dense_kernel: { class_name: 'constant_initializer', config: { value: [0.5, -1, 2] } },
       overrides: [
         { match: '**/conv1/kernel', initializer: 'delta_orthogonal' },
         { match: '**/conv2/kernel', initializer: 'dirac_' },
       ],
+    },
+  },
+  'of negative zeros and an array that is broadcast': {
+    ...tiny,
+    architecture: { ...tiny.architecture, norm: 'none' },
+    initializers: {
+      kernel: { class_name: 'Constant', config: { value: [[0.5], [-1], [2], [1]] } },
+      stem_kernel: 'he_normal',
+      dense_kernel: { class_name: 'Identity', config: { gain: -1 } },
     },
   },
 }
@@ -57,7 +66,9 @@ it.each(Object.entries(networks))('%s: the init op draws the same variables as a
   logits.forEach((logit, index) => {
     expect(Math.abs(logit - (drawn[index] ?? Number.NaN)) / largest).toBeLessThan(1e-5)
   })
-  const reads = sessionRecipe(specification, false).fillings.map(({ variable }) => `${variable.name}/read:0`)
+  const reads = sessionRecipe(specification, false, []).fillings.map(
+    ({ variable }) => `${variable.name}/read:0`,
+  )
   const hash = createHash('sha256')
   for (const values of session.run({}, reads)) hash.update(values)
   session.close()

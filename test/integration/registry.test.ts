@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { Analysis } from '../../src/analysis/analysis.ts'
 import { startAnalysis } from '../../src/analysis/process.ts'
 import type { Engine } from '../../src/engine/engine.ts'
+import { footprintOf } from '../../src/engine/footprint.ts'
 import { startEngine } from '../../src/engine/process.ts'
 import { planRequest } from '../../src/network/plan.ts'
 import { Quarantine } from '../../src/serving/quarantine.ts'
@@ -50,7 +51,7 @@ afterEach(async () => {
 
 const served = (): Promise<void> => Promise.resolve()
 
-function start(memoryBudgetBytes = 1e6): Registry {
+function start(memoryBudgetBytes = 1e9): Registry {
   const quarantine = new Quarantine({ onQuarantine: () => undefined })
   const tracing = noTracing
   return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, served, logger, tracing })
@@ -197,8 +198,8 @@ test('an engine crash while a seal is stored leaves no model ready', async () =>
   expect(registry.find(first.id).state).toBe('ready')
 })
 
-test('concurrent builds share the memory budget', async () => {
-  registry = start(2 * first.totals.bytes)
+test('models built at once share the memory there is', async () => {
+  registry = start(2 * footprintOf(first))
   await created(third)
   const { waits, open, reached } = late(engine.build.bind(engine))
   vi.spyOn(engine, 'build').mockImplementation(waits)

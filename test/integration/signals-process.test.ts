@@ -53,7 +53,7 @@ const counts = [backend.tf.memory().numTensors]
 const done = []
 for (const stopAt of [0, 0, 2]) {
   const controller = new AbortController()
-  const job = { signal: controller.signal, progress: () => undefined }
+  const job = { signal: controller.signal, progress: () => undefined, alive: () => undefined }
   let steps = 0
   const stepped = () => ++steps === stopAt && controller.abort()
   const measured = measureSignals(backend.tf, sampler, { specification }, request, job, stepped)

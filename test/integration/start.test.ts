@@ -1,4 +1,4 @@
-import { spawn } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createServer, type AddressInfo } from 'node:net'
 import { rm, writeFile } from 'node:fs/promises'
@@ -47,6 +47,8 @@ describe('a failed start names the setting:', () => {
       /^resinit cannot start: API_KEYS_FILE=.*none: ENOENT/,
     )
     expect(await sentence({ API_KEYS_FILE: folder })).toMatch(/API_KEYS_FILE=.*: it is no file/)
+    execFileSync('mkfifo', [join(folder, 'fifo')])
+    expect(await sentence({ API_KEYS_FILE: join(folder, 'fifo') })).toMatch(/API_KEYS_FILE=.*: it is no file/)
     const API_KEYS_FILE = join(folder, 'keys')
     await writeFile(API_KEYS_FILE, '# team\n{"name": "team", "sha256": "secret", "scopes": ["read"]}\n')
     expect(await sentence({ API_KEYS_FILE })).toMatch(

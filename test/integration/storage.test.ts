@@ -58,13 +58,13 @@ it('missing weights fail their model only, and the error has no path', async () 
   const answer = await running.client.upload(`/v1/models/${loaded.id}/predict`, pixelPng)
   const { detail } = expectProblem(answer, {
     status: 500,
-    code: 'INTERNAL',
-    says: /its log has the request id/,
+    code: 'WEIGHTS_DAMAGED',
+    says: /their file is missing; .* Send the weights again/,
   })
   expect(detail).not.toContain(folder)
   expect((await running.client.get(`/v1/models/${loaded.id}`)).json).toMatchObject({
     state: 'failed',
-    last_error: { code: 'INTERNAL' },
+    last_error: { code: 'WEIGHTS_DAMAGED' },
   })
   expect(await logits()).toHaveLength(1)
 })

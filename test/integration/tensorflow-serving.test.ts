@@ -106,10 +106,11 @@ describe('predict', () => {
     },
   )
 
-  it('accepts its only version, or none', async () => {
-    expect(rowsOf(await predict({ instances: [nested] }, '/v1/models/net/versions/1:predict'))).toHaveLength(
-      1,
-    )
+  it('names its only version, or none', async () => {
+    for (const version of ['1', '01'])
+      expect(
+        rowsOf(await predict({ instances: [nested] }, `/v1/models/net/versions/${version}:predict`)),
+      ).toHaveLength(1)
   })
 
   it('writes NaN and infinities as TensorFlow Serving does', async () => {

@@ -5,7 +5,7 @@ import { pino } from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
 import { childEntry, Worker, type WorkerOptions } from '../../src/workers/worker.ts'
 import { refusalOf } from '../unit/support/errors.ts'
-import { kill } from '../support/halt.ts'
+import { halt, kill, resume } from '../support/halt.ts'
 import { temporaryFolder } from '../support/service.ts'
 
 interface Methods {
@@ -16,8 +16,12 @@ interface Methods {
   forever(): Promise<never>
   /** How many of those were stopped. */
   stopped(): Promise<number>
-  /** Never answers. */
+  /** Never answers, cancelled or not. */
   hang(): Promise<string>
+  /** Answers when so many steps, each of so many milliseconds, are done. */
+  walk(steps: number, ms: number): Promise<string>
+  /** Answers, and computes for ever from then on. */
+  freeze(): Promise<string>
 }
 
 let folder: string
@@ -58,7 +62,19 @@ const forever = async (job) => {
   }
 }
 const hang = () => new Promise(() => undefined)
-answerCalls({ echo: (text) => text, dieOnce, hang, forever, stopped: () => stopped }, 'well')
+const compute = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+const walk = async (steps, ms, job) => {
+  for (let step = 0; step < steps; step++) {
+    compute(ms)
+    await betweenSteps(job)
+  }
+  return 'arrived'
+}
+const freeze = () => {
+  setTimeout(() => compute(Infinity), 10)
+  return 'soon'
+}
+answerCalls({ echo: (text) => text, dieOnce, hang, walk, freeze, forever, stopped: () => stopped }, 'well')
 `
   await writeFile(entry, source)
   const logger = pino({ level: 'silent' })
@@ -133,7 +149,54 @@ it('is killed after silence during a call only', async () => {
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
-it('is killed when it is not ready in time', async () => {
+it('lives as long as its steps report, however many there are', async () => {
+  await start({ timeoutMs: 2000 })
+  expect(await worker.call('walk', 30, 200)).toBe('arrived')
+  expect(worker.restarts).toBe(0)
+})
+
+it('is killed when it hangs while nothing is asked of it', async () => {
+  await start({ timeoutMs: 400 })
+  expect(await worker.call('freeze')).toBe('soon')
+  await vi.waitUntil(() => worker.restarts === 1, { interval: 5, timeout: 30_000 })
+  expect(await worker.call('echo', 'a')).toBe('a')
+})
+
+it('is killed when it does not stop working for a caller who has left', async () => {
+  await start({ timeoutMs: 400 })
+  const controller = new AbortController()
+  const call = worker.watched({ signal: controller.signal }, 'hang')
+  // It is answered after the other was received.
+  expect(await worker.call('echo', 'a')).toBe('a')
+  controller.abort(new Error('left'))
+  await expect(call).rejects.toThrow('left')
+  await vi.waitUntil(() => worker.restarts === 1, { interval: 5, timeout: 30_000 })
+})
+
+it('is not ready while the system has stopped it, and is killed when that lasts; its calls are asked again', async () => {
+  await start({ again: true })
+  expect(await worker.info()).toBe('well')
+  halt(worker.pid)
+  const answer = worker.call('echo', 'a')
+  await vi.waitUntil(() => !worker.ready, { interval: 5, timeout: 30_000 })
+  expect(worker.restarts).toBe(0)
+  expect(await answer).toBe('a')
+  expect(worker.restarts).toBe(1)
+  expect(worker.ready).toBe(true)
+})
+
+it('that was stopped for a moment goes on', async () => {
+  await start()
+  expect(await worker.info()).toBe('well')
+  halt(worker.pid)
+  await vi.waitUntil(() => !worker.ready, { interval: 5, timeout: 30_000 })
+  resume(worker.pid)
+  expect(await worker.call('echo', 'a')).toBe('a')
+  await vi.waitUntil(() => worker.ready, { interval: 5, timeout: 30_000 })
+  expect(worker.restarts).toBe(0)
+})
+
+it('is killed when it is not ready in time, like one that dies', async () => {
   await writeFile(silent, '')
   await start({ startTimeoutMs: 3000 })
   await vi.waitUntil(() => worker.restarts > 0, { interval: 5, timeout: 30_000 })

@@ -107,7 +107,10 @@ describe.each([
     for (const view of VIEWS) {
       await page.getByRole('link', { name: view }).click()
       if (view === 'Weights') await page.getByRole('img', { name: /^Values as drawn/ }).waitFor()
-      if (view === 'Specification') await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+      if (view === 'Specification') {
+        await page.getByRole('button', { name: 'Draw a kernel' }).click()
+        await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+      }
       expect(await barriers(page), view).toEqual([])
       expect(await page.evaluate<number>('document.documentElement.scrollWidth'), view).toBeLessThanOrEqual(
         width,

@@ -15,12 +15,18 @@ const TIMEOUT_MS = 100_000
 
 /** A name of this machine that browsers do not know for it: what comes from there over plain HTTP gets no clipboard. */
 export const ELSEWHERE = 'resinit.test'
+/** A site of others, which its name leads to on this machine. */
+export const EVIL = 'evil.test'
 
 /** Chromium, without the sandbox that needs rights which containers do not give. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: RESINIT_CHROMIUM,
-    args: ['--no-sandbox', '--disable-gpu', `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1`],
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      `--host-resolver-rules=MAP ${ELSEWHERE} 127.0.0.1,MAP ${EVIL} 127.0.0.1`,
+    ],
   })
 }
 

@@ -106,6 +106,8 @@ describe('specification', () => {
   it('creates a model, and offers programs that do the same', async () => {
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByText(/^ready, built in/).waitFor()
+    await page.getByRole('button', { name: 'Draw a kernel' }).click()
+    await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
     await picture(page, 'specification')
     const { id } = await running.client.create(HE)
 
@@ -210,9 +212,10 @@ describe('signals', () => {
     await page.getByRole('img', { name: /^Gradient norm/ }).scrollIntoViewIfNeeded()
     await picture(page, 'signals')
 
-    // The link alone brings all of it back.
+    // The link brings the models and the question back, and a click the answer.
     const address = page.url()
     await visit(new URL(address).hash)
+    await page.getByRole('button', { name: 'Measure' }).click()
     await expect.poll(() => page.locator('.verdict-card').count(), { timeout: 100_000 }).toBe(specs.length)
     expect(await page.getByLabel('Repeats').inputValue()).toBe('3')
     expect(page.url()).toBe(address)

@@ -34,9 +34,7 @@ const routes = Object.entries(openapi.paths)
 
 /** Paths of protocols whose errors are not problems. */
 export const isForeign = (pathname: string): boolean =>
-  /^\/v2(\/|$)|^\/v1\/models\/[^/]+((\/(versions|labels)\/[^/]+)?(:\w*|\/metadata)|\/(versions|labels)\/[^/]+)$/.test(
-    pathname,
-  )
+  /^\/v2(\/|$)|^\/v1\/models\/(.+:\w*|[^/:]+\/(metadata|(versions?|labels?)(\/.*)?))$/.test(pathname)
 
 /** Throws where an answer is not what the document says: its status, its type, its body. */
 export function assertContract(method: string, path: string, { status, headers, bytes }: Answer): void {

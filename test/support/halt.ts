@@ -5,6 +5,10 @@ export function halt(pid: number | undefined): void {
   process.kill(pidOf(pid), 'SIGSTOP')
 }
 
+export function resume(pid: number | undefined): void {
+  process.kill(pidOf(pid), 'SIGCONT')
+}
+
 export function kill(pid: number | undefined): void {
   process.kill(pidOf(pid), 'SIGKILL')
 }
@@ -15,7 +19,7 @@ export async function whileHalted<R>(pid: number | undefined, act: () => Promise
   try {
     return await act()
   } finally {
-    process.kill(pidOf(pid), 'SIGCONT')
+    resume(pid)
   }
 }
 

@@ -35,3 +35,19 @@ export function withScalars<N extends { architecture: object }>(network: N) {
     },
   }
 }
+
+/** A network whose `features` are the pixels that go in, [height, width, channels]; its logits follow from all of them. */
+export function windowOf(height: number, width: number, channels = 3) {
+  return {
+    architecture: {
+      ...{ version: 'v1', block: 'basic', kernel_size: 1, norm: 'none', use_bias: false },
+      stem: { kernel_size: 1, filters: channels, strides: 1, pool: null },
+      stages: [{ blocks: 1, filters: channels, strides: 1 }],
+      head: { pool: { type: 'average', size: 1, strides: 1, padding: 'valid' } },
+      input_shape: [height, width, channels],
+    },
+    classes: 3,
+    preprocessing: 'none',
+    initializers: { kernel: 'zeros', stem_kernel: 'dirac', dense_kernel: 'glorot_uniform' },
+  }
+}

@@ -20,12 +20,22 @@ export interface ServiceProcess {
   output(): string
   /** Signals the service and waits for its end: its exit code, or the signal that ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
+  /** The same, and signals every process of its group. */
+  stopGroup(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
 
-/** The compiled service as its users start it, on a free port; resolves when it says that it is ready. */
-export async function startProcess(settings: Settings): Promise<ServiceProcess> {
-  const child = spawn(process.execPath, ['dist/main.js'], {
-    cwd: ROOT,
+/**
+ * The compiled service as its users start it, on a free port; resolves when it says that it is ready. Only with a session
+ * of its own can its group be signalled.
+ */
+export async function startProcess(
+  settings: Settings,
+  { command = [process.execPath, 'dist/main.js'], cwd = ROOT, ownSession = false } = {},
+): Promise<ServiceProcess> {
+  const [program = '', ...words] = command
+  const child = spawn(program, words, {
+    cwd,
+    detached: ownSession,
     env: {
       ...process.env,
       ...{ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DRAIN_DELAY_MS: '0' },
@@ -55,18 +65,31 @@ export async function startProcess(settings: Settings): Promise<ServiceProcess> 
       reject(new Error(`the service ended with ${String(code)} before it was ready: ${output()}`))
     })
   })
+  const end = async (): Promise<number | NodeJS.Signals | null> => {
+    const [code, by] = await ended
+    return code ?? by
+  }
   return {
     client: new Client(url),
     pid,
     workers,
     log,
     output,
-    stop: async (signal = 'SIGTERM') => {
+    stop: (signal = 'SIGTERM') => {
       child.kill(signal)
-      const [code, by] = await ended
-      return code ?? by
+      return end()
+    },
+    stopGroup: (signal) => {
+      process.kill(-pid, signal)
+      return end()
     },
   }
+}
+
+/** Process ids of all decoders that a service ever had, in the order in which they were ready. */
+export function decodersOf({ log }: ServiceProcess): number[] {
+  const ready = log.filter((entry) => entry['worker'] === 'decoder' && entry.msg === 'worker ready')
+  return ready.map((entry) => Number(entry['pid']))
 }
 
 /** Whether a process is there. */

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { VECTORS, vectorOf } from '../../src/engine/engine.ts'
 import type { ServiceError } from '../../src/errors.ts'
-import { Admission, type Place } from '../../src/serving/admission.ts'
+import { Admission } from '../../src/serving/admission.ts'
+import type { Place } from '../../src/serving/place.ts'
 import { Batcher } from '../../src/serving/batcher.ts'
 import type { JobResult, PredictionJob } from '../../src/serving/job.ts'
 import { Quarantine } from '../../src/serving/quarantine.ts'
@@ -50,7 +51,7 @@ function setUp({
     const { kind = 'floats', ...others } = fields
     const values = kinds[kind](images)
     const model = fields.model ?? 'm'
-    const place = admission.admit(model, 0)
+    const place = admission.admit({ client: 'all', model }, 0)
     place.hold(images.length, 0)
     return { model, count: images.length, values, k: 3, vectors: [], alone: false, place, ...others }
   }

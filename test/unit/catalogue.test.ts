@@ -148,14 +148,16 @@ describe('configs', () => {
       Object.entries(properties).map(([field, { default: value }]) => [field, value]),
     )
     const filled = completeInitializer(name, AT)
+    // How an array fills a shape has no meaning for the one value that is the default.
+    if (name === 'Constant') delete defaults['fill']
     expect(filled.config).toEqual(defaults)
-    expect(minimalConfig(filled)).toEqual({})
+    expect(minimalConfig(filled, [])).toEqual({})
     expect(completeInitializer(filled, AT)).toEqual(filled)
   })
 
   test('have only non-default fields in their minimal form', () => {
     const initializer = initializerNamed('TruncatedNormal', { mean: 0, stddev: 1, seed: [3, 4] })
-    expect(minimalConfig(initializer)).toEqual({ stddev: 1, seed: [3, 4] })
+    expect(minimalConfig(initializer, [])).toEqual({ stddev: 1, seed: [3, 4] })
   })
 
   // What keras.initializers.serialize of Keras 3.15.1 writes for each class.
@@ -208,7 +210,16 @@ describe('configs', () => {
     ['VarianceScaling', { scale: 1e308, distribution: 'uniform' }, 'scale'],
     ['Orthogonal', { gain: 1e39, seed: 1 }, 'gain'],
     ['Identity', { gain: -1e39 }, 'gain'],
-    ['Constant', { value: [0, [1, -1e39]] }, 'value'],
+    [
+      'Constant',
+      {
+        value: [
+          [0, 0],
+          [1, -1e39],
+        ],
+      },
+      'value',
+    ],
     ['UniformUnitScaling', { factor: 1e39 }, 'factor'],
     ['ConvolutionDeltaOrthogonal', { gain: 1e39 }, 'gain'],
     ['TorchTruncNormal', { a: -1e39 }, 'a'],
@@ -230,19 +241,69 @@ describe('configs', () => {
     }
   })
 
-  test('equal constants have one config: a list is flat, and one value is that value', () => {
-    const configOf = (value: unknown) => initializerNamed('Constant', { value }).config
-    expect(configOf([[1, 2], [3]])).toEqual({ value: [1, 2, 3] })
-    expect(configOf([[[4]]])).toEqual({ value: 4 })
-    expect(Object.is((configOf([-0, 1]) as { value: number[] }).value[0], 0)).toBe(true)
-    expect(minimalConfig(initializerNamed('Constant', { value: [0] }))).toEqual({})
-    // What a verified shape or a partition would decide here is decided already.
-    const written = { value: [1, 2], verify_shape: false, support_partition: false }
-    expect(initializerNamed('constant_initializer', written).config).toEqual({ value: [1, 2] })
+  describe('constants from arrays', () => {
+    const configOf = (name: string, value: unknown) => initializerNamed(name, { value }).config
+    const formOf = (name: string, value: unknown, ...shapes: number[][]) =>
+      minimalConfig(initializerNamed(name, { value }), shapes)
+
+    test('keep the shape that they were given', () => {
+      for (const value of [
+        [
+          [1, 2],
+          [3, 4],
+        ],
+        [[[4]]],
+        [5],
+      ]) {
+        expect(configOf('Constant', value)).toEqual({ value, fill: 'broadcast' })
+        expect(configOf('constant_initializer', value)).toEqual({ value, fill: 'repeat_last' })
+      }
+      expect(configOf('constant_initializer', 5)).toEqual({ value: 5 })
+      expect(configOf('Constant', [-0, [1]][0])).toStrictEqual({ value: 0 })
+      expect(configOf('Constant', [[-0], [1]])).toStrictEqual({ value: [[0], [1]], fill: 'broadcast' })
+    })
+
+    test('have the form that they had, where they are read row by row', () => {
+      expect(formOf('constant_initializer', [[1, 2]], [3], [2, 8])).toEqual({ value: [1, 2] })
+      expect(formOf('Constant', [1, 2], [2], [1, 2])).toEqual({ value: [1, 2] })
+      expect(
+        formOf(
+          'Constant',
+          [
+            [1, 2],
+            [3, 4],
+          ],
+          [2, 2],
+        ),
+      ).toEqual({ value: [1, 2, 3, 4] })
+      for (const name of ['Constant', 'constant_initializer']) {
+        expect(formOf(name, [[5]], [4, 4])).toEqual({ value: 5 })
+        expect(formOf(name, [0], [4])).toEqual({})
+      }
+    })
+
+    test('have a form of their own, where they are broadcast', () => {
+      const broadcast = { value: [1, 2], fill: 'broadcast' }
+      expect(formOf('Constant', [1, 2], [3, 2])).toEqual(broadcast)
+      expect(formOf('Constant', [1, 2], [2], [3, 2])).toEqual(broadcast)
+      expect(formOf('Constant', [[1], [2]], [2, 3])).toEqual({ value: [[1], [2]], fill: 'broadcast' })
+    })
+
+    test('that were stored before arrays were broadcast are still read row by row', () => {
+      const stored = { class_name: 'Constant', config: { value: [1, 2] } }
+      expect(lawOf(stored, [2, 2], AT)).toEqual({ kind: 'values', values: [1, 2] })
+      expect(minimalConfig(stored, [[2, 2]])).toEqual({ value: [1, 2] })
+    })
+
+    test("take what TensorFlow v1's config says beside the value", () => {
+      // What a verified shape or a partition would decide here is decided already.
+      const written = { value: [1, 2], verify_shape: false, support_partition: false }
+      expect(initializerNamed('constant_initializer', written).config).toMatchObject({ value: [1, 2] })
+    })
   })
 
-  test('a slope without its nonlinearity is omitted', () => {
-    const configOf = (config: object) => minimalConfig(initializerNamed('kaiming_normal_', { ...config }))
+  test('a slope that no nonlinearity has is left out', () => {
+    const configOf = (config: object) => minimalConfig(initializerNamed('kaiming_normal_', { ...config }), [])
     expect(configOf({ a: 3, nonlinearity: 'relu' })).toEqual({ nonlinearity: 'relu' })
     expect(configOf({ a: 3 })).toEqual({ a: 3 })
   })
@@ -274,6 +335,8 @@ describe('errors', () => {
     ['HeNormal', { input_axes: [0] }, `${AT}/config/input_axes`, 'is not supported; give null'],
     ['Constant', { value: ['1'] }, `${AT}/config/value`, 'must hold numbers only'],
     ['Constant', { value: [1, []] }, `${AT}/config/value`, 'must hold numbers only'],
+    ['Constant', { value: [[1, 2], [3]] }, `${AT}/config/value`, 'of one length at each depth'],
+    ['Constant', { fill: 'repeat' }, `${AT}/config/fill`, '"broadcast", "repeat_last"'],
     ['Constant', { value: [[[[[[[[[1]]]]]]]]] }, `${AT}/config/value`, 'in lists at most 8 deep'],
     ['Constant', { value: [] }, `${AT}/config/value`, 'fewer than 1'],
     ['Constant', { value: '1' }, `${AT}/config/value`, 'must be a number or an array'],
@@ -331,14 +394,16 @@ describe('errors', () => {
   })
 
   test.each([
-    ['Constant', { value: [1, 2, 3] }, [2], 'value', 'has 3 values for 2 entries, got [2]'],
+    ['constant_initializer', { value: [1, 2, 3] }, [2], 'value', 'has 3 values for 2 entries, got [2]'],
+    ['Constant', { value: [1, 2, 3] }, [2], 'value', 'cannot broadcast an array of shape [3]'],
+    ['Constant', { value: [[1, 2]] }, [2], 'value', 'cannot broadcast an array of shape [1, 2]'],
     ['Dirac', { groups: 3 }, [3, 3, 4, 8], 'groups', 'give a divisor of 8'],
   ])('%s %j does not fit the shape %j', (name, config, shape, field, words) => {
     const call = (place?: object) => () => lawOf(initializerNamed(name, config), shape, AT, place)
     expect(codeAndPointers(refusal(call()))).toEqual(['INVALID_REQUEST', `${AT}/config/${field}`])
     const error = refusal(call({ config: '#/config', name: 'stem/conv/kernel' }))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', `#/config/${field}`])
-    expect(error.message).toContain(`stem/conv/kernel: ${name} `)
+    expect(error.message).toContain(`stem/conv/kernel: ${definitionNamed(name).name} `)
     expect(error.message).toContain(words)
   })
 })

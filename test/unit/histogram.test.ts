@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { cdfOf } from '../../src/statistics/distribution.ts'
@@ -24,7 +25,41 @@ describe('histogram', () => {
     )
   })
 
-  test('assigns values by its edges', () => {
+  test('counts as numpy does, values on edges and beside them too', () => {
+    const vectors = JSON.parse(
+      readFileSync(new URL('../golden/vectors/histograms.json', import.meta.url), 'utf8'),
+    ) as { values: string; limits: [number, number]; edges: number[]; counts: number[] }[]
+    for (const { values, limits, edges, counts } of vectors) {
+      const histogram = new HistogramCounts(...limits, counts.length)
+      const bytes = Uint8Array.from(Buffer.from(values, 'base64'))
+      histogram.add(new Float32Array(bytes.buffer))
+      expect(histogram.result(bytes.length / 4, undefined)).toEqual({ edges, counts, expected: null })
+    }
+  })
+
+  test('puts every value between its edges, the last of which is closed', () => {
+    const limits = fc
+      .tuple(
+        fc.float({ noNaN: true, noDefaultInfinity: true }),
+        fc.float({ noNaN: true, noDefaultInfinity: true }),
+      )
+      .filter(([low, high]) => low < high)
+    fc.assert(
+      fc.property(limits, bins, ([low, high], count) => {
+        const { edges } = new HistogramCounts(low, high, count).result(0, undefined)
+        const values = Float32Array.from(edges).filter((value) => value >= low && value <= high)
+        for (const value of values) {
+          const histogram = new HistogramCounts(low, high, count)
+          histogram.add(Float32Array.of(value))
+          const bin = histogram.result(1, undefined).counts.indexOf(1)
+          expect(value).toBeGreaterThanOrEqual(edges[bin] ?? NaN)
+          if (bin < count - 1) expect(value).toBeLessThan(edges[bin + 1] ?? NaN)
+        }
+      }),
+    )
+  })
+
+  test('puts a value where its edges say', () => {
     const counts = new HistogramCounts(0, 4, 4)
     counts.add(Float32Array.of(0, 0.99, 1, 2.5, 3, 3.5, 4, 9, -1))
     expect(counts.result(9, undefined)).toEqual({
@@ -59,7 +94,7 @@ describe('histogram', () => {
   test('omits NaN, and has a width for equal values', () => {
     const counts = new HistogramCounts(2, 2, 2)
     counts.add(Float32Array.of(2, NaN, 2))
-    expect(counts.result(3, undefined)).toEqual({ edges: [2, 2.5, 3], counts: [2, 0], expected: null })
+    expect(counts.result(3, undefined)).toEqual({ edges: [1.5, 2, 2.5], counts: [0, 2], expected: null })
   })
 })
 

@@ -71,7 +71,7 @@ describe('an id', () => {
       '{"architecture":{"head":{"pool":{"size":4}},"stages":[{"blocks":1,"filters":4},{"blocks":2,"filters":8,"strides":2}],"stem":{"filters":32,"pool":{"strides":1}}}}'
     expect(idOf({ architecture })).toBe(createHash('sha256').update(text).digest('hex'))
     const other = { ...architecture, head: { pool: {} }, stem: { pool: null } }
-    expect(canonicalForm(planned({ architecture: other }).specification)).toMatchObject({
+    expect(canonicalForm(planned({ architecture: other }))).toMatchObject({
       architecture: { head: { pool: {} }, stem: { pool: null } },
     })
   })
@@ -80,9 +80,9 @@ describe('an id', () => {
     ...Object.keys(presets).map((architecture) => ({ architecture })),
     { architecture: small({ norm: 'none' }), preprocessing: 'unit', labels: Array.from('abcdefghij') },
     { architecture: small({ shortcut: ['always'], head: { pool: {} } }), classes: 3, seed: -5 },
-  ])('is the id of its canonical form as a request: %j', (body) => {
-    const { specification, id } = planned(body)
-    expect(idOf(canonicalForm(specification))).toBe(id)
+  ])('is that of its canonical form, sent as a request: %j', (body) => {
+    const plan = planned(body)
+    expect(idOf(canonicalForm(plan))).toBe(plan.id)
   })
 
   test.each<[string, object, object]>([
@@ -163,6 +163,22 @@ describe('an id', () => {
     expect(idOf(reversed(other))).toBe(idOf(other))
   })
 
+  test('of constants from arrays follows from the values, not from the word', () => {
+    const architecture = { stages: [{ blocks: 1, filters: 4 }] }
+    const idWith = (class_name: string, value: unknown, match = 'head/dense/bias') => {
+      const initializers = { overrides: [{ match, initializer: { class_name, config: { value } } }] }
+      return idOf({ architecture, initializers })
+    }
+    const row = Array.from({ length: 1000 }, (_, index) => index)
+    const initializer = `{"class_name":"Constant","config":{"value":[${row.join()}]}}`
+    const canonical = `{"architecture":{"stages":[{"blocks":1,"filters":4}]},"initializers":{"overrides":[{"initializer":${initializer},"match":"head/dense/bias"}]}}`
+    const id = createHash('sha256').update(canonical).digest('hex')
+    expect([idWith('Constant', row), idWith('constant_initializer', [row])]).toEqual([id, id])
+    const kernels = ['Constant', 'constant_initializer'].map((name) => idWith(name, row, 'head/dense/kernel'))
+    expect(new Set([...kernels, idWith('Constant', [[1], [2], [2], [2]], 'head/dense/kernel')]).size).toBe(3)
+    expect(idWith('Constant', [3])).toBe(idWith('Constant', 3))
+  })
+
   test('does not depend on the order of fields', () => {
     for (const architecture of ['resnet50', 'residual_network']) {
       const { specification, id } = planned({ architecture })
@@ -170,9 +186,9 @@ describe('an id', () => {
     }
   })
 
-  test('depends on the digest of loaded weights', () => {
-    const { specification, id } = planned(BASE)
-    const loaded = ['a', 'b'].map((digest) => identify(specification, digest))
-    expect(new Set([id, ...loaded]).size).toBe(3)
+  test('of loaded weights depends on their digest', () => {
+    const plan = planned(BASE)
+    const loaded = ['a', 'b'].map((digest) => identify(plan, digest))
+    expect(new Set([plan.id, ...loaded]).size).toBe(3)
   })
 })

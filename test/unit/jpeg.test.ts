@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import sharp, { type Sharp } from 'sharp'
 import { describe, expect, it } from 'vitest'
-import { decodeImage } from '../../src/images/decode.ts'
 import { plainJpegSize } from '../../src/images/jpeg.ts'
 import { flowerJpeg, flowerWebp, pixelPng, truncatedJpeg } from '../support/images.ts'
 
@@ -11,13 +10,15 @@ const plain: Record<string, (image: Sharp) => Sharp> = {
   progressive: (image) => image.jpeg({ progressive: true }),
   'full colour': (image) => image.jpeg({ chromaSubsampling: '4:4:4' }),
   grey: (image) => image.greyscale().jpeg(),
+  'with a profile': (image) => image.withIccProfile('p3').jpeg(),
+  'with EXIF, upright': (image) => image.withMetadata({ orientation: 1 }).jpeg(),
 }
 const special: Record<string, (image: Sharp) => Sharp> = {
-  'with a profile': (image) => image.withIccProfile('p3').jpeg(),
   'on its side': (image) => image.withMetadata({ orientation: 6 }).jpeg(),
   'of four inks': (image) => image.toColourspace('cmyk').jpeg(),
 }
-const kinds = { ...plain, ...special }
+
+const marker = (second: number): Buffer => Buffer.from([0xff, second])
 
 describe('the size of a plain JPEG', () => {
   it.each(Object.keys(plain))('%s: is read from its header', async (kind) => {
@@ -37,7 +38,30 @@ describe('the size of a plain JPEG', () => {
       expect(plainJpegSize(bytes)).toBeUndefined()
   })
 
-  it('is read from arbitrary bytes without an error', () => {
+  it('is none where more than scans and tables follow its first scan', async () => {
+    const progressive = await sharp(flowerJpeg).jpeg({ progressive: true }).toBuffer()
+    const last = progressive.lastIndexOf(marker(0xda))
+    const before = (bytes: Buffer): Buffer =>
+      Buffer.concat([progressive.subarray(0, last), bytes, progressive.subarray(last)])
+    expect(plainJpegSize(before(Buffer.alloc(0)))).toEqual(flower)
+    const scan = progressive.subarray(last, -2)
+    const inserted = [marker(0xff), marker(0xd8), marker(0xd9), Buffer.from('ffe00002', 'hex')]
+    for (const bytes of [
+      ...inserted,
+      ...[20, 2000].map((count) => Buffer.concat(Array<Buffer>(count).fill(scan))),
+    ])
+      expect(plainJpegSize(before(bytes))).toBeUndefined()
+  })
+
+  it('is none where the file has more bytes than its pixels', async () => {
+    const small = await sharp(flowerJpeg).resize(16, 16).jpeg().toBuffer()
+    const comment = Buffer.concat([Buffer.from('fffefffe', 'hex'), Buffer.alloc(0xfffc)])
+    const long = Buffer.concat([small.subarray(0, 2), comment, comment, small.subarray(2)])
+    expect(plainJpegSize(small)).toEqual({ width: 16, height: 16 })
+    expect(plainJpegSize(long)).toBeUndefined()
+  })
+
+  it('is looked for in any bytes without harm', () => {
     const damaged = fc
       .tuple(fc.nat(flowerJpeg.length), fc.array(fc.tuple(fc.nat(700), fc.nat(255)), { maxLength: 20 }))
       .map(([length, changes]) => {
@@ -51,37 +75,5 @@ describe('the size of a plain JPEG', () => {
         expect(size === undefined || (size.width >= 0 && size.height >= 0)).toBe(true)
       }),
     )
-  })
-})
-
-describe("a JPEG of the model's size", () => {
-  const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000 } as const
-
-  it.each(Object.keys(kinds))('%s: keeps its pixels, rotated by its EXIF orientation', async (kind) => {
-    const square = await sharp(flowerJpeg).resize(64, 64).png().toBuffer()
-    const bytes = (await kinds[kind]?.(sharp(square)).toBuffer()) ?? Buffer.alloc(0)
-    const pixels = await sharp(bytes).autoOrient().toColourspace('srgb').raw().toBuffer()
-    const decoded = await decodeImage(bytes, '#', options)
-    expect(decoded).toMatchObject({ width: 64, height: 64, format: 'jpeg' })
-    expect(Buffer.compare(decoded.pixels, pixels)).toBe(0)
-  })
-
-  it('with a sideways orientation is rotated before it is fitted', async () => {
-    const flat = await sharp(flowerJpeg).resize(64, 32).withMetadata({ orientation: 6 }).jpeg().toBuffer()
-    const decoded = await decodeImage(flat, '#', { ...options, shape: [32, 64, 3] })
-    expect(decoded).toMatchObject({ width: 32, height: 64 })
-    expect(decoded.pixels).toHaveLength(32 * 64 * 3)
-  })
-
-  it('with a damaged scan is rejected', async () => {
-    const bytes = await sharp(flowerJpeg).resize(64, 64).jpeg().toBuffer()
-    const cut = bytes.subarray(0, -300)
-    const blank = Buffer.concat([cut, Buffer.alloc(298), bytes.subarray(-2)])
-    const detail = expect.stringMatching(/damaged or cut off/) as string
-    for (const damaged of [cut, blank])
-      await expect(decodeImage(damaged, '#/images/1', options)).rejects.toMatchObject({
-        code: 'INVALID_IMAGE',
-        errors: [{ pointer: '#/images/1', detail }],
-      })
   })
 })

@@ -2,7 +2,13 @@ import { describe, expect, test } from 'vitest'
 import { theoryOf, type ElementwiseLaw } from '../../src/initializers/law.ts'
 import { cdfOf } from '../../src/statistics/distribution.ts'
 import { MomentSums } from '../../src/statistics/moments.ts'
-import { holm, kolmogorovSmirnov, momentTests, pValues } from '../../src/statistics/tests.ts'
+import {
+  holm,
+  kolmogorovSmirnov,
+  momentTests,
+  pValues,
+  roundedKolmogorovSmirnov,
+} from '../../src/statistics/tests.ts'
 import { drawLaw } from './support/oracle.ts'
 
 function spread(count: number, power: number): Float32Array {
@@ -36,6 +42,15 @@ describe('Kolmogorov-Smirnov', () => {
     expect(kolmogorovSmirnov(even.fill(2), cdf)).toMatchObject({ statistic: 1, p_value: 0 })
   })
 
+  test('holds rounded values against what lies halfway to their neighbours', () => {
+    const cdf = cdfOf({ kind: 'uniform', low: 0, high: 1 })
+    const rounded = spread(20_000, 1).map((value) => Math.round(value * 20) / 20)
+    expect(kolmogorovSmirnov(rounded, cdf).p_value).toBeLessThan(1e-9)
+    expect(roundedKolmogorovSmirnov(rounded, cdf).p_value).toBeGreaterThan(0.99)
+    const bent = spread(20_000, 1.1).map((value) => Math.round(value * 20) / 20)
+    expect(roundedKolmogorovSmirnov(bent, cdf).p_value).toBeLessThan(1e-9)
+  })
+
   test.each([100, 1000, 12_345])('finds the largest of all distances of %d values', (count) => {
     const law: ElementwiseLaw = { kind: 'truncated_normal', mean: 0, std: 0.5 }
     const cdf = cdfOf(law)
@@ -65,7 +80,7 @@ describe('tests of moments', () => {
     const size = 1000
     const theory = theoryOf(law, [size])
     const draws = Array.from({ length: 400 }, (_, draw) => {
-      const sums = new MomentSums(theory.mean, theory.std)
+      const sums = new MomentSums()
       sums.add(drawLaw(law, size, [11, draw]))
       return momentTests(sums.result(), theory, size)
     })
@@ -82,7 +97,7 @@ describe('tests of moments', () => {
   test('detect a standard deviation that is one percent too large', () => {
     const law: ElementwiseLaw = { kind: 'uniform', low: -1, high: 1 }
     const theory = theoryOf(law, [100_000])
-    const sums = new MomentSums(0, theory.std)
+    const sums = new MomentSums()
     sums.add(drawLaw(law, 100_000, [1, 0]).map((value) => value * 1.02))
     expect(momentTests(sums.result(), theory, 100_000).variance_z).toBeGreaterThan(8)
   })

@@ -13,6 +13,8 @@ export interface Recorder {
   sum(name: string, sum: Tensor, branch: Tensor): void
   /** The input of a ReLU. */
   rectified(x: Tensor): void
+  /** The derivative has come back to a residual sum. */
+  returned?(): void
 }
 
 export interface EagerOptions {
@@ -95,8 +97,17 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
 
   add(name: string, branch: Eager, shortcut: Eager): Eager {
     const sum = this.#tf.add(branch.tensor, shortcut.tensor)
-    this.#options.recorder.sum(name, sum, branch.tensor)
-    return batched(sum)
+    const { recorder } = this.#options
+    recorder.sum(name, sum, branch.tensor)
+    if (recorder.returned === undefined) return batched(sum)
+    const identity = this.#tf.customGrad((x) => ({
+      value: (x as Tensor).clone(),
+      gradFunc: (derivative: Tensor) => {
+        recorder.returned?.()
+        return derivative
+      },
+    }))
+    return batched(identity(sum))
   }
 
   maxPool(_name: string, x: Eager, { size, strides, padding }: Window): Eager {

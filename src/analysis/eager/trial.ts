@@ -29,8 +29,9 @@ export interface Trial {
 }
 
 /**
- * Runs a batch forward and backward. `gradient` receives the loss's derivative by every trainable parameter,
- * in the order of `parameters`, before it is freed. All created tensors are freed.
+ * Runs a batch forward and back. `gradient` sees the loss's derivative by every trainable parameter, in the order of
+ * `parameters`, before it is freed. `alive` is called on the way, at every block in both directions. Nothing stays:
+ * whatever is created is gone when it returns.
  */
 export function runTrial(
   tf: typeof TensorFlow,
@@ -38,9 +39,10 @@ export function runTrial(
   parameters: readonly Tensor[],
   { specification, images, labels, batchStatistics }: TrialInput,
   gradient: (index: number, values: Float32Array) => void,
+  alive: () => void,
 ): Trial {
   const blocks: BlockActivation[] = []
-  const recorder = recordBlocks(blocks)
+  const recorder = recordBlocks(blocks, alive)
   let loss = NaN
   let outputEntropy = NaN
   tf.tidy(() => {
@@ -66,10 +68,11 @@ export function runTrial(
 }
 
 /** A block's sum is added; the ReLU that reads it first says which channels are dead. */
-function recordBlocks(blocks: BlockActivation[]): Recorder {
+function recordBlocks(blocks: BlockActivation[], alive: () => void): Recorder {
   let open: BlockActivation | undefined
   return {
     sum: (name, sum, branch) => {
+      alive()
       const channels = sum.shape.at(-1) ?? 1
       open = {
         name: name.replace(/\/add$/, ''),
@@ -83,6 +86,7 @@ function recordBlocks(blocks: BlockActivation[]): Recorder {
       if (open) open.deadFraction = deadFraction(x.dataSync() as Float32Array, x.shape.at(-1) ?? 1)
       open = undefined
     },
+    returned: alive,
   }
 }
 

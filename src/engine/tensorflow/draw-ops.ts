@@ -125,6 +125,10 @@ export class GraphDrawOps implements DrawOps<string> {
     return this.#floats('Tile', [x, this.#graph.integers(times)])
   }
 
+  broadcast(x: string, shape: readonly number[]): string {
+    return this.#floats('BroadcastTo', [x, this.#graph.integers(shape)])
+  }
+
   transpose(x: string): string {
     return this.#floats('Transpose', [x, this.#graph.integers([1, 0])])
   }
@@ -152,7 +156,8 @@ export class GraphDrawOps implements DrawOps<string> {
   }
 
   eye(rows: number, columns: number, value: number): string {
-    const zeros = this.fill([rows, columns], 0)
+    // TensorFlow multiplies a unit matrix by the value.
+    const zeros = this.fill([rows, columns], value * 0)
     const diagonal = this.fill([Math.min(rows, columns)], value)
     return this.#floats('MatrixSetDiag', [zeros, diagonal])
   }

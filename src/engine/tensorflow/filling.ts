@@ -12,8 +12,7 @@ const WHOLE_AT_MOST = 2 ** 23
  */
 export interface Filling {
   readonly variable: Variable
-  readonly bytes: number
-  /** Fed with the variable's value as float32, unless the variable is filled by rows. */
+  /** Fed with the variable's value, float32, unless it has rows. */
   readonly value: string
   /** The whole variable, or the rows that were just filled. Fetching it runs the assignment. */
   readonly held: string
@@ -43,7 +42,7 @@ export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
   const { handle, assign, source } = variable
   const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
   const held = asFloats(graph, read, type)
-  return { variable, bytes: bytesOf(variable), value: `${source}:0`, held: `${held}:0` }
+  return { variable, value: `${source}:0`, held: `${held}:0` }
 }
 
 /**
@@ -71,7 +70,6 @@ function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Paramet
   })
   return {
     variable,
-    bytes: bytesOf(variable),
     value: `${variable.source}:0`,
     held: `${asFloats(graph, rows, type)}:0`,
     rows: { parameter, columns, create: `${create}:0`, indices: `${indices}:0`, part: `${part}:0` },
@@ -81,8 +79,4 @@ function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Paramet
 /** Exact: a bfloat16 is a truncated float32. */
 function asFloats(graph: GraphWriter, node: string, type: Precision): string {
   return type === FLOAT ? node : graph.cast(node, type, FLOAT)
-}
-
-function bytesOf({ shape, type }: Variable): number {
-  return sizeOf(shape) * (type === FLOAT ? 4 : 2)
 }

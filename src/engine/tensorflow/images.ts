@@ -1,3 +1,4 @@
+import { fstatSync } from 'node:fs'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Preprocessing } from '../../network/preprocessing.ts'
 import type { Backend } from './binding.ts'
@@ -12,6 +13,7 @@ const JPEGS = { fed: 'jpegs:0', fetched: 'from_jpegs:0' } as const
 const PIXELS = { fed: 'pixels:0', fetched: 'from_pixels:0' } as const
 
 const COLOURS = 3
+const STDERR = 2
 const DECODING = { channels: { integer: COLOURS }, dct_method: { text: 'INTEGER_ACCURATE' } }
 
 /**
@@ -61,15 +63,19 @@ export class Images {
     const sound = jpegs.find((_, index) => !undecoded.includes(index))
     const batch =
       whole ?? (sound && this.#decode(jpegs.map((jpeg, index) => (undecoded.includes(index) ? sound : jpeg))))
-    const told = (images: Feed): R => use(images, undecoded)
-    if (batch !== undefined) return lend(batch, told)
-    return this.prepared(new Uint8Array(jpegs.length * sizeOf(this.#shape)), jpegs.length, told)
+    if (batch !== undefined) return lend(batch, (images) => use(images, undecoded))
+    const none = new Uint8Array(jpegs.length * sizeOf(this.#shape))
+    return this.prepared(none, jpegs.length, (images) => use(images, [...jpegs.keys()]))
   }
 
-  /** Undefined where one of them fails: the run says not which. */
+  /** Undefined where one of them fails, or libjpeg warns of one: the run does not say which. */
   #decode(jpegs: readonly Uint8Array[]): Held | undefined {
+    const before = stderrBytes()
     try {
-      return this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
+      const held = this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
+      if (stderrBytes() === before) return held
+      held.close()
+      return undefined
     } catch {
       return undefined
     }
@@ -92,6 +98,11 @@ export class Images {
     if (held === undefined) throw new TypeError(`the session gave no ${fetched}`)
     return held
   }
+}
+
+/** What was written to stderr, where that is a file: libjpeg's warnings show nowhere else. */
+function stderrBytes(): number {
+  return fstatSync(STDERR).size
 }
 
 function lend<R>(held: Held, use: (images: Held) => R): R {

@@ -56,6 +56,8 @@ export interface GraphNetworkOptions {
    * 500 MB.
    */
   readonly barrier?: string
+  /** Residual sums whose magnitudes are looked at, by name; where a ReLU alone reads them, behind it. */
+  readonly watched?: { readonly sums: readonly string[]; readonly rectified: boolean }
 }
 
 /**
@@ -74,6 +76,9 @@ export class GraphNetworkOps implements NetworkOps<Value> {
   readonly #graph: GraphWriter
   readonly #options: GraphNetworkOptions
   readonly #precision: Precision
+  /** A watched sum whose ReLU is still to come. */
+  #unrectified: Value | undefined
+  #peaks: string[] = []
 
   constructor(graph: GraphWriter, options: GraphNetworkOptions) {
     this.#graph = graph
@@ -150,12 +155,26 @@ export class GraphNetworkOps implements NetworkOps<Value> {
   }
 
   relu(_name: string, x: Value): Value {
-    return this.#tensor('Relu', [this.node(x)], x.shape, this.#typeOf(x))
+    const rectified = this.#tensor('Relu', [this.node(x)], x.shape, this.#typeOf(x))
+    if (x === this.#unrectified) this.#watch(rectified)
+    return rectified
   }
 
-  add(_name: string, branch: Value, shortcut: Value): Value {
+  add(name: string, branch: Value, shortcut: Value): Value {
     const type = this.#typeOf(branch)
-    return this.#tensor('AddV2', [this.node(branch), this.#as(type, shortcut)], branch.shape, type)
+    const sum = this.#tensor('AddV2', [this.node(branch), this.#as(type, shortcut)], branch.shape, type)
+    const { watched } = this.#options
+    if (watched?.sums.includes(name) !== true) return sum
+    if (watched.rectified) this.#unrectified = sum
+    else this.#watch(this.#tensor('Abs', [this.node(sum)], sum.shape, type))
+    return sum
+  }
+
+  /** The nodes of what was watched since it was last asked for: each image's largest value, float32 [n]. */
+  takePeaks(): string[] {
+    const peaks = this.#peaks
+    this.#peaks = []
+    return peaks
   }
 
   maxPool(name: string, x: Value, window: Window): Value {
@@ -180,9 +199,13 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return tensor(this.node(x), x.shape, this.#typeOf(x))
   }
 
-  /**
-   * In float32, and rounded once: a scalar of eight bits would shift a whole branch by as much as one weight.
-   */
+  #watch(x: Value): void {
+    const largest = this.#tensor('Max', [this.node(x), this.#graph.integers([1, 2, 3])], [], this.#typeOf(x))
+    this.#peaks.push(this.float(largest))
+    this.#unrectified = undefined
+  }
+
+  /** In float32, and rounded once: a scalar of eight bits would put a whole branch off by as much as one weight. */
   #withScalar(op: string, x: Value, scalar: Value): Value {
     const inputs = [this.float(x), this.#plain(asParameter(scalar), FLOAT)]
     const type = this.#typeOf(x)

@@ -1,5 +1,7 @@
+import { sizeOf } from '../../initializers/fans.ts'
 import type { Preprocessing } from '../../network/preprocessing.ts'
 import { classified, residualFeatures } from '../../network/residual-network.ts'
+import { schemeNamed } from '../../network/schemes.ts'
 import type { Specification } from '../../network/specification.ts'
 import { fillingOf, type Filling } from './filling.ts'
 import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
@@ -32,6 +34,8 @@ export const RECIPE = {
   topProbabilities: 'top_probabilities:0',
   /** int32: whether all of a row's logits are finite. */
   finite: 'finite:0',
+  /** float32 [n, checkpoints]: the largest magnitude of a row's activations at each; only where there are some. */
+  peaks: 'peaks:0',
 } as const
 
 /** The graph of a session. Only its assignments draw or set anything. */
@@ -42,14 +46,21 @@ export interface SessionRecipe {
 }
 
 /**
- * The network for a session of this process, which fills its variables step by step. If halved, a batch is
- * computed in two parts at the same time.
+ * The network for a session of this process, which fills its variables step by step; where it is halved, a batch is
+ * computed in two parts at the same time. `checkpoints` are the residual sums whose magnitudes it tells.
  */
-export function sessionRecipe(specification: Specification, halved: boolean): SessionRecipe {
+export function sessionRecipe(
+  specification: Specification,
+  halved: boolean,
+  checkpoints: readonly string[],
+): SessionRecipe {
   const graph = new GraphWriter()
   const source: GraphNetworkOptions['source'] = (_value, { name, shape }) =>
     graph.placeholder(`${name}/value`, DataType.float, shape)
-  const variables = writeNetwork(graph, specification, { source, barrier: 'k', halved })
+  const { version } = specification.architecture
+  const rectified = version !== 'v2' && !schemeNamed(specification.residual_scheme).reluInBranch
+  const watched = { sums: checkpoints, rectified }
+  const variables = writeNetwork(graph, specification, { source, barrier: 'k', halved, watched })
   const fillings = variables.map((variable) => fillingOf(graph, variable))
   return { bytes: savedModelBytes({ graph, signatures: {} }), fillings }
 }
@@ -72,9 +83,11 @@ function writeNetwork(
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
   const featuresOf = (node: string) => {
     const features = residualFeatures<Value>(ops, specification, tensor(node, shape, FLOAT))
-    return tensor(ops.float(features), features.shape, FLOAT)
+    return tensor(withPeaks(graph, ops.float(features), ops.takePeaks()), features.shape, FLOAT)
   }
-  const features = halved ? inHalves(graph, images, featuresOf) : featuresOf(images)
+  const computed = halved ? inHalves(graph, images, featuresOf) : featuresOf(images)
+  const count = options.watched?.sums.length ?? 0
+  const features = { ...computed, node: withoutPeaks(graph, computed, count) }
   graph.floats('Identity', [features.node], 'features')
   const logits = graph.floats('Identity', [ops.float(classified(ops, specification, features))], 'logits')
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
@@ -87,6 +100,33 @@ function writeNetwork(
   const allFinite = graph.node('All', [graph.floats('IsFinite', [logits]), graph.integers([1])])
   graph.node('Cast', [allFinite], { SrcT: BOOL, DstT: INT32 }, { name: 'finite' })
   return ops.variables
+}
+
+/** Beside the features, so that what computes rows gives one tensor. */
+function withPeaks(graph: GraphWriter, features: string, peaks: readonly string[]): string {
+  if (peaks.length === 0) return features
+  const packing = { T: FLOAT, N: { integer: peaks.length }, axis: { integer: 1 } }
+  const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }
+  return graph.node(
+    'ConcatV2',
+    [features, graph.node('Pack', peaks, packing), graph.integers([1], [])],
+    joining,
+  )
+}
+
+function withoutPeaks(
+  graph: GraphWriter,
+  { node, shape }: Pick<Value, 'shape'> & { node: string },
+  count: number,
+): string {
+  if (count === 0) return node
+  const sizes = graph.integers([sizeOf(shape), count])
+  const parts = graph.node('SplitV', [node, sizes, graph.integers([1], [])], {
+    ...{ T: FLOAT, Tlen: INT32 },
+    num_split: { integer: 2 },
+  })
+  graph.floats('Identity', [`${parts}:1`], 'peaks')
+  return parts
 }
 
 export function precisionOf({ precision }: Specification): Precision {

@@ -1,6 +1,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { temporaryFailed } from '../../storage-errors.ts'
 import type { GraphWriter } from './graph.ts'
 import { encodeSavedModel, type SaverDef, type SignatureDef, type TensorInfo } from './proto.ts'
 
@@ -50,13 +51,22 @@ export async function withSavedModelFolder<R>(
   bytes: Uint8Array,
   use: (folder: string) => R | Promise<R>,
 ): Promise<R> {
-  const folder = await makeFolder()
+  const folder = await temporary(makeFolder())
   try {
-    await mkdir(join(folder, 'variables'))
-    await writeFile(join(folder, 'saved_model.pb'), bytes)
+    await temporary(mkdir(join(folder, 'variables')))
+    await temporary(writeFile(join(folder, 'saved_model.pb'), bytes))
     return await use(folder)
   } finally {
     await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** A change of the temporary directory: STORAGE_FAILED where it could not be made. */
+async function temporary<R>(write: Promise<R>): Promise<R> {
+  try {
+    return await write
+  } catch (error) {
+    throw temporaryFailed(error)
   }
 }
 

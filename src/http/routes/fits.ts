@@ -7,7 +7,7 @@ import { hangUp } from '../hang-up.ts'
 import { Bytes, SAFETENSORS } from '../schemas/common.ts'
 import { FitQuery, FittedWeights } from '../schemas/models.ts'
 import type { App, Services } from '../services.ts'
-import { partsOf } from '../forms.ts'
+import { largestWeights, partsOf } from '../forms.ts'
 
 const OCTETS = 'application/octet-stream'
 /** No type, and curl's default, say nothing of the content. */
@@ -15,7 +15,7 @@ const TYPES = ['', OCTETS, SAFETENSORS, 'application/x-www-form-urlencoded']
 
 /** Weights of any network, and which initializers they may come from. In a scope of its own: bodies are streams here. */
 export function fitRoutes(app: App, { analysis, store, config }: Services): void {
-  const maxBytes = 4 * config.MAX_MODEL_PARAMETERS + config.MAX_BODY_BYTES
+  const maxBytes = largestWeights(config)
   app.removeContentTypeParser(['*', 'application/json'])
   // Onto the disk, not into memory.
   app.addContentTypeParser('*', (_request, payload, done) => {
@@ -25,7 +25,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
   app.post(
     '/v1/weights/statistics',
     {
-      config: { scope: 'read' },
+      config: { scope: 'read', bodies: 'disk', maxStreamedBytes: maxBytes },
       schema: {
         operationId: 'fitInitializers',
         tags: ['models'],
@@ -62,7 +62,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
         `send the file as ${OCTETS}, or as a form's part "weights"`,
       )
     const { body } = request
-    if (body instanceof Readable) return store.stage(limited(body, maxBytes))
+    if (body instanceof Readable) return store.stage(limited(body, maxBytes, request))
     throw new ServiceError('MALFORMED_REQUEST', `the body is empty; send a safetensors file as ${OCTETS}`)
   }
   let weights: StagedWeights | undefined
@@ -70,7 +70,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
     for await (const part of partsOf(request, { limits: { parts: 2, fileSize: maxBytes + 1 } })) {
       if (part.fieldname !== 'weights' || part.type !== 'file' || weights)
         throw fieldError(pointerTo('#', part.fieldname), 'is not wanted here; send "weights" once, as a file')
-      weights = await store.stage(limited(part.file, maxBytes))
+      weights = await store.stage(limited(part.file, maxBytes, request))
     }
     if (!weights) throw fieldError('#/weights', 'is required: a safetensors file')
     return weights
@@ -80,8 +80,11 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
   }
 }
 
-/** A stream as long as it is no larger. Its rest stays unread, so that the refusal can still be answered. */
-function limited(source: Readable, maxBytes: number): Readable {
+/**
+ * A stream as long as it is no larger. Its rest stays unread, so that the refusal can still be answered; what is passed
+ * on goes onto the disk and holds no room.
+ */
+function limited(source: Readable, maxBytes: number, { place }: FastifyRequest): Readable {
   return Readable.from(
     (async function* () {
       let bytes = 0
@@ -90,6 +93,7 @@ function limited(source: Readable, maxBytes: number): Readable {
         const sentence = 'the weights are larger than any network MAX_MODEL_PARAMETERS allows'
         if (bytes > maxBytes) throw new ServiceError('BODY_TOO_LARGE', sentence)
         yield chunk
+        place?.release(chunk.length)
       }
     })(),
     { objectMode: false },

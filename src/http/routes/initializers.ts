@@ -134,11 +134,17 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       // It is the same body as that of statistics, and wrong in the same cases.
       recordOptions(body)
       const values = await analysis.sample(draw, { signal: hangUp(reply) })
-      if (json) return reply.type(type).send(toJson({ shape, dtype: 'float32', values: [...values] }))
+      if (json) return reply.type(type).send(tensorJson(shape, values))
       const header =
         type === NPY ? npyHeader(shape) : safetensorsHeader([{ name: 'sample', shape }], { format: 'pt' })
       const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
       return reply.type(type).send(Buffer.concat([header, bytes]))
     },
   )
+}
+
+/** JSON.stringify writes -0 as 0. */
+function tensorJson(shape: readonly number[], values: Float32Array): string {
+  const texts = Array.from(values, (value) => (Object.is(value, -0) ? '-0.0' : toJson(value)))
+  return `{"shape":[${shape.join()}],"dtype":"float32","values":[${texts.join()}]}`
 }

@@ -1,17 +1,18 @@
 import type { Multipart } from '@fastify/multipart'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import { Readable } from 'node:stream'
 import { factorsOf, type LayerScale } from '../../analysis/analysis.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
-import { decodeImage } from '../../images/decode.ts'
 import { identify } from '../../network/identity.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import type { SpecificationRequest } from '../../network/specification.ts'
 import { loadWeights, type LoadedWeights } from '../../serving/loading.ts'
 import { assertName } from '../../serving/names.ts'
 import { parser } from '../../validation.ts'
+import { hangUp } from '../hang-up.ts'
 import { CreateRequest } from '../schemas/models.ts'
 import type { Services } from '../services.ts'
-import { partsOf } from '../forms.ts'
+import { largestWeights, partsOf } from '../forms.ts'
 import { jsonOf } from './uploads.ts'
 
 const ORDER =
@@ -36,11 +37,12 @@ export interface FormModel extends Partial<LoadedWeights> {
  */
 export async function readModelForm(
   request: FastifyRequest,
-  { store, analysis, config }: Services,
+  reply: FastifyReply,
+  { store, analysis, decoder, config }: Services,
 ): Promise<{ name: string | undefined; given: FormModel }> {
   const { MAX_MODEL_PARAMETERS: maxParameters, MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
   const limits = {
-    fileSize: 4 * maxParameters + MAX_BODY_BYTES,
+    fileSize: largestWeights(config),
     parts: MOST_PARTS,
   }
   let name: string | undefined
@@ -64,7 +66,8 @@ export async function readModelForm(
         // A small file has come in whole before anyone could listen.
         if (part.file.truncated) throw tooLarge
         part.file.once('limit', () => part.file.destroy(tooLarge))
-        loaded = await loadWeights(part.file, specification, { store, analysis, maxParameters })
+        const file = Readable.from(passedOn(part.file, request), { objectMode: false })
+        loaded = await loadWeights(file, specification, { store, analysis, maxParameters })
       } else if (fieldname === 'images' && part.type === 'file' && specification && !loaded) {
         imaged ??= { plan: planForImages(specification, maxParameters), pixels: [] }
         const { plan, pixels } = imaged
@@ -73,7 +76,9 @@ export async function readModelForm(
         const bytes = await bytesOf(part.file, MAX_BODY_BYTES - total)
         total += bytes.length
         const pointer = `#/images/${String(pixels.length)}`
-        pixels.push((await decodeImage(bytes, pointer, { shape, fit: 'cover', maxPixels })).pixels)
+        const options = { shape, fit: 'cover', maxPixels } as const
+        const image = await decoder.decode({ file: bytes, pointer, options, signal: hangUp(reply) })
+        pixels.push(image.pixels)
       } else {
         const known = ['spec', 'weights', 'images'].includes(fieldname)
         throw fieldError(
@@ -86,11 +91,19 @@ export async function readModelForm(
     if (!imaged) throw fieldError('#/weights', `is required; ${ORDER}`)
     const { plan, pixels } = imaged
     const measured = await analysis.unitVariance(plan.specification, Buffer.concat(pixels))
-    const id = identify(plan.specification, undefined, factorsOf(measured))
+    const id = identify(plan, undefined, factorsOf(measured))
     return { name, given: { plan, id, measured } }
   } catch (error) {
     await loaded?.weights.discard()
     throw error
+  }
+}
+
+/** A file on its way onto the disk, where it holds no room. */
+async function* passedOn(file: AsyncIterable<Buffer>, { place }: FastifyRequest): AsyncGenerator<Buffer> {
+  for await (const chunk of file) {
+    yield chunk
+    place?.release(chunk.length)
   }
 }
 

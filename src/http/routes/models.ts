@@ -4,6 +4,7 @@ import { fieldError } from '../../errors.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import type { Model } from '../../serving/model.ts'
 import { parser } from '../../validation.ts'
+import { largestWeights } from '../forms.ts'
 import { viewModel } from '../model-view.ts'
 import { pageOf } from '../query.ts'
 import { Nothing, Page } from '../schemas/common.ts'
@@ -60,7 +61,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.post(
     '/v1/models',
     {
-      config: { scope: 'manage' },
+      config: { scope: 'manage', bodies: 'disk', maxStreamedBytes: largestWeights(config) },
       schema: {
         operationId: 'createModel',
         tags,
@@ -80,7 +81,7 @@ export function modelRoutes(app: App, services: Services): void {
         const { name, ...specification } = request.body as Static<typeof CreateRequest>
         return create({ plan: planRequest(specification, config.MAX_MODEL_PARAMETERS), name }, request, reply)
       }
-      const { name, given } = await readModelForm(request, services)
+      const { name, given } = await readModelForm(request, reply, services)
       return create({ ...given, name }, request, reply)
     },
   )

@@ -20,7 +20,7 @@ type Answer = Static<typeof Predictions>
 
 /** Predictions from uploaded images. */
 export function predictRoutes(app: App, services: Services): void {
-  const { config } = services
+  const { config, decoder } = services
   const predict = predictor(services)
   const { admit, refuseInTurn, placeOf, modelOf } = admittance(services)
   const encoded = Bytes('One encoded image')
@@ -29,7 +29,7 @@ export function predictRoutes(app: App, services: Services): void {
     {
       onRequest: admit,
       errorHandler: refuseInTurn,
-      config: { scope: 'predict' },
+      config: { scope: 'predict', bodies: 'admitted' },
       schema: {
         operationId: 'predict',
         tags: ['prediction'],
@@ -62,7 +62,7 @@ export function predictRoutes(app: App, services: Services): void {
       const vectors = [...listOf(request.query.include, VECTORS, '#/include')]
       const upload = await readUpload(request, config)
       const shape = model.record.specification.architecture.input_shape
-      const images = await imagesOf(upload, { shape, fit, config, place })
+      const images = await imagesOf(upload, { shape, fit, config, decoder, place })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),

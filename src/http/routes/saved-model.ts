@@ -54,7 +54,7 @@ export function savedModelRoutes(
       const model = registry.find(request.params.model)
       const { id, specification } = model.record
       // What is refused is refused before anything else is said of it.
-      const source = registry.weightsOf(model)
+      await registry.weightsOf(model)
       const { config } = request.query
       const names = registry.namesOf(id)
       const name = names.includes(request.params.model)
@@ -77,7 +77,9 @@ export function savedModelRoutes(
         const folder = `${name}/${VERSION}${config === 'triton' ? '/model.savedmodel' : ''}`
         const graph = fileOf(
           `${folder}/saved_model.pb`,
-          await analysis.savedModel(source, variables.path, { signal }),
+          await registry.withWeights(model, (source) =>
+            analysis.savedModel(source, variables.path, { signal }),
+          ),
         )
         const files = [graph, ...(await filesIn(variables.path, `${folder}/variables`))]
         if (config === 'triton')

@@ -1,11 +1,12 @@
-import type { FastifyRequest } from 'fastify'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import Type from 'typebox'
 import { MAX_BATCH, SignalFields, type SignalsQuestion } from '../../analysis/signals.ts'
-import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo } from '../../errors.ts'
-import { decodeImage } from '../../images/decode.ts'
 import { parser } from '../../validation.ts'
+import { decodeAll } from '../encoded-images.ts'
 import { partsOf } from '../forms.ts'
+import { hangUp } from '../hang-up.ts'
+import type { Services } from '../services.ts'
 
 const { seed, repeats, mode } = SignalFields
 const FormFields = Type.Partial(Type.Object({ input: Type.Enum(['images']), seed, repeats, mode }), {
@@ -16,9 +17,11 @@ const parseFields = parser(FormFields, 'text')
 /** A form of images (file parts, in their order the batch) and fields that say how to measure. */
 export async function readSignalsForm(
   request: FastifyRequest,
+  reply: FastifyReply,
   shape: readonly number[],
-  { MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels }: Config,
+  { decoder, config }: Pick<Services, 'decoder' | 'config'>,
 ): Promise<{ question: SignalsQuestion; pixels: Uint8Array; count: number }> {
+  const { MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
   const fields: Record<string, unknown> = {}
   const files: Buffer[] = []
   let total = 0
@@ -40,10 +43,7 @@ export async function readSignalsForm(
   }
   const question = parseFields(fields)
   if (files.length === 0) throw fieldError('#/images', 'needs at least one file part')
-  const decoded = await Promise.all(
-    files.map((bytes, index) =>
-      decodeImage(bytes, `#/images/${String(index)}`, { shape, fit: 'cover', maxPixels }),
-    ),
-  )
+  const encoded = files.map((bytes, index) => ({ bytes, pointer: `#/images/${String(index)}` }))
+  const decoded = await decodeAll(encoded, { shape, fit: 'cover', maxPixels }, decoder, hangUp(reply))
   return { question, pixels: Buffer.concat(decoded.map(({ pixels }) => pixels)), count: files.length }
 }

@@ -12,7 +12,8 @@ import type { App, Services } from '../services.ts'
 import { readSignalsForm } from './signals-form.ts'
 
 /** Signals on their way through a network and back: of a model, and of specifications side by side. */
-export function signalRoutes(app: App, { registry, analysis, config }: Services): void {
+export function signalRoutes(app: App, services: Services): void {
+  const { registry, analysis, config } = services
   const { ANALYSIS_MEMORY_BYTES: budget, MAX_MODEL_PARAMETERS } = config
 
   app.post(
@@ -41,9 +42,12 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
       const plan = planSpecification(specification)
       const { measured, pointer } = await questionOf()
       affordableMemory(plan, measured.batch_size, budget, pointer)
-      const source = registry.weightsOf(model)
+      // What is refused is refused with its status, before an answer of events begins.
+      await registry.weightsOf(model)
       return answerJob(request, reply, async (control) => {
-        const [signals] = await analysis.signals([source], measured, control)
+        const [signals] = await registry.withWeights(model, (source) =>
+          analysis.signals([source], measured, control),
+        )
         if (signals === undefined) throw new TypeError('no signals came of a network')
         return { model: id, weights, ...signals }
       })
@@ -52,7 +56,7 @@ export function signalRoutes(app: App, { registry, analysis, config }: Services)
         if (!request.isMultipart())
           return { measured: drawn(request.body as SignalsQuestion, '#'), pointer: '#/batch_size' }
         const shape = specification.architecture.input_shape
-        const { question, pixels, count } = await readSignalsForm(request, shape, config)
+        const { question, pixels, count } = await readSignalsForm(request, reply, shape, services)
         return { measured: { ...settings(question), batch_size: count, pixels }, pointer: '#/images' }
       }
     },

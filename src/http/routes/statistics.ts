@@ -31,22 +31,24 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
       const model = registry.find(params.model)
       const { id, weights } = model.record
       const reference = query.relative_to === undefined ? undefined : registry.find(query.relative_to)
-      // Weights that diverged have no statistics, whatever was answered before.
-      const source = registry.weightsOf(model)
+      // Weights that diverged or were damaged have no statistics, whatever was answered before.
+      await registry.weightsOf(model)
+      if (reference) await registry.weightsOf(reference)
       const options = {
         ...recordOptions(query),
         ...(query.parameters === undefined ? {} : { match: query.parameters }),
       }
-      const relativeTo = reference && registry.weightsOf(reference)
       const key = JSON.stringify([id, reference?.record.id ?? null, options])
       const json = await answers.get(
         key,
         hangUp(reply),
         async (signal) => {
-          const statistics = await analysis.statistics(
-            source,
-            { ...options, ...(relativeTo ? { relativeTo } : {}) },
-            { signal },
+          const statistics = await registry.withWeights(model, (source) =>
+            reference === undefined
+              ? analysis.statistics(source, options, { signal })
+              : registry.withWeights(reference, (relativeTo) =>
+                  analysis.statistics(source, { ...options, relativeTo }, { signal }),
+                ),
           )
           if (statistics.parameters.length === 0)
             throw fieldError(

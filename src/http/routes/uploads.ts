@@ -2,9 +2,10 @@ import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
-import { jsonProblem } from '../../json.ts'
-import { readJson } from '../json-body.ts'
+import { malformedJson, withoutMark } from '../../json.ts'
+import { readJson } from '../../json-parts.ts'
 import { parser } from '../../validation.ts'
+import { fromBase64 } from '../base64.ts'
 import type { EncodedImage } from '../encoded-images.ts'
 import { NPY } from '../schemas/common.ts'
 import { PredictBody, PredictQuery } from '../schemas/predictions.ts'
@@ -17,7 +18,6 @@ export type Upload =
 
 /** Types that say nothing of the content (curl's default among them): what it is shows in its first bytes. */
 const UNSPECIFIC = ['', 'application/octet-stream', 'application/x-www-form-urlencoded']
-export const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/
 const parseBody = parser(PredictBody)
 
 /** The images of a prediction request, in any of the forms it may have. */
@@ -35,7 +35,7 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   }
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
-  if (unspecific && /^\s*\{/.test(body.subarray(0, 100).toString('latin1')))
+  if (unspecific && /^\s*\{/.test(withoutMark(body).subarray(0, 100).toString('latin1')))
     return instancesOf(parseBody(await jsonOf(body, 'the body')), config)
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
@@ -82,8 +82,9 @@ function instancesOf({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload 
   assertCount(instances.length, '#/instances', MAX_QUEUE)
   const images = instances.map(({ b64 }, index) => {
     const pointer = `#/instances/${String(index)}/b64`
-    if (!BASE64.test(b64)) throw fieldError(pointer, 'is not base64')
-    return { bytes: Buffer.from(b64, 'base64'), pointer }
+    const bytes = fromBase64(b64)
+    if (bytes === undefined) throw fieldError(pointer, 'is not base64')
+    return { bytes, pointer }
   })
   return { kind: 'images', images }
 }
@@ -92,6 +93,6 @@ export async function jsonOf(text: Buffer, what: string): Promise<unknown> {
   try {
     return await readJson(text)
   } catch (error) {
-    throw new ServiceError('MALFORMED_REQUEST', `${what} ${jsonProblem(error)}`)
+    throw malformedJson(what, error)
   }
 }

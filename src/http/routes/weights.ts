@@ -40,7 +40,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
     async (request, reply) => {
       const model = registry.find(request.params.model)
       // What is refused is refused before anything else is said of it.
-      const source = registry.weightsOf(model)
+      const source = await registry.weightsOf(model)
       const glob = request.query.parameters
       const matches = glob === undefined ? () => true : nameMatcher(glob)
       const { id, specification } = model.record
@@ -82,9 +82,13 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       // The content of an answer to HEAD would be drawn only to be thrown away.
       if (request.method === 'HEAD') return reply.send(Readable.from([], { objectMode: false }))
       const read = await analysis.reader(source, { signal: hangUp(reply) })
+      const readUnchanged: typeof read = (...part) => registry.withWeights(model, () => read(...part))
       async function* bytes(): AsyncGenerator<Buffer> {
         if (start < header.length) yield header.subarray(start, end)
-        yield* tensorStream(content, read, { start: start - header.length, end: end - header.length })
+        yield* tensorStream(content, readUnchanged, {
+          start: start - header.length,
+          end: end - header.length,
+        })
       }
       return reply.send(Readable.from(bytes(), { objectMode: false }))
     },

@@ -45,7 +45,7 @@ export const refusals = (scope: string, isForeign: boolean) => {
   const refusal = isForeign ? foreignError : problem
   return {
     401: refusal('No key, or one that is wrong or has expired'),
-    403: refusal(`A key without the scope ${scope}`),
+    403: refusal(`A key without the scope ${scope}; without keys, a page of another site`),
   }
 }
 

@@ -15,7 +15,7 @@ export const ModelName = Type.Object({ model: Type.String({ description: 'A name
 
 export const VersionedReference = Type.Object({
   ...ModelReference.properties,
-  version: Type.String({ description: 'There is only "1"' }),
+  version: Type.String({ pattern: '^[0-9]{1,19}$', description: 'There is only "1"' }),
 })
 
 const Name = Type.String({

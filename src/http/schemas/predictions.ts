@@ -23,7 +23,10 @@ export const Predictions = answer('Predictions', {
         Type.Object({ index: Type.Integer(), label: nullable(Type.String()), probability: Num, logit: Num }),
       ),
       entropy: Num,
-      finite: Type.Boolean(),
+      finite: Type.Boolean({
+        description:
+          'False where a logit is not finite, or where a value on the way to it may have overflowed: a ReLU makes 0 of NaN on some processors',
+      }),
       image: Type.Object({ width: Type.Integer(), height: Type.Integer(), format: Type.String() }),
       logits: optional(Type.Array(Num)),
       probabilities: optional(Type.Array(Num)),

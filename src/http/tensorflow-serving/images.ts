@@ -1,16 +1,19 @@
 import type { Config } from '../../config.ts'
 import { fieldError } from '../../errors.ts'
+import type { ImageDecoder } from '../../images/decoder.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/admission.ts'
+import type { Place } from '../../serving/place.ts'
+import { fromBase64 } from '../base64.ts'
 import { imagesAs, readImages, type EncodedImage, type Images } from '../encoded-images.ts'
-import { assertCount, BASE64 } from '../routes/uploads.ts'
-import { recordOf, type PredictRequest } from './request.ts'
+import { assertCount } from '../routes/uploads.ts'
+import { base64In, type PredictRequest } from './request.ts'
 
 interface Context {
   readonly specification: Specification
   readonly config: Config
+  readonly decoder: ImageDecoder
   readonly place: Place
 }
 
@@ -20,11 +23,11 @@ const HIGHEST_PIXEL = 255
 
 /** The images of a request; the place holds what they take. INVALID_REQUEST or INVALID_IMAGE at the one that is wrong. */
 export function imagesOf({ input, elements }: PredictRequest, context: Context): Promise<Images> | Images {
-  const { specification, config, place } = context
+  const { specification, config, decoder, place } = context
   const shape = specification.architecture.input_shape
   assertCount(elements.length, '#', config.MAX_QUEUE)
   if (input === 'image_bytes')
-    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, place })
+    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, decoder, place })
   place.hold(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
   const pixels = pixelsIn(elements, shape)
   // Whole numbers give the bits that the same image gives on every other route.
@@ -34,10 +37,11 @@ export function imagesOf({ input, elements }: PredictRequest, context: Context):
 }
 
 function encodedIn({ value, pointer }: Element): EncodedImage {
-  const b64 = recordOf(value)?.['b64']
-  if (typeof b64 !== 'string' || !BASE64.test(b64))
-    throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64')
-  return { bytes: Buffer.from(b64, 'base64'), pointer }
+  const b64 = base64In(value)
+  const bytes = b64 === undefined ? undefined : fromBase64(b64)
+  if (bytes === undefined)
+    throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64, without other fields')
+  return { bytes, pointer }
 }
 
 /** Numbers of nested lists [height, width, channels], image after image. */

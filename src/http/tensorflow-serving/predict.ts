@@ -4,7 +4,7 @@ import { answer } from '../../schema.ts'
 import { ServiceError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { admittance } from '../admittance.ts'
-import { bytesOf } from '../foreign.ts'
+import { bodyOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
 import { optional } from '../schemas/common.ts'
 import { tellCosts } from '../server-timing.ts'
@@ -40,7 +40,7 @@ const PredictResponse = answer('TensorFlowServingResponse', {
 
 /** TensorFlow Serving's predict by row and by column; classify and regress say that no signature offers them. */
 export function predictRoutes(app: App, services: Services): void {
-  const { registry, config } = services
+  const { registry, config, decoder } = services
   const predict = predictor(services)
   const { admit, refuseInTurn, placeOf } = admittance(services)
   const content = {
@@ -55,17 +55,19 @@ export function predictRoutes(app: App, services: Services): void {
     const schema = { operationId: `run${subject}Signature`, tags, summary, params, body: content, response }
     app.post(
       path,
-      { config: { scope: 'predict' }, onRequest: admit, errorHandler: refuseInTurn, schema },
+      {
+        config: { scope: 'predict', bodies: 'admitted' },
+        onRequest: admit,
+        errorHandler: refuseInTurn,
+        schema,
+      },
       async (request, reply) => {
         const started = performance.now()
         const place = placeOf(request)
         const { model } = findModel(registry, request.params)
         const { specification, id } = model.record
-        const body = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
-          place.hold(place.images, length)
-        })
-        const asked = await readPredictRequest(body)
-        const images = await imagesOf(asked, { specification, config, place })
+        const asked = await readPredictRequest(bodyOf(request))
+        const images = await imagesOf(asked, { specification, config, decoder, place })
         const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)
         tellCosts(reply, costs)

@@ -1,5 +1,5 @@
 import { fieldError, ServiceError } from '../../errors.ts'
-import { readJson } from '../json-body.ts'
+import { readJson } from '../../json-parts.ts'
 
 /** What is asked for: the one input that is given, with what is in it, and how the answer is laid out. */
 export interface PredictRequest {
@@ -47,9 +47,14 @@ function rowsOf(instances: unknown): PredictRequest {
     const pointer = `#/instances/${String(index)}`
     return { ...inputIn(value, pointer), pointer }
   })
-  const [{ input }] = rows as [(typeof rows)[number]]
-  const other = rows.find((row) => row.input !== input)
-  if (other) throw fieldError(other.pointer, `must be like the first: keys must be equal to: ${input}`)
+  const [{ input, named }] = rows as [(typeof rows)[number]]
+  const other = rows.find((row) => row.input !== input || row.named !== named)
+  if (other) {
+    if (other.input !== input)
+      throw fieldError(other.pointer, `must be like the first: keys must be equal to: ${input}`)
+    const [expected, got] = named ? ['object', 'value/list'] : ['value/list', 'object']
+    throw fieldError(other.pointer, `must be like the first: Expecting ${expected} but got ${got}`)
+  }
   return {
     ...{ input, layout: 'rows' },
     elements: rows.map(({ value, named, pointer }) => ({
@@ -95,17 +100,22 @@ function inputIn(value: unknown, pointer: string): Input {
   if (record === undefined || (key !== 'images' && key !== 'image_bytes') || others.length > 0)
     throw fieldError(
       pointer,
-      'Missing named input: must be an image as nested lists, {"b64": "..."}, or an object with exactly one of images and image_bytes',
+      'Missing named input: must be an image as nested lists, {"b64": "..."} without other fields, or an object with exactly one of images and image_bytes',
     )
   return { input: key, value: record[key], named: true }
 }
 
 function isEncoded(value: unknown): boolean {
-  const record = recordOf(value)
-  return record !== undefined && 'b64' in record
+  return base64In(value) !== undefined
 }
 
-export function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+/** The text of `{"b64": "..."}`; undefined for anything else, also for an object with further fields. */
+export function base64In(value: unknown): string | undefined {
+  const { b64, ...others } = recordOf(value) ?? {}
+  return typeof b64 === 'string' && Object.keys(others).length === 0 ? b64 : undefined
+}
+
+function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Readonly<Record<string, unknown>>)
     : undefined

@@ -1,13 +1,13 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { promisify } from 'node:util'
 import { constants, deflate, gzip } from 'node:zlib'
-import { fieldError, ServiceError } from '../../errors.ts'
+import { ServiceError } from '../../errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/admission.ts'
+import type { Place } from '../../serving/place.ts'
 import { labelsOf } from '../../serving/labels.ts'
 import { admittance } from '../admittance.ts'
-import { bytesOf } from '../foreign.ts'
+import { bodyOf } from '../foreign.ts'
 import { predictor } from '../prediction.ts'
 import { Bytes } from '../schemas/common.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
@@ -18,14 +18,15 @@ import { OUTPUTS } from './metadata.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, paths, tags } from './models.ts'
 import { requestedOutputs, writeAnswer } from './outputs.ts'
-import { countOf, headLength, readRequest, type InferenceRequest } from './request.ts'
+import { countOf } from './parameters.ts'
+import { headLength, readRequest, type InferenceRequest } from './request.ts'
 
 const HEAD_LENGTH = 'inference-header-content-length'
 const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as const
 
 /** Inference: tensors or encoded images in, tensors or classes out, as JSON and as binary data. */
 export function inferRoutes(app: App, services: Services): void {
-  const { registry, config } = services
+  const { registry, config, decoder } = services
   const predict = predictor(services)
   const { admit, refuseInTurn, placeOf } = admittance(services)
   const contents = <S>(schema: S) => ({
@@ -40,7 +41,7 @@ export function inferRoutes(app: App, services: Services): void {
       {
         onRequest: admit,
         errorHandler: refuseInTurn,
-        config: { scope: 'predict' },
+        config: { scope: 'predict', bodies: 'admitted' },
         schema: {
           operationId: `infer${subject}`,
           tags,
@@ -55,14 +56,10 @@ export function inferRoutes(app: App, services: Services): void {
         const place = placeOf(request)
         const { model, name } = findModel(registry, request.params)
         const { specification, id } = model.record
-        const bytes = await bytesOf(request, config.MAX_BODY_BYTES, (length) => {
-          place.hold(place.images, length)
-        })
-        const inference = await read(bytes, request.headers[HEAD_LENGTH], specification)
-        assertNoSequence(inference)
+        const inference = await read(bodyOf(request), request.headers[HEAD_LENGTH], specification)
         leaveInTime(inference, place, reply)
         const requested = requestedOutputs(inference)
-        const images = await imagesOf(inference, { specification, config, place })
+        const images = await imagesOf(inference, { specification, config, decoder, place })
         const count = images.about.length
         const vectors = OUTPUTS.filter((output) => requested.some(({ name }) => name === output))
         const job = { model: id, k: 1, vectors, alone: false, place }
@@ -97,14 +94,6 @@ async function read(
   return {
     ...raw,
     inputs: [{ pointer: '#', name: 'image_bytes', datatype: 'BYTES', shape: [1], data: { json } }],
-  }
-}
-
-/** Models here keep nothing between requests. */
-function assertNoSequence({ parameters }: InferenceRequest): void {
-  for (const name of ['sequence_id', 'sequence_start', 'sequence_end']) {
-    if (parameters[name])
-      throw fieldError(`#/parameters/${name}`, 'is for models with a state; these have none')
   }
 }
 

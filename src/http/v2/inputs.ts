@@ -1,17 +1,19 @@
 import type { Config } from '../../config.ts'
 import { fieldError } from '../../errors.ts'
-import type { Fit } from '../../images/decode.ts'
+import type { ImageDecoder } from '../../images/decoder.ts'
+import type { Fit } from '../../images/image.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/admission.ts'
+import type { Place } from '../../serving/place.ts'
 import { imagesAs, readImages, type Images } from '../encoded-images.ts'
 import { assertCount } from '../routes/uploads.ts'
-import type { InferenceRequest, InputTensor } from './request.ts'
+import { assertUniqueNames, type InferenceRequest, type InputTensor } from './request.ts'
 import { byteElements, floatValues, uint8Values } from './tensors.ts'
 
 interface Context {
   readonly specification: Specification
   readonly config: Config
+  readonly decoder: ImageDecoder
   readonly place: Place
 }
 
@@ -24,6 +26,7 @@ export async function imagesOf({ inputs, parameters }: InferenceRequest, context
     if (name !== 'images' && name !== 'image_bytes')
       throw fieldError(`${pointer}/name`, `unexpected inference input '${name}'; send images or image_bytes`)
   }
+  assertUniqueNames('input', inputs)
   const [input, ...others] = inputs
   if (input === undefined || others.length > 0)
     throw fieldError(
@@ -67,7 +70,7 @@ function pixelsOf(input: InputTensor, { specification, config, place }: Context)
 async function decodedOf(
   input: InputTensor,
   fit: Fit,
-  { specification, config, place }: Context,
+  { specification, config, decoder, place }: Context,
 ): Promise<Images> {
   const { pointer, datatype, shape } = input
   const [count = 0, width = 1] = shape
@@ -83,5 +86,5 @@ async function decodedOf(
     bytes,
     pointer: `${pointer}/data/${String(index)}`,
   }))
-  return readImages(encoded, { shape: specification.architecture.input_shape, fit, config, place })
+  return readImages(encoded, { shape: specification.architecture.input_shape, fit, config, decoder, place })
 }

@@ -2,7 +2,7 @@ import { vectorOf } from '../../engine/engine.ts'
 import { fieldError } from '../../errors.ts'
 import type { JobResult } from '../../serving/job.ts'
 import { OUTPUTS } from './metadata.ts'
-import type { InferenceRequest, RequestedOutput } from './request.ts'
+import { assertUniqueNames, type InferenceRequest, type RequestedOutput } from './request.ts'
 
 export interface OutputContext {
   readonly name: string
@@ -17,17 +17,18 @@ export interface InferenceAnswer {
   readonly headLength: number | undefined
 }
 
-/** INVALID_REQUEST for an output that no model has; said before anything is computed. */
-export function requestedOutputs({ outputs, binary }: InferenceRequest): readonly RequestedOutput[] {
-  const requested = outputs ?? OUTPUTS.map((name) => ({ pointer: '#/outputs', name, binary, classes: 0 }))
-  for (const { name, pointer } of requested) {
+/** INVALID_REQUEST for an unknown or repeated output; checked before anything is computed. An empty list requests all. */
+export function requestedOutputs({ outputs = [], binary }: InferenceRequest): readonly RequestedOutput[] {
+  if (outputs.length === 0) return OUTPUTS.map((name) => ({ pointer: '#/outputs', name, binary, classes: 0 }))
+  assertUniqueNames('output', outputs)
+  for (const { name, pointer } of outputs) {
     if (!OUTPUTS.includes(name as (typeof OUTPUTS)[number]))
       throw fieldError(
         `${pointer}/name`,
         `unexpected inference output '${name}'; there are ${OUTPUTS.join(' and ')}`,
       )
   }
-  return requested
+  return outputs
 }
 
 /** The answer to a request: JSON, and behind it what was asked for as binary, joined once. */

@@ -2,11 +2,12 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { fieldError, pointerTo } from '../../errors.ts'
 import type { Model } from '../../serving/model.ts'
-import { bytesOf } from '../foreign.ts'
+import { bodyOf } from '../foreign.ts'
 import type { App, Services } from '../services.ts'
 import { VERSION } from '../versions.ts'
 import { findModel, namedModels, tags } from './models.ts'
-import { objectOf, parametersOf, requestJson } from './request.ts'
+import { flagOf, objectOf, parametersOf } from './parameters.ts'
+import { requestJson } from './request.ts'
 import { RepositoryIndex } from './schemas.ts'
 import { Nothing } from '../schemas/common.ts'
 import { ModelReference } from '../schemas/models.ts'
@@ -22,9 +23,9 @@ export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' |
 }
 
 /** The repository: what is there, and what of it the engine holds. */
-export function repositoryRoutes(app: App, { registry, config }: Services): void {
+export function repositoryRoutes(app: App, { registry }: Services): void {
   const read = async (request: FastifyRequest) => {
-    const bytes = await bytesOf(request, config.MAX_BODY_BYTES)
+    const bytes = bodyOf(request)
     return bytes.length === 0 ? {} : objectOf(await requestJson(bytes), '#')
   }
   const json = (properties: object) => ({
@@ -95,8 +96,8 @@ export function repositoryRoutes(app: App, { registry, config }: Services): void
     },
     async (request, reply) => {
       const { model } = findModel(registry, request.params)
-      // unload_dependents is all it may say; no model depends on another.
-      parametersOf(await read(request), '#')
+      // No model depends on another, so the flag changes nothing.
+      flagOf(parametersOf(await read(request), '#'), 'unload_dependents', '#/parameters')
       await registry.unload(model.record.id)
       return reply.code(200).send()
     },

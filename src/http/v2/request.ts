@@ -1,8 +1,7 @@
-import { fieldError, pointerTo, ServiceError } from '../../errors.ts'
+import { fieldError, ServiceError } from '../../errors.ts'
 import { jsonProblem } from '../../json.ts'
-import { readJson } from '../json-body.ts'
-
-type Json = Readonly<Record<string, unknown>>
+import { readJson } from '../../json-parts.ts'
+import { checkRequestParameters, countOf, flagOf, objectOf, parametersOf, type Json } from './parameters.ts'
 
 /** One input as it was sent: its data are JSON, or bytes of the request's body. */
 export interface InputTensor {
@@ -25,7 +24,7 @@ export interface InferenceRequest {
   readonly id: string | undefined
   readonly parameters: Json
   readonly inputs: readonly InputTensor[]
-  /** Undefined for all of them. */
+  /** Undefined or empty for all of them. */
   readonly outputs: readonly RequestedOutput[] | undefined
   /** What the request says of outputs that say nothing themselves. */
   readonly binary: boolean
@@ -50,6 +49,7 @@ export function headLength(header: string | string[] | undefined, bodyLength: nu
 export async function readRequest(head: Buffer, tail: Buffer): Promise<InferenceRequest> {
   const json = objectOf(await requestJson(head), '#')
   const parameters = parametersOf(json, '#')
+  checkRequestParameters(parameters)
   const binary = flagOf(parameters, 'binary_data_output', '#/parameters') ?? false
   const { id, inputs, outputs } = json
   if (id !== undefined && typeof id !== 'string') throw fieldError('#/id', 'must be a string')
@@ -90,28 +90,17 @@ export async function requestJson(text: Buffer): Promise<unknown> {
   }
 }
 
-export function objectOf(value: unknown, pointer: string): Json {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Json
-  throw fieldError(pointer, 'must be an object')
-}
-
-export function parametersOf({ parameters }: Json, pointer: string): Json {
-  return parameters === undefined || parameters === null
-    ? {}
-    : objectOf(parameters, pointerTo(pointer, 'parameters'))
-}
-
-/** A count among parameters; undefined where it is not there. */
-export function countOf(parameters: Json, name: string, pointer: string): number | undefined {
-  const value = parameters[name]
-  if (value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)) return value as number
-  throw fieldError(pointerTo(pointer, name), 'must be an integer of at least 0')
-}
-
-function flagOf(parameters: Json, name: string, pointer: string): boolean | undefined {
-  const value = parameters[name]
-  if (value === undefined || typeof value === 'boolean') return value
-  throw fieldError(pointerTo(pointer, name), 'must be true or false')
+/** Refuses a name that an earlier tensor of the request has. */
+export function assertUniqueNames(
+  kind: 'input' | 'output',
+  tensors: readonly { readonly name: string; readonly pointer: string }[],
+): void {
+  const names = new Set<string>()
+  for (const { name, pointer } of tensors) {
+    if (names.has(name))
+      throw fieldError(`${pointer}/name`, `${kind} '${name}' already exists in request; send it once`)
+    names.add(name)
+  }
 }
 
 function inputOf(

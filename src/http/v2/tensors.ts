@@ -1,9 +1,9 @@
-import { fieldError } from '../../errors.ts'
+import { fieldError, shownJson } from '../../errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
+import { fromBase64 } from '../base64.ts'
 import type { InputTensor } from './request.ts'
 
 const LENGTH_BYTES = 4
-const BASE64 = /^[A-Za-z0-9+/_-]+={0,2}$/
 
 /** The bytes a request has a fixed length for. The shape was checked against the model's, so its product is one. */
 export function uint8Values(tensor: InputTensor): Uint8Array {
@@ -40,8 +40,9 @@ export function byteElements(tensor: InputTensor): Uint8Array[] {
   const elements: Uint8Array[] = []
   if ('json' in data) {
     fill(tensor, data.json, (value) => {
-      if (typeof value !== 'string' || !BASE64.test(value)) return 'a string of base64'
-      elements.push(Buffer.from(value, 'base64'))
+      const bytes = typeof value === 'string' ? fromBase64(value) : undefined
+      if (bytes === undefined) return 'a string of base64'
+      elements.push(bytes)
       return undefined
     })
     return elements
@@ -105,5 +106,5 @@ function fill(
 
 function shortened(value: unknown): string {
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'an array' : 'an object'
-  return JSON.stringify(value).slice(0, 40)
+  return (shownJson(value) ?? 'nothing').slice(0, 40)
 }

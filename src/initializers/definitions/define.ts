@@ -15,7 +15,9 @@ export const SAME = 'TensorFlow v1, v2, Keras, JAX and torch: the same.'
 /** For every class that draws. */
 export const SEEDS =
   'One seed gives the same numbers in Keras 3, and in TensorFlow v2 for seeds 0 to 2147483645; other ones in TensorFlow v1 (stateful), JAX (threefry) and torch (Mersenne twister).'
-/** For every class that TensorFlow cannot draw statelessly under this name. */
+/** Of every class: what TensorFlow and Keras take and this service does not. */
+const NO_EMPTY_SHAPES = 'Zero-size shapes are rejected, which TensorFlow and Keras accept.'
+/** Of every class whose name TensorFlow has no stateless draw of. */
 export const LAW_ONLY = 'The law is theirs; the numbers of a seed are of this service.'
 
 type Common = 'name' | 'aliases' | 'written' | 'reference' | 'ranks'
@@ -29,7 +31,7 @@ export interface Description
 
 export function define(
   name: string,
-  { words = [], v1 = {}, written, ...described }: Description,
+  { words = [], v1 = {}, written, notes, ...described }: Description,
 ): InitializerDefinition {
   const word = name.replaceAll(/(?<=[a-z])(?=[A-Z0-9])/g, '_').toLowerCase()
   const same = Object.fromEntries([word, ...words].map((alias) => [alias, {}]))
@@ -41,5 +43,6 @@ export function define(
     reference: 'tensorflow/python/ops/init_ops.py',
     ranks: { min: 0, max: null },
     ...described,
+    notes: `${notes} ${NO_EMPTY_SHAPES}`,
   }
 }

@@ -15,6 +15,8 @@ const CUT =
 
 /** Keras 3 can name the axes of the fans; null means the axes of every layout here. */
 const AXES = { input_axes: null, output_axes: null }
+const NO_AXES =
+  "Keras's input_axes and output_axes are rejected unless they are null: fans follow from the shape."
 
 /** A name of variance scaling: fixed scale, mode and distribution. */
 function scaled(
@@ -28,6 +30,7 @@ function scaled(
     law: (_, shape) => varianceScaling(fixed, shape),
     distribution: fixed.distribution,
     ...described,
+    notes: `${described.notes} ${NO_AXES}`,
   })
 }
 
@@ -95,7 +98,7 @@ export const scaledDefinitions: readonly InitializerDefinition[] = [
     distribution: 'truncated_normal, untruncated_normal or uniform',
     formula: 'variance scale / max(1, fan), fan = fan_in, fan_out, their mean or their geometric mean',
     reference: HE,
-    notes: `TensorFlow v1, v2 and Keras: the same, "normal" being a cut one; JAX: "normal" is not cut, fan_geo_avg is its own, no fan is raised to 1, ranks below 2 are refused; torch: none. Kernels that are grouped or depthwise: fans by the shape alone, in all of them. ${SEEDS}`,
+    notes: `TensorFlow v1, v2 and Keras: the same, "normal" being a cut one; JAX: "normal" is not cut, fan_geo_avg is its own, no fan is raised to 1, ranks below 2 are refused; torch: none. Kernels that are grouped or depthwise: fans by the shape alone, in all of them. ${SEEDS} ${NO_AXES}`,
   }),
   ...families.flatMap(
     ({ family, torch, scale, mode, reference, variance, limit, torchUniform, torchNormal }) => [

@@ -96,7 +96,7 @@ export class MemoryEngine implements Engine {
   }
 
   build() {
-    return Promise.resolve({ seal: '', artifactBytes: 0, variableBytes: 0 })
+    return Promise.resolve({ seal: '', artifactBytes: 0 })
   }
 
   unload() {

@@ -1,0 +1,174 @@
+import { sizeOf } from '../initializers/fans.ts'
+import { windowShape } from './geometry.ts'
+import type { Moments, NetworkOps, Shape, Window } from './ops.ts'
+import type { Preprocessing } from './preprocessing.ts'
+import { residualFeatures } from './residual-network.ts'
+import type { Specification } from './specification.ts'
+
+/** Below float32's largest value (3.4e38) by what rounding and other orders of summing may add. */
+const LIMIT = 1e35
+/** Usual kernels let activations grow by no more between two checkpoints, so that limits there are far above usual values. */
+const MAX_GROWTH = 1e24
+/** More than a preprocessed pixel is. */
+const USUAL_INPUT = 1e3
+
+/**
+ * What a layer's variable makes of the largest magnitude that enters it: of a kernel the largest sum of magnitudes into
+ * one output, of other variables the largest magnitude. Undefined where there is no such variable.
+ */
+export type GainOf = (name: string, shape: readonly number[]) => number | undefined
+
+/**
+ * Residual sums at which a network's activations have to be looked at. A network whose usual bound stays below the limit
+ * has none: what enters it decides.
+ */
+export function checkpointsOf(network: Specification): string[] {
+  const usual: GainOf = (name, shape) => {
+    if (name.endsWith('/kernel')) return 2 * Math.sqrt(sizeOf(shape.slice(0, -1)))
+    return /\/(scale|shift)$/.test(name) ? undefined : Number(name.endsWith('/multiplier'))
+  }
+  const checkpoints: string[] = []
+  let before = USUAL_INPUT
+  const ops = new BoundOps(usual, (name, growth) => {
+    // The next block grows by about as much as this one.
+    const isCheckpoint = growth * (growth / before) > MAX_GROWTH
+    before = isCheckpoint ? 1 : growth
+    if (isCheckpoint) checkpoints.push(name)
+    return isCheckpoint
+  })
+  residualFeatures(ops, network, ops.input(network, USUAL_INPUT))
+  return checkpoints
+}
+
+/**
+ * The largest magnitudes of the input, and of the activations at each checkpoint, from which nothing overflows until the
+ * next one: no sum into an output exceeds the magnitude of what enters times the layer's gain. NaN where weights are not
+ * finite.
+ */
+export function limitsOf(network: Specification, checkpoints: readonly string[], gainOf: GainOf): number[] {
+  const ops = new BoundOps(gainOf, (name) => checkpoints.includes(name))
+  residualFeatures(ops, network, ops.input(network, 1))
+  return ops.limits
+}
+
+/** The largest magnitude of a preprocessed pixel. */
+export function pixelBound({ scale, mean, std }: Preprocessing): number {
+  const bounds = mean.flatMap((value, channel) =>
+    [0, 255].map((pixel) => Math.abs((pixel * scale - value) / (std[channel] ?? 1))),
+  )
+  return Math.max(...bounds)
+}
+
+/** A tensor whose magnitudes are at most `growth` times those at the last checkpoint, plus `offset`. */
+interface Bounded extends Shape {
+  /** Of a parameter, or of the convolution that a norm may be folded into. */
+  readonly name: string
+  readonly growth: number
+  readonly offset: number
+  /** The convolution's bias is in it, and a folded norm's shift with it. */
+  readonly isBiased?: boolean
+}
+
+/** Networks as bounds. What follows the last ReLU needs none: from there infinities and NaN reach the logits. */
+class BoundOps implements NetworkOps<Bounded> {
+  /** For the input and each checkpoint, in order. */
+  readonly limits: number[] = [Infinity]
+  readonly #gainOf: GainOf
+  readonly #isCheckpoint: (name: string, growth: number) => boolean
+
+  constructor(gainOf: GainOf, isCheckpoint: (name: string, growth: number) => boolean) {
+    this.#gainOf = gainOf
+    this.#isCheckpoint = isCheckpoint
+  }
+
+  input({ architecture }: Pick<Specification, 'architecture'>, growth: number): Bounded {
+    return { shape: architecture.input_shape, name: '', growth, offset: 0 }
+  }
+
+  parameter(name: string, shape: readonly number[]): Bounded {
+    return { shape, name, growth: 0, offset: 0 }
+  }
+
+  conv2d(name: string, x: Bounded, kernel: Bounded, window: Window): Bounded {
+    const gain = this.#gain(kernel)
+    const shape = windowShape(name, x.shape, window, kernel.shape.at(-1) ?? 1)
+    return this.#held({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
+  }
+
+  matMul(name: string, x: Bounded, kernel: Bounded): Bounded {
+    const gain = this.#gain(kernel)
+    const shape = [...x.shape.slice(0, -1), kernel.shape.at(-1) ?? 1]
+    return this.#held({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
+  }
+
+  biasAdd(_name: string, x: Bounded, bias: Bounded): Bounded {
+    return { ...this.shift('', x, bias), name: x.name, isBiased: true }
+  }
+
+  /** A folded norm is in its convolution's kernel and bias. */
+  batchNorm(name: string, x: Bounded, { gamma }: Moments<Bounded>): Bounded {
+    const gain = this.#gainOf(`${name}/scale`, gamma.shape)
+    if (gain === undefined) {
+      if (x.isBiased === true) return { ...x, name: '' }
+      return this.shift('', x, { ...gamma, name: `${x.name}/bias` })
+    }
+    const scaled = { ...x, growth: x.growth * gain, offset: x.offset * gain }
+    return this.shift('', scaled, { ...gamma, name: `${name}/shift` })
+  }
+
+  scale(_name: string, x: Bounded, factor: Bounded): Bounded {
+    const gain = this.#gain(factor)
+    return this.#held({ shape: x.shape, name: '', growth: x.growth * gain, offset: x.offset * gain })
+  }
+
+  shift(_name: string, { shape, growth, offset }: Bounded, summand: Bounded): Bounded {
+    return this.#held({ shape, name: '', growth, offset: offset + this.#gain(summand) })
+  }
+
+  relu(_name: string, x: Bounded): Bounded {
+    return x
+  }
+
+  add(name: string, branch: Bounded, shortcut: Bounded): Bounded {
+    const [growth, offset] = [branch.growth + shortcut.growth, branch.offset + shortcut.offset]
+    const sum = this.#held({ shape: branch.shape, name: '', growth, offset })
+    if (!this.#isCheckpoint(name, growth)) return sum
+    this.limits.push(Infinity)
+    return { ...sum, growth: 1, offset: 0 }
+  }
+
+  maxPool(name: string, x: Bounded, window: Window): Bounded {
+    return { ...x, shape: windowShape(name, x.shape, window, x.shape.at(-1) ?? 1), name: '' }
+  }
+
+  averagePool(name: string, x: Bounded, window: Window): Bounded {
+    const taps = window.size ** 2
+    this.#held({ ...x, growth: x.growth * taps, offset: x.offset * taps })
+    return this.maxPool(name, x, window)
+  }
+
+  globalAverage(_name: string, x: Bounded): Bounded {
+    return { ...x, shape: x.shape.slice(-1) }
+  }
+
+  flatten(_name: string, x: Bounded): Bounded {
+    return { ...x, shape: [sizeOf(x.shape)] }
+  }
+
+  shared(x: Bounded): Bounded {
+    return x
+  }
+
+  #gain({ name, shape }: Bounded): number {
+    const gain = this.#gainOf(name, shape)
+    if (gain === undefined) throw new TypeError(`there is no gain of ${name}`)
+    return gain
+  }
+
+  /** Lowers the limit so that the tensor stays below LIMIT. */
+  #held(x: Bounded): Bounded {
+    const limit = this.limits.pop() ?? Infinity
+    this.limits.push(Math.min(limit, (LIMIT - x.offset) / x.growth))
+    return x
+  }
+}

@@ -1,0 +1,38 @@
+import { rm } from 'node:fs/promises'
+import type { Browser } from 'playwright-core'
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { tiny } from '../support/networks.ts'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { temporaryFolder } from '../support/service.ts'
+import { openPage, startBrowser } from './browser.ts'
+
+let browser: Browser
+let running: ServiceProcess
+let folder: string
+beforeAll(async () => {
+  folder = await temporaryFolder()
+  running = await startProcess({ DATA_DIR: folder })
+  browser = await startBrowser()
+})
+afterAll(async () => {
+  await browser.close()
+  await running.stop()
+  await rm(folder, { recursive: true })
+})
+
+it.each(['/docs', '/docs/'])(
+  '%s renders and sends requests under its policy, and asks nobody else',
+  async (path) => {
+    const { page, context, complaints, origins } = await openPage(browser, running.client.url + path)
+    const plans = page.locator('#operations-models-planModel')
+    await plans.getByRole('button').first().click()
+    await plans.getByRole('button', { name: 'Try it out' }).click()
+    await plans.locator('textarea').fill(JSON.stringify(tiny))
+    await plans.getByRole('button', { name: 'Execute' }).click()
+    const { id } = (await running.client.post('/v1/plans', tiny)).json as { id: string }
+    await plans.locator('.live-responses-table').getByText(id).first().waitFor()
+    expect(complaints).toEqual([])
+    expect([...origins]).toEqual([running.client.url])
+    await context.close()
+  },
+)

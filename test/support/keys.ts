@@ -1,0 +1,22 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { digestOf, newKey } from '../../src/http/keys.ts'
+import type { Scope } from '../../src/http/scopes.ts'
+import { temporaryFolder } from './service.ts'
+
+/** A file of keys as API_KEYS_FILE takes it, and each key by its name. */
+export async function makeKeys<N extends string>(
+  scopes: Readonly<Record<N, readonly Scope[]>>,
+): Promise<{ readonly file: string; readonly keys: Readonly<Record<N, string>> }> {
+  const file = join(await temporaryFolder(), 'keys')
+  const entries = (Object.entries(scopes) as [N, readonly Scope[]][]).map(([name, of]) => ({
+    name,
+    scopes: of,
+    key: newKey(),
+  }))
+  const lines = entries.map(({ name, scopes: of, key }) =>
+    JSON.stringify({ name, sha256: digestOf(key).toString('hex'), scopes: of }),
+  )
+  await writeFile(file, lines.join('\n'))
+  return { file, keys: Object.fromEntries(entries.map(({ name, key }) => [name, key])) as Record<N, string> }
+}

@@ -1,0 +1,30 @@
+import { once } from 'node:events'
+import { connect, type Socket } from 'node:net'
+import { text } from 'node:stream/consumers'
+
+/** A bare connection to a service, from one of the addresses of loopback. */
+export async function open(url: string, localAddress = '127.0.0.1'): Promise<Socket> {
+  const { hostname, port } = new URL(url)
+  const socket = connect({ port: Number(port), host: hostname, localAddress })
+  // One that is cut off ends.
+  socket.on('error', () => undefined)
+  await once(socket, 'connect')
+  return socket
+}
+
+/** The head of a request, with its end. */
+export function headOf(request: string, ...fields: readonly string[]): string {
+  const version = / HTTP\/1\.[01]$/.test(request) ? '' : ' HTTP/1.1'
+  return [`${request}${version}`, 'Host: 127.0.0.1', ...fields, '', ''].join('\r\n')
+}
+
+/** All that comes until the service ends the connection. */
+export function rest(socket: Socket): Promise<string> {
+  return text(socket).catch(() => '')
+}
+
+/** The first answer that comes, as far as it has come. */
+export async function answerOf(socket: Socket): Promise<string> {
+  const [bytes] = (await Promise.race([once(socket, 'data'), once(socket, 'close')])) as [Buffer | boolean]
+  return bytes.toString()
+}
