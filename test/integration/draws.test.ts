@@ -231,16 +231,19 @@ describe('fixed values', () => {
     [[3, 3, 4, 6], 2],
     [[4, 2, 3], 1],
     [[1, 1, 2, 2, 6], 3],
-  ])('of a Dirac kernel of shape %j and %d groups are at the same places as in torch', async (shape, groups) => {
-    const [inputs = 1, outputs = 1] = shape.slice(-2)
-    const expected = new Float32Array(sizeOf(shape))
-    const middle = shape.slice(0, -2).reduce((place, size) => place * size + Math.floor(size / 2), 0)
-    for (let group = 0; group < groups; group++) {
-      for (let d = 0; d < Math.min(outputs / groups, inputs); d++)
-        expected[(middle * inputs + d) * outputs + group * (outputs / groups) + d] = 1
-    }
-    expect(await draw('Dirac', { groups }, shape)).toEqual(expected)
-  })
+  ])(
+    'of a Dirac kernel of shape %j and %d groups are at the same places as in torch',
+    async (shape, groups) => {
+      const [inputs = 1, outputs = 1] = shape.slice(-2)
+      const expected = new Float32Array(sizeOf(shape))
+      const middle = shape.slice(0, -2).reduce((place, size) => place * size + Math.floor(size / 2), 0)
+      for (let group = 0; group < groups; group++) {
+        for (let d = 0; d < Math.min(outputs / groups, inputs); d++)
+          expected[(middle * inputs + d) * outputs + group * (outputs / groups) + d] = 1
+      }
+      expect(await draw('Dirac', { groups }, shape)).toEqual(expected)
+    },
+  )
 })
 
 function draw(

@@ -45,33 +45,36 @@ const backend = await openBackend()
 const sampler = await Sampler.open(backend)
 const folder = await Folder.open(backend)
 
-it.each(Object.entries(networks))('%s: the init op draws the same variables as a build', async (_, network) => {
-  const { specification } = planRequest({ initializers, ...network } as never, 1e6)
-  const steps = building(backend, sampler, folder, { id: 'net', specification })
-  let step = await steps.next()
-  while (step.done !== true) step = await steps.next()
-  const { model, result } = step.value
-  const pixels = arithmeticImage([8, 8, 3])
-  const logits = vectorOf(model.predict({ values: pixels, count: 1, k: 1, vectors: ['logits'] }), 'logits')
-  model.close()
+it.each(Object.entries(networks))(
+  '%s: the init op draws the same variables as a build',
+  async (_, network) => {
+    const { specification } = planRequest({ initializers, ...network } as never, 1e6)
+    const steps = building(backend, sampler, folder, { id: 'net', specification })
+    let step = await steps.next()
+    while (step.done !== true) step = await steps.next()
+    const { model, result } = step.value
+    const pixels = arithmeticImage([8, 8, 3])
+    const logits = vectorOf(model.predict({ values: pixels, count: 1, k: 1, vectors: ['logits'] }), 'logits')
+    model.close()
 
-  const bytes = exportedModel(planSpecification(specification), 'drawn')
-  expect(result.artifactBytes).toBe(bytes.byteLength)
-  const session = await Session.open(backend, bytes)
-  const [drawn = []] = session.run(
-    { [EXPORTED.images]: { values: Float32Array.from(pixels), shape: [1, 8, 8, 3] } },
-    [EXPORTED.logits],
-  )
-  const largest = Math.max(...logits.map(Math.abs))
-  logits.forEach((logit, index) => {
-    expect(Math.abs(logit - (drawn[index] ?? Number.NaN)) / largest).toBeLessThan(1e-5)
-  })
-  const reads = sessionRecipe(specification, false, []).fillings.map(
-    ({ variable }) => `${variable.name}/read:0`,
-  )
-  const hash = createHash('sha256')
-  for (const values of session.run({}, reads)) hash.update(values)
-  session.close()
-  // TensorFlow's optimizers may reorder the factors of a folded kernel; where nothing is folded no bit differs.
-  if (specification.architecture.norm.type === 'none') expect(hash.digest('hex')).toBe(result.seal)
-})
+    const bytes = exportedModel(planSpecification(specification), 'drawn')
+    expect(result.artifactBytes).toBe(bytes.byteLength)
+    const session = await Session.open(backend, bytes)
+    const [drawn = []] = session.run(
+      { [EXPORTED.images]: { values: Float32Array.from(pixels), shape: [1, 8, 8, 3] } },
+      [EXPORTED.logits],
+    )
+    const largest = Math.max(...logits.map(Math.abs))
+    logits.forEach((logit, index) => {
+      expect(Math.abs(logit - (drawn[index] ?? Number.NaN)) / largest).toBeLessThan(1e-5)
+    })
+    const reads = sessionRecipe(specification, false, []).fillings.map(
+      ({ variable }) => `${variable.name}/read:0`,
+    )
+    const hash = createHash('sha256')
+    for (const values of session.run({}, reads)) hash.update(values)
+    session.close()
+    // TensorFlow's optimizers may reorder the factors of a folded kernel; where nothing is folded no bit differs.
+    if (specification.architecture.norm.type === 'none') expect(hash.digest('hex')).toBe(result.seal)
+  },
+)

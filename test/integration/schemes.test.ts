@@ -71,22 +71,19 @@ describe('residual schemes', () => {
     expect(layers.get('stage1/block1/scale')).toMatchObject({ op: 'scale', multiply_adds: 0 })
   })
 
-  it.each(['zero_gamma', 'skipinit', 'rezero'])(
-    '%s starts with branches that add zero',
-    async (scheme) => {
-      const { client } = running
-      const shape = [1, 8, 8, 3]
-      const base = scheme === 'zero_gamma' ? tiny : plain
-      const logits = async (residual_scheme: string, initializer: string) => {
-        const overrides = [{ match: 'stage1/**/conv*/kernel', initializer }]
-        const { id } = await client.create({ ...base, residual_scheme, initializers: { overrides } })
-        return client.logits(id, shape, arithmeticImage(shape))
-      }
-      // Nothing that a branch holds reaches the logits, unless the scheme is none.
-      expect(await logits(scheme, 'he_normal')).toEqual(await logits(scheme, 'lecun_uniform'))
-      expect(await logits('none', 'he_normal')).not.toEqual(await logits('none', 'lecun_uniform'))
-    },
-  )
+  it.each(['zero_gamma', 'skipinit', 'rezero'])('%s starts with branches that add zero', async (scheme) => {
+    const { client } = running
+    const shape = [1, 8, 8, 3]
+    const base = scheme === 'zero_gamma' ? tiny : plain
+    const logits = async (residual_scheme: string, initializer: string) => {
+      const overrides = [{ match: 'stage1/**/conv*/kernel', initializer }]
+      const { id } = await client.create({ ...base, residual_scheme, initializers: { overrides } })
+      return client.logits(id, shape, arithmeticImage(shape))
+    }
+    // Nothing that a branch holds reaches the logits, unless the scheme is none.
+    expect(await logits(scheme, 'he_normal')).toEqual(await logits(scheme, 'lecun_uniform'))
+    expect(await logits('none', 'he_normal')).not.toEqual(await logits('none', 'lecun_uniform'))
+  })
 
   describe('lsuv with images', () => {
     const image = (seed: number): Promise<Buffer> =>

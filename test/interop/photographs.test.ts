@@ -84,7 +84,7 @@ const SIZES = [
   ['as they are', [HEIGHT, WIDTH, 3]],
 ] as const
 
-describe("imported weights classify photographs as their own framework does", () => {
+describe('imported weights classify photographs as their own framework does', () => {
   it.each(SIZES)("Keras's ResNet50, %s", async (_, shape) => {
     const weights = join(folder, 'keras.safetensors')
     await keras.ask({ op: 'save_resnet50', seed: choices.integer(0, 2 ** 32 - 1), path: weights })
