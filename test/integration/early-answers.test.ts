@@ -49,6 +49,7 @@ async function exchange(socket: Socket, head: string, framing: Framing, start = 
       resolve(answer)
     })
     socket.once('error', reject)
+    socket.resume()
   })
 }
 

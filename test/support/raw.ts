@@ -5,7 +5,8 @@ import { text } from 'node:stream/consumers'
 /** A bare connection to a service, from one of the addresses of loopback. */
 export async function open(url: string, localAddress = '127.0.0.1'): Promise<Socket> {
   const { hostname, port } = new URL(url)
-  const socket = connect({ port: Number(port), host: hostname, localAddress })
+  // A client may send on after the service has ended its side.
+  const socket = connect({ port: Number(port), host: hostname, localAddress, allowHalfOpen: true })
   // One that is cut off ends.
   socket.on('error', () => undefined)
   await once(socket, 'connect')
