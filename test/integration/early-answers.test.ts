@@ -165,7 +165,7 @@ describe('an answer before the body was read reaches a client that sends all of 
   })
 })
 
-it('RATE_LIMITED and SHUTTING_DOWN reach such a client too, while the service stops', async () => {
+it('RATE_LIMITED reaches such a client too', async () => {
   const running = await startWithKeys({ RATE_LIMIT: '3/hour' })
   const { url } = running.client
   const head = headOf('POST /v1/plans', framingField('length'), json, own)
@@ -173,26 +173,7 @@ it('RATE_LIMITED and SHUTTING_DOWN reach such a client too, while the service st
     await ask(url, headOf('POST /v1/nope', framingField('length'), own), 'length')
   expect(await ask(url, head, 'length')).toMatch(/^HTTP\/1\.1 429 [^]*RATE_LIMITED/)
 
-  running.service.drain()
-  const sockets = await Promise.all([1, 2, 3].map(() => open(url)))
-  const [kept, ...others] = sockets as [Socket, ...Socket[]]
-  kept.write(headOf('GET /livez'))
-  await answerOf(kept)
-  const begun = others.map(async (socket) => {
-    socket.write(headOf('POST /v1/nope', framingField('length')))
-    const seen = await answerOf(socket)
-    return [seen, await exchange(socket, '', 'length').then(() => 'to its end')]
-  })
-  await vi.waitFor(() => {
-    expect(others.every(({ bytesRead }) => bytesRead > 0)).toBe(true)
-  })
-  const closed = running.close()
-  expect(await Promise.all(begun)).toEqual([
-    [expect.stringMatching(/^HTTP\/1\.1 429 /), 'to its end'],
-    [expect.stringMatching(/^HTTP\/1\.1 429 /), 'to its end'],
-  ])
-  for (const socket of sockets) socket.destroy()
-  await closed
+  await running.close()
 })
 
 describe('connections that linger', () => {
@@ -207,7 +188,8 @@ describe('connections that linger', () => {
     async (connection) => {
       const socket = await open(running.client.url)
       socket.resume()
-      const closed = once(socket, 'close')
+      // Not `once`, which rejects with the error of a write after the cut.
+      const closed = new Promise((resolve) => socket.once('close', resolve))
       socket.write(headOf('POST /v1/nope', own, 'Transfer-Encoding: chunked', connection))
       const chunk = Buffer.concat([
         Buffer.from(`${PIECE.length.toString(16)}\r\n`),
