@@ -112,7 +112,7 @@ const rooms = {
     sees: [...['analysis', 'tensorflow', 'control'], ...['network', 'initializers', 'statistics', 'formats']],
   },
   analysisChild: {
-    path: 'analysis/(child|fits|lsuv|saved-model|mean-field|measure-signals|measurer|record|spectra|statistics|training).ts',
+    path: 'analysis/(child|fits|fit-tensor|isometries|lsuv|saved-model|mean-field|measure-signals|measurer|record|spectra|statistics|training).ts',
     sees: [
       ...['analysis', 'analysisThread', 'weights', 'tensorflow', 'eager', 'workers', 'turns', 'control'],
       ...['experiments', 'network', 'initializers', 'statistics', 'formats', 'errors', 'storageErrors'],
