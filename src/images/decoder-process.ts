@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { isCrash } from '../errors.ts'
 import { childEntry, Worker } from '../workers/worker.ts'
@@ -31,6 +31,7 @@ const ABANDONED_MS = 200
 const MAX_KEPT_BYTES = 160e6
 const MAX_ATTEMPTS = 2
 const SHELL = '/bin/sh'
+const MAPS = '/proc/self/maps'
 const ENVIRONMENT = {
   // One image at a time, and what it took is given back to the system.
   UV_THREADPOOL_SIZE: '1',
@@ -124,9 +125,23 @@ export class DecoderProcess {
   }
 }
 
-/** Node with limits that the kernel holds: of memory, and no core files. Without a shell it starts without them. */
+/** Node with limits that the kernel enforces: memory, and no core files. Without a shell it starts without limits. */
 function limitedNode(memoryBytes: number): { execPath: string; execArgv: string[] } {
   if (!existsSync(SHELL)) return { execPath: process.execPath, execArgv: NODE_FLAGS }
-  const script = `ulimit -c 0; ulimit -d ${String(Math.floor(memoryBytes / 1024))}; exec "$0" "$@"`
+  const limitBytes = memoryBytes + reservedCodeBytes()
+  const script = `ulimit -c 0; ulimit -d ${String(Math.floor(limitBytes / 1024))}; exec "$0" "$@"`
   return { execPath: SHELL, execArgv: ['-c', script, process.execPath, ...NODE_FLAGS] }
+}
+
+/**
+ * Address space that V8 reserves for compiled code. Newer versions map all of it writable and executable, 512 MiB on
+ * x86-64, so the kernel counts it as data although few pages of it are ever used. This process and the decoder run the
+ * same binary and reserve the same size. 0 without /proc.
+ */
+function reservedCodeBytes(): number {
+  const maps = existsSync(MAPS) ? readFileSync(MAPS, 'latin1') : ''
+  return [...maps.matchAll(/^([\da-f]+)-([\da-f]+) rwxp /gm)].reduce(
+    (bytes, [, start = '', end = '']) => bytes + parseInt(end, 16) - parseInt(start, 16),
+    0,
+  )
 }

@@ -160,7 +160,8 @@ describe('initializers of a weights file', () => {
         'uniform/kernel': f32([256, 256], uniform(limit)),
         'normal/kernel': f32([256, 256], normal(Math.sqrt(2 / 256))),
         'small/kernel': f32([64, 64], uniform(Math.sqrt(6 / 128))),
-        // A tenth of the deviation in every entry, a thousandth less of all, a few entries: each leaves the bounds or misses them.
+        // A tenth of the deviation in every entry, and a few entries: both leave the bounds. A thousandth less of all is
+        // what another initializer's gain would give too.
         'moved/kernel': f32([256, 256], () => uniform(limit)() + normal(0.1 * 0.577 * limit)()),
         'decayed/kernel': f32([256, 256], () => 0.999 * uniform(limit)()),
         'few/kernel': f32([256, 256], () => (index++ % 4096 === 0 ? 1.5 : 1) * uniform(limit)()),
@@ -172,7 +173,7 @@ describe('initializers of a weights file', () => {
       ['normal/kernel', 'undecided', expect.stringContaining('a small step would show')],
       ['small/kernel', 'undecided', expect.stringContaining('too small to tell')],
       ['moved/kernel', 'trained', undefined],
-      ['decayed/kernel', 'trained', undefined],
+      ['decayed/kernel', 'undecided', expect.stringContaining('a deviation that no initializer here has')],
       ['few/kernel', 'trained', undefined],
     ])
   })
