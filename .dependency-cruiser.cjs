@@ -1,6 +1,6 @@
 /**
  * What may import what, types included: one table, read from top to bottom. A room sees only the rooms it names
- * (and itself); DESIGN.md says what each is for. `npm run architecture` and test/house/architecture.test.ts hold it.
+ * (and itself); DESIGN.md says what each is for. `npm run architecture` and test/repo/architecture.test.ts hold it.
  *
  * `packages` are the npm packages a room may import; `builtins` limits Node's own modules where a room is pure.
  */

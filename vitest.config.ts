@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 // to end what hangs.
 export default defineConfig({
   test: {
-    include: ['test/{unit,integration,house,native,golden}/**/*.test.ts'],
+    include: ['test/{unit,integration,repo,native,golden}/**/*.test.ts'],
     pool: 'forks',
     maxWorkers: 2,
     testTimeout: 240_000,

@@ -27,10 +27,10 @@ environment() {
 }
 
 mkdir -p "$folder"
-environment model bench/requirements-model.txt --no-deps
-environment litserve bench/requirements-litserve.txt --no-deps
-environment kserve bench/requirements-kserve.txt --no-deps
-environment triton bench/requirements-triton.txt --no-deps
+environment model bench/python/requirements-model.txt --no-deps
+environment litserve bench/python/requirements-litserve.txt --no-deps
+environment kserve bench/python/requirements-kserve.txt --no-deps
+environment triton bench/python/requirements-triton.txt --no-deps
 environment keras test/golden/requirements.txt
 
 # Triton's Python backend is a program per Python version, beside it under another name than it looks for. It embeds a

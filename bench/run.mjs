@@ -10,7 +10,7 @@ const PARTS = [
 const failed = []
 
 for (const part of PARTS) {
-  const child = spawn(process.execPath, [`bench/${part}.mjs`, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(process.execPath, [`bench/parts/${part}.mjs`, ...process.argv.slice(2)], { stdio: 'inherit' })
   await once(child, 'exit')
   if (child.exitCode !== 0) failed.push(part)
 }

@@ -15,4 +15,4 @@ echo "$gpus"
 export RESINIT_NATIVE=cuda
 node native/cli.mjs ensure
 npx tsc -p tsconfig.build.json
-exec node bench/gpu.mjs
+exec node bench/parts/gpu.mjs

@@ -4,7 +4,7 @@ import { writeFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { parseArgs } from 'node:util'
 import { format, resolveConfig } from 'prettier'
-import { machine } from '../bench/machine.mjs'
+import { machine } from '../bench/lib/machine.mjs'
 import manifest from '../package.json' with { type: 'json' }
 
 /** All proofs, one after the other, each in a process of its own; one that fails stops no other. */
@@ -35,7 +35,7 @@ process.exitCode = rows.some(({ failed }) => failed > 0) ? 1 : 0
 /** @param {string} name */
 async function run(name) {
   const started = Date.now()
-  const child = spawn(process.execPath, [`proof/${name}.mjs`, '--share', values.share], {
+  const child = spawn(process.execPath, [`proof/parts/${name}.mjs`, '--share', values.share], {
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   const exit = once(child, 'exit')

@@ -1,6 +1,6 @@
 import { totalmem } from 'node:os'
 import Type, { type Static } from 'typebox'
-import { checker } from './validation.ts'
+import { checker } from './common/validation.ts'
 
 const integer = (value: number, description: string, minimum = 1) =>
   Type.Integer({ minimum, default: value, description })

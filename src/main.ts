@@ -1,7 +1,7 @@
 import { tmpdir } from 'node:os'
 import { describeSettings, readConfig, SettingError, type Config } from './config.ts'
 import { buildService, readPreload, type Service } from './service.ts'
-import { probeTemporaryDirectory } from './temporary-directory.ts'
+import { probeTemporaryDirectory } from './common/temporary-directory.ts'
 
 /** How long a repeat of the first signal is the same request to stop. */
 const REPEAT_MS = 1000

@@ -1,27 +1,27 @@
 import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
-import { startAnalysis } from './analysis/process.ts'
+import { startAnalysis } from './analysis/client/analysis-process.ts'
 import type { Config } from './config.ts'
-import { startApart } from './engine/apart.ts'
-import type { Engine } from './engine/engine.ts'
-import { startPool } from './engine/pool.ts'
-import { startEngine } from './engine/process.ts'
-import { ServiceError } from './errors.ts'
+import { startApart } from './engine/client/two-process-engine.ts'
+import type { Engine } from './engine/contract.ts'
+import { startPool } from './engine/client/engine-pool.ts'
+import { startEngine } from './engine/client/engine-process.ts'
+import { ServiceError } from './common/errors.ts'
 import { buildApp } from './http/app.ts'
-import { Keyring } from './http/keyring.ts'
-import { ImageDecoder } from './images/decoder.ts'
-import { gpus, processors } from './machine.ts'
-import { Metrics } from './metrics.ts'
-import { Admission } from './serving/admission.ts'
-import { BadEntries } from './serving/bad-entries.ts'
-import { Batcher } from './serving/batcher.ts'
-import { Experiments } from './serving/experiments.ts'
-import { preload, readPreload as readSpecifications, type Preloaded } from './serving/preload.ts'
-import { Quarantine } from './serving/quarantine.ts'
-import { Registry } from './serving/registry.ts'
-import { Store } from './serving/store.ts'
-import { Usage } from './serving/usage.ts'
-import { noTracing, type Tracing } from './tracing/tracing.ts'
+import { Keyring } from './http/shared/keyring.ts'
+import { ImageDecoder } from './images/client/image-decoder.ts'
+import { gpus, processors } from './common/platform.ts'
+import { Metrics } from './telemetry/metrics.ts'
+import { Admission } from './serving/prediction/admission.ts'
+import { BadEntries } from './serving/models/bad-entries.ts'
+import { Batcher } from './serving/prediction/batcher.ts'
+import { Experiments } from './serving/experiments/experiment-runner.ts'
+import { preload, readPreload as readSpecifications, type Preloaded } from './serving/models/preload.ts'
+import { Quarantine } from './serving/prediction/quarantine.ts'
+import { Registry } from './serving/models/registry.ts'
+import { Store } from './serving/models/store.ts'
+import { Usage } from './serving/prediction/usage.ts'
+import { noTracing, type Tracing } from './telemetry/tracing.ts'
 
 export interface Service {
   readonly app: FastifyInstance
@@ -207,6 +207,6 @@ function engineOf(
 /** What collects and sends traces is loaded only where somebody takes them. */
 async function tracingOf(config: Config, logger: Logger): Promise<Tracing> {
   if (config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return noTracing
-  const { startTracing } = await import('./tracing/otlp.ts')
+  const { startTracing } = await import('./telemetry/opentelemetry.ts')
   return startTracing(logger)
 }

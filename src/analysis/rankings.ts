@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { distanceFromOne, ranksOf, type Estimate } from '../statistics/interval.ts'
-import type { NetworkSignals } from './signals.ts'
+import type { NetworkSignals } from './signals-contract.ts'
 
 const Ranking = Type.Array(
   Type.Object({

@@ -4,7 +4,7 @@ import type { Specification } from '../network/specification.ts'
 
 /*
  * Fitted to what an engine's anonymous memory grows by with each further model, built and asked for a batch of 8, on two
- * cores (`node bench/memory.mjs`): within a quarter for networks from 0.002 to 477 MB of variables and 3 to 155
+ * cores (`node bench/parts/memory.mjs`): within a quarter for networks from 0.002 to 477 MB of variables and 3 to 155
  * convolutions.
  */
 /** Two sessions: their graphs, as they came and as they were optimized, and the executors of what is fetched. */

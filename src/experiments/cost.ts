@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { answer } from '../schema.ts'
+import { answer } from '../common/schema.ts'
 import type { Plan } from '../network/plan.ts'
 
 export const Cost = answer('ExperimentCost', {

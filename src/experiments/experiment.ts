@@ -2,7 +2,7 @@ import Type, { type Static } from 'typebox'
 import { CompleteInitializer, InitializerReference, SafeInteger } from '../initializers/initializer.ts'
 import { schemeNames } from '../network/schemes.ts'
 import { Architecture, specificationFields } from '../network/specification.ts'
-import { answer } from '../schema.ts'
+import { answer } from '../common/schema.ts'
 import { DIGITS } from './data.ts'
 
 const list = { minItems: 1, maxItems: 8 }

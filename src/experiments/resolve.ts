@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
-import { canonicalJson } from '../canonical.ts'
-import { fieldError, fieldErrors, ServiceError } from '../errors.ts'
+import { canonicalJson } from '../common/canonical-json.ts'
+import { fieldError, fieldErrors, ServiceError } from '../common/errors.ts'
 import { completeInitializer } from '../initializers/catalogue.ts'
 import { canonicalForm } from '../network/identity.ts'
 import { planSpecification, type Plan } from '../network/plan.ts'

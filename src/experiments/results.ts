@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { SafeInteger } from '../initializers/initializer.ts'
-import { answer, nullable, Num } from '../schema.ts'
+import { answer, nullable, Num } from '../common/schema.ts'
 
 /** The maximum number of points in a curve. */
 export const CURVE_POINTS = 50

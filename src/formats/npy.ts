@@ -1,4 +1,4 @@
-import { fieldError } from '../errors.ts'
+import { fieldError } from '../common/errors.ts'
 import { parseHeader, type Literal } from './npy-header.ts'
 
 export interface NpyArray {

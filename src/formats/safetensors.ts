@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
 import { open, type FileHandle } from 'node:fs/promises'
 import { endianness } from 'node:os'
-import { fieldError, type FieldError, pointerTo, shownName } from '../errors.ts'
-import { jsonProblem } from '../json.ts'
-import { readJson } from '../json-parts.ts'
+import { fieldError, type FieldError, pointerTo, shownName } from '../common/errors.ts'
+import { jsonProblem } from '../common/json-limits.ts'
+import { readJson } from '../common/json-parts.ts'
 import { dtypeNamed, floatsOf } from './dtypes.ts'
 
 /** A tensor's place in a safetensors file; offsets count from the end of the header. */

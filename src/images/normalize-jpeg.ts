@@ -1,4 +1,4 @@
-import { assertPixels, damaged, UnusableImage } from './image.ts'
+import { assertPixels, damaged, UnusableImage } from './decoder-contract.ts'
 import {
   isFrame,
   isIgnored,

@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib'
 import { readOrientation } from './exif.ts'
-import { assertPixels, damaged, UnusableImage } from './image.ts'
+import { assertPixels, damaged, UnusableImage } from './decoder-contract.ts'
 import type { NormalizedImage } from './normalized.ts'
 import { TextBudget } from './png-texts.ts'
 

@@ -1,5 +1,5 @@
 import { readOrientation } from './exif.ts'
-import { assertPixels, damaged } from './image.ts'
+import { assertPixels, damaged } from './decoder-contract.ts'
 import type { NormalizedImage } from './normalized.ts'
 
 const HEAD_BYTES = 12

@@ -1,4 +1,4 @@
-import type { ImageFormat } from './image.ts'
+import type { ImageFormat } from './decoder-contract.ts'
 
 /** A file that says the same in a form that every decoder reads alike, and what decoding it takes. */
 export interface NormalizedImage {

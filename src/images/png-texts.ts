@@ -1,5 +1,5 @@
 import { inflateSync } from 'node:zlib'
-import { UnusableImage } from './image.ts'
+import { UnusableImage } from './decoder-contract.ts'
 
 /** Pillow's limits. */
 const MAX_TEXT_BYTES = 2 ** 20

@@ -1,8 +1,8 @@
 import Type, { type TObject, type TProperties } from 'typebox'
-import { fieldError, fieldErrors, ServiceError } from '../errors.ts'
-import { withDefaults, withoutDefaults } from '../canonical.ts'
-import { closed } from '../schema.ts'
-import { checker, didYouMean, type Checker } from '../validation.ts'
+import { fieldError, fieldErrors, ServiceError } from '../common/errors.ts'
+import { withDefaults, withoutDefaults } from '../common/canonical-json.ts'
+import { closed } from '../common/schema.ts'
+import { checker, didYouMean, type Checker } from '../common/validation.ts'
 import { definitions } from './definitions.ts'
 import {
   Seed,

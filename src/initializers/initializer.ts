@@ -1,5 +1,5 @@
 import Type, { type Static, type TObject } from 'typebox'
-import { answer, closed, nullable } from '../schema.ts'
+import { answer, closed, nullable } from '../common/schema.ts'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
 

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { nullable, Num } from '../schema.ts'
+import { nullable, Num } from '../common/schema.ts'
 import { boundedMoments, type BoundedNormal } from './bounded-normal.ts'
 import { sizeOf } from './fans.ts'
 

@@ -1,4 +1,4 @@
-import { fieldError } from '../errors.ts'
+import { fieldError } from '../common/errors.ts'
 import { ARTICLE_PRESET, presets } from './architectures.ts'
 import type { ArchitectureRequest, ShortcutRule } from './specification.ts'
 

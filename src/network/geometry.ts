@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts'
+import { ServiceError } from '../common/errors.ts'
 import type { Padding, Window } from './ops.ts'
 
 /** The shape [h, w, c] after a window is applied. Throws SHAPE_MISMATCH where it does not fit. */

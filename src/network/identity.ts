@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { minimalConfig } from '../initializers/catalogue.ts'
 import type { Initializer } from '../initializers/initializer.ts'
-import { canonicalJson, withoutDefaults } from '../canonical.ts'
+import { canonicalJson, withoutDefaults } from '../common/canonical-json.ts'
 import type { InitializedParameter } from './parameters.ts'
 import { Specification } from './specification.ts'
 

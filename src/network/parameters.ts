@@ -1,4 +1,4 @@
-import { fieldError } from '../errors.ts'
+import { fieldError } from '../common/errors.ts'
 import { completeInitializer, lawOf } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
 import { isFixed, scaled, type Law } from '../initializers/law.ts'

@@ -1,4 +1,4 @@
-import { fieldError } from '../errors.ts'
+import { fieldError } from '../common/errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { adviceOn } from './advice.ts'
 import { identify } from './identity.ts'

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
-import { fieldError } from '../errors.ts'
-import { closed } from '../schema.ts'
-import { withDefaults } from '../canonical.ts'
+import { fieldError } from '../common/errors.ts'
+import { closed } from '../common/schema.ts'
+import { withDefaults } from '../common/canonical-json.ts'
 
 /** (x * scale - mean) / std on 0..255 pixels after `channel_order`; mean and std are in that order. */
 export const Preprocessing = closed({

@@ -1,10 +1,10 @@
-import { fieldError } from '../errors.ts'
+import { fieldError } from '../common/errors.ts'
 import { completeInitializer } from '../initializers/catalogue.ts'
 import type { InitializerReference } from '../initializers/initializer.ts'
-import { didYouMean } from '../validation.ts'
+import { didYouMean } from '../common/validation.ts'
 import { presets, type Preset } from './architectures.ts'
 import { inFullWords } from './article.ts'
-import { isRecord, withDefaults, type Json } from '../canonical.ts'
+import { isRecord, withDefaults, type Json } from '../common/canonical-json.ts'
 import { resolvePreprocessing } from './preprocessing.ts'
 import { schemeNamed, schemeProblem, type SchemeName } from './schemes.ts'
 import {

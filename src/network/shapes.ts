@@ -1,4 +1,4 @@
-import { ServiceError } from '../errors.ts'
+import { ServiceError } from '../common/errors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import { shapeText, windowShape } from './geometry.ts'
 import type { Moments, NetworkOps, Role, Shape, Window } from './ops.ts'

@@ -5,7 +5,7 @@ import {
   NAME_LENGTH,
   SafeInteger,
 } from '../initializers/initializer.ts'
-import { closed, named, nullable } from '../schema.ts'
+import { closed, named, nullable } from '../common/schema.ts'
 import { Preprocessing, PreprocessingRequest, preprocessings } from './preprocessing.ts'
 import { schemeNames } from './schemes.ts'
 

@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { CompleteInitializer, type Initializer } from '../initializers/initializer.ts'
 import { theoryOf, TRUNCATION_MASS } from '../initializers/law.ts'
-import { nullable } from '../schema.ts'
+import { nullable } from '../common/schema.ts'
 import type { Candidate, CandidateLaw } from './candidates.ts'
 import { cdfOf } from './distribution.ts'
 import type { SampleMoments } from './moments.ts'

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { nullable } from '../schema.ts'
+import { nullable } from '../common/schema.ts'
 import { valuesAtRanks } from './order.ts'
 
 export const Histogram = Type.Object({

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { nullable, Num } from '../schema.ts'
+import { nullable, Num } from '../common/schema.ts'
 
 /** Sample statistics over all finite values; NaN where there is none. Null where not defined. */
 export const SampleMoments = Type.Object({

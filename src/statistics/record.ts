@@ -10,7 +10,7 @@ import {
   type Law,
 } from '../initializers/law.ts'
 import { streamOf } from '../initializers/seeds.ts'
-import { nullable, Num } from '../schema.ts'
+import { nullable, Num } from '../common/schema.ts'
 import { cdfOf } from './distribution.ts'
 import { Exactness } from './exactness.ts'
 import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { nullable, Num } from '../schema.ts'
+import { nullable, Num } from '../common/schema.ts'
 
 /** How far values are from those of a reference of the same shape. */
 export const Relative = Type.Object({

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import { theoryOf, isElementwise, type Law } from '../initializers/law.ts'
-import { nullable, Num } from '../schema.ts'
+import { nullable, Num } from '../common/schema.ts'
 
 /** A kernel as its matrix [product of all dimensions but the last, last]; null below rank 2. */
 export function matrixOf(shape: readonly number[]): { rows: number; columns: number } | null {

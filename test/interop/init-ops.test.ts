@@ -1,6 +1,6 @@
 import type { Static } from 'typebox'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { TensorRecord } from '../../src/http/schemas/initializers.ts'
+import type { TensorRecord } from '../../src/http/shared/initializer-schemas.ts'
 import { valuesOf } from '../support/images.ts'
 import { Keras } from '../support/keras.ts'
 import { startService, type RunningService } from '../support/service.ts'

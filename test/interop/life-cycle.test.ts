@@ -12,7 +12,7 @@ it.each([
   ['killed-service', 20],
   ['sigterm', 5],
 ])('proof/%s.mjs reports no failure', { timeout: 600_000 }, async (name, count) => {
-  const { stdout } = await run(process.execPath, [`proof/${name}.mjs`, '--share', '0.1'], { cwd: ROOT })
+  const { stdout } = await run(process.execPath, [`proof/parts/${name}.mjs`, '--share', '0.1'], { cwd: ROOT })
   const outcome = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { count: number; failed: number }
   expect(outcome.failed).toBe(0)
   expect(outcome.count).toBeGreaterThanOrEqual(count)

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Static } from 'typebox'
-import type { ModelSignals } from '../../src/http/schemas/signals.ts'
+import type { ModelSignals } from '../../src/http/native/signal-schemas.ts'
 import { Keras } from '../support/keras.ts'
 import { startService, type RunningService } from '../support/service.ts'
 

@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import type { Analysis, TrainingState } from '../../src/analysis/analysis.ts'
-import { startAnalysis } from '../../src/analysis/process.ts'
+import type { Analysis, TrainingState } from '../../src/analysis/contract.ts'
+import { startAnalysis } from '../../src/analysis/client/analysis-process.ts'
 import { batchesOf } from '../../src/experiments/batches.ts'
 import { DIGITS } from '../../src/experiments/data.ts'
 import digits from '../../src/experiments/digits.json' with { type: 'json' }

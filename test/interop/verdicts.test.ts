@@ -2,12 +2,12 @@ import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { FittedTensor, FittedWeights } from '../../src/analysis/analysis.ts'
+import type { FittedTensor, FittedWeights } from '../../src/analysis/contract.ts'
 import { programOf, runProgram } from '../support/python.ts'
 import { parseSafetensors } from '../support/safetensors.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
 
-/* Some of the state dicts that `node bench/verdicts.mjs` counts verdicts on. */
+/* Some of the state dicts that `node bench/parts/verdicts.mjs` counts verdicts on. */
 
 const SCRIPTS = fileURLToPath(new URL('state_dicts/', import.meta.url))
 const KERAS = [

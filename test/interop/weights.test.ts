@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import type { FittedWeights, TensorStatistics } from '../../src/analysis/analysis.ts'
+import type { FittedWeights, TensorStatistics } from '../../src/analysis/contract.ts'
 import { Keras } from '../support/keras.ts'
 import { Choices } from '../support/random.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'

@@ -1,7 +1,7 @@
 import type { Static } from 'typebox'
 import supertest from 'supertest'
-import type { Model } from '../../src/http/schemas/models.ts'
-import type { Predictions } from '../../src/http/schemas/predictions.ts'
+import type { Model } from '../../src/http/shared/model-schemas.ts'
+import type { Predictions } from '../../src/http/shared/prediction-schemas.ts'
 import { assertContract } from './contract.ts'
 import { npy } from './images.ts'
 

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { digestOf, newKey } from '../../src/http/keys.ts'
-import type { Scope } from '../../src/http/scopes.ts'
+import { digestOf, newKey } from '../../src/http/shared/api-keys.ts'
+import type { Scope } from '../../src/http/shared/scopes.ts'
 import { temporaryFolder } from './service.ts'
 
 /** A file of keys as API_KEYS_FILE takes it, and each key by its name. */

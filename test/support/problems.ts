@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { errorTitles, type ErrorCode } from '../../src/errors.ts'
+import { errorTitles, type ErrorCode } from '../../src/common/errors.ts'
 import type { Answer, ProblemBody } from './client.ts'
 
 /** What a refusal must say: its status and code, and of wrong fields where they are and what would be right. */

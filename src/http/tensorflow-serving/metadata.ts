@@ -1,11 +1,11 @@
 import Type from 'typebox'
-import { answer } from '../../schema.ts'
+import { answer } from '../../common/schema.ts'
 import type { Specification } from '../../network/specification.ts'
-import { versionStatusOf } from '../model-view.ts'
-import { VERSION } from '../versions.ts'
-import { VersionStatus } from '../schemas/models.ts'
-import type { App, Services } from '../services.ts'
-import { findModel, paths, tags } from './models.ts'
+import { versionStatusOf } from '../shared/model-view.ts'
+import { VERSION } from '../shared/versions.ts'
+import { VersionStatus } from '../shared/model-schemas.ts'
+import type { App, Services } from '../shared/services.ts'
+import { findModel, paths, tags } from './find-model.ts'
 import { SIGNATURE } from './request.ts'
 
 const Metadata = answer('TensorFlowServingMetadata', {

@@ -1,6 +1,6 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
-import { ServiceError } from '../../errors.ts'
-import { tags } from './models.ts'
+import { ServiceError } from '../../common/errors.ts'
+import { tags } from './find-model.ts'
 
 /** Paths that only this API has: with a verb, a version, a label or /metadata, also where those are malformed. */
 export const SERVING_PATHS = /^\/v1\/models\/(?:.+:\w*|[^/:]+\/(?:metadata|(?:versions?|labels?)(?:\/.*)?))$/i

@@ -1,5 +1,5 @@
-import { fieldError, ServiceError } from '../../errors.ts'
-import { readJson } from '../../json-parts.ts'
+import { fieldError, ServiceError } from '../../common/errors.ts'
+import { readJson } from '../../common/json-parts.ts'
 
 /** What is asked for: the one input that is given, with what is in it, and how the answer is laid out. */
 export interface PredictRequest {

@@ -1,4 +1,4 @@
-import type { App, Services } from '../services.ts'
+import type { App, Services } from '../shared/services.ts'
 import { metadataRoutes } from './metadata.ts'
 import { predictRoutes } from './predict.ts'
 

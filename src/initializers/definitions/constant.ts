@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed } from '../../schema.ts'
+import { closed } from '../../common/schema.ts'
 import { sizeOf } from '../fans.ts'
 import type { Law } from '../law.ts'
 import { define } from './define.ts'

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed } from '../../schema.ts'
+import { closed } from '../../common/schema.ts'
 import type { InitializerDefinition } from '../initializer.ts'
 import { constantDefinition } from './constant.ts'
 import { define, number, SAME, TORCH } from './define.ts'

@@ -1,4 +1,4 @@
-import { closed } from '../../schema.ts'
+import { closed } from '../../common/schema.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import type { Law } from '../law.ts'
 import { define, KERAS, number, SEEDS } from './define.ts'

@@ -1,4 +1,4 @@
-import { closed } from '../../schema.ts'
+import { closed } from '../../common/schema.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import { define, LAW_ONLY, number, SEEDS } from './define.ts'
 

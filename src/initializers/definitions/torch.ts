@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { closed } from '../../schema.ts'
+import { closed } from '../../common/schema.ts'
 import { quantilesOf, type BoundedNormal } from '../bounded-normal.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import { varianceScaling } from '../variance-scaling.ts'

@@ -1,4 +1,4 @@
-import { ServiceError } from '../../../src/errors.ts'
+import { ServiceError } from '../../../src/common/errors.ts'
 
 /** The ServiceError something fails with; anything else, success included, fails the test. */
 export function refusal(call: () => unknown): ServiceError {

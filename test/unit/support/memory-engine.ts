@@ -1,5 +1,5 @@
-import type { Batch, BatchResult, Engine, ImageValues, Vector } from '../../../src/engine/engine.ts'
-import { ServiceError } from '../../../src/errors.ts'
+import type { Batch, BatchResult, Engine, ImageValues, Vector } from '../../../src/engine/contract.ts'
+import { ServiceError } from '../../../src/common/errors.ts'
 
 const CLASSES = 5
 const FEATURES = 2

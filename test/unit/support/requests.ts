@@ -1,6 +1,6 @@
 import { planRequest, type Plan } from '../../../src/network/plan.ts'
 import { SpecificationRequest } from '../../../src/network/specification.ts'
-import { parser } from '../../../src/validation.ts'
+import { parser } from '../../../src/common/validation.ts'
 
 const parse = parser(SpecificationRequest)
 

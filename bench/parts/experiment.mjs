@@ -1,0 +1,94 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { post, startService } from '../lib/service.mjs'
+
+/**
+ * Runs experiments of the service and prints what came out, as docs/experiment.md has it; meanwhile it asks for statistics
+ * of a model once a second, and says how long these took.
+ * Usage: node bench/parts/experiment.mjs [PRESET | JSON]...; without arguments all presets.
+ */
+
+/** @typedef {import('typebox').Static<typeof import('../../src/http/native/experiment-schemas.ts').ExperimentResult>} Result */
+/** @typedef {import('typebox').Static<typeof import('../../src/http/native/experiment-schemas.ts').ExperimentPresetList>} Presets */
+
+const MODEL = { architecture: 'resnet20', name: 'net' }
+const EVERY_MS = 1000
+
+const folder = await mkdtemp(join(tmpdir(), 'resinit-experiment-'))
+const service = await startService(folder, { MAX_EXPERIMENT_SECONDS: '36000' })
+try {
+  const { presets } = /** @type {Presets} */ (await get('/v1/experiment-presets'))
+  await post(service, '/v1/models', MODEL)
+  const given = process.argv.slice(2)
+  for (const word of given.length > 0 ? given : presets.map(({ name }) => name)) {
+    const preset = presets.find(({ name }) => name === word)
+    console.log(`\n## ${word}\n`)
+    await run(preset === undefined ? /** @type {object} */ (JSON.parse(word)) : preset.experiment)
+  }
+} finally {
+  await service.stop()
+  await rm(folder, { recursive: true })
+}
+
+/** @param {object} experiment */
+async function run(experiment) {
+  const asked = await post(service, '/v1/experiments', experiment)
+  if (!asked.ok) throw new Error(await asked.text())
+  const { id } = /** @type {Result} */ (await asked.json())
+  /** @type {number[]} */
+  const waits = []
+  for (let bins = 2; ; bins++) {
+    const result = /** @type {Result} */ (await get(`/v1/experiments/${id}`))
+    if (result.finished_at !== null) {
+      tell(result, waits)
+      return
+    }
+    const started = performance.now()
+    // No question is like another: those that are alike are answered from memory.
+    await get(`/v1/models/net/statistics?bins=${String(bins)}`)
+    waits.push(performance.now() - started)
+    await setTimeout(EVERY_MS)
+  }
+}
+
+/** @param {Result} result @param {readonly number[]} waits */
+function tell({ experiment, cost, summary, started_at, finished_at }, waits) {
+  console.log(
+    '| initializer | learning rate | final loss (95 %) | test accuracy | steps to target | diverged |',
+  )
+  console.log('| --- | --- | --- | --- | --- | --- |')
+  for (const { initializer, learning_rate, runs, diverged, ...of } of summary.groups) {
+    const { mean, interval } = of.final_loss
+    const cells = [
+      experiment.initializers[initializer]?.class_name,
+      learning_rate,
+      `${said(mean)}${interval === null ? '' : ` (${interval.map(said).join(' to ')})`}`,
+      of.test_accuracy === null ? '' : said(of.test_accuracy.mean),
+      of.steps_to_target === null ? '' : said(of.steps_to_target.mean),
+      `${String(diverged)} of ${String(runs)}`,
+    ]
+    console.log(`| ${cells.join(' | ')} |`)
+  }
+  const seconds = (Date.parse(finished_at ?? '') - Date.parse(started_at ?? '')) / 1000
+  const sorted = waits.toSorted((a, b) => a - b)
+  const at = (/** @type {number} */ share) =>
+    Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? NaN)
+  console.log(`\n${summary.verdict ?? ''}\n`)
+  console.log(
+    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${said((1000 * seconds) / cost.steps)} ms each; ${String(cost.estimated_seconds)} s were expected); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, longest ${String(at(1))} ms of ${String(waits.length)}`,
+  )
+}
+
+/** @param {number | string} value */
+function said(value) {
+  return typeof value === 'number' ? String(Number(value.toPrecision(3))) : value
+}
+
+/** @param {string} path @returns {Promise<unknown>} */
+async function get(path) {
+  const answer = await fetch(service.url + path)
+  if (!answer.ok) throw new Error(await answer.text())
+  return answer.json()
+}

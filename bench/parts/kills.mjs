@@ -1,0 +1,164 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { machine } from '../lib/machine.mjs'
+
+/**
+ * Kills the engine at random, as often as the first argument says (300), while clients ask two models without pause.
+ * Around one kill in thirty, what is answered a second is counted. Fails where an answer is lost or is not its image's,
+ * where a model ends in quarantine, or where the rate is mostly not back in time.
+ */
+const KILLS = Number(process.argv[2] ?? 300)
+const CLIENTS = 8
+const IMAGES = 12
+const SHAPE = [32, 32, 3]
+/** Of thirty kills one's end is watched: the rate of the second that begins so long after must be so much of the one before. */
+const WATCHED = Math.floor(KILLS / 30)
+const BACK = { afterMs: 4000, share: 0.9 }
+/** Longest an engine is left alone once it has answered, in ms. */
+const LONGEST_LIFE_MS = 400
+/** Of the largest logit: what batches of different sizes differ by, and far less than images do. */
+const TOLERANCE = 1e-4
+
+// What `npm run build` left, with the types of its source: so the check needs no build.
+const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
+/** @type {typeof import('../../src/config.ts')} */
+const { readConfig } = await built('config')
+/** @type {typeof import('../../src/formats/npy.ts')} */
+const { npyHeader } = await built('formats/npy')
+/** @type {typeof import('../../src/service.ts')} */
+const { buildService } = await built('service')
+
+const folder = await mkdtemp(join(tmpdir(), 'resinit-kills-'))
+const service = await buildService(readConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent' }))
+const { app, engine } = service
+const url = await app.listen({ host: '127.0.0.1', port: 0 })
+await service.started()
+
+/** @param {number} index */
+function imageOf(index) {
+  const size = SHAPE.reduce((product, length) => product * length, 1)
+  const pixels = Float32Array.from({ length: size }, (_, i) => ((i * 7919 + index * 31) % 251) - 125)
+  return Buffer.concat([npyHeader([1, ...SHAPE]), Buffer.from(pixels.buffer)])
+}
+
+const images = Array.from({ length: IMAGES }, (_, index) => imageOf(index))
+
+/**
+ * @param {string} model
+ * @param {number} index
+ * @returns {Promise<number[]>}
+ */
+async function logitsOf(model, index) {
+  const answer = await fetch(`${url}/v1/models/${model}/predict?include=logits`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/x-npy' },
+    body: images[index] ?? null,
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(text)
+  /** @type {{ predictions: [{ logits: number[] }] }} */
+  const { predictions } = JSON.parse(text)
+  return predictions[0].logits
+}
+
+/** @param {string} name @param {number} seed */
+async function create(name, seed) {
+  const architecture = { stages: [{ blocks: 2, filters: 16 }], input_shape: SHAPE }
+  const answer = await fetch(`${url}/v1/models`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ architecture, classes: 10, seed, name }),
+  })
+  if (!answer.ok) throw new Error(await answer.text())
+}
+
+const models = ['one', 'two']
+for (const [seed, name] of models.entries()) await create(name, seed)
+/** @type {Map<string, number[][]>} */
+const known = new Map()
+for (const model of models) {
+  const logits = []
+  for (const index of images.keys()) logits.push(await logitsOf(model, index))
+  known.set(model, logits)
+}
+
+let answered = 0
+/** Ends the asking. */
+const stop = new AbortController()
+/** @type {string[]} */
+const wrong = []
+
+/** @param {number} client */
+async function ask(client) {
+  for (let call = client; !stop.signal.aborted; call += 1) {
+    const model = models[call % models.length] ?? ''
+    const index = (call * 5) % IMAGES
+    try {
+      const got = await logitsOf(model, index)
+      const wanted = known.get(model)?.[index] ?? []
+      const largest = Math.max(...wanted.map(Math.abs))
+      const off = Math.max(...got.map((logit, i) => Math.abs(logit - (wanted[i] ?? NaN))))
+      if (!(off <= TOLERANCE * largest)) wrong.push(`${model} ${String(index)} is off by ${String(off)}`)
+      answered += 1
+    } catch (error) {
+      wrong.push(String(error))
+    }
+  }
+}
+
+async function kill() {
+  const before = engine.restarts
+  const { pid } = engine
+  if (pid === undefined) throw new Error('the engine has no process')
+  process.kill(pid, 'SIGKILL')
+  while (engine.restarts === before) await pause(5)
+}
+
+/** Answers in the second that begins now. */
+async function rate() {
+  const [before, started] = [answered, performance.now()]
+  await pause(1000)
+  return ((answered - before) / (performance.now() - started)) * 1000
+}
+
+const asking = Array.from({ length: CLIENTS }, (_, client) => ask(client))
+for (let kills = 0; kills < KILLS - WATCHED; kills += 1) {
+  const answeredBefore = answered
+  while (!engine.ready || answered === answeredBefore) await pause(5)
+  await pause(Math.random() * LONGEST_LIFE_MS)
+  await kill()
+}
+await pause(BACK.afterMs)
+const shares = []
+for (let kills = 0; kills < WATCHED; kills += 1) {
+  const usual = await rate()
+  await pause(Math.random() * LONGEST_LIFE_MS)
+  const killed = kill()
+  await pause(BACK.afterMs)
+  await killed
+  shares.push((await rate()) / usual)
+}
+stop.abort()
+await Promise.all(asking)
+for (const model of models) {
+  const answer = await fetch(`${url}/v1/models/${model}`)
+  /** @type {{ state: string }} */
+  const { state } = /** @type {{ state: string }} */ (await answer.json())
+  // Whom nobody asked since the last kill is not loaded yet.
+  if (state === 'failed') wrong.push(`${model} ends ${state}`)
+}
+shares.sort((a, b) => a - b)
+const middle = shares[Math.floor(shares.length / 2)] ?? 1
+if (middle < BACK.share) wrong.push(`the rate is back to ${middle.toFixed(2)} only`)
+await service.close()
+await rm(folder, { recursive: true })
+
+console.log(
+  `${machine()}: ${String(KILLS)} kills, ${String(answered)} answers, ${String(wrong.length)} lost or wrong`,
+)
+if (WATCHED > 0)
+  console.log(`within 5 s the rate is back to ${shares.map((share) => share.toFixed(2)).join(', ')}`)
+for (const line of new Set(wrong)) console.log(line)
+process.exitCode = wrong.length === 0 ? 0 : 1

@@ -1,0 +1,31 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+
+/**
+ * How long answers took, in ms, and the longest that the prober itself was not run.
+ * @typedef {{ asked: number, failed: number, longest: number, p99: number, longestStall: number }} Probed
+ */
+
+/**
+ * Starts a process that asks for a path without pause. The function that it gives ends it.
+ * @param {string} url
+ * @param {string} path
+ * @returns {Promise<() => Promise<Probed>>}
+ */
+export async function startProber(url, path) {
+  const prober = spawn(process.execPath, ['proof/lib/prober.mjs', url, path], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  const lines = createInterface({ input: prober.stdout })[Symbol.asyncIterator]()
+  await lines.next()
+  return async () => {
+    const exit = once(prober, 'exit')
+    prober.kill()
+    const { value } = await lines.next()
+    await exit
+    /** @type {Probed} */
+    const probed = JSON.parse(String(value))
+    return probed
+  }
+}

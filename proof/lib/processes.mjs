@@ -1,0 +1,39 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { pidsOf } from '../../bench/lib/service.mjs'
+
+/**
+ * A process of the service: which of them (`service`, `engine`, `analysis`, `engine 2`), the memory that only it holds and
+ * shares (RSS) in MB, its open descriptors.
+ * @typedef {{ role: string, pid: number, megabytes: number, descriptors: number }} Process
+ */
+
+/**
+ * The service's processes as they are now.
+ * @param {number} pid The service's own.
+ * @returns {Promise<Process[]>}
+ */
+export async function processesOf(pid) {
+  const processes = await Promise.all((await pidsOf(pid)).map(processOf))
+  return processes.map((process, at) => {
+    const before = processes.slice(0, at).filter(({ role }) => role === process.role).length
+    return before === 0 ? process : { ...process, role: `${process.role} ${String(before + 1)}` }
+  })
+}
+
+/** @param {number} pid @returns {Promise<Process>} */
+async function processOf(pid) {
+  const folder = `/proc/${String(pid)}`
+  const [command, status, descriptors] = await Promise.all([
+    readFile(`${folder}/cmdline`, 'utf8'),
+    readFile(`${folder}/status`, 'utf8'),
+    readdir(`${folder}/fd`),
+  ])
+  const kibibytes = Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1])
+  return { role: roleOf(command), pid, megabytes: (kibibytes * 1024) / 1e6, descriptors: descriptors.length }
+}
+
+/** What a process of the service is, by its command line. @param {string} command */
+export function roleOf(command) {
+  const children = /** @type {const} */ (['engine', 'analysis', 'images'])
+  return children.find((folder) => command.includes(`/${folder}/`)) ?? 'service'
+}

@@ -1,0 +1,119 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { orphansOf, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { report, shareOf } from '../lib/part.mjs'
+
+/**
+ * Kills the whole service, its children too, at random moments of creates, names and deletes, and starts it again on the
+ * same folder, 200 times. What was acknowledged must be so: a create is there with its name, a delete is gone. What was
+ * under way may have happened or not. Every start must succeed.
+ */
+const KILLS = shareOf(200)
+const CLIENTS = 4
+const LONGEST_LIFE_MS = 700
+
+const folder = await mkdtemp(join(tmpdir(), 'resinit-killed-'))
+/** @type {string[]} */
+const failures = []
+/** What must be there, by name: the seed it was made with. @type {Map<string, number>} */
+const present = new Map()
+/** What must be gone. @type {Map<string, string>} */
+const gone = new Map()
+/** Ids by seed. @type {Map<number, string>} */
+const ids = new Map()
+const counts = { created: 0, deleted: 0, starts: 0 }
+let seeds = 0
+
+/**
+ * Creates and deletes until the service goes; only what is answered is written down.
+ * @param {string} url
+ */
+async function change(url) {
+  for (;;) {
+    const seed = ++seeds
+    const name = `model-${String(seed)}`
+    const made = await send(`${url}/v1/models`, 'POST', { ...specificationOf(seed), name })
+    if (made === undefined) return
+    if (made.status !== 201) failures.push(`a create was answered ${String(made.status)}: ${made.text}`)
+    /** @type {{ id: string }} */
+    const { id } = JSON.parse(made.text)
+    ids.set(seed, id)
+    present.set(name, seed)
+    counts.created += 1
+    if (Math.random() < 0.5) continue
+    present.delete(name)
+    const deleted = await send(`${url}/v1/models/${id}`, 'DELETE')
+    if (deleted === undefined) return
+    if (deleted.status !== 204)
+      failures.push(`a delete was answered ${String(deleted.status)}: ${deleted.text}`)
+    gone.set(name, id)
+    counts.deleted += 1
+  }
+}
+
+/**
+ * @param {string} url
+ * @param {string} method
+ * @param {object} [body]
+ * @returns {Promise<{ status: number, text: string } | undefined>} Nothing where it was cut off.
+ */
+async function send(url, method, body) {
+  try {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(url, { method, ...(body && { headers, body: JSON.stringify(body) }) })
+    return { status: answer.status, text: await answer.text() }
+  } catch {
+    return undefined
+  }
+}
+
+/** @param {string} url */
+async function check(url) {
+  /** @type {Map<string, string[]>} */
+  const there = new Map()
+  let cursor = ''
+  do {
+    const answer = await fetch(`${url}/v1/models?limit=1000${cursor && `&cursor=${cursor}`}`)
+    /** @type {{ models: { id: string, names: string[] }[], next_cursor: string | null }} */
+    const page = JSON.parse(await answer.text())
+    for (const { id, names } of page.models) there.set(id, names)
+    cursor = page.next_cursor ?? ''
+  } while (cursor !== '')
+  const named = new Set([...there.values()].flat())
+  for (const [name, seed] of present)
+    if (there.get(ids.get(seed) ?? '')?.includes(name) !== true)
+      failures.push(`${name} was created and is not there`)
+  for (const [name, id] of gone)
+    if (there.has(id) || named.has(name)) failures.push(`${name} was deleted and is there`)
+}
+
+for (let kill = 0; kill < KILLS; kill += 1) {
+  const service = await startService({ DATA_DIR: folder, LOG_LEVEL: 'info' }).catch(
+    (/** @type {unknown} */ error) => {
+      failures.push(`start ${String(kill)}: ${String(error)}`)
+    },
+  )
+  if (!service) continue
+  counts.starts += 1
+  await check(service.url)
+  const changing = Array.from({ length: CLIENTS }, () => change(service.url))
+  // However slow the machine is, something is under way.
+  const before = counts.created
+  const until = performance.now() + 60_000
+  while (counts.created === before && performance.now() < until) await pause(5)
+  await pause(Math.random() * LONGEST_LIFE_MS)
+  service.signalGroup('SIGKILL')
+  await service.ended
+  await Promise.all(changing)
+  const left = await orphansOf(service.pid, 5000)
+  if (left.length > 0) failures.push(`after kill ${String(kill)} processes are left: ${left.join()}`)
+}
+const last = await startService({ DATA_DIR: folder })
+await check(last.url)
+last.signal('SIGTERM')
+const code = await last.ended
+if (code !== 0) failures.push(`the last stop ended with ${String(code)}`)
+await rm(folder, { recursive: true })
+report('killed-service', { count: KILLS, failures, found: counts })

@@ -1,0 +1,132 @@
+import { createHash } from 'node:crypto'
+import { readdirSync } from 'node:fs'
+import { constants, setPriority } from 'node:os'
+import { betweenSteps, inSteps, type Job } from '../../common/cancellation.ts'
+import { openBackend } from '../../tensorflow/binding.ts'
+import { ServiceError } from '../../common/errors.ts'
+import { readDigits } from '../../experiments/digits.ts'
+import { lawOf } from '../../initializers/catalogue.ts'
+import { ownSeed } from '../../initializers/initializer.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import { isMeasured } from '../../network/schemes.ts'
+import { Turns } from '../../common/mutex.ts'
+import { answerCalls, startOrExit } from '../../ipc/child.ts'
+import type { Handlers } from '../../ipc/messages.ts'
+import { factorsOf, type AnalysisMethods, type TensorDraw, type WeightsSource } from '../contract.ts'
+import { fitWeights } from './identify-initializers.ts'
+import { unitVariance } from './lsuv.ts'
+import { measureSignals } from './measure-signals.ts'
+import { Measurer } from './statistics-thread-client.ts'
+import { assertAffordable, recordOf } from './parameter-record.ts'
+import { Sampler } from '../../tensorflow/sampler.ts'
+import { savedModel } from './export-saved-model.ts'
+import type { NetworkSignals } from '../signals-contract.ts'
+import { Spectra } from './spectra.ts'
+import { measureWeights } from './model-statistics.ts'
+import { drawnState, train } from './train.ts'
+import { withWeights } from '../../tensorflow/weight-sources.ts'
+
+// Lower the priority below the engine's. Linux keeps a priority per thread: V8's threads exist already,
+// TensorFlow's inherit it.
+for (const thread of readdirSync('/proc/self/task'))
+  setPriority(Number(thread), constants.priority.PRIORITY_LOW)
+const { backend, sampler, spectra } = await startOrExit(async () => {
+  const opened = await openBackend()
+  return { backend: opened, sampler: await Sampler.open(opened), spectra: await Spectra.open(opened) }
+})
+const measurer = new Measurer()
+const digits = readDigits()
+
+const handlers: Handlers<AnalysisMethods> = {
+  digest: (weights, { buffers }, job) =>
+    withWeights(sampler, weights, job, async (tensors) => {
+      const hash = createHash('sha256')
+      for (const tensor of tensors) {
+        if (!tensor.trainable && !buffers) continue
+        for await (const values of tensor.slices()) hash.update(values)
+      }
+      return hash.digest('hex')
+    }),
+  statistics: (weights, { relativeTo, ...options }, job) =>
+    withWeights(sampler, weights, job, (tensors) =>
+      relativeTo === undefined
+        ? measureWeights(tensors, options, { measurer, spectra })
+        : withWeights(sampler, relativeTo, job, (others) =>
+            measureWeights(tensors, options, { measurer, spectra }, others),
+          ),
+    ),
+  fit: (path, { layout }, job) => fitWeights(path, spectra, layout, job),
+  read: (weights, name, offset, count, job) =>
+    withWeights(sampler, weights, job, (tensors) => {
+      const tensor = tensors.find((candidate) => candidate.name === name)
+      if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
+      return tensor.read(offset, count)
+    }),
+  savedModel: (weights, folder, job) => savedModel(backend, sampler, weights, folder, job),
+  unitVariance: (specification, pixels) => unitVariance(backend, specification, pixels),
+  tensorStatistics: async (draw, options, job) => {
+    const { shape, initializer } = draw
+    const { law, seed } = resolved(draw)
+    const source = { shape, law, slices: () => inSteps(sampler.slices(law, shape, seed), job) }
+    const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
+    assertAffordable([source], options)
+    const measuring = measurer.begin({ digest: false })
+    const { record } = await recordOf(source, options, { measuring, spectra })
+    return { initializer: { ...initializer, config }, ...(await record) }
+  },
+  sample: async (draw) => {
+    const { law, seed } = resolved(draw)
+    return sampler.read(law, draw.shape, seed, 0, sizeOf(draw.shape))
+  },
+  signals: async (networks, request, job) => {
+    const total = networks.length * request.repeats
+    let done = 0
+    const tell = (): void => {
+      job.progress({ done: done++, total })
+    }
+    tell()
+    const results: NetworkSignals[] = []
+    for (const source of networks)
+      results.push(await measureSignals(backend.tf, sampler, await complete(source), request, job, tell))
+    return results
+  },
+  train: async (training, from, maxMs, job) =>
+    train(
+      backend.tf,
+      digits,
+      training,
+      from ?? (await drawnState(sampler, await complete({ specification: training.specification }), job)),
+      maxMs,
+      job,
+    ),
+}
+
+/**
+ * Runs one job at a time, to bound memory. The parent sends one at a time too, but considers a cancelled job
+ * finished at once; the next job waits here until the cancelled one has stopped.
+ */
+function oneAtATime(given: typeof handlers): typeof handlers {
+  const turns = new Turns()
+  const inTurn =
+    (handler: (...args: never[]) => unknown) =>
+    (...args: readonly unknown[]) =>
+      turns.run(async () => {
+        await betweenSteps(args.at(-1) as Job)
+        return Reflect.apply(handler, undefined, args) as unknown
+      })
+  const entries = Object.entries(given).map(([name, handler]) => [name, inTurn(handler)])
+  return Object.fromEntries(entries) as typeof handlers
+}
+
+/** Adds the factors that a network's scheme needs, if none were measured. */
+async function complete(source: WeightsSource): Promise<WeightsSource> {
+  const { specification, weightsFile, factors } = source
+  if (weightsFile !== undefined || factors !== undefined || !isMeasured(specification)) return source
+  return { specification, factors: factorsOf(await unitVariance(backend, specification)) }
+}
+
+function resolved({ initializer, shape, seed }: TensorDraw) {
+  return { law: lawOf(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
+}
+
+answerCalls<AnalysisMethods>(oneAtATime(handlers), null)

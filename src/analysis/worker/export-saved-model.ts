@@ -1,0 +1,136 @@
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { betweenSteps, type Job } from '../../common/cancellation.ts'
+import type { Backend } from '../../tensorflow/binding.ts'
+import { CHECKPOINTING, checkpointingGraph, exportedModel } from '../../tensorflow/exported-model.ts'
+import { Session, type Feed } from '../../tensorflow/session.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import { planSpecification } from '../../network/plan.ts'
+import { isRefusedWrite, storageFailed } from '../../common/storage-errors.ts'
+import type { WeightsSource } from '../contract.ts'
+import { SLICE, type Sampler } from '../../tensorflow/sampler.ts'
+import { withWeights, type WeightTensor } from '../../tensorflow/weight-sources.ts'
+
+/** Writes a model for any TensorFlow. For loaded weights the checkpoint is written to the directory. */
+export async function savedModel(
+  backend: Backend,
+  sampler: Sampler,
+  source: WeightsSource,
+  folder: string,
+  job: Job,
+): Promise<Uint8Array> {
+  const { specification, weightsFile, factors = {} } = source
+  const plan = planSpecification(specification, { factors })
+  if (weightsFile === undefined) return exportedModel(plan, 'drawn')
+  try {
+    // A process that died over it may have begun. The folder itself is never made: where it is gone, so is who asked.
+    for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
+    await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
+  } catch (error) {
+    throw isRefusedWrite(error) ? storageFailed(error) : error
+  }
+  return exportedModel(plan, 'checkpoint')
+}
+
+/**
+ * TensorFlow writes `variables.index` and `variables.data-...` to the directory, with at most one shard in
+ * memory.
+ */
+async function writeCheckpoint(
+  backend: Backend,
+  tensors: readonly WeightTensor[],
+  folder: string,
+  job: Job,
+): Promise<void> {
+  const shards = shardsOf(tensors)
+  const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
+  const partsFolder = join(folder, 'parts')
+  // TensorFlow creates the directory that it merges into, even after the request's directory was removed, so
+  // it is another one.
+  const mergedFolder = join(folder, 'merged')
+  try {
+    await mkdir(partsFolder)
+    await mkdir(mergedFolder)
+    const parts: Uint8Array[] = []
+    for (const shard of shards) {
+      await betweenSteps(job)
+      const path = bytesOf(join(partsFolder, String(parts.length)))
+      const texts = (of: (part: Part) => string): Feed => ({
+        values: shard.map((part) => bytesOf(of(part))),
+        shape: [shard.length],
+      })
+      const feeds: Record<string, Feed> = {
+        [CHECKPOINTING.path]: { values: [path], shape: [] },
+        [CHECKPOINTING.names]: texts(({ tensor }) => tensor.name),
+        [CHECKPOINTING.slices]: texts(({ slice }) => slice),
+      }
+      for (const [index, { tensor, shape, offset }] of shard.entries())
+        feeds[CHECKPOINTING.value(index)] = { values: await tensor.read(offset, sizeOf(shape)), shape }
+      run(session, CHECKPOINTING.saved(shard.length), feeds)
+      parts.push(path)
+    }
+    run(session, CHECKPOINTING.merged, {
+      [CHECKPOINTING.parts]: { values: parts, shape: [parts.length] },
+      [CHECKPOINTING.whole]: { values: [bytesOf(join(mergedFolder, 'variables'))], shape: [] },
+    })
+    for (const name of await readdir(mergedFolder)) await rename(join(mergedFolder, name), join(folder, name))
+    for (const emptied of [partsFolder, mergedFolder]) await rm(emptied, { recursive: true, force: true })
+  } finally {
+    session.close()
+  }
+}
+
+/**
+ * Whole rows of a tensor. `slice` tells TensorFlow which (`shape` and `start,length` by axis); an empty one
+ * means all.
+ */
+interface Part {
+  readonly tensor: WeightTensor
+  readonly slice: string
+  readonly shape: readonly number[]
+  readonly offset: number
+}
+
+/** All tensors in order, in shards that fit in memory. */
+function shardsOf(tensors: readonly WeightTensor[]): Part[][] {
+  const shards: Part[][] = []
+  let room = 0
+  for (const part of tensors.flatMap((tensor) => [...partsOf(tensor)])) {
+    const size = sizeOf(part.shape)
+    const last = shards.at(-1)
+    if (last === undefined || size > room) {
+      shards.push([part])
+      room = SLICE - size
+    } else {
+      last.push(part)
+      room -= size
+    }
+  }
+  return shards
+}
+
+function* partsOf(tensor: WeightTensor): Generator<Part> {
+  const { shape } = tensor
+  const [rows = 1, ...row] = shape
+  const width = sizeOf(row)
+  // Reads start at multiples of four values.
+  const height = Math.max(4, Math.floor(SLICE / width / 4) * 4)
+  if (rows <= height) {
+    yield { tensor, slice: '', shape, offset: 0 }
+    return
+  }
+  for (let start = 0; start < rows; start += height) {
+    const count = Math.min(height, rows - start)
+    const axes = [`${String(start)},${String(count)}`, ...row.map(() => '-')].join(':')
+    yield { tensor, slice: `${shape.join(' ')} ${axes}`, shape: [count, ...row], offset: start * width }
+  }
+}
+
+/** Runs an operation for its side effect; its result is not read. */
+function run(session: Session, fetch: string, feeds: Parameters<Session['hold']>[0]): void {
+  for (const held of session.hold(feeds, [fetch])) held.close()
+}
+
+function bytesOf(text: string): Uint8Array {
+  return Buffer.from(text)
+}

@@ -1,0 +1,88 @@
+import { betweenSteps, type Job } from '../../common/cancellation.ts'
+import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors.ts'
+import { fieldError } from '../../common/errors.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import type { Layout } from '../../statistics/candidates.ts'
+import { ranked, REJECT_BELOW, type Fit, type RankedFit } from '../../statistics/fit.ts'
+import type { Judgement } from '../../statistics/judgement.ts'
+import type { FittedWeights } from '../contract.ts'
+import { fitTensor, type Found } from './fit-tensor.ts'
+import type { Spectra } from './spectra.ts'
+
+/** Training that moves so few values by a tenth of their length moves no statistic of theirs that would show. */
+const TELLING_ALONE = 2 ** 15
+
+/** Candidates told of every tensor. */
+const TOLD = 5
+
+/**
+ * Which initializers the tensors of any safetensors file may come from. One tensor is held at a time, the largest in
+ * part. INVALID_WEIGHTS where there is no tensor.
+ */
+export async function fitWeights(
+  path: string,
+  spectra: Spectra,
+  given: Layout | undefined,
+  job: Job,
+): Promise<FittedWeights> {
+  const file = await openSafetensors(path)
+  try {
+    if (file.tensors.size === 0) throw fieldError('#/weights', 'holds no tensor', 'INVALID_WEIGHTS')
+    const layout = given ?? layoutOf(file)
+    const found: Found[] = []
+    for (const tensor of file.tensors.values()) {
+      await betweenSteps(job)
+      found.push(await fitTensor(file, tensor, layout, spectra))
+    }
+    const votes = votesOf(found)
+    const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
+    const parameters = found.map(({ tensor, fits }) => ({
+      ...tensor,
+      ...(trained && tensor.verdict === 'fresh' ? amongTrained(sizeOf(tensor.shape), fits) : {}),
+      candidates: best(ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)),
+    }))
+    return { layout, parameters }
+  } finally {
+    await file.close()
+  }
+}
+
+/**
+ * Networks are trained as a whole. A fresh tensor of one that is trained is called fresh where a step would have shown:
+ * where it has a structure, which any step destroys, or bounds and so many values that some would have left them.
+ */
+function amongTrained(size: number, fits: readonly RankedFit[]): Judgement {
+  const kinds = fits.filter(({ p_value }) => p_value >= REJECT_BELOW).map(({ kind }) => kind)
+  if (kinds.every((kind) => kind === 'structure')) return { verdict: 'fresh' }
+  const bounded = kinds.every((kind) => kind === 'uniform' || kind === 'truncated_normal')
+  if (bounded && size >= TELLING_ALONE) return { verdict: 'fresh' }
+  const reason = bounded ? 'it is too small to tell' : 'it has nothing by which a small step would show'
+  return { verdict: 'undecided', note: `${reason}, among tensors that are trained` }
+}
+
+/** torch calls kernels weights; whoever else writes `format: pt` calls them kernels. */
+function layoutOf({ tensors, metadata }: SafetensorsFile): Layout {
+  const names = [...tensors.keys()]
+  if (names.some((name) => name.endsWith('kernel'))) return 'keras'
+  return names.some((name) => name.endsWith('weight')) || metadata['format'] === 'pt' ? 'torch' : 'keras'
+}
+
+/** How many tensors each initializer explains. */
+function votesOf(found: readonly Found[]): Map<string, number> {
+  const votes = new Map<string, number>()
+  for (const { fits } of found) {
+    const accepted = fits.filter(({ p_value }) => p_value >= REJECT_BELOW)
+    for (const key of new Set(accepted.map(({ initializer }) => JSON.stringify(initializer))))
+      votes.set(key, (votes.get(key) ?? 0) + 1)
+  }
+  return votes
+}
+
+/** The first of each initializer: one that reads a shape in several ways is told once. */
+function best(fits: readonly RankedFit[]): Fit[] {
+  const names = fits.map(({ initializer }) => JSON.stringify(initializer))
+  return fits
+    .filter((_, index) => names.indexOf(names[index] ?? '') === index)
+    .slice(0, TOLD)
+    .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio }))
+}

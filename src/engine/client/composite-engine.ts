@@ -1,0 +1,18 @@
+import type { Engine } from '../contract.ts'
+
+/** What engines over several others have in common. It owns them. */
+export abstract class Several {
+  protected abstract readonly members: readonly { readonly engine: Engine }[]
+
+  async close(): Promise<void> {
+    await Promise.all(this.members.map(({ engine }) => engine.close()))
+  }
+
+  get ready(): boolean {
+    return this.members.some(({ engine }) => engine.ready)
+  }
+
+  get restarts(): number {
+    return this.members.reduce((sum, { engine }) => sum + engine.restarts, 0)
+  }
+}

@@ -1,0 +1,144 @@
+import { isCrash, ServiceError } from '../../common/errors.ts'
+import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from '../contract.ts'
+import { Several } from './composite-engine.ts'
+
+/**
+ * After this many crashes over a model, an engine does without the model until it is built again everywhere.
+ */
+const RESTORES = 2
+
+interface Member {
+  readonly engine: Engine
+  /** Models that it holds. */
+  held: Set<string>
+  /** Images that it computes now. */
+  busy: number
+}
+
+/**
+ * One engine over several, one for each device. Models are built on all of them, and a batch goes to the
+ * least busy one that holds its model. A crash loses the batch of that engine only; the others continue, and
+ * it gets its models back after its restart. A pool of one behaves like that engine.
+ *
+ * `start` starts the engine of a device. `lost` is called for a model that no engine holds any more, or
+ * without an id for all of them.
+ */
+export function startPool(
+  devices: readonly (string | undefined)[],
+  start: (device: string | undefined, onLost: () => void) => Engine,
+  lost: (id?: string) => void,
+): Engine {
+  const [device, ...more] = devices
+  if (more.length === 0) {
+    return start(device, () => {
+      lost()
+    })
+  }
+  return new Pool(devices, start, lost)
+}
+
+class Pool extends Several implements Engine {
+  protected readonly members: readonly Member[]
+  readonly #models = new Map<string, { readonly request: BuildRequest; readonly seal: string }>()
+  readonly #lost: (id: string) => void
+
+  constructor(
+    devices: readonly (string | undefined)[],
+    start: (device: string | undefined, onLost: () => void) => Engine,
+    lost: (id: string) => void,
+  ) {
+    super()
+    this.#lost = lost
+    this.members = devices.map((device, index) => ({
+      engine: start(device, () => {
+        this.#died(this.members[index])
+      }),
+      held: new Set<string>(),
+      busy: 0,
+    }))
+  }
+
+  async info(): Promise<EngineInfo> {
+    const [first] = await Promise.all(this.members.map(({ engine }) => engine.info()))
+    if (first === undefined) throw new TypeError('a pool has engines')
+    return first
+  }
+
+  async build(request: BuildRequest): Promise<BuildResult> {
+    const builds = await Promise.allSettled(this.members.map((member) => buildOn(member, request)))
+    const results = builds.map((build) => {
+      if (build.status === 'rejected') throw build.reason
+      return build.value
+    })
+    const [first] = results
+    if (first === undefined) throw new TypeError('a pool has engines')
+    const other = results.find(({ seal }) => seal !== first.seal)
+    if (other) {
+      throw new ServiceError(
+        'WEIGHTS_DIVERGED',
+        `one device's variables of ${request.id} are sealed ${first.seal}, another's ${other.seal}`,
+      )
+    }
+    this.#models.set(request.id, { request, seal: first.seal })
+    return first
+  }
+
+  async predict(batch: Batch): Promise<BatchResult> {
+    const [member] = this.members
+      .filter(({ held, engine }) => held.has(batch.id) && engine.ready)
+      .sort((a, b) => a.busy - b.busy)
+    if (member === undefined)
+      throw new ServiceError('MODEL_NOT_READY', `no engine holds model ${batch.id} now`)
+    member.busy += batch.count
+    try {
+      return await member.engine.predict(batch)
+    } finally {
+      member.busy -= batch.count
+    }
+  }
+
+  async unload(id: string): Promise<void> {
+    this.#models.delete(id)
+    for (const { held } of this.members) held.delete(id)
+    await Promise.allSettled(this.members.map(({ engine }) => engine.unload(id)))
+  }
+
+  get pid(): undefined {
+    return undefined
+  }
+
+  get lanes(): number {
+    return this.members.length
+  }
+
+  #died(member: Member | undefined): void {
+    if (member === undefined) return
+    const gone = member.held
+    member.held = new Set()
+    for (const id of gone) {
+      if (this.members.some(({ held }) => held.has(id))) void this.#restore(member, id, RESTORES)
+      else this.#lost(id)
+    }
+  }
+
+  /** A build waits for the crashed engine's next process. */
+  async #restore(member: Member, id: string, attempts: number): Promise<void> {
+    const model = this.#models.get(id)
+    if (model === undefined || attempts === 0) return
+    try {
+      const { seal } = await buildOn(member, model.request)
+      if (this.#models.get(id) !== model || seal !== model.seal) {
+        member.held.delete(id)
+        await member.engine.unload(id)
+      }
+    } catch (error) {
+      if (isCrash(error)) await this.#restore(member, id, attempts - 1)
+    }
+  }
+}
+
+async function buildOn(member: Member, request: BuildRequest): Promise<BuildResult> {
+  const result = await member.engine.build(request)
+  member.held.add(request.id)
+  return result
+}

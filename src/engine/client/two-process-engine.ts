@@ -1,0 +1,99 @@
+import { ServiceError } from '../../common/errors.ts'
+import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from '../contract.ts'
+import { Several } from './composite-engine.ts'
+
+/** A process that predicted within this time is not used for a build if another can do it. */
+const IN_USE_MS = 60_000
+
+interface Member {
+  readonly engine: Engine
+  readonly held: Set<string>
+  /** The time of its last prediction. */
+  asked: number
+}
+
+/**
+ * An engine of two processes for one device. A model lives in one of them. While one predicts, the other
+ * builds, because some steps of a build (the first run of a deep network) take a second and cannot be split.
+ * The second process is started by the first build that would delay a prediction, and stays. Predictions
+ * still run one after another.
+ *
+ * `start` starts an engine process; `lost` is called for every model of a process that died.
+ */
+export function startApart(start: (onLost: () => void) => Engine, lost: (id: string) => void): Engine {
+  return new Apart(start, lost)
+}
+
+class Apart extends Several implements Engine {
+  readonly lanes = 1
+  readonly #start: () => Member
+  readonly #first: Member
+  #second: Member | undefined
+
+  constructor(start: (onLost: () => void) => Engine, lost: (id: string) => void) {
+    super()
+    this.#start = () => {
+      const held = new Set<string>()
+      const engine = start(() => {
+        const gone = [...held]
+        held.clear()
+        for (const id of gone) lost(id)
+      })
+      return { engine, held, asked: -Infinity }
+    }
+    this.#first = this.#start()
+  }
+
+  info(): Promise<EngineInfo> {
+    return this.#first.engine.info()
+  }
+
+  async build(request: BuildRequest): Promise<BuildResult> {
+    const { id } = request
+    const member = this.#leastDisturbed()
+    const result = await member.engine.build(request)
+    member.held.add(id)
+    for (const other of this.members) if (other !== member) await unloadFrom(other, id)
+    return result
+  }
+
+  async predict(batch: Batch): Promise<BatchResult> {
+    const member = this.members.find(({ held }) => held.has(batch.id))
+    if (member === undefined)
+      throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${batch.id}`)
+    member.asked = performance.now()
+    return member.engine.predict(batch)
+  }
+
+  async unload(id: string): Promise<void> {
+    await Promise.all(this.members.map((member) => unloadFrom(member, id)))
+  }
+
+  /** PID of the most recently used process. */
+  get pid(): number | undefined {
+    const [latest = this.#first] = this.members.sort((a, b) => b.asked - a.asked)
+    return latest.engine.pid
+  }
+
+  protected get members(): Member[] {
+    return this.#second === undefined ? [this.#first] : [this.#first, this.#second]
+  }
+
+  /** The responding process whose models were used least recently, or a new one if that was just now. */
+  #leastDisturbed(): Member {
+    const [idle = this.#first] = this.members
+      .filter(({ engine }) => engine.ready)
+      .sort((a, b) => lastAsked(a) - lastAsked(b))
+    const isDisturbed = idle.engine.ready && performance.now() - lastAsked(idle) < IN_USE_MS
+    if (this.#second === undefined && isDisturbed) return (this.#second = this.#start())
+    return idle
+  }
+}
+
+function lastAsked({ held, asked }: Member): number {
+  return held.size === 0 ? -Infinity : asked
+}
+
+async function unloadFrom({ engine, held }: Member, id: string): Promise<void> {
+  if (held.delete(id)) await engine.unload(id)
+}

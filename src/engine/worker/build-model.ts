@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto'
+import type { Sampler } from '../../tensorflow/sampler.ts'
+import { openWeights } from '../../tensorflow/weight-sources.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import { computingThreads } from '../../common/platform.ts'
+import { checkpointsOf, limitsOf, pixelBound } from '../../network/overflow.ts'
+import { planSpecification } from '../../network/plan.ts'
+import type { Specification } from '../../network/specification.ts'
+import type { BuildRequest, BuildResult } from '../contract.ts'
+import { isHalvable } from '../footprint.ts'
+import { Gains } from './measure-gains.ts'
+import { Model } from './model.ts'
+import type { Backend } from '../../tensorflow/binding.ts'
+import type { Filling, RowFilling } from '../../tensorflow/variable-assignment.ts'
+import { exportedModel } from '../../tensorflow/exported-model.ts'
+import type { Folder } from '../../tensorflow/norm-folding.ts'
+import { Images } from '../../tensorflow/image-graph.ts'
+import { sessionRecipe } from '../../tensorflow/recipe.ts'
+import { Session, type Feed } from '../../tensorflow/session.ts'
+import { closeHeld, DRAWN_AT_ONCE, VariableValues, type Steps } from './variable-values.ts'
+
+/**
+ * Values assigned per step. Every group costs an executor, by its variables and a constant, so fewer and
+ * larger groups finish sooner and delay predictions less in total.
+ */
+const ASSIGNED_AT_ONCE = 2 ** 23
+/** Parts of a tensor begin at multiples of this many values. */
+const PART = 4
+
+export interface Build {
+  readonly model: Model
+  readonly result: BuildResult
+}
+
+/**
+ * Builds a network in steps; the caller may run predictions between them. Most steps take about 50 ms; the
+ * first assignment took up to 400 ms on a processor with AVX2. Steps that cannot be split take longer: the
+ * first prediction of a deep network, a large orthogonal kernel.
+ *
+ * Values come in parts from the sources that digests and statistics use, and are folded before assignment.
+ * The caller closes the model. A failed build leaves nothing behind.
+ */
+export async function* building(
+  backend: Backend,
+  sampler: Sampler,
+  folder: Folder,
+  request: BuildRequest,
+): Steps<Build> {
+  const { specification } = request
+  const artifactBytes = artifactBytesOf(request)
+  yield
+  const halved = isHalved(specification, backend)
+  const checkpoints = checkpointsOf(specification)
+  const { bytes, fillings } = sessionRecipe(specification, halved, checkpoints)
+  yield
+  const session = await Session.open(backend, bytes)
+  let images: Images | undefined
+  try {
+    yield
+    const gains = new Gains()
+    const seal = yield* fillAll({ session, sampler, folder, gains }, fillings, request)
+    const { architecture, preprocessing } = specification
+    const shape = architecture.input_shape
+    images = await Images.open(backend, shape, preprocessing)
+    const limits = limitsOf(specification, checkpoints, (name) => gains.of(name))
+    const model = new Model(session, images, shape, { limits, pixels: pixelBound(preprocessing) })
+    yield* model.warmUp(halved ? 2 : 1)
+    return { model, result: { seal, artifactBytes } }
+  } catch (error) {
+    session.close()
+    images?.close()
+    throw error
+  }
+}
+
+/** Whether a batch is computed in halves: not by a GPU, nor by one thread, nor where the first prediction would be late. */
+function isHalved(specification: Specification, { device }: Backend): boolean {
+  return device === 'CPU' && computingThreads() > 1 && isHalvable(specification)
+}
+
+/** The size of an export: its graph, and the parameters if no recipe draws them. */
+function artifactBytesOf({ specification, weightsFile, factors = {} }: BuildRequest): number {
+  const plan = planSpecification(specification, { factors })
+  if (weightsFile === undefined) return exportedModel(plan, 'drawn').byteLength
+  return exportedModel(plan, 'checkpoint').byteLength + plan.totals.bytes
+}
+
+/** Who takes part in filling a session's variables: who draws, who folds, who looks at what it then holds. */
+interface Fillers {
+  readonly session: Session
+  readonly sampler: Sampler
+  readonly folder: Folder
+  readonly gains: Gains
+}
+
+/** Takes a variable's values, or its next rows, as the session holds them. */
+type Seal = (filling: Filling, held: Float32Array | Int32Array) => void
+
+/** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
+async function* fillAll(
+  { session, sampler, folder, gains }: Fillers,
+  fillings: readonly Filling[],
+  request: BuildRequest,
+): Steps<string> {
+  const { tensors, close } = await openWeights(sampler, request)
+  try {
+    const values = new VariableValues(folder, tensors)
+    const hash = createHash('sha256')
+    const seal = ({ variable }: Filling, held: Float32Array | Int32Array): void => {
+      hash.update(held)
+      gains.add(variable, held)
+    }
+    for (const group of groupsOf(fillings)) {
+      const [first] = group
+      if (first?.rows) yield* fillRows(session, first, first.rows, values, seal)
+      else yield* fillWhole(session, group, values, seal)
+    }
+    return hash.digest('hex')
+  } finally {
+    await close()
+  }
+}
+
+async function* fillWhole(
+  session: Session,
+  group: readonly Filling[],
+  values: VariableValues,
+  seal: Seal,
+): Steps {
+  const feeds: Record<string, Feed> = {}
+  let drawn = 0
+  try {
+    for (const { variable, value } of group) {
+      const size = sizeOf(variable.shape)
+      if (drawn > 0 && drawn + size > DRAWN_AT_ONCE) {
+        yield
+        drawn = 0
+      }
+      drawn += size
+      feeds[value] = yield* values.of(variable.value)
+    }
+    yield
+    const fetches = group.map((filling) => filling.held)
+    const held = session.run(feeds, fetches)
+    for (const [index, filling] of group.entries()) seal(filling, held[index] as Float32Array)
+  } finally {
+    closeHeld(feeds)
+  }
+  yield
+}
+
+/** Fills a variable that is too large for one step. At most a part of it exists twice. */
+async function* fillRows(
+  session: Session,
+  filling: Filling,
+  { parameter, columns, create, indices, part }: RowFilling,
+  values: VariableValues,
+  seal: Seal,
+): Steps {
+  const { variable, held } = filling
+  const size = sizeOf(variable.shape)
+  const tensor = values.tensorOf(parameter)
+  const whole = tensor.divisible ? undefined : await tensor.read(0, size)
+  const height = PART * Math.max(1, Math.floor(DRAWN_AT_ONCE / columns / PART))
+  session.run({}, [create])
+  for (let row = 0; row < size / columns; row += height) {
+    yield
+    const count = Math.min(height, size / columns - row)
+    const [offset, length] = [row * columns, count * columns]
+    const drawn = whole?.subarray(offset, offset + length) ?? (await tensor.read(offset, length))
+    const feeds = {
+      [indices]: { values: Int32Array.from({ length: count }, (_, index) => row + index), shape: [count] },
+      [part]: { values: drawn, shape: [count, columns] },
+    }
+    for (const rows of session.run(feeds, [held])) seal(filling, rows)
+  }
+  yield
+}
+
+/** Groups variables that are assigned together, in order. A variable filled by rows is alone. */
+function groupsOf(fillings: readonly Filling[]): Filling[][] {
+  const groups: Filling[][] = []
+  let room = 0
+  for (const filling of fillings) {
+    const size = sizeOf(filling.variable.shape)
+    if (size > room || filling.rows) {
+      groups.push([])
+      room = ASSIGNED_AT_ONCE
+    }
+    groups.at(-1)?.push(filling)
+    room -= filling.rows ? room : size
+  }
+  return groups
+}

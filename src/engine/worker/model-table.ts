@@ -1,0 +1,68 @@
+import { Sampler } from '../../tensorflow/sampler.ts'
+import { ServiceError } from '../../common/errors.ts'
+import { building } from './build-model.ts'
+import type { BatchReader } from '../shared-batch-buffer.ts'
+import type { BatchResult, BuildRequest, BuildResult, EngineMethods } from '../contract.ts'
+import type { Model } from './model.ts'
+import type { Backend } from '../../tensorflow/binding.ts'
+import { Folder } from '../../tensorflow/norm-folding.ts'
+import type { Handlers } from '../../ipc/messages.ts'
+
+interface Begun {
+  readonly id: string
+  readonly steps: ReturnType<typeof building>
+}
+
+/** The networks of the serving process: models by id, and those that are being built. */
+export class Models implements Handlers<EngineMethods> {
+  readonly #backend: Backend
+  readonly #reader: BatchReader
+  readonly #sampler: Sampler
+  readonly #folder: Folder
+  readonly #models = new Map<string, Model>()
+  readonly #builds = new Map<number, Begun>()
+
+  private constructor(backend: Backend, reader: BatchReader, sampler: Sampler, folder: Folder) {
+    this.#backend = backend
+    this.#reader = reader
+    this.#sampler = sampler
+    this.#folder = folder
+  }
+
+  static async open(backend: Backend, reader: BatchReader): Promise<Models> {
+    return new Models(backend, reader, await Sampler.open(backend), await Folder.open(backend))
+  }
+
+  begin(build: number, request: BuildRequest): void {
+    const steps = building(this.#backend, this.#sampler, this.#folder, request)
+    this.#builds.set(build, { id: request.id, steps })
+  }
+
+  async step(build: number): Promise<BuildResult | undefined> {
+    const begun = this.#builds.get(build)
+    // It was begun in a process that is gone.
+    if (begun === undefined) throw new ServiceError('ENGINE_CRASHED', 'the engine died while it built this')
+    try {
+      const { done, value } = await begun.steps.next()
+      if (done !== true) return undefined
+      this.#builds.delete(build)
+      this.unload(begun.id)
+      this.#models.set(begun.id, value.model)
+      return value.result
+    } catch (error) {
+      this.#builds.delete(build)
+      throw error
+    }
+  }
+
+  predict({ id, values, ...batch }: Parameters<EngineMethods['predict']>[0]): BatchResult {
+    const model = this.#models.get(id)
+    if (model === undefined) throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${id}`)
+    return model.predict({ ...batch, values: 'slot' in values ? this.#reader.read(values) : values })
+  }
+
+  unload(id: string): void {
+    this.#models.get(id)?.close()
+    this.#models.delete(id)
+  }
+}

@@ -1,0 +1,61 @@
+import type { WeightTensor } from '../../tensorflow/weight-sources.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import type { Parameter } from '../../network/shapes.ts'
+import { partsOf, type Folder, type VariableValue } from '../../tensorflow/norm-folding.ts'
+import { Held, type Feed } from '../../tensorflow/session.ts'
+
+/**
+ * Values drawn per step, so that one step draws ResNet's largest kernels: 25 to 80 ms on two cores, by their
+ * law.
+ */
+export const DRAWN_AT_ONCE = 2_500_000
+
+/** Work in steps; the caller may do other work between them. */
+export type Steps<R = void> = AsyncGenerator<undefined, R>
+
+/** The values of a network's variables as feeds: drawn or read, and folded. */
+export class VariableValues {
+  readonly #folder: Folder
+  readonly #tensors: ReadonlyMap<string, WeightTensor>
+
+  constructor(folder: Folder, tensors: readonly WeightTensor[]) {
+    this.#folder = folder
+    this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]))
+  }
+
+  /** The caller closes the handles. */
+  async *of(value: VariableValue): Steps<Feed> {
+    if (value.kind === 'parameter') return yield* readWhole(this.tensorOf(value.parameter))
+    const parts: Record<string, Feed> = {}
+    try {
+      for (const [part, parameter] of Object.entries(partsOf(value)))
+        parts[part] = yield* readWhole(this.tensorOf(parameter))
+      return this.#folder.fold(value, parts)
+    } finally {
+      closeHeld(parts)
+    }
+  }
+
+  tensorOf({ name }: Parameter): WeightTensor {
+    const tensor = this.#tensors.get(name)
+    if (tensor === undefined) throw new TypeError(`no values for ${name}`)
+    return tensor
+  }
+}
+
+/** Closes the feeds that are handles of the library. */
+export function closeHeld(feeds: Readonly<Record<string, Feed>>): void {
+  for (const feed of Object.values(feeds)) if (feed instanceof Held) feed.close()
+}
+
+async function* readWhole(tensor: WeightTensor): Steps<Feed> {
+  const size = sizeOf(tensor.shape)
+  if (tensor.hold && size <= DRAWN_AT_ONCE) return tensor.hold()
+  const values = new Float32Array(size)
+  const step = tensor.divisible ? DRAWN_AT_ONCE : size
+  for (let offset = 0; offset < size; offset += step) {
+    if (offset > 0) yield
+    values.set(await tensor.read(offset, Math.min(step, size - offset)), offset)
+  }
+  return { values, shape: tensor.shape }
+}

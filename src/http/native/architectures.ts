@@ -1,0 +1,111 @@
+import { presets } from '../../network/architectures.ts'
+import { recordedInitializer } from '../../network/parameters.ts'
+import { planRequest } from '../../network/plan.ts'
+import { residualSchemes, schemeNames } from '../../network/schemes.ts'
+import { precisionAdvice } from '../shared/model-view.ts'
+import { pageOf } from '../shared/query.ts'
+import { Page } from '../shared/schema-parts.ts'
+import { ArchitectureList, Plan, ResidualSchemeList } from '../shared/model-schemas.ts'
+import { SpecificationRequest } from '../../network/specification.ts'
+import type { App, Services } from '../shared/services.ts'
+
+/** What can be known of networks without building them: presets, residual schemes, the plan of any specification. */
+export function architectureRoutes(app: App, { config, engine }: Services): void {
+  app.get(
+    '/v1/architectures',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listArchitectures',
+        tags: ['catalogue'],
+        summary: 'All presets',
+        querystring: Page,
+        response: { 200: ArchitectureList },
+      },
+    },
+    ({ query }) => {
+      const { items, next_cursor } = pageOf(Object.entries(presets), query)
+      const architectures = items.map(([name, { summary }]) => {
+        const { specification, totals } = planRequest({ architecture: name }, Number.MAX_SAFE_INTEGER)
+        const { parameters, multiplyAdds } = totals
+        const { input_shape } = specification.architecture
+        return { name, summary, spec: specification, input_shape, parameters, multiply_adds: multiplyAdds }
+      })
+      return { architectures, next_cursor }
+    },
+  )
+
+  app.get(
+    '/v1/residual-schemes',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listResidualSchemes',
+        tags: ['catalogue'],
+        summary: 'All residual schemes: what each does, which norm it needs, what shows that it worked',
+        querystring: Page,
+        response: { 200: ResidualSchemeList },
+      },
+    },
+    ({ query }) => {
+      const names = schemeNames.filter((name) => name !== 'none')
+      const { items, next_cursor } = pageOf(names, query)
+      const residual_schemes = items.map((name) => {
+        const { paper, statistic, norm, postActivation, effect, multiplier } = residualSchemes[name]
+        return {
+          ...{ name, paper, statistic, norm, effect },
+          versions: postActivation === undefined ? ['v1', 'v1.5', 'v2'] : ['v1', 'v1.5'],
+          multiplier: multiplier === undefined ? null : multiplier === 'ones' ? 1 : 0,
+        }
+      })
+      return { residual_schemes, next_cursor }
+    },
+  )
+
+  app.post(
+    '/v1/plans',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'planModel',
+        tags: ['models'],
+        summary: 'What a specification would be: layers, shapes, parameters, cost. Nothing is built',
+        body: SpecificationRequest,
+        response: { 200: Plan },
+      },
+    },
+    async ({ body }) => {
+      const { id, specification, layers, initialized, totals, advice } = planRequest(
+        body,
+        config.MAX_MODEL_PARAMETERS,
+      )
+      const known = new Map(initialized.map((parameter) => [parameter.name, parameter]))
+      const valuesOf = (name: string) => {
+        const parameter = known.get(name)
+        if (parameter === undefined) return { initializer: null }
+        const { factor } = parameter
+        return { initializer: recordedInitializer(parameter), ...(factor === undefined ? {} : { factor }) }
+      }
+      // A plan needs no engine: what one would say of itself is left out where none can be started.
+      const device =
+        specification.precision === 'float32' ? undefined : await engine.info().catch(() => undefined)
+      return {
+        id,
+        spec: specification,
+        layers: layers.map(({ name, op, outputShape, parameters: own, multiplyAdds }) => ({
+          name,
+          op,
+          output_shape: [...outputShape],
+          parameters: own.map((parameter) => ({
+            name: parameter.name,
+            shape: [...parameter.shape],
+            ...valuesOf(parameter.name),
+          })),
+          multiply_adds: multiplyAdds,
+        })),
+        totals: { parameters: totals.parameters, multiply_adds: totals.multiplyAdds, bytes: totals.bytes },
+        advice: [...advice, ...precisionAdvice(specification, device)],
+      }
+    },
+  )
+}

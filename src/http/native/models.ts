@@ -1,0 +1,170 @@
+import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Static } from 'typebox'
+import { fieldError } from '../../common/errors.ts'
+import { planRequest, type Plan } from '../../network/plan.ts'
+import type { Model } from '../../serving/models/model.ts'
+import { parser } from '../../common/validation.ts'
+import { largestWeights } from '../shared/forms.ts'
+import { viewModel } from '../shared/model-view.ts'
+import { pageOf } from '../shared/query.ts'
+import { Nothing, Page } from '../shared/schema-parts.ts'
+import {
+  CreateForm,
+  CreationHeaders,
+  CreateRequest,
+  Model as ModelSchema,
+  ModelList,
+  ModelName,
+  ModelReference,
+  NameRequest,
+} from '../shared/model-schemas.ts'
+import type { App, Services } from '../shared/services.ts'
+import { readModelForm, type FormModel } from './model-form.ts'
+
+const tags = ['models']
+const parseCreate = parser(CreateRequest)
+const prefersAsync = ({ headers }: FastifyRequest): boolean =>
+  /\brespond-async\b/.test(String(headers['prefer']))
+const creation = { 200: ModelSchema, 201: ModelSchema, 202: ModelSchema }
+
+interface Creation extends Partial<FormModel> {
+  readonly plan: Plan
+  readonly name: string | undefined
+  /** Whether the name may leave another model for this one. */
+  readonly moves?: boolean
+  /** Of a call that is about a name; otherwise the model's own newness counts. */
+  readonly nameIsNew?: boolean
+}
+
+/** Models: created from a specification or from weights, named, listed, deleted. */
+export function modelRoutes(app: App, services: Services): void {
+  const { registry, engine, config } = services
+
+  async function view(model: Model): Promise<Static<typeof ModelSchema>> {
+    return viewModel(model, registry.namesOf(model.record.id), await engine.info())
+  }
+
+  /** Creates and answers: 201 when ready, 200 where it was there, 202 at once where the client prefers that. */
+  async function create(
+    { plan, nameIsNew, ...options }: Creation,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<Static<typeof ModelSchema>> {
+    const { model, created, ready } = await registry.create(plan, options)
+    void reply.code((nameIsNew ?? created) ? 201 : 200).header('location', `/v1/models/${model.record.id}`)
+    if (model.state === 'building' && prefersAsync(request))
+      void reply.code(202).header('preference-applied', 'respond-async')
+    else await ready
+    return view(model)
+  }
+
+  app.post(
+    '/v1/models',
+    {
+      config: { scope: 'manage', bodies: 'disk', maxStreamedBytes: largestWeights(config) },
+      schema: {
+        operationId: 'createModel',
+        tags,
+        summary: 'Creates a model from a specification, weights or images; answers when it is ready and warm',
+        body: {
+          content: {
+            'application/json': { schema: CreateRequest },
+            'multipart/form-data': { schema: CreateForm },
+          },
+        },
+        headers: CreationHeaders,
+        response: creation,
+      },
+    },
+    async (request, reply) => {
+      if (!request.isMultipart()) {
+        const { name, ...specification } = request.body as Static<typeof CreateRequest>
+        return create({ plan: planRequest(specification, config.MAX_MODEL_PARAMETERS), name }, request, reply)
+      }
+      const { name, given } = await readModelForm(request, reply, services)
+      return create({ ...given, name }, request, reply)
+    },
+  )
+
+  app.put(
+    '/v1/models/:model',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'nameModel',
+        tags,
+        summary: 'Gives a model a name: a specification creates it, an id points to one that is there',
+        params: ModelName,
+        body: NameRequest,
+        headers: CreationHeaders,
+        response: creation,
+      },
+    },
+    async (request, reply) => {
+      const { model: name } = request.params
+      const { id, ...given } = request.body
+      const nameIsNew = !registry.hasName(name)
+      if (id === undefined) {
+        const plan = planRequest(parseCreate(given), config.MAX_MODEL_PARAMETERS)
+        return create({ plan, name, moves: true, nameIsNew }, request, reply)
+      }
+      if (Object.keys(given).length > 0)
+        throw fieldError('#/id', 'goes alone; give an id or a specification, not both')
+      const model = await registry.setName(name, id)
+      void reply.code(nameIsNew ? 201 : 200).header('location', `/v1/models/${model.record.id}`)
+      return view(model)
+    },
+  )
+
+  app.get(
+    '/v1/models',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'listModels',
+        tags,
+        summary: 'All models',
+        querystring: Page,
+        response: { 200: ModelList },
+      },
+    },
+    async ({ query }) => {
+      await registry.refresh()
+      const { items, next_cursor } = pageOf(registry.list(), query)
+      return { models: await Promise.all(items.map(view)), next_cursor }
+    },
+  )
+
+  app.get(
+    '/v1/models/:model',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getModel',
+        tags,
+        summary: 'One model',
+        params: ModelReference,
+        response: { 200: ModelSchema },
+      },
+    },
+    ({ params }) => view(registry.find(params.model)),
+  )
+
+  app.delete(
+    '/v1/models/:model',
+    {
+      config: { scope: 'manage' },
+      schema: {
+        operationId: 'deleteModel',
+        tags,
+        summary: 'Removes a name, or by id a model and its names',
+        params: ModelReference,
+        response: { 204: Nothing('Removed') },
+      },
+    },
+    async ({ params }, reply) => {
+      await registry.delete(params.model)
+      return reply.code(204).send()
+    },
+  )
+}

@@ -1,0 +1,156 @@
+import Type, { type Static } from 'typebox'
+import type { Config } from '../../config.ts'
+import { VECTORS, vectorOf, type Vector } from '../../engine/contract.ts'
+import { fieldError } from '../../common/errors.ts'
+import type { JobResult } from '../../serving/prediction/job.ts'
+import { labelsOf } from '../../serving/models/labels.ts'
+import type { Model } from '../../serving/models/model.ts'
+import { admittance } from '../shared/prediction-admission.ts'
+import { imagesAs, readImages, type Images, type ImagesContext } from '../shared/encoded-images.ts'
+import { predictor } from '../shared/prediction.ts'
+import { listOf } from '../shared/query.ts'
+import { Bytes, NPY } from '../shared/schema-parts.ts'
+import { ModelReference } from '../shared/model-schemas.ts'
+import { PredictBody, PredictQuery, Predictions } from '../shared/prediction-schemas.ts'
+import { tellCosts } from '../shared/server-timing.ts'
+import type { App, Services } from '../shared/services.ts'
+import { assertCount, readUpload, type Upload } from '../shared/uploads.ts'
+
+type Answer = Static<typeof Predictions>
+
+/** Predictions from uploaded images. */
+export function predictRoutes(app: App, services: Services): void {
+  const { config, decoder } = services
+  const predict = predictor(services)
+  const { admit, refuseInTurn, placeOf, modelOf } = admittance(services)
+  const encoded = Bytes('One encoded image')
+  app.post(
+    '/v1/models/:model/predict',
+    {
+      onRequest: admit,
+      errorHandler: refuseInTurn,
+      config: { scope: 'predict', bodies: 'admitted' },
+      schema: {
+        operationId: 'predict',
+        tags: ['prediction'],
+        summary: 'Top classes of one or more images',
+        params: ModelReference,
+        querystring: PredictQuery,
+        body: {
+          content: {
+            'application/json': { schema: PredictBody },
+            'image/jpeg': { schema: encoded },
+            'image/png': { schema: encoded },
+            'image/webp': { schema: encoded },
+            [NPY]: { schema: Bytes('uint8 or float32 [n, height, width, channels]') },
+            'multipart/form-data': {
+              schema: Type.Object(
+                { images: Type.Array(Bytes()) },
+                { description: 'Any number of file parts, by any name' },
+              ),
+            },
+          },
+        },
+        response: { 200: Predictions },
+      },
+    },
+    async (request, reply) => {
+      const started = performance.now()
+      const place = placeOf(request)
+      const model = modelOf(request)
+      const { top_k = 5, fit = 'cover', batch = true } = request.query
+      const vectors = [...listOf(request.query.include, VECTORS, '#/include')]
+      const upload = await readUpload(request, config)
+      const shape = model.record.specification.architecture.input_shape
+      const images = await imagesOf(upload, { shape, fit, config, decoder, place })
+      const job = {
+        model: model.record.id,
+        k: Math.min(top_k, model.record.specification.classes),
+        vectors,
+        alone: !batch,
+        place,
+      }
+      const { result, costs, answered } = await predict(images, job, started)
+      const { values, about } = images
+      tellCosts(reply, costs)
+      const predictions = about.map((image, row) =>
+        predictionOf(row, about.length, image, { model, values, result, vectors }),
+      )
+      return {
+        model: model.record.id,
+        weights: model.record.weights,
+        predictions,
+        timing_ms: { decode: costs.decode, queue: costs.queue, compute: costs.compute, total: answered() },
+        batch_size: result.batchSize,
+      }
+    },
+  )
+}
+
+/** The images of an upload. QUEUE_FULL before they are decoded where there is no room for them. */
+async function imagesOf(
+  upload: Upload,
+  context: ImagesContext & { readonly config: Pick<Config, 'MAX_QUEUE'> },
+): Promise<Images> {
+  if (upload.kind === 'images') return readImages(upload.images, context)
+  const { shape, config, place } = context
+  const { shape: given, values } = upload.array
+  const [count = 0, ...image] = given.length === shape.length ? [1, ...given] : given
+  if (count < 1 || image.join() !== shape.join()) {
+    throw fieldError(
+      '#',
+      `must have shape [n, ${shape.join(', ')}], got [${given.join(', ')}]`,
+      'INVALID_IMAGE',
+    )
+  }
+  assertCount(count, '#', config.MAX_QUEUE)
+  place.hold(count, values.byteLength)
+  return imagesAs(values instanceof Uint8Array ? 'npy uint8' : 'npy float32', values, [count, ...shape])
+}
+
+interface RowContext {
+  readonly model: Model
+  readonly values: Images['values']
+  readonly result: JobResult
+  readonly vectors: readonly Vector[]
+}
+
+/** One image's rows of a result. */
+function predictionOf(
+  row: number,
+  count: number,
+  image: Answer['predictions'][number]['image'],
+  { model, values, result, vectors }: RowContext,
+): Answer['predictions'][number] {
+  const rowOf = <A extends Float32Array | Int32Array>(all: A): A => {
+    const width = all.length / count
+    return all.subarray(row * width, (row + 1) * width) as A
+  }
+  const labels = labelsOf(model.record.specification)
+  const probabilities = rowOf(result.topProbabilities)
+  const logits = rowOf(result.topLogits)
+  const classes = [...rowOf(result.topClasses)].map((index, rank) => ({
+    index,
+    label: labels?.[index] ?? null,
+    probability: probabilities[rank] ?? Number.NaN,
+    logit: logits[rank] ?? Number.NaN,
+  }))
+  const prediction = {
+    classes,
+    entropy: result.entropy[row] ?? Number.NaN,
+    // What goes in counts too: a ReLU takes NaN for 0 on some processors.
+    finite: result.finite[row] === 1 && (!(values instanceof Float32Array) || allFinite(rowOf(values))),
+    image,
+  }
+  if (vectors.length === 0) return prediction
+  return {
+    ...prediction,
+    ...Object.fromEntries(vectors.map((vector) => [vector, [...rowOf(vectorOf(result, vector))]])),
+  }
+}
+
+/** Twice as fast as `every`, which asks a function of each. */
+function allFinite(values: Float32Array): boolean {
+  for (const value of values) if (!Number.isFinite(value)) return false
+  return true
+}

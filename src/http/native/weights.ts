@@ -1,0 +1,120 @@
+import { Readable } from 'node:stream'
+import { fieldError, ServiceError } from '../../common/errors.ts'
+import { kerasHdf5Header } from '../../formats/hdf5.ts'
+import { npyHeader } from '../../formats/npy.ts'
+import { safetensorsHeader } from '../../formats/safetensors.ts'
+import { nameMatcher } from '../../network/globs.ts'
+import { layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts.ts'
+import { planSpecification } from '../../network/plan.ts'
+import { METADATA } from '../../serving/models/import-weights.ts'
+import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/models/weights-stream.ts'
+import { hangUp } from '../shared/client-abort.ts'
+import { etagOf, knows, rangeOf } from '../shared/ranges.ts'
+import { Content, HDF5, Nothing, NPY, SAFETENSORS } from '../shared/schema-parts.ts'
+import { ModelReference, WeightsQuery } from '../shared/model-schemas.ts'
+import type { App, Services } from '../shared/services.ts'
+
+/** Safetensors under either of its names, one tensor as npy, or what Keras's load_weights takes. */
+const OFFERED = [SAFETENSORS, 'application/octet-stream', NPY, HDF5]
+
+/** A model's true weights as a file, streamed: never more than a tensor in memory. */
+export function weightsRoutes(app: App, { registry, analysis }: Services): void {
+  app.get(
+    '/v1/models/:model/weights',
+    {
+      config: { scope: 'read' },
+      schema: {
+        operationId: 'getWeights',
+        tags: ['models'],
+        summary:
+          "All weights as safetensors under one's own or another framework's names, as Keras's HDF5, or one tensor as npy; with ETag and ranges",
+        params: ModelReference,
+        querystring: WeightsQuery,
+        response: {
+          200: Content('The weights', OFFERED),
+          206: Content('A range of them', OFFERED),
+          304: Nothing('The client has them'),
+        },
+      },
+    },
+    async (request, reply) => {
+      const model = registry.find(request.params.model)
+      // What is refused is refused before anything else is said of it.
+      const source = await registry.weightsOf(model)
+      const glob = request.query.parameters
+      const matches = glob === undefined ? () => true : nameMatcher(glob)
+      const { id, specification } = model.record
+      const plan = planSpecification(specification)
+      const { names = 'resinit' } = request.query
+      const problem = layoutProblem(names, plan)
+      if (problem !== undefined) throw fieldError('#/names', problem)
+      const tensors = tensorsIn(names, plan).filter(({ parameter }) => matches(parameter.name))
+      if (tensors.length === 0)
+        throw fieldError('#/parameters', `${JSON.stringify(glob)} matches no parameter`)
+      const type = request.accepts().type(OFFERED)
+      if (typeof type !== 'string')
+        throw new ServiceError('NOT_ACCEPTABLE', `offered are ${OFFERED.join(', ')}`)
+      if (type === HDF5 && names !== 'keras')
+        throw fieldError('#/names', `must be keras for ${HDF5}, which is for Keras's load_weights`)
+      const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.digestOf(model) }
+      const { header, content } = fileOf(type, tensors, origin, JSON.stringify(specification))
+      const length = content.reduce((sum, tensor) => sum + streamedBytes(tensor), header.length)
+      const etag = etagOf(id, header)
+      void reply.headers({
+        etag,
+        vary: 'accept',
+        'accept-ranges': 'bytes',
+        'cache-control': 'private, max-age=0, must-revalidate',
+      })
+      if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
+
+      const range = rangeOf(request.headers.range, request.headers['if-range'], etag, length)
+      if (range === 'outside') {
+        void reply.header('content-range', `bytes */${String(length)}`)
+        throw new ServiceError('RANGE_NOT_SATISFIABLE', `the content has ${String(length)} bytes`)
+      }
+      const { start, end } = range ?? { start: 0, end: length }
+      if (range)
+        void reply
+          .code(206)
+          .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
+      void reply.header('content-length', String(end - start)).type(type)
+      // The content of an answer to HEAD would be drawn only to be thrown away.
+      if (request.method === 'HEAD') return reply.send(Readable.from([], { objectMode: false }))
+      const read = await analysis.reader(source, { signal: hangUp(reply) })
+      const readUnchanged: typeof read = (...part) => registry.withWeights(model, () => read(...part))
+      async function* bytes(): AsyncGenerator<Buffer> {
+        if (start < header.length) yield header.subarray(start, end)
+        yield* tensorStream(content, readUnchanged, {
+          start: start - header.length,
+          end: end - header.length,
+        })
+      }
+      return reply.send(Readable.from(bytes(), { objectMode: false }))
+    },
+  )
+}
+
+/** A file's beginning, and the tensors that follow it. */
+function fileOf(
+  type: string,
+  tensors: readonly FileTensor[],
+  origin: Readonly<Record<string, string>>,
+  specification: string,
+): { header: Buffer; content: StreamedTensor[] } {
+  const streamed = ({ dtype, parameter: { name, shape }, axes }: FileTensor): StreamedTensor =>
+    dtype === 'F32' ? { source: name, shape, axes } : { shape: [], axes }
+  if (type === NPY) {
+    const [tensor, ...more] = tensors.filter(({ dtype }) => dtype === 'F32')
+    if (tensor === undefined || more.length > 0) {
+      const count = String(more.length + 1)
+      throw fieldError('#/parameters', `must match one tensor for ${NPY}; it matches ${count}`)
+    }
+    return { header: npyHeader(tensor.shape), content: [streamed(tensor)] }
+  }
+  const header =
+    type === HDF5
+      ? kerasHdf5Header(tensors, { backend: 'tensorflow', keras_version: '3', ...origin })
+      : safetensorsHeader(tensors, { format: 'pt', [METADATA.specification]: specification, ...origin })
+  return { header, content: tensors.map(streamed) }
+}

@@ -1,0 +1,27 @@
+import type { Model } from '../../serving/models/model.ts'
+import type { Registry } from '../../serving/models/registry.ts'
+import { findVersion, versionedPaths } from '../shared/versions.ts'
+
+export const tags = ['open inference']
+
+/** A path of the protocol without and with a version. */
+export function paths(rest: string) {
+  return versionedPaths('/v2/models/:model', ':version', rest)
+}
+
+export function findModel(registry: Registry, params: unknown) {
+  return findVersion(
+    registry,
+    params,
+    (name, version) => `Request for unknown model: '${name}' version ${version} is not found`,
+  )
+}
+
+/** Every model by each of its names; by its id where it has none. */
+export function namedModels(registry: Registry): { model: Model; name: string }[] {
+  return registry.list().flatMap((model) => {
+    const { id } = model.record
+    const names = registry.namesOf(id)
+    return (names.length > 0 ? names : [id]).map((name) => ({ model, name }))
+  })
+}

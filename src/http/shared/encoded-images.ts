@@ -1,0 +1,104 @@
+import type { Config } from '../../config.ts'
+import type { ImageValues } from '../../engine/contract.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import type { DecodedImage, DecodeOptions, Fit } from '../../images/decoder-contract.ts'
+import { plainJpegSize } from '../../images/jpeg.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import type { Place } from '../../serving/prediction/permit.ts'
+
+/** The bytes of an image, and where it stood in the request. */
+export interface EncodedImage {
+  readonly bytes: Uint8Array
+  readonly pointer: string
+}
+
+/** Images as they go to the engine. */
+export interface Images {
+  readonly values: ImageValues
+  readonly about: { readonly width: number; readonly height: number; readonly format: string }[]
+  /** The same as pixels, for JPEGs that the engine could not decode; INVALID_IMAGE where nothing can. */
+  readonly decoded?: () => Promise<Images>
+}
+
+export interface ImagesContext {
+  /** [height, width, channels] of the model's input. */
+  readonly shape: readonly number[]
+  readonly fit: Fit
+  readonly config: Pick<Config, 'MAX_IMAGE_PIXELS'>
+  readonly decoder: ImageDecoder
+  readonly place: Place
+}
+
+/**
+ * A request's encoded images. Plain JPEGs of the model's size stay encoded: the engine decodes them for a quarter of
+ * what a decoder costs, and an eighth of the bytes go to it. QUEUE_FULL where there is no room for them.
+ */
+export async function readImages(encoded: readonly EncodedImage[], context: ImagesContext): Promise<Images> {
+  const { shape, place } = context
+  const [height = 0, width = 0, channels] = shape
+  const fits = ({ bytes }: EncodedImage): boolean => {
+    const size = plainJpegSize(bytes)
+    return size?.width === width && size.height === height
+  }
+  if (channels !== 3 || !encoded.every(fits)) return decodeImages(encoded, context)
+  place.hold(encoded.length, bytesOf(encoded))
+  return {
+    values: encoded.map(({ bytes }) => bytes),
+    about: encoded.map(() => ({ width, height, format: 'jpeg' })),
+    decoded: () => decodeImages(encoded, context),
+  }
+}
+
+/** Images that came as numbers, [n, height, width, channels]. */
+export function imagesAs(
+  format: string,
+  values: Uint8Array | Float32Array,
+  [count = 0, height = 0, width = 0]: readonly number[],
+): Images {
+  return { values, about: Array.from({ length: count }, () => ({ width, height, format })) }
+}
+
+async function decodeImages(
+  encoded: readonly EncodedImage[],
+  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, place }: ImagesContext,
+): Promise<Images> {
+  const decodedBytes = encoded.length * sizeOf(shape)
+  place.hold(encoded.length, bytesOf(encoded) + decodedBytes)
+  const decoded = await decodeAll(encoded, { shape, fit, maxPixels }, decoder, place.signal)
+  place.hold(encoded.length, decodedBytes)
+  const [first, ...others] = decoded.map(({ pixels }) => pixels)
+  return {
+    values:
+      first !== undefined && others.length === 0 ? first : Buffer.concat(decoded.map(({ pixels }) => pixels)),
+    about: decoded.map(({ width, height, format }) => ({ width, height, format })),
+  }
+}
+
+/** In their order. No more at a time than there are decoders, so that other requests have their turn between them. */
+export async function decodeAll(
+  encoded: readonly EncodedImage[],
+  options: DecodeOptions,
+  decoder: ImageDecoder,
+  signal: AbortSignal,
+): Promise<DecodedImage[]> {
+  const decoded: DecodedImage[] = []
+  const left = encoded.entries()
+  const failed = new AbortController()
+  const decodeOthers = async (): Promise<void> => {
+    for (const [index, { bytes, pointer }] of left) {
+      const until = AbortSignal.any([signal, failed.signal])
+      decoded[index] = await decoder.decode({ file: bytes, pointer, options, signal: until })
+    }
+  }
+  try {
+    await Promise.all(Array.from({ length: Math.min(decoder.processes, encoded.length) }, decodeOthers))
+    return decoded
+  } catch (error) {
+    failed.abort(error)
+    throw error
+  }
+}
+
+function bytesOf(encoded: readonly EncodedImage[]): number {
+  return encoded.reduce((sum, { bytes }) => sum + bytes.length, 0)
+}

@@ -1,0 +1,176 @@
+import Type from 'typebox'
+import { FittedWeights as Fitted, LayerScale, ModelStatistics as Measured } from '../../analysis/contract.ts'
+import { CompleteInitializer } from '../../initializers/initializer.ts'
+import { schemeNames } from '../../network/schemes.ts'
+import { layouts } from '../../network/layouts.ts'
+import { Specification, specificationFields } from '../../network/specification.ts'
+import { answer, closed, named, nullable } from '../../common/schema.ts'
+import { Bytes, NextCursor, optional } from './schema-parts.ts'
+import { ParameterRecord } from './initializer-schemas.ts'
+
+export const ModelReference = Type.Object({
+  model: Type.String({ description: 'A name, an id, or a unique id prefix of 12 or more' }),
+})
+export const ModelName = Type.Object({ model: Type.String({ description: 'A name' }) })
+
+export const VersionedReference = Type.Object({
+  ...ModelReference.properties,
+  version: Type.String({ pattern: '^[0-9]{1,19}$', description: 'There is only "1"' }),
+})
+
+const Name = Type.String({
+  description: 'Letters, digits, ".", "_", "-"; 409 if it belongs to another model',
+})
+
+export const CreateRequest = named('CreateRequest', { ...specificationFields, name: optional(Name) })
+export const CreationHeaders = Type.Object({
+  Prefer: optional(Type.String({ description: 'respond-async: answers 202 at once, with state "building"' })),
+})
+export const CreateForm = Type.Object(
+  {
+    spec: optional(CreateRequest),
+    weights: optional(Bytes('safetensors')),
+    images: optional(Type.Array(Bytes())),
+  },
+  {
+    description:
+      'Part `spec` (JSON) first, then `weights`, or any number of `images` where residual_scheme is lsuv; weights of this service need no `spec`',
+  },
+)
+/** A specification for the name, or the id of a model that is there. */
+export const NameRequest = named('NameRequest', {
+  ...Type.Partial(Type.Object(specificationFields)).properties,
+  id: optional(Type.String()),
+})
+
+const SchemeName = Type.Enum(schemeNames.filter((name) => name !== 'none'))
+const SchemeWords = {
+  name: SchemeName,
+  paper: Type.String(),
+  statistic: Type.String({ description: 'What shows that it worked, before any training' }),
+}
+
+export const VersionStatus = Type.Object({
+  version: Type.String(),
+  state: Type.String(),
+  status: Type.Object({ error_code: Type.String(), error_message: Type.String() }),
+})
+
+export const Model = answer('Model', {
+  id: Type.String({
+    description:
+      'SHA-256 of the canonical specification (and the digest of loaded weights, or the factors measured with images)',
+  }),
+  names: Type.Array(Type.String()),
+  state: Type.Enum(['building', 'ready', 'unloaded', 'failed']),
+  ready: Type.Boolean({ description: "Whether state is ready, for clients of KServe's V1 protocol" }),
+  last_error: nullable(Type.Object({ code: Type.String(), detail: Type.String() })),
+  spec: Specification,
+  weights: Type.Enum(['initialized', 'loaded']),
+  scheme: nullable(
+    Type.Object({
+      ...SchemeWords,
+      measured: nullable(Type.Array(LayerScale), {
+        description: 'What lsuv measured; null before, and elsewhere',
+      }),
+    }),
+    { description: 'The residual scheme; null where there is none' },
+  ),
+  seal: nullable(Type.String()),
+  weights_sha256: nullable(Type.String()),
+  parameter_count: Type.Integer(),
+  multiply_adds: Type.Integer(),
+  size_bytes: Type.Integer(),
+  artifact_bytes: nullable(Type.Integer()),
+  created_at: Type.String(),
+  build_ms: nullable(Type.Integer()),
+  engine: Type.Object({ backend: Type.String(), device: Type.String(), library_version: Type.String() }),
+  model_version_status: Type.Array(VersionStatus),
+  advice: Type.Array(Type.String()),
+})
+export const ModelList = Type.Object({ models: Type.Array(Model), next_cursor: NextCursor })
+
+export const Plan = answer('Plan', {
+  id: Type.String(),
+  spec: Specification,
+  layers: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      op: Type.String(),
+      output_shape: Type.Array(Type.Integer()),
+      parameters: Type.Array(
+        Type.Object({
+          name: Type.String(),
+          shape: Type.Array(Type.Integer()),
+          initializer: nullable(CompleteInitializer),
+          factor: optional(Type.Number({ description: 'What the residual scheme multiplies it by' })),
+        }),
+      ),
+      multiply_adds: Type.Integer(),
+    }),
+  ),
+  totals: Type.Object({ parameters: Type.Integer(), multiply_adds: Type.Integer(), bytes: Type.Integer() }),
+  advice: Type.Array(Type.String()),
+})
+
+export const ResidualSchemeList = Type.Object({
+  residual_schemes: Type.Array(
+    Type.Object({
+      ...SchemeWords,
+      norm: Type.Enum(['batch', 'none'], { description: 'The norm it goes with' }),
+      versions: Type.Array(Type.String()),
+      effect: Type.String(),
+      multiplier: nullable(Type.Number(), { description: 'First value of the scalar each branch ends in' }),
+    }),
+  ),
+  next_cursor: NextCursor,
+})
+
+export const ArchitectureList = Type.Object({
+  architectures: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      summary: Type.String(),
+      spec: Specification,
+      input_shape: Type.Array(Type.Integer()),
+      parameters: Type.Integer(),
+      multiply_adds: Type.Integer(),
+    }),
+  ),
+  next_cursor: NextCursor,
+})
+
+const Glob = optional(Type.String({ minLength: 1, maxLength: 256, description: 'Glob of parameter names' }))
+
+export const StatisticsQuery = closed({
+  parameters: Glob,
+  include: optional(
+    Type.String({ description: 'histogram, quantiles, spectrum, operator_spectrum; separated by commas' }),
+  ),
+  relative_to: optional(
+    Type.String({ description: 'A model with the same parameters, which these are compared with' }),
+  ),
+  bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
+})
+
+export const ModelStatistics = answer('ModelStatistics', {
+  model: Type.String(),
+  weights: Type.Enum(['initialized', 'loaded']),
+  relative_to: optional(Type.String({ description: 'The id of the model compared with' })),
+  ...Measured.properties,
+  parameters: Type.Array(ParameterRecord),
+})
+
+export const FitQuery = closed({
+  layout: optional(
+    Type.Enum(['keras', 'torch'], {
+      description: 'How kernels lie in memory; without it, as the names of the tensors suggest',
+    }),
+  ),
+})
+export const FittedWeights = answer('FittedWeights', Fitted.properties)
+
+export const WeightsQuery = closed({
+  parameters: Glob,
+  names: optional(Type.Enum(layouts, { default: 'resinit', description: 'Whose names and axes' })),
+})

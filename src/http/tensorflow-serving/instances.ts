@@ -1,0 +1,73 @@
+import type { Config } from '../../config.ts'
+import { fieldError } from '../../common/errors.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import { sizeOf } from '../../initializers/fans.ts'
+import { preprocess } from '../../network/preprocessing.ts'
+import type { Specification } from '../../network/specification.ts'
+import type { Place } from '../../serving/prediction/permit.ts'
+import { fromBase64 } from '../shared/base64.ts'
+import { imagesAs, readImages, type EncodedImage, type Images } from '../shared/encoded-images.ts'
+import { assertCount } from '../shared/uploads.ts'
+import { base64In, type PredictRequest } from './request.ts'
+
+interface Context {
+  readonly specification: Specification
+  readonly config: Config
+  readonly decoder: ImageDecoder
+  readonly place: Place
+}
+
+type Element = PredictRequest['elements'][number]
+
+const HIGHEST_PIXEL = 255
+
+/** The images of a request; the place holds what they take. INVALID_REQUEST or INVALID_IMAGE at the one that is wrong. */
+export function imagesOf({ input, elements }: PredictRequest, context: Context): Promise<Images> | Images {
+  const { specification, config, decoder, place } = context
+  const shape = specification.architecture.input_shape
+  assertCount(elements.length, '#', config.MAX_QUEUE)
+  if (input === 'image_bytes')
+    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, decoder, place })
+  place.hold(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
+  const pixels = pixelsIn(elements, shape)
+  // Whole numbers give the bits that the same image gives on every other route.
+  const whole = pixels.every(Number.isInteger)
+  const values = whole ? Uint8Array.from(pixels) : preprocess(pixels, specification.preprocessing)
+  return imagesAs('json numbers', values, [elements.length, ...shape])
+}
+
+function encodedIn({ value, pointer }: Element): EncodedImage {
+  const b64 = base64In(value)
+  const bytes = b64 === undefined ? undefined : fromBase64(b64)
+  if (bytes === undefined)
+    throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64, without other fields')
+  return { bytes, pointer }
+}
+
+/** Numbers of nested lists [height, width, channels], image after image. */
+function pixelsIn(elements: readonly Element[], shape: readonly number[]): Float32Array {
+  const pixels = new Float32Array(elements.length * sizeOf(shape))
+  let filled = 0
+  const read = (value: unknown, depth: number, pointer: string): void => {
+    if (depth === shape.length) {
+      if (!(typeof value === 'number' && value >= 0 && value <= HIGHEST_PIXEL))
+        throw fieldError(pointer, `must be a number from 0 to 255, got ${saying(value)}`)
+      pixels[filled++] = value
+      return
+    }
+    if (!Array.isArray(value) || value.length !== shape[depth])
+      throw fieldError(
+        pointer,
+        `must be a list of ${String(shape[depth])}: images are [${shape.join(', ')}], got ${saying(value)}`,
+      )
+    for (const inner of value) read(inner, depth + 1, pointer)
+  }
+  for (const { value, pointer } of elements) read(value, 0, pointer)
+  return pixels
+}
+
+function saying(value: unknown): string {
+  if (Array.isArray(value)) return `a list of ${String(value.length)}`
+  if (typeof value === 'number') return String(value)
+  return typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value)
+}

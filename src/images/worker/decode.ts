@@ -1,0 +1,161 @@
+import sharp, { type Sharp } from 'sharp'
+import { isSideways } from '../exif.ts'
+import {
+  damaged,
+  UnusableImage,
+  type DecodedImage,
+  type DecodeOptions,
+  type DecoderLimits,
+  type ImageFormat,
+} from '../decoder-contract.ts'
+import { normalizeJpeg } from '../normalize-jpeg.ts'
+import { normalizePng } from '../normalize-png.ts'
+import { normalizeWebp } from '../normalize-webp.ts'
+import type { NormalizedImage } from '../normalized.ts'
+import { placePixels, type Raster } from './resize.ts'
+
+/** As it came, and as parts that are not collected yet. */
+const FILE_COPIES = 2
+/** As it is decoded, turned, and sent. */
+const RESULT_COPIES = 3
+/** Resized pixels beyond these are not made in order to be cut off. */
+const MAX_RESIZED_PIXELS = 2 ** 24
+const VALIDATED_SIDE = 8
+/**
+ * An image that is enlarged is turned first, because libvips enlarges from the first corner on. One that is reduced is turned
+ * last, since it is smaller then, and a JPEG is decoded at that size.
+ */
+const MIN_TURNED_SCALE = 0.5
+const normalizers: Readonly<Record<ImageFormat, (file: Buffer, maxPixels: number) => NormalizedImage>> = {
+  jpeg: normalizeJpeg,
+  png: normalizePng,
+  webp: normalizeWebp,
+}
+
+// Of libvips' loaders only those that a normalized file goes to.
+sharp.block({ operation: ['VipsForeignLoad'] })
+sharp.unblock({
+  operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
+})
+sharp.cache(false)
+sharp.concurrency(1)
+
+/**
+ * A file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded, colours as they are
+ * stored. An image that has the size already keeps its pixels. Throws UnusableImage where it cannot be used.
+ */
+export async function decodeImage(
+  file: Buffer,
+  format: ImageFormat,
+  { shape, fit, maxPixels, maxBytes }: DecodeOptions & DecoderLimits,
+): Promise<DecodedImage> {
+  const [height = 0, width = 0, channels = 3] = shape
+  const image = normalizers[format](file, maxPixels)
+  const sideways = isSideways(image.orientation)
+  const size = sideways ? { width: image.height, height: image.width } : pick(image)
+  const untouched = size.width === width && size.height === height
+  if (fit === 'exact' && !untouched) {
+    throw new UnusableImage(
+      `must be ${String(width)}x${String(height)} with fit=exact, got ${String(size.width)}x${String(size.height)}; resize it, or use fit=cover, fill or contain`,
+    )
+  }
+  const needed =
+    FILE_COPIES * file.length +
+    image.bytes.length +
+    image.workingBytes +
+    RESULT_COPIES * width * height * channels
+  if (needed > maxBytes) throw tooMuchMemory(needed, maxBytes)
+  const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
+  if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_TURNED_SCALE) {
+    const stored = await readRaster(image)
+    const turned = { ...size, channels: 3 } as const
+    const data = placePixels(stored, image.orientation, turned)
+    const raster = await resize(
+      (change) => readPixels(change(sharp(data, { raw: turned })), 3),
+      turned,
+      target,
+      fit,
+    )
+    return { pixels: placePixels(raster, 1, target), ...size, format }
+  }
+  const stored = sideways ? { width: height, height: width } : { width, height }
+  const raster = untouched
+    ? await readRaster(image)
+    : await resize((change) => readRaster(image, change), image, stored, fit)
+  return { pixels: placePixels(raster, image.orientation, target), ...size, format }
+}
+
+interface Size {
+  readonly width: number
+  readonly height: number
+}
+
+function pick({ width, height }: Size): Size {
+  return { width, height }
+}
+
+function tooMuchMemory(needed: number, maxBytes: number): UnusableImage {
+  return new UnusableImage(
+    `needs ${megabytes(needed)} MB to decode, more than the ${megabytes(maxBytes)} allowed (IMAGE_MEMORY_BYTES); send a smaller image, or one that is not progressive or interlaced`,
+  )
+}
+
+function megabytes(bytes: number): string {
+  return String(Math.ceil(bytes / 1e6))
+}
+
+type Change = (pipeline: Sharp) => Sharp
+
+function scaleFor(from: Size, to: Size): number {
+  return Math.max(to.width / from.width, to.height / from.height)
+}
+
+/**
+ * The whole image is resized before its middle is cut out: cut out first, damage in the rest would go unseen for some
+ * models and not for others. A strip that would become too long is read once for its damage, then its middle.
+ */
+async function resize(
+  read: (change: Change) => Promise<Raster>,
+  from: Size,
+  to: Size,
+  fit: DecodeOptions['fit'],
+): Promise<Raster> {
+  const resized = ({ width, height }: Size, how: 'fill' | 'inside' | 'outside'): Promise<Raster> =>
+    read((pipeline) => pipeline.resize(width, height, { fit: how }))
+  if (fit === 'fill') return resized(to, fit)
+  if (fit === 'contain') return resized(to, 'inside')
+  const scale = scaleFor(from, to)
+  if (from.width * scale * (from.height * scale) <= MAX_RESIZED_PIXELS) return resized(to, 'outside')
+  await resized({ width: VALIDATED_SIDE, height: VALIDATED_SIDE }, 'fill')
+  const middle = {
+    width: Math.min(from.width, Math.ceil(to.width / scale)),
+    height: Math.min(from.height, Math.ceil(to.height / scale)),
+  }
+  const left = Math.floor((from.width - middle.width) / 2)
+  const top = Math.floor((from.height - middle.height) / 2)
+  return read((pipeline) =>
+    pipeline.extract({ left, top, ...middle }).resize(to.width, to.height, { fit: 'fill' }),
+  )
+}
+
+function readRaster(
+  { bytes, width, height, cmyk }: NormalizedImage,
+  change: Change = (same) => same,
+): Promise<Raster> {
+  const pipeline = sharp(bytes, { limitInputPixels: width * height, failOn: 'warning' })
+  // libvips would turn inks to RGB by a profile of its own.
+  if (cmyk) return readPixels(change(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk')), 4)
+  return readPixels(change(pipeline.flatten({ background: '#000' }).toColourspace('srgb')), 3)
+}
+
+async function readPixels(pipeline: Sharp, channels: number): Promise<Raster> {
+  try {
+    const { data, info } = await pipeline.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
+    if (info.channels !== channels) throw damaged()
+    return { data, width: info.width, height: info.height, channels }
+  } catch (error) {
+    if (/memory/i.test((error as Error).message))
+      throw new UnusableImage('needs more memory than IMAGE_MEMORY_BYTES allows; send a smaller image')
+    throw damaged()
+  }
+}

@@ -1,0 +1,40 @@
+import { answerCalls } from '../../ipc/child.ts'
+import { decodeImage } from './decode.ts'
+import { detectFormat, invalidImage, UnusableImage, type DecoderMethods } from '../decoder-contract.ts'
+
+/** From here on it is worth some milliseconds to free what a file took at once. */
+const COLLECTED_BYTES = 2 ** 20
+let file = Buffer.alloc(0)
+
+// At once: Node's own exit waits for a decode that has begun.
+process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
+
+answerCalls<DecoderMethods>(
+  {
+    receive: (part, offset, fileLength) => {
+      if (offset === 0) file = Buffer.allocUnsafeSlow(fileLength)
+      file.set(part, offset)
+    },
+    decode: async (pointer, options) => {
+      const format = detectFormat(file)
+      if (format === undefined) throw new TypeError('the parent sends files of known formats only')
+      const collected = file.length >= COLLECTED_BYTES
+      if (collected) collectGarbage()
+      try {
+        const decoded = await decodeImage(file, format, options)
+        file = Buffer.alloc(0)
+        if (collected) collectGarbage()
+        return { ...decoded, residentBytes: process.memoryUsage.rss() }
+      } catch (error) {
+        if (error instanceof UnusableImage) throw invalidImage(pointer, error.message)
+        throw error
+      }
+    },
+  },
+  null,
+)
+
+/** Buffers lie outside of the heap, and V8 takes its time with them. */
+function collectGarbage(): void {
+  globalThis.gc?.()
+}

@@ -1,0 +1,54 @@
+import type { Job, Progress } from '../common/cancellation.ts'
+import { ServiceError, type ErrorCode, type FieldError } from '../common/errors.ts'
+
+/** The descriptor of the inherited file in a child: after the three standard streams and the channel. */
+export const INHERITED_FD = 4
+
+/**
+ * The calls of a child process: the methods of a contract. Arguments and results travel by structured clone.
+ */
+export type Methods<M> = Record<keyof M, (...args: never[]) => Promise<unknown>>
+
+/**
+ * The implementations of a contract's methods, synchronous or not, each with its job as the last argument.
+ */
+export type Handlers<M extends Methods<M>> = {
+  readonly [K in keyof M]: (
+    ...args: [...Parameters<M[K]>, job: Job]
+  ) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
+}
+
+/** What the parent says. A call is cancelled by its id, when its answer is no longer wanted; a ping is answered at once. */
+export type Request =
+  | { readonly kind: 'ping' }
+  | { readonly kind: 'call'; readonly id: number; readonly method: string; readonly args: readonly unknown[] }
+  | { readonly kind: 'cancel'; readonly id: number }
+
+/** `ready` or `failed` is said once, first; after `ready` every call is answered by its id, in any order, and tells its progress before. A call that
+ * was cancelled is answered when its work has stopped. */
+export type Answer =
+  /** A step of some call is done, or a ping has arrived. */
+  | { readonly kind: 'alive' }
+  | { readonly kind: 'ready'; readonly info: unknown }
+  /** The start failed, and the child ends. */
+  | { readonly kind: 'failed'; readonly error: PlainError }
+  | { readonly kind: 'progress'; readonly id: number; readonly progress: Progress }
+  | { readonly kind: 'result'; readonly id: number; readonly result: unknown }
+  | { readonly kind: 'error'; readonly id: number; readonly error: PlainError }
+
+/** An error as a message. An error without a code is a defect and becomes INTERNAL. */
+export interface PlainError {
+  readonly code: ErrorCode
+  readonly detail: string
+  readonly errors: readonly FieldError[]
+}
+
+export function toPlainError(error: unknown): PlainError {
+  if (error instanceof ServiceError) return { code: error.code, detail: error.message, errors: error.errors }
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { code: 'INTERNAL', detail, errors: [] }
+}
+
+export function fromPlainError({ code, detail, errors }: PlainError): ServiceError {
+  return new ServiceError(code, detail, { errors })
+}

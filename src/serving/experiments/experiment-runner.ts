@@ -1,0 +1,93 @@
+import type { Logger } from 'pino'
+import type { Analysis } from '../../analysis/contract.ts'
+import { ServiceError } from '../../common/errors.ts'
+import type { PlannedExperiment } from '../../experiments/resolve.ts'
+import { ExperimentJob } from './experiment-job.ts'
+
+/** How many are known at once, and how many of these may wait. */
+const KEPT = 32
+const MAX_WAITING = 8
+
+/** Experiments, one at a time in order of asking; the last of those that are over are kept, in memory only. */
+export class Experiments {
+  readonly #analysis: Analysis
+  readonly #logger: Logger
+  /** In order of asking. */
+  readonly #jobs = new Map<string, ExperimentJob>()
+  #running: Promise<void> | undefined
+
+  constructor(analysis: Analysis, logger: Logger) {
+    this.#analysis = analysis
+    this.#logger = logger
+  }
+
+  /** The job of an experiment: the one there is, unless it was cancelled or failed. QUEUE_FULL where too many wait. */
+  submit(planned: PlannedExperiment): ExperimentJob {
+    const known = this.#jobs.get(planned.id)
+    if (known !== undefined && known.state !== 'cancelled' && known.state !== 'failed') return known
+    this.#refuseTooMany()
+    this.#jobs.delete(planned.id)
+    const job = new ExperimentJob(planned)
+    this.#jobs.set(planned.id, job)
+    this.#forgetOldest()
+    this.#running ??= this.#work()
+    return job
+  }
+
+  /** The newest first. */
+  list(): ExperimentJob[] {
+    return [...this.#jobs.values()].reverse()
+  }
+
+  find(id: string): ExperimentJob {
+    const job = this.#jobs.get(id)
+    if (job !== undefined) return job
+    throw new ServiceError(
+      'EXPERIMENT_NOT_FOUND',
+      `there is no experiment ${JSON.stringify(id)}; GET /v1/experiments lists those that are kept, and the same body sent again runs it`,
+    )
+  }
+
+  /** Cancels one that waits or runs; removes one that is over. */
+  delete(id: string): void {
+    const job = this.find(id)
+    if (job.finished) this.#jobs.delete(id)
+    else job.cancel()
+  }
+
+  /** Ends what runs and waits. */
+  async close(): Promise<void> {
+    for (const job of this.#jobs.values()) job.cancel()
+    await this.#running
+  }
+
+  async #work(): Promise<void> {
+    for (;;) {
+      const next = [...this.#jobs.values()].find(({ state }) => state === 'waiting')
+      if (next === undefined) break
+      await next.run(this.#analysis).catch((error: unknown) => {
+        this.#logger.error({ err: error, experiment: next.planned.id }, 'experiment failed')
+      })
+    }
+    this.#running = undefined
+  }
+
+  #refuseTooMany(): void {
+    const waiting = [...this.#jobs.values()].filter(({ state }) => state === 'waiting')
+    if (waiting.length < MAX_WAITING) return
+    const [first] = waiting
+    const retryAfterSeconds = Math.max(1, Math.ceil(first?.planned.cost.estimated_seconds ?? 1))
+    throw new ServiceError(
+      'QUEUE_FULL',
+      `${String(waiting.length)} experiments wait already; try again in ${String(retryAfterSeconds)} s, or cancel one of them`,
+      { retryAfterSeconds },
+    )
+  }
+
+  #forgetOldest(): void {
+    for (const [id, { finished }] of this.#jobs) {
+      if (this.#jobs.size <= KEPT) return
+      if (finished) this.#jobs.delete(id)
+    }
+  }
+}

@@ -1,0 +1,212 @@
+import { readdir, realpath, stat } from 'node:fs/promises'
+import { basename, extname, join } from 'node:path'
+import type { Readable } from 'node:stream'
+import type { Analysis } from '../../analysis/contract.ts'
+import { fieldError, ServiceError } from '../../common/errors.ts'
+import { jsonProblem, parseJson } from '../../common/json-limits.ts'
+import { planRequest, type Plan } from '../../network/plan.ts'
+import { SpecificationRequest } from '../../network/specification.ts'
+import { parser } from '../../common/validation.ts'
+import { codeOf, openFile } from './files.ts'
+import { UnusableFile } from '../../common/storage-errors.ts'
+import { loadWeights } from './import-weights.ts'
+import { assertName } from './names.ts'
+import type { Registry } from './registry.ts'
+import type { Store } from './store.ts'
+
+/** A model that is to be there from the start. */
+export interface Preloaded {
+  readonly name: string
+  /** Where it was read, for whoever has to mend it. */
+  readonly file: string
+  /** Without it the weights say what network they are of. */
+  readonly request: SpecificationRequest | undefined
+  readonly weightsFile: string | undefined
+}
+
+const parseSpecification = parser(SpecificationRequest)
+/** Larger than any specification, and than what a weights file holds beside its parameters. */
+const MAX_SPECIFICATION_BYTES = 2 ** 26
+
+/**
+ * Reads a file, or the files of a folder and of those in it: `*.json` holds a specification with a `name`, or an array of
+ * such; `*.safetensors` the weights of the specification beside it (the same name, or the only one), or without any a
+ * whole model called like the file. What begins with a dot is passed by: ConfigMaps keep their versions there and link to
+ * them. Nothing is built. Throws a sentence with the file and the field that is wrong.
+ */
+export async function readPreload(path: string, maxParameters: number): Promise<Preloaded[]> {
+  const found = new Map<string, Preloaded>()
+  const folders = (await statOf(path)).isDirectory() ? await foldersOf(path) : [[path]]
+  for (const files of folders) {
+    for (const preloaded of await readFolder(files, maxParameters)) {
+      const other = found.get(preloaded.name)
+      if (other !== undefined)
+        throw wrong(
+          preloaded.file,
+          `#/name ${preloaded.name} is also in ${other.file}; a name is one model's`,
+        )
+      found.set(preloaded.name, preloaded)
+    }
+  }
+  if (found.size === 0) throw new Error('it holds no *.json with a specification and no *.safetensors')
+  return [...found.values()]
+}
+
+/** Creates the models one after the other, each ready before the next; a name that another model had comes along. */
+export async function preload(
+  models: readonly Preloaded[],
+  context: {
+    readonly registry: Registry
+    readonly store: Store
+    readonly analysis: Analysis
+    readonly maxParameters: number
+    readonly ready: (name: string) => void
+  },
+): Promise<void> {
+  for (const { name, file, request, weightsFile } of models) {
+    try {
+      const given =
+        weightsFile === undefined
+          ? { plan: planOf(request, context.maxParameters) }
+          : await loadWeights(await openWeights(weightsFile, context.maxParameters), request, context)
+      const { ready } = await context.registry.create(given.plan, { ...given, name, moves: true })
+      await ready
+    } catch (error) {
+      throw wrong(file, error instanceof Error ? error.message : String(error), error)
+    }
+    context.ready(name)
+  }
+}
+
+async function openWeights(path: string, maxParameters: number): Promise<Readable> {
+  const maxBytes = maxWeightsBytes(maxParameters)
+  const file = await openFile(path, maxBytes)
+  return file.createReadStream({ end: maxBytes })
+}
+
+function maxWeightsBytes(maxParameters: number): number {
+  return 4 * maxParameters + MAX_SPECIFICATION_BYTES
+}
+
+function planOf(request: SpecificationRequest | undefined, maxParameters: number): Plan {
+  if (request === undefined) throw new TypeError('neither a specification nor weights')
+  return planRequest(request, maxParameters)
+}
+
+/** The files of a folder, and those of each folder in it, in order of their names; what links lead to twice comes once. */
+async function foldersOf(path: string, seen = new Set<string>()): Promise<string[][]> {
+  const files: string[] = []
+  const inner: string[][] = []
+  for (const name of (await readdir(path)).sort()) {
+    if (name.startsWith('.')) continue
+    const one = join(path, name)
+    const real = await realpath(one).catch(() => one)
+    if (seen.has(real)) continue
+    seen.add(real)
+    if ((await statOf(one)).isDirectory()) inner.push(...(await foldersOf(one, seen)))
+    else files.push(one)
+  }
+  return [files, ...inner]
+}
+
+async function readFolder(files: readonly string[], maxParameters: number): Promise<Preloaded[]> {
+  const specifications = files.filter((file) => extname(file) === '.json')
+  const weights = files.filter((file) => extname(file) === '.safetensors')
+  const pairOf = (file: string): string | undefined =>
+    weights.find((one) => stemOf(one) === stemOf(file)) ??
+    (specifications.length === 1 && weights.length === 1 ? weights[0] : undefined)
+  // Weights are read when the engine is there, but a file that cannot be any ends the start before.
+  for (const file of weights) await (await opened(file, maxWeightsBytes(maxParameters))).close()
+  const models: Preloaded[] = []
+  for (const file of specifications)
+    models.push(...(await readSpecifications(file, pairOf(file), maxParameters)))
+  const used = new Set(models.map(({ weightsFile }) => weightsFile))
+  for (const file of weights.filter((one) => !used.has(one))) {
+    const name = stemOf(file)
+    checked(file, () => {
+      assertName(name, 'its name')
+    })
+    models.push({ name, file, request: undefined, weightsFile: file })
+  }
+  return models
+}
+
+async function readSpecifications(
+  file: string,
+  weightsFile: string | undefined,
+  maxParameters: number,
+): Promise<Preloaded[]> {
+  const handle = await opened(file, MAX_SPECIFICATION_BYTES)
+  const text = await handle.readFile().finally(() => handle.close())
+  return checked(file, () => {
+    const given: unknown = jsonOf(text)
+    const several = Array.isArray(given)
+    if (several && weightsFile !== undefined)
+      throw fieldError('#', 'must be one specification, since weights go with it')
+    return (several ? (given as unknown[]) : [given]).map((one, index) => {
+      const pointer = several ? `#/${String(index)}` : '#'
+      const { name, ...specification } = { ...(one as { readonly name?: unknown } | null) }
+      const request = parseSpecification(
+        typeof one === 'object' && one !== null && !Array.isArray(one) ? specification : one,
+        pointer,
+      )
+      if (typeof name !== 'string')
+        throw fieldError(`${pointer}/name`, 'is required: a text that the model is called by')
+      assertName(name, `${pointer}/name`)
+      planRequest(request, maxParameters)
+      return { name, file, request, weightsFile }
+    })
+  })
+}
+
+function jsonOf(text: Buffer): unknown {
+  try {
+    return parseJson(text)
+  } catch (error) {
+    const problem = jsonProblem(error)
+    const message = error instanceof Error ? error.message : String(error)
+    // JSON.parse says where it stopped.
+    throw new ServiceError('MALFORMED_REQUEST', problem === message ? problem : `${problem}: ${message}`)
+  }
+}
+
+function checked<R>(file: string, check: () => R): R {
+  try {
+    return check()
+  } catch (error) {
+    if (error instanceof ServiceError) throw wrong(file, error.message, error)
+    throw error
+  }
+}
+
+function wrong(file: string, sentence: string, cause?: unknown): Error {
+  return new Error(`${file}: ${sentence}`, { cause })
+}
+
+async function statOf(path: string) {
+  return blaming(path, () => stat(path))
+}
+
+function opened(path: string, maxBytes: number) {
+  return blaming(path, () => openFile(path, maxBytes))
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file or folder',
+  EACCES: 'this user may not read it',
+  ELOOP: 'it is a symbolic link that leads to itself',
+}
+
+async function blaming<R>(path: string, read: () => Promise<R>): Promise<R> {
+  try {
+    return await read()
+  } catch (error) {
+    if (error instanceof UnusableFile) throw wrong(path, error.message, error)
+    const reason = REASONS[codeOf(error) ?? '']
+    throw reason === undefined ? error : wrong(path, reason, error)
+  }
+}
+
+function stemOf(file: string): string {
+  return basename(file, extname(file))
+}

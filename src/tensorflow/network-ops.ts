@@ -1,0 +1,305 @@
+import { sizeOf } from '../initializers/fans.ts'
+import { windowShape } from '../network/geometry.ts'
+import type { Moments, NetworkOps, Padding, Role, Window } from '../network/ops.ts'
+import { VARIABLE_SCOPE } from '../network/parameters.ts'
+import type { Parameter } from '../network/shapes.ts'
+import type { VariableValue } from './norm-folding.ts'
+import { type BFLOAT16, FLOAT, type GraphWriter } from './graph.ts'
+import type { NodeDef } from './proto.ts'
+
+/** The precision of convolutions. */
+export type Precision = typeof FLOAT | typeof BFLOAT16
+
+/**
+ * A tensor of the graph, a parameter that is not in the graph yet, or a pending convolution whose kernel may
+ * still take a norm.
+ */
+export type Value =
+  | {
+      readonly kind: 'tensor'
+      readonly node: string
+      readonly shape: readonly number[]
+      readonly type: Precision
+    }
+  | ({ readonly kind: 'parameter' } & Parameter)
+  | PendingConvolution
+
+interface PendingConvolution {
+  readonly kind: 'convolution'
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly x: string
+  readonly kernel: Parameter
+  readonly bias?: Parameter
+  readonly window: Window
+}
+
+/** A variable of the graph: its node, the node that assigns it, and its value. */
+export interface Variable {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly type: Precision
+  readonly handle: string
+  readonly assign: string
+  readonly value: VariableValue
+  /** The node of its value, float32. */
+  readonly source: string
+}
+
+export interface GraphNetworkOptions {
+  /** Returns the node of a variable's value as float32: computed in the graph, or a placeholder. */
+  readonly source: (value: VariableValue, variable: Pick<Variable, 'name' | 'shape'>) => string
+  readonly precision: Precision
+  /**
+   * A node whose control edge prevents fusing the dense layer with its bias. When fused, oneDNN reorders the
+   * kernel at the first prediction, beside the variable's own: for 124 million weights 0.7 s and more, and
+   * 500 MB.
+   */
+  readonly barrier?: string
+  /** Residual sums whose magnitudes are looked at, by name; where a ReLU alone reads them, behind it. */
+  readonly watched?: { readonly sums: readonly string[]; readonly rectified: boolean }
+}
+
+/**
+ * Networks as graph nodes that read variables. At inference a batch normalization is a constant scale and
+ * shift, so one that follows a convolution is folded into its kernel and bias where the variables are
+ * assigned: variables hold folded kernels, and TensorFlow fuses convolution, bias, sum and ReLU into one
+ * step.
+ *
+ * With bfloat16, convolutions, their kernels and the elementwise operations after them use it. Averages and
+ * the dense layer stay float32, because eight bits of mantissa produce equal logits.
+ */
+export class GraphNetworkOps implements NetworkOps<Value> {
+  readonly variables: Variable[] = []
+  /** By variable: a network that is written twice has its variables once. */
+  readonly #reads = new Map<string, string>()
+  readonly #graph: GraphWriter
+  readonly #options: GraphNetworkOptions
+  readonly #precision: Precision
+  /** A watched sum whose ReLU is still to come. */
+  #unrectified: Value | undefined
+  #peaks: string[] = []
+
+  constructor(graph: GraphWriter, options: GraphNetworkOptions) {
+    this.#graph = graph
+    this.#options = options
+    this.#precision = options.precision
+  }
+
+  /** The graph's node of a value; a pending convolution is written now. */
+  node(value: Value): string {
+    if (value.kind === 'tensor') return value.node
+    if (value.kind === 'parameter') throw new TypeError(`${value.name} is a parameter, not a result`)
+    const type = this.#precision
+    const convolution = this.#convolve(value, this.#plain(value.kernel, type))
+    return value.bias ? this.#bias(convolution, this.#plain(value.bias, type), type) : convolution
+  }
+
+  /** The node of a value, as float32. */
+  float(value: Value): string {
+    return this.#as(FLOAT, value)
+  }
+
+  parameter(name: string, shape: readonly number[], role: Role): Value {
+    return { kind: 'parameter', name, shape, role }
+  }
+
+  conv2d(name: string, x: Value, kernel: Value, window: Window): Value {
+    const shape = windowShape(name, x.shape, window, kernel.shape.at(-1) ?? 1)
+    const input = this.#as(this.#precision, x)
+    return { kind: 'convolution', name, shape, x: input, kernel: asParameter(kernel), window }
+  }
+
+  matMul(_name: string, x: Value, kernel: Value): Value {
+    const shape = [...x.shape.slice(0, -1), kernel.shape.at(-1) ?? 1]
+    return this.#tensor('MatMul', [this.float(x), this.#plain(asParameter(kernel), FLOAT)], shape, FLOAT)
+  }
+
+  biasAdd(_name: string, x: Value, bias: Value): Value {
+    const parameter = asParameter(bias)
+    if (x.kind === 'convolution') return { ...x, bias: parameter }
+    const type = this.#typeOf(x)
+    const inputs = [this.node(x), this.#plain(parameter, type)]
+    const { barrier } = this.#options
+    if (barrier !== undefined) inputs.push(`^${barrier}`)
+    return tensor(this.#graph.node('BiasAdd', inputs, { T: type }), x.shape, type)
+  }
+
+  batchNorm(name: string, x: Value, moments: Moments<Value>, epsilon: number): Value {
+    const gamma = asParameter(moments.gamma)
+    const beta = asParameter(moments.beta)
+    const mean = asParameter(moments.mean)
+    const variance = asParameter(moments.variance)
+    const norm = { gamma, beta, mean, variance, epsilon }
+    if (x.kind !== 'convolution') {
+      const type = this.#typeOf(x)
+      const scale = this.#variable(`${name}/scale`, gamma.shape, { kind: 'scale', norm }, type)
+      const shift = this.#variable(`${name}/shift`, beta.shape, { kind: 'shift', norm }, type)
+      const scaled = this.#tensor('Mul', [this.node(x), scale], x.shape, type)
+      return this.#tensor('AddV2', [this.node(scaled), shift], x.shape, type)
+    }
+    const { kernel, bias } = x
+    const type = this.#precision
+    const kernelRead = this.#variable(kernel.name, kernel.shape, { kind: 'kernel', kernel, norm }, type)
+    const shift = { kind: 'shift', norm, bias } as const
+    const biasRead = this.#variable(bias?.name ?? `${x.name}/bias`, beta.shape, shift, type)
+    return tensor(this.#bias(this.#convolve(x, kernelRead), biasRead, type), x.shape, type)
+  }
+
+  scale(_name: string, x: Value, factor: Value): Value {
+    return this.#withScalar('Mul', x, factor)
+  }
+
+  shift(_name: string, x: Value, offset: Value): Value {
+    return this.#withScalar('AddV2', x, offset)
+  }
+
+  relu(_name: string, x: Value): Value {
+    const rectified = this.#tensor('Relu', [this.node(x)], x.shape, this.#typeOf(x))
+    if (x === this.#unrectified) this.#watch(rectified)
+    return rectified
+  }
+
+  add(name: string, branch: Value, shortcut: Value): Value {
+    const type = this.#typeOf(branch)
+    const sum = this.#tensor('AddV2', [this.node(branch), this.#as(type, shortcut)], branch.shape, type)
+    const { watched } = this.#options
+    if (watched?.sums.includes(name) !== true) return sum
+    if (watched.rectified) this.#unrectified = sum
+    else this.#watch(this.#tensor('Abs', [this.node(sum)], sum.shape, type))
+    return sum
+  }
+
+  /** The nodes of what was watched since it was last asked for: each image's largest value, float32 [n]. */
+  takePeaks(): string[] {
+    const peaks = this.#peaks
+    this.#peaks = []
+    return peaks
+  }
+
+  maxPool(name: string, x: Value, window: Window): Value {
+    return this.#pool('MaxPool', name, x, window, this.#typeOf(x))
+  }
+
+  averagePool(name: string, x: Value, window: Window): Value {
+    return this.#pool('AvgPool', name, x, window, FLOAT)
+  }
+
+  globalAverage(_name: string, x: Value): Value {
+    return this.#tensor('Mean', [this.float(x), this.#graph.integers([1, 2])], x.shape.slice(-1), FLOAT)
+  }
+
+  flatten(_name: string, x: Value): Value {
+    const size = sizeOf(x.shape)
+    const type = this.#typeOf(x)
+    return this.#tensor('Reshape', [this.node(x), this.#graph.integers([-1, size])], [size], type)
+  }
+
+  shared(x: Value): Value {
+    return tensor(this.node(x), x.shape, this.#typeOf(x))
+  }
+
+  #watch(x: Value): void {
+    const largest = this.#tensor('Max', [this.node(x), this.#graph.integers([1, 2, 3])], [], this.#typeOf(x))
+    this.#peaks.push(this.float(largest))
+    this.#unrectified = undefined
+  }
+
+  /** In float32, and rounded once: a scalar of eight bits would put a whole branch off by as much as one weight. */
+  #withScalar(op: string, x: Value, scalar: Value): Value {
+    const inputs = [this.float(x), this.#plain(asParameter(scalar), FLOAT)]
+    const type = this.#typeOf(x)
+    return tensor(this.#as(type, this.#tensor(op, inputs, x.shape, FLOAT)), x.shape, type)
+  }
+
+  #typeOf(value: Value): Precision {
+    return value.kind === 'tensor' ? value.type : this.#precision
+  }
+
+  #as(type: Precision, value: Value): string {
+    const node = this.node(value)
+    const from = this.#typeOf(value)
+    return from === type ? node : this.#graph.cast(node, from, type)
+  }
+
+  /** The read of a variable that holds the unfolded parameter. */
+  #plain(parameter: Parameter, type: Precision): string {
+    return this.#variable(parameter.name, parameter.shape, { kind: 'parameter', parameter }, type)
+  }
+
+  #variable(name: string, shape: readonly number[], value: VariableValue, type: Precision): string {
+    const known = this.#reads.get(name)
+    if (known !== undefined) return known
+    const graph = this.#graph
+    const scoped = `${VARIABLE_SCOPE}/${name}`
+    const source = this.#options.source(value, { name: scoped, shape })
+    const dtype = { dtype: type }
+    const attributes = { ...dtype, shape: { shape }, shared_name: { text: scoped } }
+    const handle = graph.node('VarHandleOp', [], attributes, { name: scoped })
+    const held = type === FLOAT ? source : graph.cast(source, FLOAT, type)
+    const assign = graph.node('AssignVariableOp', [handle, held], dtype, { name: `${scoped}/assign` })
+    this.variables.push({ name: scoped, shape, type, handle, assign, value, source })
+    const read = graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
+    this.#reads.set(name, read)
+    return read
+  }
+
+  #convolve({ x, window: { padding, strides } }: PendingConvolution, kernel: string): string {
+    return this.#graph.node('Conv2D', [x, kernel], {
+      T: this.#precision,
+      strides: { integers: [1, strides, strides, 1] },
+      ...(typeof padding === 'string'
+        ? { padding: { text: padding.toUpperCase() } }
+        : { padding: { text: 'EXPLICIT' }, explicit_paddings: { integers: paddingList(padding) } }),
+    })
+  }
+
+  #bias(x: string, bias: string, type: Precision): string {
+    return this.#graph.node('BiasAdd', [x, bias], { T: type })
+  }
+
+  #pool(op: string, name: string, x: Value, window: Window, type: Precision): Value {
+    const { size, strides, padding } = window
+    let input = this.#as(type, x)
+    // Keras applications and torch pad with zeros before they pool; after a ReLU zeros change no maximum.
+    if (typeof padding !== 'string') {
+      const margins = this.#graph.integers(paddingList(padding), [4, 2])
+      input = this.#graph.node('Pad', [input, margins], { T: type })
+    }
+    return this.#tensor(op, [input], windowShape(name, x.shape, window, x.shape.at(-1) ?? 1), type, {
+      ksize: { integers: [1, size, size, 1] },
+      strides: { integers: [1, strides, strides, 1] },
+      padding: { text: typeof padding === 'string' ? padding.toUpperCase() : 'VALID' },
+    })
+  }
+
+  #tensor(
+    op: string,
+    inputs: readonly string[],
+    shape: readonly number[],
+    type: Precision,
+    attributes: NodeDef['attributes'] = {},
+  ): Value {
+    return tensor(this.#graph.node(op, inputs, { T: type, ...attributes }), shape, type)
+  }
+}
+
+/** [before, after] for batch, height, width, channels, flat. */
+function paddingList(padding: Exclude<Padding, string>): number[] {
+  const p = padding.symmetric
+  return [0, 0, p, p, p, p, 0, 0]
+}
+
+/** A node of the graph as a value. */
+export function tensor(
+  node: string,
+  shape: readonly number[],
+  type: Precision,
+): Extract<Value, { readonly kind: 'tensor' }> {
+  return { kind: 'tensor', node, shape, type }
+}
+
+function asParameter(value: Value): Parameter {
+  if (value.kind !== 'parameter') throw new TypeError('a parameter is expected here')
+  return value
+}

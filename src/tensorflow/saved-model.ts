@@ -1,0 +1,87 @@
+import { mkdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { temporaryFailed } from '../common/storage-errors.ts'
+import type { GraphWriter } from './graph.ts'
+import { encodeSavedModel, type SaverDef, type SignatureDef, type TensorInfo } from './proto.ts'
+
+interface Signature {
+  readonly inputs: Readonly<Record<string, TensorInfo>>
+  readonly outputs: Readonly<Record<string, TensorInfo>>
+}
+
+export interface SavedModelContents {
+  readonly graph: GraphWriter
+  readonly signatures: Readonly<Record<string, Signature>>
+  /** The op that a loader runs once, after restoring and before any signature. It assigns every variable. */
+  readonly initOp?: string | undefined
+  /** Restores variables from a checkpoint: the tensor for the path, and the op. */
+  readonly restore?: { readonly path: string; readonly op: string } | undefined
+}
+
+/** The name under which loaders look for the init op. */
+const INIT_OP = '__saved_model_init_op'
+
+/** SaverDef.CheckpointFormatVersion of tensor bundles. */
+const CHECKPOINT_V2 = 2
+
+/** The bytes of `saved_model.pb`. */
+export function savedModelBytes({ graph, signatures, initOp, restore }: SavedModelContents): Uint8Array {
+  const method = 'tensorflow/serving/predict'
+  const definitions: Record<string, SignatureDef> = {}
+  for (const [name, signature] of Object.entries(signatures)) definitions[name] = { ...signature, method }
+  if (initOp !== undefined) definitions[INIT_OP] = { outputs: { [INIT_OP]: { name: initOp } } }
+  const metaGraph = {
+    ...{ tags: ['serve'], graph: graph.definition, saver: restore && saverOf(restore) },
+    signatures: definitions,
+  }
+  return encodeSavedModel({ schemaVersion: 1, metaGraph })
+}
+
+function saverOf({ path, op }: NonNullable<SavedModelContents['restore']>): SaverDef {
+  // Nothing is saved, but loaders require a tensor name.
+  return { filenameTensor: path, saveTensor: path, restoreOp: op, version: CHECKPOINT_V2 }
+}
+
+/**
+ * Writes a SavedModel to a directory of its own while `use` runs. A loaded session no longer needs the
+ * directory.
+ */
+export async function withSavedModelFolder<R>(
+  bytes: Uint8Array,
+  use: (folder: string) => R | Promise<R>,
+): Promise<R> {
+  const folder = await temporary(makeFolder())
+  try {
+    await temporary(mkdir(join(folder, 'variables')))
+    await temporary(writeFile(join(folder, 'saved_model.pb'), bytes))
+    return await use(folder)
+  } finally {
+    await rm(folder, { recursive: true, force: true })
+  }
+}
+
+/** A change of the temporary directory: STORAGE_FAILED where it could not be made. */
+async function temporary<R>(write: Promise<R>): Promise<R> {
+  try {
+    return await write
+  } catch (error) {
+    throw temporaryFailed(error)
+  }
+}
+
+/**
+ * Creates the first directory of a sequence that does not exist yet, so the same few paths are reused:
+ * TensorFlow counts loads by path and keeps 2 KB for every path (tensorflow/cc/saved_model/loader.cc).
+ */
+async function makeFolder(): Promise<string> {
+  for (let number = 1; ; number++) {
+    const folder = join(tmpdir(), `resinit-${String(number)}`)
+    try {
+      await mkdir(folder, { mode: 0o700 })
+      return folder
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    }
+  }
+}

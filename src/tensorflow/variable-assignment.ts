@@ -1,0 +1,82 @@
+import { sizeOf } from '../initializers/fans.ts'
+import type { Parameter } from '../network/shapes.ts'
+import { FLOAT, INT32, type GraphWriter } from './graph.ts'
+import { DataType } from './proto.ts'
+import type { Precision, Variable } from './network-ops.ts'
+
+/** Variables with more values, 32 MB of float32, are filled by rows. */
+const WHOLE_AT_MOST = 2 ** 23
+
+/**
+ * The nodes with which a session fills a variable. Fetching `held` returns the variable's values as float32.
+ */
+export interface Filling {
+  readonly variable: Variable
+  /** Fed with the variable's value, float32, unless it has rows. */
+  readonly value: string
+  /** The whole variable, or the rows that were just filled. Fetching it runs the assignment. */
+  readonly held: string
+  /** Set for variables that are too large for one step. */
+  readonly rows?: RowFilling
+}
+
+/**
+ * The variable as a matrix [n, columns]: fetch `create` once, then `held` with each group of rows and their
+ * values.
+ */
+export interface RowFilling {
+  readonly parameter: Parameter
+  readonly columns: number
+  readonly create: string
+  /** int32 [m], fed. */
+  readonly indices: string
+  /** float32 [m, columns], fed. */
+  readonly part: string
+}
+
+/** Writes the nodes that fill a variable. */
+export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
+  const { shape, value, type } = variable
+  if (value.kind === 'parameter' && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
+    return rowFillingOf(graph, variable, value.parameter)
+  const { handle, assign, source } = variable
+  const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
+  const held = asFloats(graph, read, type)
+  return { variable, value: `${source}:0`, held: `${held}:0` }
+}
+
+/**
+ * `InplaceUpdate` writes into the variable's own buffer. `ResourceStridedSliceAssign` would make every later
+ * read copy the whole variable.
+ */
+function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Parameter): Filling {
+  const { name, shape, type, handle } = variable
+  const columns = shape.at(-1) ?? 1
+  const empty = graph.node('Empty', [graph.integers(shape)], { dtype: type })
+  const assign = graph.node('AssignVariableOp', [handle, empty], { dtype: type })
+  const create = graph.floats('Identity', [graph.number(0), `^${assign}`])
+  const indices = graph.placeholder(`${name}/rows`, DataType.int32, [-1])
+  const part = graph.placeholder(`${name}/part`, DataType.float, [-1, columns])
+  const cells = graph.node('ReadVariableOp', [handle], { dtype: type })
+  const matrix = graph.node('Reshape', [cells, graph.integers([-1, columns])], { T: type })
+  const cast = type === FLOAT ? part : graph.cast(part, FLOAT, type)
+  const updated = graph.node('InplaceUpdate', [matrix, indices, cast], { T: type })
+  const read = graph.node('ReadVariableOp', [handle, `^${updated}`], { dtype: type })
+  const table = graph.node('Reshape', [read, graph.integers([-1, columns])], { T: type })
+  const rows = graph.node('GatherV2', [table, indices, graph.integers([0], [])], {
+    Tparams: type,
+    Tindices: INT32,
+    Taxis: INT32,
+  })
+  return {
+    variable,
+    value: `${variable.source}:0`,
+    held: `${asFloats(graph, rows, type)}:0`,
+    rows: { parameter, columns, create: `${create}:0`, indices: `${indices}:0`, part: `${part}:0` },
+  }
+}
+
+/** Exact: a bfloat16 is a truncated float32. */
+function asFloats(graph: GraphWriter, node: string, type: Precision): string {
+  return type === FLOAT ? node : graph.cast(node, type, FLOAT)
+}

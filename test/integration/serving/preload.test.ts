@@ -1,0 +1,175 @@
+import { execFile } from 'node:child_process'
+import { copyFile, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { readConfig } from '../../../src/config.ts'
+import { readPreload } from '../../../src/service.ts'
+import type { ModelBody } from '../../support/client.ts'
+import { whileHalted } from '../../support/halt.ts'
+import { tiny } from '../../support/networks.ts'
+import { expectProblem } from '../../support/problems.ts'
+import { startPreloading, startService, temporaryFolder, type RunningService } from '../../support/service.ts'
+
+let folder: string
+beforeEach(async () => {
+  folder = await temporaryFolder()
+})
+afterEach(() => rm(folder, { recursive: true }))
+
+const makeFifo = (path: string) => promisify(execFile)('mkfifo', [path])
+const write = (name: string, given: unknown): Promise<void> =>
+  writeFile(join(folder, name), typeof given === 'string' ? given : JSON.stringify(given))
+const read = (path = folder) => readPreload(readConfig({ PRELOAD: path }))
+
+describe('entries', () => {
+  const names = async (path?: string): Promise<string[]> => (await read(path)).map(({ name }) => name)
+
+  it('one file with one or several specifications', async () => {
+    await write('one.json', { ...tiny, name: 'one' })
+    await write('two.json', [
+      { ...tiny, name: 'two' },
+      { ...tiny, seed: 2, name: 'three' },
+    ])
+    expect(await names(join(folder, 'one.json'))).toEqual(['one'])
+    expect(await names(join(folder, 'two.json'))).toEqual(['two', 'three'])
+    expect(await names()).toEqual(['one', 'two', 'three'])
+  })
+
+  it('a mounted ConfigMap once, without files of other kinds', async () => {
+    await mkdir(join(folder, '..2026_11_28'))
+    await write('..2026_11_28/net.json', { ...tiny, name: 'net' })
+    await write('README.md', 'words')
+    await symlink('..2026_11_28', join(folder, '..data'))
+    await symlink('..data/net.json', join(folder, 'net.json'))
+    expect(await names()).toEqual(['net'])
+  })
+
+  it('a directory per model, with the weights beside its specification', async () => {
+    await mkdir(join(folder, 'a'))
+    await write('a/spec.json', { ...tiny, name: 'a' })
+    await write('a/weights.safetensors', '')
+    await write('b.safetensors', '')
+    const found = await read()
+    expect(found.map(({ name, weightsFile }) => [name, weightsFile])).toEqual([
+      ['b', join(folder, 'b.safetensors')],
+      ['a', join(folder, 'a', 'weights.safetensors')],
+    ])
+  })
+})
+
+describe('an error names the file and the field:', () => {
+  const refused = async (files: Readonly<Record<string, unknown>>): Promise<string> => {
+    for (const [name, given] of Object.entries(files)) await write(name, given)
+    return read().then(
+      () => 'nothing is wrong',
+      (error: unknown) => (error as Error).message,
+    )
+  }
+  it.each([
+    ['a.json: #/name is required', { 'a.json': tiny }],
+    ['a.json: #/name must be 1 to 100', { 'a.json': { ...tiny, name: 'a b' } }],
+    [
+      'a.json: #/sed is not a known field; did you mean "seed"?',
+      { 'a.json': { ...tiny, name: 'a', sed: 1 } },
+    ],
+    [
+      'a.json: #/1/seed must be integer',
+      {
+        'a.json': [
+          { ...tiny, name: 'a' },
+          { ...tiny, name: 'b', seed: '1' },
+        ],
+      },
+    ],
+    ['a.json: # must be object', { 'a.json': '7' }],
+    ['a.json: is not JSON: ', { 'a.json': '{' }],
+    ['b.json: #/name x is also in ', { 'a.json': { ...tiny, name: 'x' }, 'b.json': { ...tiny, name: 'x' } }],
+    ['it holds no *.json', {}],
+    [
+      'a.json: #/architecture "resnet51" is not a preset',
+      { 'a.json': { architecture: 'resnet51', name: 'a' } },
+    ],
+  ])('%s', async (sentence, files) => {
+    expect(await refused(files)).toContain(sentence)
+  })
+
+  const makeHuge = async (path: string): Promise<void> => {
+    await writeFile(path, '')
+    await truncate(path, 2 ** 40)
+  }
+  const special: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
+    ['it is a FIFO, no file', makeFifo],
+    ['it is a device, no file', (path) => symlink('/dev/zero', path)],
+    ['it is a symbolic link that leads to itself', (path) => symlink(path, path)],
+    ['there is no such file or folder', (path) => symlink('nowhere', path)],
+    ['it has 1099511627776 bytes, more than ', makeHuge],
+  ]
+  it.each(special)('%s', async (sentence, make) => {
+    for (const name of ['a.json', 'a.safetensors']) {
+      await make(join(folder, name))
+      await expect(read()).rejects.toThrow(`${name}: ${sentence}`)
+      await expect(read(join(folder, name))).rejects.toThrow(`${name}: ${sentence}`)
+      await rm(join(folder, name))
+    }
+  })
+
+  it('what is of another kind is passed by, and a folder in itself is read once', async () => {
+    await write('a.json', { ...tiny, name: 'a' })
+    await makeFifo(join(folder, 'fifo'))
+    await symlink(folder, join(folder, 'self'))
+    expect((await read()).map(({ name }) => name)).toEqual(['a'])
+  })
+
+  it('a path that is not there', async () => {
+    await expect(read(join(folder, 'none'))).rejects.toThrow(/none: there is no such file or folder/)
+  })
+})
+
+describe('a service', () => {
+  let running: RunningService
+  let weights: Buffer
+  beforeAll(async () => {
+    running = await startService()
+    await running.client.create({ ...tiny, seed: 9, name: 'net' })
+    weights = (await running.client.get('/v1/models/net/weights')).bytes
+    await running.close()
+  })
+  afterAll(() => running.close())
+
+  it('is not ready before its models, and names the missing ones', async () => {
+    await write('a.json', { ...tiny, name: 'a' })
+    await write('c.json', { ...tiny, name: 'c' })
+    await writeFile(join(folder, 'b.safetensors'), weights)
+    running = await startPreloading(folder)
+    const preloaded = await whileHalted(running.service.engine.pid, async () => {
+      const done = running.service.preload()
+      expectProblem(await running.client.get('/readyz'), {
+        status: 503,
+        code: 'PRELOADING',
+        says: /waits for the models of PRELOAD: a, c, b$/,
+      })
+      return { done }
+    })
+    await preloaded.done
+    expect((await running.client.get('/readyz')).status).toBe(200)
+    const models = await Promise.all(
+      ['a', 'b'].map(async (name) => (await running.client.get(`/v1/models/${name}`)).json as ModelBody),
+    )
+    expect(models.map(({ state, weights: how }) => [state, how])).toEqual([
+      ['ready', 'initialized'],
+      ['ready', 'loaded'],
+    ])
+    await running.close()
+    // Weights that fit no network stop a start too.
+    await copyFile(join(folder, 'a.json'), join(folder, 'b.safetensors'))
+    running = await startPreloading(folder)
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*its header/)
+    await writeFile(join(folder, 'b.safetensors'), weights.subarray(0, -1))
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*is not a safetensors file/)
+    // What was a file when it was planned may be none any more.
+    await rm(join(folder, 'b.safetensors'))
+    await makeFifo(join(folder, 'b.safetensors'))
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: it is a FIFO, no file/)
+  })
+})

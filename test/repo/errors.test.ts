@@ -1,0 +1,13 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+import { errorTitles } from '../../src/common/errors.ts'
+
+test('some test receives every error code', () => {
+  const folder = fileURLToPath(new URL('../integration', import.meta.url))
+  const texts = readdirSync(folder).map((name) => readFileSync(`${folder}/${name}`, 'utf8'))
+  const expected = new Set(
+    texts.flatMap((text) => [...text.matchAll(/'([A-Z_]+)'/g)].map(([, word]) => word)),
+  )
+  expect(Object.keys(errorTitles).filter((code) => !expected.has(code))).toEqual([])
+})

@@ -1,0 +1,65 @@
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import { Changes } from '../../../../src/serving/models/change-markers.ts'
+
+let folder: string
+let now: number
+let [one, other]: Changes[] = []
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'resinit-test-'))
+  now = 0
+  one = new Changes(folder, () => now)
+  other = new Changes(folder, () => now + 1e9)
+  for (const changes of [one, other]) await changes.read()
+})
+afterEach(() => rm(folder, { recursive: true, force: true }))
+
+const read = async (changes: Changes | undefined): Promise<string[] | undefined> => {
+  const changed = await changes?.read()
+  return changed && [...changed].sort()
+}
+
+it('tells others once what was announced, and not whoever announced it', async () => {
+  await one?.announce('a')
+  await one?.announce('b')
+  await one?.announce('a')
+  expect(await read(one)).toEqual([])
+  expect(await read(other)).toEqual(['a', 'b'])
+  expect(await read(other)).toEqual([])
+  await other?.announce('a')
+  expect(await read(one)).toEqual(['a'])
+})
+
+it('says that all must be read at first, and where it was not asked for too long', async () => {
+  expect(await read(new Changes(folder, () => now))).toBeUndefined()
+  now += 3000
+  expect(await read(one)).toEqual([])
+  now += 5000
+  expect(await read(one)).toBeUndefined()
+  expect(await read(one)).toEqual([])
+})
+
+it('removes what has been there for long enough, whoever left it', async () => {
+  await one?.announce('a')
+  await mkdir(join(folder, 'stray'))
+  for (let second = 0; second < 15; second += 1) {
+    now += 1000
+    await read(other)
+  }
+  expect(await readdir(folder)).toEqual([])
+})
+
+it('goes on where its folder was removed, and has all read where it cannot be one', async () => {
+  await rm(folder, { recursive: true })
+  await one?.announce('a')
+  expect(await read(other)).toEqual(['a'])
+  await rm(folder, { recursive: true })
+  await writeFile(folder, 'a file')
+  await one?.announce('b')
+  expect(await read(other)).toBeUndefined()
+  await rm(folder)
+  expect(await read(other)).toBeUndefined()
+  expect(await read(other)).toEqual([])
+})
