@@ -8,15 +8,8 @@ import type { Layout } from '../statistics/candidates.ts'
 import { Fit, VERDICTS } from '../statistics/fit.ts'
 import { Measurement, type RecordOptions } from '../statistics/record.ts'
 import { Relative } from '../statistics/relative.ts'
+import type { WeightsSource } from '../network/weights-source.ts'
 import type { NetworkSignals, SignalOptions } from './signals-contract.ts'
-
-/** The source of a network's weights: the specification, or a safetensors file. */
-export interface WeightsSource {
-  readonly specification: Specification
-  readonly weightsFile?: string
-  /** Measured factors of kernels, by name. */
-  readonly factors?: Readonly<Record<string, number>>
-}
 
 export const LayerScale = Type.Object({
   kernel: Type.String(),

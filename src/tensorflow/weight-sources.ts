@@ -14,7 +14,7 @@ import {
 import { planSpecification } from '../network/plan.ts'
 import type { Parameter } from '../network/shapes.ts'
 import type { TensorSource } from '../statistics/record.ts'
-import type { WeightsSource } from '../analysis/contract.ts'
+import type { WeightsSource } from '../network/weights-source.ts'
 import { isDivisible, SLICE, type Sampler } from './sampler.ts'
 
 /** A stored tensor of a network: a source for measurements, and random access to its values. */

@@ -7,7 +7,7 @@ import { Session, type Feed } from '../../tensorflow/session.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { planSpecification } from '../../network/plan.ts'
 import { isRefusedWrite, storageFailed } from '../../common/storage-errors.ts'
-import type { WeightsSource } from '../contract.ts'
+import type { WeightsSource } from '../../network/weights-source.ts'
 import { SLICE, type Sampler } from '../../tensorflow/sampler.ts'
 import { withWeights, type WeightTensor } from '../../tensorflow/weight-sources.ts'
 

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import type { WeightsSource } from '../../analysis/contract.ts'
+import type { WeightsSource } from '../../network/weights-source.ts'
 import type { BuildResult, Engine } from '../../engine/contract.ts'
 import { isCrash, ServiceError } from '../../common/errors.ts'
 import type { Tracing } from '../../telemetry/tracing.ts'

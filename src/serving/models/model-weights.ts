@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
-import { factorsOf, type WeightsSource } from '../../analysis/contract.ts'
+import { factorsOf } from '../../analysis/contract.ts'
+import type { WeightsSource } from '../../network/weights-source.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { isMeasured } from '../../network/schemes.ts'
 import type { Model } from './model.ts'

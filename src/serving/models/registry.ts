@@ -1,5 +1,6 @@
 import type { Logger } from 'pino'
-import type { Analysis, LayerScale, WeightsSource } from '../../analysis/contract.ts'
+import type { Analysis, LayerScale } from '../../analysis/contract.ts'
+import type { WeightsSource } from '../../network/weights-source.ts'
 import type { Engine } from '../../engine/contract.ts'
 import { footprintOf } from '../../engine/footprint.ts'
 import type { ServiceError } from '../../common/errors.ts'
