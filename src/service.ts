@@ -51,12 +51,12 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
   const badEntries = new BadEntries(logger)
   const store = await Store.open(config.DATA_DIR, badEntries)
   const keyring = await Keyring.open(config, logger)
-  const tracing = await tracingOf(config, logger)
+  const tracing = await openTracing(config, logger)
   let started = false
   let draining = false
   const awaited = new Set(preloaded.map(({ name }) => name))
 
-  const engine = engineOf(config, logger, (id) => {
+  const engine = startEngines(config, logger, (id) => {
     registry.engineLost(id)
   })
   const quarantine = new Quarantine({
@@ -182,7 +182,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
 }
 
 /** A process for each GPU; on the CPU one, with another for builds while it predicts, or as many as are asked for. */
-function engineOf(
+function startEngines(
   { ENGINES, ENGINE_TIMEOUT_MS: timeoutMs }: Config,
   logger: Logger,
   lost: (id?: string) => void,
@@ -205,7 +205,7 @@ function engineOf(
 }
 
 /** What collects and sends traces is loaded only where somebody takes them. */
-async function tracingOf(config: Config, logger: Logger): Promise<Tracing> {
+async function openTracing(config: Config, logger: Logger): Promise<Tracing> {
   if (config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return noTracing
   const { startTracing } = await import('./telemetry/opentelemetry.ts')
   return startTracing(logger)

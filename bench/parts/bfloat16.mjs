@@ -5,7 +5,7 @@ import { pino } from 'pino'
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/engine/contract.ts')} */
-const { vectorOf } = await built('engine/contract')
+const { outputOf } = await built('engine/contract')
 /** @type {typeof import('../../src/engine/client/engine-process.ts')} */
 const { startEngine } = await built('engine/client/engine-process')
 /** @type {typeof import('../../src/images/worker/decode.ts')} */
@@ -61,7 +61,7 @@ try {
       vectors: /** @type {const} */ (['logits']),
     })
     const logits = []
-    for (const image of images) logits.push(vectorOf(await engine.predict(one(image)), 'logits'))
+    for (const image of images) logits.push(outputOf(await engine.predict(one(image)), 'logits'))
     const values = Buffer.concat(
       Array.from({ length: BATCH }, (_, i) => images[i % images.length] ?? Buffer.of()),
     )

@@ -18,7 +18,7 @@ const LEAST_MEMORY = 97
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/engine/contract.ts')} */
-const { vectorOf } = await built('engine/contract')
+const { outputOf } = await built('engine/contract')
 /** @type {typeof import('../../src/engine/client/engine-process.ts')} */
 const { startEngine } = await built('engine/client/engine-process')
 /** @type {typeof import('../../src/common/platform.ts')} */
@@ -55,7 +55,7 @@ async function measure(gpu) {
     const { seal } = await engine.build(plan)
     /** @type {import('../../src/engine/contract.ts').Batch} */
     const batch = { id: plan.id, count: BATCH, values, k: 1, vectors: ['logits'] }
-    const logits = vectorOf(await engine.predict(batch), 'logits')
+    const logits = outputOf(await engine.predict(batch), 'logits')
     const memory = gpu === '' ? 0 : gpuMemory() - before
     /** @type {Record<string, number>} */
     const perSecond = {}

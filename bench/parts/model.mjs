@@ -34,7 +34,7 @@ const TOLERANCES = { float32: 1e-4, bfloat16: 0.05 }
 // What `npm run build` left, with the types of its source: so the check needs no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/engine/contract.ts')} */
-const { vectorOf } = await built('engine/contract')
+const { outputOf } = await built('engine/contract')
 /** @type {typeof import('../../src/engine/client/engine-process.ts')} */
 const { startEngine } = await built('engine/client/engine-process')
 /** @type {typeof import('../../src/network/plan.ts')} */
@@ -101,7 +101,7 @@ async function ours(engine, request, precision) {
       for (let run = 0; run < repeats; run++) times.push((await predict(values)).computeMs)
       return times
     },
-    logits: async (pixels) => vectorOf(await predict(pixels), 'logits'),
+    logits: async (pixels) => outputOf(await predict(pixels), 'logits'),
   }
 }
 

@@ -22,7 +22,7 @@ export const LayerScale = Type.Object({
 export type LayerScale = Static<typeof LayerScale>
 
 /** Measured factors by kernel name. */
-export function factorsOf(measured: readonly LayerScale[]): Record<string, number> {
+export function readFactors(measured: readonly LayerScale[]): Record<string, number> {
   return Object.fromEntries(measured.map(({ kernel, factor }) => [kernel, factor]))
 }
 

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { distanceFromOne, ranksOf, type Estimate } from '../statistics/interval.ts'
+import { distanceFromOne, rankIntervals, type Estimate } from '../statistics/interval.ts'
 import type { NetworkSignals } from './signals-contract.ts'
 
 const Ranking = Type.Array(
@@ -15,30 +15,30 @@ export const Rankings = Type.Object({
 })
 
 /** Ranks networks under the same input and labels by each quantity of their signals that has an order. */
-export function rankingsOf(
+export function rankModels(
   networks: readonly NetworkSignals[],
   classes: readonly number[],
 ): Static<typeof Rankings> {
   const ranking = (of: (signals: NetworkSignals, index: number) => Estimate): Static<typeof Ranking> => {
-    const ranks = ranksOf(networks.map(of))
+    const ranks = rankIntervals(networks.map(of))
     return [...new Set(ranks)]
       .sort((a, b) => a - b)
       .map((rank) => ({ rank, specs: [...ranks.keys()].filter((index) => ranks[index] === rank) }))
   }
   return {
     variance_ratio: ranking((signals) =>
-      distanceFromOne(estimateOf(signals.variance_ratio, signals.variance_ratio_interval)),
+      distanceFromOne(readEstimate(signals.variance_ratio, signals.variance_ratio_interval)),
     ),
     gradient_ratio: ranking((signals) =>
-      distanceFromOne(estimateOf(signals.gradient_ratio, signals.gradient_ratio_interval)),
+      distanceFromOne(readEstimate(signals.gradient_ratio, signals.gradient_ratio_interval)),
     ),
     loss_excess: ranking(({ loss, loss_interval }, index) =>
-      estimateOf(loss, loss_interval, Math.log(classes[index] ?? NaN)),
+      readEstimate(loss, loss_interval, Math.log(classes[index] ?? NaN)),
     ),
   }
 }
 
-function estimateOf(mean: number, interval: readonly number[] | null, less = 0): Estimate {
+function readEstimate(mean: number, interval: readonly number[] | null, less = 0): Estimate {
   const [low = NaN, high = NaN] = interval ?? []
   return { mean: mean - less, interval: interval && [low - less, high - less] }
 }

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { digestOf, newKey, problemOfLine, type KeyLine } from '../http/shared/api-keys.ts'
+import { hashKey, newKey, problemOfLine, type KeyLine } from '../http/shared/api-keys.ts'
 
 const USAGE =
   'Usage: npm run key -- --name team --scopes predict,read [--expires 2027-01-01] [--rate-limit 600/minute]'
@@ -20,7 +20,7 @@ try {
   }).values
   if (name === undefined || scopes === undefined) throw new Error('--name and --scopes are required')
   const line = {
-    ...{ name, sha256: digestOf(made).toString('hex'), scopes: scopes.split(',') as KeyLine['scopes'] },
+    ...{ name, sha256: hashKey(made).toString('hex'), scopes: scopes.split(',') as KeyLine['scopes'] },
     ...(expires === undefined ? {} : { expires }),
     ...(rateLimit === undefined ? {} : { rate_limit: rateLimit }),
   } satisfies KeyLine

@@ -29,7 +29,7 @@ const CGROUPS = '/sys/fs/cgroup'
  * The number of processors for this process: the container's quota rounded up, at most those it may run on.
  */
 export function processors(): number {
-  return Math.max(1, Math.min(availableParallelism(), Math.ceil(quotaOf(textOf))))
+  return Math.max(1, Math.min(availableParallelism(), Math.ceil(readQuota(readText))))
 }
 
 /**
@@ -37,7 +37,7 @@ export function processors(): number {
  * (version 2: `cpu.max`; version 1: `cpu.cfs_quota_us` over `cpu.cfs_period_us`). Inside a container its own
  * group is the root.
  */
-export function quotaOf(read: Read): number {
+export function readQuota(read: Read): number {
   const quotas = (read('/proc/self/cgroup') ?? '').split('\n').flatMap((line) => {
     const [, controllers = '', path = ''] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
     if (controllers === '') {
@@ -85,11 +85,11 @@ function installedGpus(): string[] {
 }
 
 /** True if the processor multiplies bfloat16 natively, from `/proc/cpuinfo`; others use float32. */
-export function multipliesBfloat16(cpuinfo = textOf('/proc/cpuinfo') ?? ''): boolean {
+export function multipliesBfloat16(cpuinfo = readText('/proc/cpuinfo') ?? ''): boolean {
   return /^(flags|Features)\s*:.*\b(avx512_bf16|amx_bf16|bf16)\b/m.test(cpuinfo)
 }
 
-function textOf(path: string): string | undefined {
+function readText(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8').trim()
   } catch {

@@ -58,11 +58,11 @@ export function parser<S extends TSchema>(schema: S, source: 'json' | 'text' = '
 export function didYouMean(wrong: string, known: readonly string[]): string {
   if (known.length === 0) return 'no field is known here'
   return (
-    nearestOf(wrong, known) ?? `known: ${known.slice(0, 24).join(', ')}${known.length > 24 ? ', ...' : ''}`
+    findNearest(wrong, known) ?? `known: ${known.slice(0, 24).join(', ')}${known.length > 24 ? ', ...' : ''}`
   )
 }
 
-function nearestOf(wrong: string, known: readonly string[]): string | undefined {
+function findNearest(wrong: string, known: readonly string[]): string | undefined {
   // Looking for it takes as long as the name is, for every one that is known.
   if (wrong.length > MOST_NAME) return undefined
   const nearest = closest(wrong, known)
@@ -119,7 +119,7 @@ function describeOne(error: ErrorObject, base: string): FieldError {
     case 'enum': {
       const allowed = params['allowedValues'] as unknown[]
       const words = allowed.filter((value) => typeof value === 'string')
-      const hint = typeof error.data === 'string' && nearestOf(error.data, words)
+      const hint = typeof error.data === 'string' && findNearest(error.data, words)
       const choices = allowed.map((v) => shown(v)).join(', ')
       return { pointer, detail: `must be one of ${choices}${got}${hint ? `; ${hint}` : ''}` }
     }

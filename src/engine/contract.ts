@@ -70,7 +70,7 @@ export interface BatchResult {
 }
 
 /** A requested output. */
-export function vectorOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: Vector): Float32Array {
+export function outputOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: Vector): Float32Array {
   const values = vectors[vector]
   if (values === undefined) throw new TypeError(`nobody asked for ${vector}`)
   return values

@@ -13,7 +13,7 @@ export function stepsPerEpoch(batchSize: number): number {
 }
 
 /** The pictures of each training step. Epoch e orders them by the seed vector [seed, 2^30 + e]. */
-export function batchesOf(seed: number, batchSize: number): (step: number) => readonly number[] {
+export function drawBatches(seed: number, batchSize: number): (step: number) => readonly number[] {
   const steps = stepsPerEpoch(batchSize)
   let known: { readonly epoch: number; readonly order: readonly number[] } | undefined
   return (step) => {

@@ -20,7 +20,7 @@ const MULTIPLY_ADDS_PER_MS = 2e7
 const FORWARD_AND_BACK = 3
 
 /** The cost of training: a number of runs of a network, with a number of steps each. */
-export function costOf(
+export function computeCost(
   { layers, totals }: Plan,
   { runs, steps, batchSize }: { readonly runs: number; readonly steps: number; readonly batchSize: number },
 ): Cost {

@@ -12,9 +12,9 @@ export interface Course {
 }
 
 /** Summarizes a run of `steps` steps, or the steps that are done. */
-export function runOf(course: Course, steps: number, targetLoss: number): Run {
+export function summarizeRun(course: Course, steps: number, targetLoss: number): Run {
   const { losses, diverged } = course
-  const points = pointsOf(steps).filter((step) => step <= losses.length)
+  const points = selectPoints(steps).filter((step) => step <= losses.length)
   return {
     ...{ initializer: course.initializer, learning_rate: course.learningRate, seed: course.seed },
     steps: points,
@@ -28,7 +28,7 @@ export function runOf(course: Course, steps: number, targetLoss: number): Run {
 }
 
 /** The last steps of stretches of almost equal length, the same for every run with this number of steps. */
-function pointsOf(steps: number): number[] {
+function selectPoints(steps: number): number[] {
   const count = Math.min(steps, CURVE_POINTS)
   return Array.from({ length: count }, (_, index) => Math.round(((index + 1) * steps) / count))
 }

@@ -7,7 +7,7 @@ import { planSpecification, type Plan } from '../network/plan.ts'
 import { resolveSpecification } from '../network/resolve.ts'
 import type { Specification, SpecificationRequest } from '../network/specification.ts'
 import { stepsPerEpoch } from './batches.ts'
-import { costOf, type Cost } from './cost.ts'
+import { computeCost, type Cost } from './cost.ts'
 import { DIGITS } from './data.ts'
 import { DEFAULTS, type Experiment, type ExperimentRequest } from './experiment.ts'
 
@@ -42,7 +42,7 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
   )
   refuseTwice('learning_rates', learning_rates)
   refuseTwice('seeds', seeds)
-  const architecture = architectureOf(request)
+  const architecture = resolveArchitecture(request)
   const plans = initializers.map((kernel, index) => {
     const { residual_scheme = 'none' } = request
     const { classes } = DIGITS
@@ -63,11 +63,11 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
     initializers,
     learning_rates: [...learning_rates],
     seeds: [...seeds],
-    steps: stepsOf(request, batch_size),
+    steps: countSteps(request, batch_size),
     ...{ batch_size, momentum, target_loss },
   }
   const runs = initializers.length * learning_rates.length * seeds.length
-  const cost = costOf(plan, { runs, steps: experiment.steps, batchSize: batch_size })
+  const cost = computeCost(plan, { runs, steps: experiment.steps, batchSize: batch_size })
   assertAffordable(cost, plan, limits)
   const { architecture: _, initializers: __, residual_scheme: ___, ...settings } = experiment
   const text = canonicalJson({ networks: forms, ...settings })
@@ -79,7 +79,7 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
 }
 
 /** The digits' input shape and classes replace a preset's. */
-function architectureOf({
+function resolveArchitecture({
   architecture = DEFAULTS.architecture,
   norm,
 }: ExperimentRequest): SpecificationRequest['architecture'] {
@@ -109,7 +109,7 @@ function planAt(request: SpecificationRequest, index: number): Plan {
   }
 }
 
-function stepsOf({ steps, epochs }: ExperimentRequest, batchSize: number): number {
+function countSteps({ steps, epochs }: ExperimentRequest, batchSize: number): number {
   if (epochs === undefined) return steps ?? DEFAULTS.steps
   if (steps !== undefined) throw fieldError('#/epochs', 'is given beside steps; give one of them')
   return epochs * stepsPerEpoch(batchSize)

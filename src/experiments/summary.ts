@@ -1,40 +1,40 @@
-import { estimate, ranksOf, type Estimate } from '../statistics/interval.ts'
+import { estimate, rankIntervals, type Estimate } from '../statistics/interval.ts'
 import type { Experiment } from './experiment.ts'
 import type { Best, Group, Run, Summary } from './results.ts'
-import { verdictOf } from './verdict.ts'
+import { judge } from './verdict.ts'
 
 /** The smallest loss whose logarithm is taken; a loss of 0 has none. */
 const SMALLEST = 1e-12
 
 /** Summarizes the runs so far. `finished` means that no further run follows. */
-export function summaryOf(experiment: Experiment, runs: readonly Run[], finished: boolean): Summary {
+export function summarize(experiment: Experiment, runs: readonly Run[], finished: boolean): Summary {
   const { initializers, learning_rates } = experiment
   const guessing = Math.log(experiment.architecture.head.units)
   const groups = initializers.flatMap((_, initializer) =>
     learning_rates.flatMap((learning_rate) => {
       const own = runs.filter((run) => run.initializer === initializer && run.learning_rate === learning_rate)
-      return own.length === 0 ? [] : [groupOf(own, guessing)]
+      return own.length === 0 ? [] : [summarizeGroup(own, guessing)]
     }),
   )
   const best = initializers.map((_, initializer) =>
-    bestOf(
+    selectBest(
       initializer,
       groups.filter((group) => group.initializer === initializer),
     ),
   )
-  const ranking = rankingOf(best.map((one) => logarithm(finalOf(groups, one))))
+  const ranking = rank(best.map((one) => logarithm(finalLoss(groups, one))))
   return {
     ...{ groups, best, ranking },
-    verdict: finished ? verdictOf(experiment, groups, best, ranking) : null,
+    verdict: finished ? judge(experiment, groups, best, ranking) : null,
   }
 }
 
 /** The group of an initializer's best learning rate. */
-function finalOf(groups: readonly Group[], { initializer, learning_rate }: Best): Group | undefined {
+function finalLoss(groups: readonly Group[], { initializer, learning_rate }: Best): Group | undefined {
   return groups.find((group) => group.initializer === initializer && group.learning_rate === learning_rate)
 }
 
-function groupOf(runs: readonly Run[], guessing: number): Group {
+function summarizeGroup(runs: readonly Run[], guessing: number): Group {
   const [first] = runs
   if (first === undefined) throw new TypeError('a group has runs')
   const whole = runs.filter(({ diverged }) => !diverged)
@@ -62,7 +62,7 @@ function groupOf(runs: readonly Run[], guessing: number): Group {
   }
 }
 
-function bestOf(initializer: number, groups: readonly Group[]): Best {
+function selectBest(initializer: number, groups: readonly Group[]): Best {
   const [best] = groups
     .filter(({ diverged }) => diverged === 0)
     .toSorted((a, b) => a.final_loss.mean - b.final_loss.mean)
@@ -81,8 +81,8 @@ function logarithm(group: Group | undefined): Estimate {
   return { mean: Math.log(mean), interval: interval && [Math.log(low), Math.log(high)] }
 }
 
-function rankingOf(finals: readonly Estimate[]): Summary['ranking'] {
-  const ranks = ranksOf(finals)
+function rank(finals: readonly Estimate[]): Summary['ranking'] {
+  const ranks = rankIntervals(finals)
   return [...new Set(ranks)]
     .sort((a, b) => a - b)
     .map((rank) => ({ rank, initializers: [...ranks.keys()].filter((index) => ranks[index] === rank) }))

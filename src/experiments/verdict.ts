@@ -5,14 +5,14 @@ import type { Best, Group, Summary } from './results.ts'
  * The result in sentences: the initializer with the lowest loss at its best learning rate, those whose
  * intervals overlap with it, and those that do not train.
  */
-export function verdictOf(
+export function judge(
   experiment: Experiment,
   groups: readonly Group[],
   best: readonly Best[],
   ranking: Summary['ranking'],
 ): string {
   const { initializers, learning_rates: rates } = experiment
-  const names = namesOf(experiment)
+  const names = listNames(experiment)
   const nameOf = (index: number): string => names[index] ?? ''
   const figures = (some: readonly number[]): string =>
     some
@@ -29,7 +29,7 @@ export function verdictOf(
     const name = nameOf(initializer)
     if (fit.length === rates.length) return []
     if (fit.length === 0)
-      return [`${name} trains with no learning rate of these: ${reasonOf(groups, initializer)}.`]
+      return [`${name} trains with no learning rate of these: ${explain(groups, initializer)}.`]
     return [
       `${name} trains with ${String(fit.length)} of ${String(rates.length)} learning rates (${fit.map(said).join(', ')}).`,
     ]
@@ -50,7 +50,7 @@ export function verdictOf(
 }
 
 /** Class names, with their positions if a class occurs twice. */
-function namesOf({ initializers }: Experiment): string[] {
+function listNames({ initializers }: Experiment): string[] {
   return initializers.map(({ class_name }, index) =>
     initializers.filter((other) => other.class_name === class_name).length > 1
       ? `${class_name} (initializer ${String(index)})`
@@ -63,7 +63,7 @@ function finalLoss({ final_loss: { mean, interval }, learning_rate }: Group): st
   return `${said(mean)}${range}, at ${said(learning_rate)}`
 }
 
-function reasonOf(groups: readonly Group[], initializer: number): string {
+function explain(groups: readonly Group[], initializer: number): string {
   const own = groups.filter((group) => group.initializer === initializer)
   const finals = own.filter(({ diverged }) => diverged === 0).map(({ final_loss }) => final_loss.mean)
   if (finals.length > 0) return `its lowest final loss is ${said(Math.min(...finals))}`

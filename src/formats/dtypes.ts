@@ -16,8 +16,8 @@ const whole = (bytes: number, read: Reader['read']): Reader => ({ bytes, epsilon
 const READERS: Readonly<Record<string, Reader>> = {
   F64: floating(8, 52, (view, offset) => view.getFloat64(offset, true)),
   F32: floating(4, 23, (view, offset) => view.getFloat32(offset, true)),
-  F16: floating(2, 10, (view, offset) => halfOf(view.getUint16(offset, true))),
-  BF16: floating(2, 7, (view, offset) => bfloatOf(view, offset)),
+  F16: floating(2, 10, (view, offset) => decodeHalf(view.getUint16(offset, true))),
+  BF16: floating(2, 7, (view, offset) => decodeBfloat(view, offset)),
   I64: whole(8, (view, offset) => Number(view.getBigInt64(offset, true))),
   U64: whole(8, (view, offset) => Number(view.getBigUint64(offset, true))),
   I32: whole(4, (view, offset) => view.getInt32(offset, true)),
@@ -38,7 +38,7 @@ export function dtypeNamed(name: string): Pick<Reader, 'bytes' | 'epsilon'> | un
  * Converts little-endian values of a dtype to float32, rounded where they have more digits. `bytes` must be
  * aligned.
  */
-export function floatsOf(dtype: string, bytes: Uint8Array): Float32Array {
+export function toFloats(dtype: string, bytes: Uint8Array): Float32Array {
   const reader = READERS[dtype]
   if (reader === undefined) throw new TypeError(`no reader for ${dtype}`)
   if (dtype === 'F32') return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
@@ -49,7 +49,7 @@ export function floatsOf(dtype: string, bytes: Uint8Array): Float32Array {
 }
 
 /** IEEE 754 binary16: one sign bit, five exponent bits, ten fraction bits. */
-function halfOf(bits: number): number {
+function decodeHalf(bits: number): number {
   const sign = bits >>> 15 ? -1 : 1
   const exponent = (bits >>> 10) & 31
   const fraction = bits & 1023
@@ -58,7 +58,7 @@ function halfOf(bits: number): number {
 }
 
 /** The upper half of a float32. */
-function bfloatOf(view: DataView, offset: number): number {
+function decodeBfloat(view: DataView, offset: number): number {
   const bits = view.getUint16(offset, true)
   const sign = bits >>> 15 ? -1 : 1
   const exponent = (bits >>> 7) & 255

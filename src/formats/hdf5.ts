@@ -26,21 +26,21 @@ export function kerasHdf5Header(
 ): Buffer {
   const groups = new Map<string, string[]>()
   for (const { name } of tensors) {
-    const members = groups.get(groupOf(name))
+    const members = groups.get(writeGroup(name))
     if (members) members.push(name)
-    else groups.set(groupOf(name), [name])
+    else groups.set(writeGroup(name), [name])
   }
   const names = [...groups.keys()]
   const attributes = Object.entries(texts).map(([name, text]) => attribute(name, [text], []))
   const headers = (at: (name: string) => number): Map<string, Buffer> =>
     new Map([
-      ['', objectHeader([...listOf('layer_names', names), ...attributes, ...linksTo(names, at)])],
+      ['', objectHeader([...writeList('layer_names', names), ...attributes, ...linksTo(names, at)])],
       ...[...groups].map(([group, members]) => {
-        const list = listOf('weight_names', members.map(ownName))
+        const list = writeList('weight_names', members.map(ownName))
         return [group, objectHeader([...list, ...linksTo(members, at)])] as const
       }),
       ...tensors.map(({ name, shape }) => {
-        const layout = bytes(uint8(3, 1), uint64(at(valuesOf(name)), sizeIn(shape)))
+        const layout = bytes(uint8(3, 1), uint64(at(writeValues(name)), sizeIn(shape)))
         const messages = [
           dataspace(shape),
           message(MESSAGE.datatype, FLOAT32),
@@ -57,13 +57,13 @@ export function kerasHdf5Header(
     end += header.length
   }
   for (const { name, shape } of tensors) {
-    places.set(valuesOf(name), end)
+    places.set(writeValues(name), end)
     end += sizeIn(shape)
   }
   return bytes(superblock(end), ...headers((name) => places.get(name) ?? 0).values())
 }
 
-function groupOf(name: string): string {
+function writeGroup(name: string): string {
   return name.slice(0, name.indexOf('/'))
 }
 
@@ -71,7 +71,7 @@ function ownName(name: string): string {
   return name.slice(name.indexOf('/') + 1)
 }
 
-function valuesOf(name: string): string {
+function writeValues(name: string): string {
   return `${name}/`
 }
 
@@ -107,7 +107,7 @@ function linksTo(names: readonly string[], at: (name: string) => number): Buffer
 }
 
 /** Strings as one attribute, or as several if one is too small. */
-function listOf(name: string, texts: readonly string[]): Buffer[] {
+function writeList(name: string, texts: readonly string[]): Buffer[] {
   const perAttribute = Math.floor(ATTRIBUTE_BYTES / widthOf(texts))
   if (texts.length <= perAttribute) return [attribute(name, texts)]
   return Array.from({ length: Math.ceil(texts.length / perAttribute) }, (_, index) =>
@@ -123,7 +123,7 @@ function attribute(
 ): Buffer {
   const width = widthOf(texts)
   const datatype = bytes(uint8(0x13, 1, 0, 0), uint32(width))
-  const space = dataspaceOf(shape)
+  const space = writeDataspace(shape)
   const values = Buffer.alloc(width * texts.length)
   texts.forEach((text, index) => values.write(text, index * width))
   const ownBytes = Buffer.from(`${name}\0`)
@@ -136,11 +136,11 @@ function widthOf(texts: readonly string[]): number {
 }
 
 function dataspace(shape: readonly number[]): Buffer {
-  return message(MESSAGE.dataspace, dataspaceOf(shape))
+  return message(MESSAGE.dataspace, writeDataspace(shape))
 }
 
 /** IV.A.2.b, version 1. */
-function dataspaceOf(shape: readonly number[]): Buffer {
+function writeDataspace(shape: readonly number[]): Buffer {
   return bytes(uint8(1, shape.length, 0, 0, 0, 0, 0, 0), uint64(...shape))
 }
 

@@ -24,7 +24,7 @@ import { Incoming, incomingOf } from './shared/incoming-requests.ts'
 import { Lingerers } from './plugins/lingering-close.ts'
 import { answerClientError, checkHead, headTimes, refuseTunnels } from './plugins/protocol-errors.ts'
 import { limiter } from './plugins/rate-limit.ts'
-import { rateOf } from './shared/rates.ts'
+import { parseRate } from './shared/rates.ts'
 import { Pace, paceRequests } from './plugins/event-loop-throttle.ts'
 import { page } from './plugins/page.ts'
 import { architectureRoutes } from './native/architectures.ts'
@@ -42,7 +42,7 @@ import { statisticsRoutes } from './native/model-statistics.ts'
 import { weightsRoutes } from './native/weights.ts'
 import { toJson } from './shared/schema-parts.ts'
 import type { App, Services } from './shared/services.ts'
-import { jsonOf } from './shared/uploads.ts'
+import { parseJsonBody } from './shared/uploads.ts'
 import { traceRequests } from './plugins/request-tracing.ts'
 import { refuseMalformedPaths } from './tensorflow-serving/paths.ts'
 import { tensorflowServingRoutes } from './tensorflow-serving/routes.ts'
@@ -107,7 +107,7 @@ export async function buildApp(services: Services): Promise<App> {
   readRefusedAway(app, lingerers)
   if (!services.keyring.asks) refuseCrossSite(app, services.config)
   await allowOrigins(app, services.config)
-  guard(app, services.keyring, await limiter(app, rateOf(services.config.RATE_LIMIT)))
+  guard(app, services.keyring, await limiter(app, parseRate(services.config.RATE_LIMIT)))
   refuseMalformedPaths(app)
   refuseUnknownRoutes(app)
   boundBodies(app, services.config)
@@ -120,7 +120,7 @@ export async function buildApp(services: Services): Promise<App> {
     'application/json',
     { parseAs: 'buffer' },
     (_request: FastifyRequest, body: Buffer) =>
-      jsonOf(body, body.length === 0 ? 'the body is empty and' : 'the body'),
+      parseJsonBody(body, body.length === 0 ? 'the body is empty and' : 'the body'),
   )
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body)

@@ -12,7 +12,7 @@ export interface BoundedNormal {
  * The standard normal's probability below the bounds, and between them. If both bounds lie above the mean the
  * normal is mirrored, because probabilities near 1 have too few digits for the tail.
  */
-export function quantilesOf({ mean, std, low, high }: BoundedNormal) {
+export function computeQuantiles({ mean, std, low, high }: BoundedNormal) {
   const mirrored = low > mean
   const [from, to] = mirrored ? [mean - high, mean - low] : [low - mean, high - mean]
   const lowest = normalCdf(from / std)

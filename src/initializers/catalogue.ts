@@ -11,7 +11,7 @@ import {
   type InitializerReference,
 } from './initializer.ts'
 import { affineOf, type Law } from './law.ts'
-import { operationsOf } from './cost.ts'
+import { countOperations } from './cost.ts'
 
 /** `tf.contrib.layers.xavier_initializer(uniform=True)`: the article's names, each for one of two classes. */
 const XAVIER = ['xavier_initializer', 'xavier_initializer_conv2d']
@@ -66,11 +66,11 @@ function configWith({ properties }: TObject, defaults: Readonly<Record<string, u
 
 /** The definition under any of its names. Throws INITIALIZER_NOT_FOUND. */
 export function definitionNamed(name: string): InitializerDefinition {
-  return definitionOf(initializerNamed(name, {}))
+  return findDefinition(initializerNamed(name, {}))
 }
 
 /** All names of an initializer, including the article's. */
-export function aliasesOf({ name, aliases }: InitializerDefinition): string[] {
+export function listAliases({ name, aliases }: InitializerDefinition): string[] {
   return [...Object.keys(aliases), ...(name === 'GlorotUniform' || name === 'GlorotNormal' ? XAVIER : [])]
 }
 
@@ -80,13 +80,13 @@ export function catalogueEntry(name: string) {
   const { distribution, formula, reference, ranks, notes } = definition
   return {
     name: definition.name,
-    aliases: aliasesOf(definition),
+    aliases: listAliases(definition),
     parameters: entryNamed(name).config,
     ...{ distribution, formula, reference, ranks, notes },
   }
 }
 
-function definitionOf(initializer: Initializer): InitializerDefinition {
+function findDefinition(initializer: Initializer): InitializerDefinition {
   const definition = byClass.get(initializer.class_name)
   if (definition === undefined)
     throw new TypeError(`${initializer.class_name} is not a class of the catalogue`)
@@ -138,7 +138,7 @@ function completeConfig(
   const errors = entry.check(own, pointer)
   if (errors.length > 0) throw fieldErrors(errors)
   const initializer = entry.initializer(withDefaults(entry.config, own) as Initializer['config'])
-  const definition = definitionOf(initializer)
+  const definition = findDefinition(initializer)
   const problem = definition.problem?.(initializer.config) ?? overflow(definition, initializer.config)
   if (problem !== undefined) throw fieldError(`${pointer}/${problem[0]}`, problem[1])
   const { class_name, config } = initializer
@@ -189,7 +189,7 @@ export function minimalConfig(
   initializer: Initializer,
   shapes: readonly (readonly number[])[],
 ): Initializer['config'] {
-  const { config, identity } = definitionOf(initializer)
+  const { config, identity } = findDefinition(initializer)
   return (
     identity?.(initializer.config, shapes) ??
     (withoutDefaults(config, initializer.config) as Initializer['config'])
@@ -201,13 +201,13 @@ export function minimalConfig(
  * does not support the shape or the config demands too much of it. `name` is the parameter's name in the
  * error.
  */
-export function lawOf(
+export function resolveLaw(
   initializer: Initializer,
   shape: readonly number[],
   pointer: string,
   { config = `${pointer}/config`, name }: { readonly config?: string; readonly name?: string } = {},
 ): Law {
-  const definition = definitionOf(initializer)
+  const definition = findDefinition(initializer)
   const refuse = (detail: string, field?: string): Error => {
     const subject = `${name === undefined ? '' : `${name}: `}${definition.name} `
     const cure = field === undefined ? '; take another shape, or another initializer for it' : ''
@@ -220,7 +220,7 @@ export function lawOf(
   const [field, misfit] = definition.misfit?.(initializer.config, shape) ?? []
   if (misfit !== undefined) throw refuse(`${misfit}, got ${text}`, field)
   const law = definition.law(initializer.config, shape)
-  const operations = operationsOf(law, shape)
+  const operations = countOperations(law, shape)
   if (operations > MAX_OPERATIONS) {
     const cost = `${operations.toExponential(1)} operations, more than ${MAX_OPERATIONS.toExponential(1)}`
     throw refuse(`costs ${cost} for the shape ${text}`)

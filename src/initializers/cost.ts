@@ -6,7 +6,7 @@ const qr = (rows: number, columns: number): number => 4 * rows * columns ** 2
 const product = (rows: number, inner: number, columns: number): number => 2 * rows * inner * columns
 
 /** Floating point operations of a law's matrix algebra; 0 where there is none. */
-export function operationsOf(law: Law, shape: readonly number[]): number {
+export function countOperations(law: Law, shape: readonly number[]): number {
   const outputs = shape.at(-1) ?? 1
   switch (law.kind) {
     case 'orthogonal': {

@@ -1,4 +1,4 @@
-import { quantilesOf, type BoundedNormal } from './bounded-normal.ts'
+import { computeQuantiles, type BoundedNormal } from './bounded-normal.ts'
 import { sizeOf } from './fans.ts'
 import { affineOf, isFixed, type FixedLaw, type Law, type RandomLaw } from './law.ts'
 import type { DrawOps, DrawStream } from './ops.ts'
@@ -75,7 +75,7 @@ export const BOUNDED_NUMBERS = ['lowest', 'mass', 'scale', 'offset', 'low', 'hig
 export type BoundedNumbers<N> = Readonly<Record<(typeof BOUNDED_NUMBERS)[number], N>>
 
 export function boundedNumbers(law: BoundedNormal): BoundedNumbers<number> {
-  const { lowest, mass, mirrored } = quantilesOf(law)
+  const { lowest, mass, mirrored } = computeQuantiles(law)
   return {
     ...{ lowest, mass, scale: mirrored ? -law.std : law.std, offset: law.mean },
     ...{ low: law.low, high: law.high },

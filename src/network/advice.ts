@@ -48,7 +48,7 @@ function signal(specification: Specification, parameters: Parameters): string | 
   if (last > LIMIT) {
     return `Without norms the signal explodes: mean-field theory gives ${brief(last)} times the input's mean square after ${blocks}${each}. Norms keep it, or "residual_scheme": "fixup" or "skipinit", or "lsuv", which measures.`
   }
-  const quietest = kernelsOf(parameters)
+  const quietest = listKernels(parameters)
     .filter((parameter) => parameter.name !== DENSE && gainOf(parameter) > 0)
     .sort((a, b) => gainOf(a) - gainOf(b))[0]
   const why = quietest
@@ -65,7 +65,7 @@ function loudKernels(
   parameters: Parameters,
 ): string | undefined {
   if (schemeNamed(residual_scheme).measured) return undefined
-  const loud = kernelsOf(parameters).filter((parameter) => gainOf(parameter) > LOUD)
+  const loud = listKernels(parameters).filter((parameter) => gainOf(parameter) > LOUD)
   const loudest = loud.sort((a, b) => gainOf(b) - gainOf(a))[0]
   if (loudest === undefined) return undefined
   const gain = gainOf(loudest)
@@ -82,7 +82,7 @@ function loudKernels(
  */
 function equalFilters({ architecture }: Specification, parameters: Parameters): string | undefined {
   const length = branchLength(architecture)
-  const equal = kernelsOf(parameters).filter(
+  const equal = listKernels(parameters).filter(
     ({ name, law, shape }) =>
       law.kind === 'constant' && shape.at(-1) !== 1 && name !== DENSE && branchPosition(name) !== length,
   )
@@ -97,7 +97,7 @@ function equalFilters({ architecture }: Specification, parameters: Parameters): 
 
 /** Reports a layer whose output is always zero: its reader and everything before it get no gradient. */
 function deadEnd({ architecture }: Specification, parameters: Parameters): string | undefined {
-  const zeros = zerosOf(parameters)
+  const zeros = findZeros(parameters)
   const names = new Set(parameters.map(({ name }) => name))
   const absentOrZero = (name: string): boolean => !names.has(name) || zeros.has(name)
   const silent = (scope: string): boolean =>
@@ -114,7 +114,7 @@ function deadEnd({ architecture }: Specification, parameters: Parameters): strin
   return `Nothing but zeros comes out of ${dead}, so no kernel has a gradient at the first step, and the logits say nothing of the image; give it a kernel, and a gamma, that are not 0.`
 }
 
-function zerosOf(parameters: Parameters): ReadonlySet<string> {
+function findZeros(parameters: Parameters): ReadonlySet<string> {
   return new Set(
     parameters.filter(({ law }) => law.kind === 'constant' && law.value === 0).map(({ name }) => name),
   )
@@ -136,8 +136,8 @@ function endsInZeros(
 
 /** Branches that end in zeros have no gradient at the first step. Most schemes intend that. */
 function zeroGradients({ architecture }: Specification, parameters: Parameters): string | undefined {
-  const kernels = kernelsOf(parameters)
-  const zeros = zerosOf(parameters)
+  const kernels = listKernels(parameters)
+  const zeros = findZeros(parameters)
   const last = branchLength(architecture)
   const silent = kernels.filter(({ name }) => {
     if (name === DENSE) return false
@@ -179,7 +179,7 @@ function sharedSeeds(parameters: Parameters): string[] {
 const DENSE = 'head/dense/kernel'
 const MOST_NAMES = 4
 
-function kernelsOf(parameters: Parameters): InitializedParameter[] {
+function listKernels(parameters: Parameters): InitializedParameter[] {
   return parameters.filter(({ role }) => role === 'kernel')
 }
 

@@ -23,7 +23,7 @@ export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
   if (filters !== undefined || strides !== undefined) {
     if (given.stages !== undefined)
       throw fieldError('#/architecture/stages', 'contradicts filters and strides; give one of them')
-    described.stages = stagesOf(filters, strides)
+    described.stages = resolveStages(filters, strides)
   }
   if (projection !== undefined) {
     if (given.shortcut !== undefined)
@@ -35,12 +35,12 @@ export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
         `must have one rule per stage (${String(stages)}), got ${String(projection.length)}`,
       )
     }
-    described.shortcut = Array.isArray(projection) ? projection.map(ruleOf) : ruleOf(projection)
+    described.shortcut = Array.isArray(projection) ? projection.map(resolveRule) : resolveRule(projection)
   }
   return described
 }
 
-function stagesOf(
+function resolveStages(
   filters = ARTICLE_STAGES.map((stage) => stage.filters),
   strides = ARTICLE_STAGES.map((stage) => stage.strides ?? 1),
 ) {
@@ -53,7 +53,7 @@ function stagesOf(
   return filters.map((count, stage) => ({ blocks: 1, filters: count, strides: strides[stage] ?? 1 }))
 }
 
-function ruleOf(projection: 'auto' | boolean): ShortcutRule {
+function resolveRule(projection: 'auto' | boolean): ShortcutRule {
   if (projection === 'auto') return 'projection'
   return projection ? 'always' : 'never'
 }

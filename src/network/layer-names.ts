@@ -11,7 +11,7 @@ function layerOf({ name }: Named): string {
  * The position of a layer: its name within its block, or its full name outside of blocks. Numbers count from
  * 1.
  */
-export function placeOf(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
+export function parsePlace(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
   const layer = layerOf(parameter)
   const [, stage, number, within] = /^stage(\d+)\/block(\d+)\/(.+)$/.exec(layer) ?? []
   if (within === undefined) return { layer }

@@ -69,10 +69,10 @@ export function tensorsIn(
     }
   })
   // The wider type comes first, so every tensor is aligned: torch views them in place.
-  return layout === 'torchvision' ? [...countsOf(parameters), ...tensors] : tensors
+  return layout === 'torchvision' ? [...countNames(parameters), ...tensors] : tensors
 }
 
-function countsOf(parameters: readonly Parameter[]): FileTensor[] {
+function countNames(parameters: readonly Parameter[]): FileTensor[] {
   return parameters.flatMap((parameter) => {
     if (parameter.role !== 'moving_variance') return []
     const name = torchvisionName(parameter, 'num_batches_tracked') ?? parameter.name

@@ -1,5 +1,5 @@
 import { fieldError } from '../common/errors.ts'
-import { completeInitializer, lawOf } from '../initializers/catalogue.ts'
+import { completeInitializer, resolveLaw } from '../initializers/catalogue.ts'
 import { ownSeed, type Initializer } from '../initializers/initializer.ts'
 import { isFixed, scaled, type Law } from '../initializers/law.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
@@ -61,7 +61,7 @@ export function initializeParameters(
       (rule.initializer === undefined
         ? placeDefault(parameter, initializers)
         : { initializer: completeInitializer(rule.initializer, '#/residual_scheme'), field: role })
-    const law = lawOf(initializer, shape, `#/initializers/${field}`, { name })
+    const law = resolveLaw(initializer, shape, `#/initializers/${field}`, { name })
     const factor = factors[name] ?? rule.factor
     return factor === undefined
       ? { ...parameter, initializer, law }

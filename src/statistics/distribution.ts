@@ -1,5 +1,5 @@
 import { TRUNCATION_MASS, type ElementwiseLaw } from '../initializers/law.ts'
-import { quantilesOf } from '../initializers/bounded-normal.ts'
+import { computeQuantiles } from '../initializers/bounded-normal.ts'
 import { normalCdf } from '../initializers/normal.ts'
 
 /** The cumulative distribution function of a law's entries. */
@@ -14,7 +14,7 @@ export function cdfOf(law: ElementwiseLaw): (x: number) => number {
       return (x) => clamp((normalCdf((x - law.mean) / law.std) - below) / TRUNCATION_MASS)
     }
     case 'bounded_normal': {
-      const { lowest, mass, mirrored } = quantilesOf(law)
+      const { lowest, mass, mirrored } = computeQuantiles(law)
       const standard = (x: number): number => (x - law.mean) / law.std
       return (x) =>
         mirrored

@@ -6,7 +6,7 @@ type Digested = Pick<Measurement, 'exact' | 'sample'> & { readonly name: string 
  * Groups of parameters with the same bytes, as a seed used twice gives them. Constants and identities are equal by
  * their nature and say nothing.
  */
-export function duplicatesOf(records: readonly Digested[]): string[][] {
+export function findDuplicates(records: readonly Digested[]): string[][] {
   const groups = new Map<string, string[]>()
   for (const { name, exact, sample } of records) {
     if (exact !== null || sample.min === sample.max) continue

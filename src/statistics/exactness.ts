@@ -10,7 +10,7 @@ export class Exactness {
 
   constructor(law: FixedLaw, shape: readonly number[]) {
     this.#size = sizeOf(shape)
-    this.#entry = entryOf(law, shape)
+    this.#entry = expectedEntry(law, shape)
   }
 
   add(values: Float32Array): void {
@@ -26,7 +26,7 @@ export class Exactness {
 }
 
 /** The float32 value at a row-major place. */
-function entryOf(law: FixedLaw, shape: readonly number[]): (index: number) => number {
+function expectedEntry(law: FixedLaw, shape: readonly number[]): (index: number) => number {
   switch (law.kind) {
     case 'constant':
       return () => law.value

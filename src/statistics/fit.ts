@@ -52,7 +52,7 @@ export interface Evidence {
 const GRAIN = 2 ** -16
 
 /** Tests of one candidate. */
-export function fitOf({ initializer, law }: Candidate, evidence: Evidence): RankedFit {
+export function fitCandidate({ initializer, law }: Candidate, evidence: Evidence): RankedFit {
   const { sample, size } = evidence
   const theory = theoryOf(law, [size])
   const fit = { initializer, std_ratio: sample.std / theory.std, kind: law.kind }

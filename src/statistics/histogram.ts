@@ -68,7 +68,7 @@ function edgesBetween(low: number, high: number, bins: number): Float64Array {
 const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const
 
 /** Quantiles of finite values in any order, linear between neighbours as numpy's default; NaN where there is none. */
-export function quantilesOf(values: Float32Array): Record<string, number> {
+export function computeQuantiles(values: Float32Array): Record<string, number> {
   const last = values.length - 1
   if (last < 0) return Object.fromEntries(QUANTILES.map((quantile) => [String(quantile), Number.NaN]))
   const neighbours = QUANTILES.map((quantile) => {

@@ -27,7 +27,7 @@ export function estimate(values: readonly number[]): Estimate {
  * Ranks from 1 on, the smallest first: one more than there are others who lie wholly below. Who overlaps is not told
  * apart; without an interval nothing is known to lie anywhere, and what is not a number lies above all.
  */
-export function ranksOf(estimates: readonly Estimate[]): number[] {
+export function rankIntervals(estimates: readonly Estimate[]): number[] {
   const bounds = estimates.map(({ mean, interval }): readonly [number, number] => {
     if (!Number.isFinite(mean)) return [Infinity, Infinity]
     return interval ?? [-Infinity, Infinity]

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import { quantilesOf } from './histogram.ts'
+import { computeQuantiles } from './histogram.ts'
 
 /** Waves along a dimension of the input, unless the kernel is longer. */
 const GRID = 8
@@ -27,15 +27,15 @@ export interface Wave {
 }
 
 /** The grid a kernel acts on; null where the shape is no convolution kernel (rank 3 to 5). */
-export function gridOf(shape: readonly number[]): number[] | null {
+export function chooseGrid(shape: readonly number[]): number[] | null {
   if (shape.length < 3 || shape.length > 5) return null
   return shape.slice(0, -2).map((size) => (size === 1 ? 1 : Math.max(GRID, size)))
 }
 
 /** The waves of a grid. A real kernel gives opposite ones conjugate matrices, so one of two is left out. */
-export function wavesOf(grid: readonly number[]): Wave[] {
+export function listWaves(grid: readonly number[]): Wave[] {
   const seen = new Set<string>()
-  return indicesOf(grid).flatMap((index): Wave[] => {
+  return listIndices(grid).flatMap((index): Wave[] => {
     const opposite = index.map((k, axis) => ((grid[axis] ?? 1) - k) % (grid[axis] ?? 1)).join()
     seen.add(index.join())
     if (opposite === index.join()) return [{ index, weight: 1 }]
@@ -47,8 +47,8 @@ export function wavesOf(grid: readonly number[]): Wave[] {
  * On a wave, a convolution acts as one [in, out] matrix: the taps summed with the wave's phases, which is their Fourier
  * transform. These are the cosines and sines of the phases, [waves, taps] each.
  */
-export function phasesOf(waves: readonly Wave[], window: readonly number[], grid: readonly number[]) {
-  const taps = indicesOf(window)
+export function computePhases(waves: readonly Wave[], window: readonly number[], grid: readonly number[]) {
+  const taps = listIndices(window)
   const phases = waves.flatMap(({ index }) =>
     taps.map((tap) => {
       const turns = index.reduce((sum, k, axis) => sum + (k * (tap[axis] ?? 0)) / (grid[axis] ?? 1), 0)
@@ -58,7 +58,7 @@ export function phasesOf(waves: readonly Wave[], window: readonly number[], grid
   return { cosines: Float32Array.from(phases, Math.cos), sines: Float32Array.from(phases, Math.sin) }
 }
 
-function indicesOf(sizes: readonly number[]): number[][] {
+function listIndices(sizes: readonly number[]): number[][] {
   return sizes.reduce<number[][]>(
     (prefixes, size) =>
       prefixes.flatMap((prefix) => Array.from({ length: size }, (_, index) => [...prefix, index])),
@@ -67,7 +67,7 @@ function indicesOf(sizes: readonly number[]): number[][] {
 }
 
 /** The answer from each wave's singular values. */
-export function operatorSpectrumOf(
+export function computeOperatorSpectrum(
   grid: readonly number[],
   perWave: readonly { readonly weight: number; readonly values: Float32Array }[],
 ): OperatorSpectrum {
@@ -75,12 +75,12 @@ export function operatorSpectrumOf(
     perWave.flatMap(({ weight, values }) => Array.from({ length: weight }, () => [...values]).flat()),
   )
   const [min, max] = [values.reduce((a, b) => Math.min(a, b)), values.reduce((a, b) => Math.max(a, b))]
-  return { grid: [...grid], min, max, quantiles: quantilesOf(values) }
+  return { grid: [...grid], min, max, quantiles: computeQuantiles(values) }
 }
 
 /** What the singular values of all waves take, about, in real operations. */
 export function operatorOperations(shape: readonly number[]): number {
-  const grid = gridOf(shape)
+  const grid = chooseGrid(shape)
   if (!grid) return 0
   const [inputs = 1, outputs = 1] = shape.slice(-2)
   const [long, short] = [Math.max(inputs, outputs), Math.min(inputs, outputs)]

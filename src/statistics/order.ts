@@ -11,7 +11,7 @@ const SMALL = 4096
 /** Sorted in place, by radix: three passes of eleven bits. */
 export function sortFloats(values: Float32Array): Float32Array {
   if (values.length < SMALL) return values.sort()
-  let from: Uint32Array = keysOf(values)
+  let from: Uint32Array = toKeys(values)
   let to: Uint32Array = new Uint32Array(from.length)
   for (let digit = 0; digit < DIGITS; digit++) {
     const shift = digit * DIGIT_BITS
@@ -39,14 +39,14 @@ export function sortFloats(values: Float32Array): Float32Array {
   return values
 }
 
-function keysOf(values: Float32Array): Uint32Array {
+function toKeys(values: Float32Array): Uint32Array {
   const keys = new Uint32Array(values.buffer, values.byteOffset, values.length).slice()
-  for (let index = 0; index < keys.length; index++) keys[index] = keyOf(keys[index] ?? 0)
+  for (let index = 0; index < keys.length; index++) keys[index] = toKey(keys[index] ?? 0)
   return keys
 }
 
 /** Without a branch, which random signs would mispredict half of the time. */
-function keyOf(bits: number): number {
+function toKey(bits: number): number {
   return (bits ^ ((bits >> 31) | SIGN)) >>> 0
 }
 
@@ -69,7 +69,7 @@ export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): M
   const counts = new Uint32Array(2 ** 16)
   const { length } = bits
   for (let index = 0; index < length; index++) {
-    const bucket = keyOf(bits[index] ?? 0) >>> 16
+    const bucket = toKey(bits[index] ?? 0) >>> 16
     counts[bucket] = (counts[bucket] ?? 0) + 1
   }
   let bucket = 0
@@ -86,7 +86,7 @@ export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): M
   const isWanted = new Uint8Array(2 ** 16)
   for (const bucket of parts.keys()) isWanted[bucket] = 1
   for (let index = 0; index < length; index++) {
-    const bucket = keyOf(bits[index] ?? 0) >>> 16
+    const bucket = toKey(bits[index] ?? 0) >>> 16
     const part = isWanted[bucket] === 1 ? parts.get(bucket) : undefined
     if (part) part.values[part.taken++] = values[index] ?? 0
   }

@@ -13,7 +13,7 @@ import { streamOf } from '../initializers/seeds.ts'
 import { nullable, Num } from '../common/schema.ts'
 import { cdfOf } from './distribution.ts'
 import { Exactness } from './exactness.ts'
-import { Histogram, HistogramCounts, quantilesOf } from './histogram.ts'
+import { Histogram, HistogramCounts, computeQuantiles } from './histogram.ts'
 import { MomentSums, SampleMoments } from './moments.ts'
 import { sortFloats } from './order.ts'
 import { OperatorSpectrum } from './operator-spectrum.ts'
@@ -82,8 +82,8 @@ const SUBSAMPLE_SEED = 20
 const NORMAL_REACH = 5
 
 /** How often a tensor's values have to go by: twice where a histogram has no theory to set its edges. */
-export function passesOf({ shape, law }: Measured, { histogram }: RecordOptions): 1 | 2 {
-  return histogram && rangeOf(law, shape) === undefined ? 2 : 1
+export function planPasses({ shape, law }: Measured, { histogram }: RecordOptions): 1 | 2 {
+  return histogram && chooseRange(law, shape) === undefined ? 2 : 1
 }
 
 /**
@@ -116,7 +116,7 @@ export class Measure {
     this.#size = sizeOf(shape)
     this.#theory = law ? theoryOf(law, shape) : null
     const drawn = drawnLaw(law, this.#theory)
-    const range = rangeOf(law, shape)
+    const range = chooseRange(law, shape)
     const subsample = (most: number, stream: number): Subsample =>
       new Subsample(this.#size, most, streamOf([SUBSAMPLE_SEED, stream]))
     this.#cdf = drawn && cdfOf(drawn)
@@ -170,7 +170,7 @@ export class Measure {
           : null,
       exact: this.#exact?.result() ?? null,
       ...(this.#histogram ? { histogram: this.#histogram.result(size, cdf) } : {}),
-      ...(ranked ? { quantiles: quantilesOf(ranked), quantiles_sample_size: ranked.length } : {}),
+      ...(ranked ? { quantiles: computeQuantiles(ranked), quantiles_sample_size: ranked.length } : {}),
     }
   }
 }
@@ -182,7 +182,7 @@ function drawnLaw(law: Law | null, theory: Theory | null): ElementwiseLaw | unde
 }
 
 /** A histogram's edges by theory, where float32 reaches them; of draws no further than they do. */
-function rangeOf(law: Law | null, shape: readonly number[]): [number, number] | undefined {
+function chooseRange(law: Law | null, shape: readonly number[]): [number, number] | undefined {
   const theory = law && theoryOf(law, shape)
   if (!theory) return undefined
   const { min, max, mean, std } = theory

@@ -44,7 +44,11 @@ export function isIsometric(
 }
 
 /** The spectrum from the eigenvalues of W^T W, or of W W^T where that is smaller; they ascend. */
-export function spectrumOf(eigenvalues: Float64Array, shape: readonly number[], law: Law | null): Spectrum {
+export function computeSpectrum(
+  eigenvalues: Float64Array,
+  shape: readonly number[],
+  law: Law | null,
+): Spectrum {
   const values = singularValues(eigenvalues)
   const largest = values[0] ?? 0
   const sum = values.reduce((total, value) => total + value, 0)

@@ -73,7 +73,7 @@ function matrixWith(values: Float32Array, shape: readonly number[]): Matrix | un
 }
 
 /** The gain of an orthogonal matrix by its Gram matrix's eigenvalues, or undefined where it is none. */
-export function orthogonalGainOf(eigenvalues: Float64Array, epsilon: number): number | undefined {
+export function estimateOrthogonalGain(eigenvalues: Float64Array, epsilon: number): number | undefined {
   const within = Math.max(ORTHOGONAL_WITHIN, epsilon / 2)
   const error = orthogonalityError(eigenvalues)
   if (eigenvalues.length < VECTORS || error === null || error > within) return undefined

@@ -66,7 +66,7 @@ export function startTracing(logger: Logger): Tracing {
       try {
         return await contexts.run(trace.setSpan(current(), span), work)
       } catch (error) {
-        span.setAttribute('error.type', codeOf(error)).setStatus({ code: SpanStatusCode.ERROR })
+        span.setAttribute('error.type', spanCode(error)).setStatus({ code: SpanStatusCode.ERROR })
         throw error
       } finally {
         span.end()
@@ -107,7 +107,7 @@ function telling(exporter: SpanExporter, logger: Logger): SpanExporter {
   }
 }
 
-function codeOf(error: unknown): string {
+function spanCode(error: unknown): string {
   const { code } = error as { readonly code?: unknown }
   return typeof code === 'string' ? code : 'INTERNAL'
 }

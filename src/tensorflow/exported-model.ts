@@ -8,7 +8,7 @@ import { Folding } from './norm-folding.ts'
 import { FLOAT, GraphWriter, STRING } from './graph.ts'
 import { GraphNetworkOps, tensor, type Value } from './network-ops.ts'
 import { DataType, type TensorInfo } from './proto.ts'
-import { precisionOf, preprocess } from './recipe.ts'
+import { choosePrecision, preprocess } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
 
 /** The source of an exported model's weights: its own init op, or a checkpoint beside it. */
@@ -53,7 +53,7 @@ export function exportedModel(
   const shape = architecture.input_shape
   const folding = new Folding(draws, source)
   const ops = new TappedOps(graph, {
-    precision: precisionOf(specification),
+    precision: choosePrecision(specification),
     source: (value) => folding.node(value),
   })
   const pixels = graph.placeholder('images', DataType.float, [-1, ...shape])

@@ -27,7 +27,7 @@ export type VariableValue =
 export type FoldedValue = Exclude<VariableValue, { readonly kind: 'parameter' }>
 
 /** The parameters from which a folded value is computed, by their role in it. */
-export function partsOf(value: FoldedValue): Record<string, Parameter> {
+export function splitParts(value: FoldedValue): Record<string, Parameter> {
   const { gamma, beta, mean, variance } = value.norm
   if (value.kind === 'kernel') return { kernel: value.kernel, gamma, variance }
   if (value.kind === 'scale') return { gamma, variance }

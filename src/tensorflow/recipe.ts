@@ -3,7 +3,7 @@ import type { Preprocessing } from '../network/preprocessing.ts'
 import { classified, residualFeatures } from '../network/residual-network.ts'
 import { schemeNamed } from '../network/schemes.ts'
 import type { Specification } from '../network/specification.ts'
-import { fillingOf, type Filling } from './variable-assignment.ts'
+import { buildAssignment, type Filling } from './variable-assignment.ts'
 import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
 import { inHalves } from './split-batch.ts'
 import {
@@ -61,7 +61,7 @@ export function sessionRecipe(
   const rectified = version !== 'v2' && !schemeNamed(specification.residual_scheme).reluInBranch
   const watched = { sums: checkpoints, rectified }
   const variables = writeNetwork(graph, specification, { source, barrier: 'k', halved, watched })
-  const fillings = variables.map((variable) => fillingOf(graph, variable))
+  const fillings = variables.map((variable) => buildAssignment(graph, variable))
   return { bytes: savedModelBytes({ graph, signatures: {} }), fillings }
 }
 
@@ -71,7 +71,7 @@ function writeNetwork(
   { halved, ...options }: Omit<GraphNetworkOptions, 'precision'> & { readonly halved: boolean },
 ): readonly Variable[] {
   const { architecture, preprocessing } = specification
-  const precision = precisionOf(specification)
+  const precision = choosePrecision(specification)
   const ops = new GraphNetworkOps(graph, { precision, ...options })
   const shape = architecture.input_shape
   const batch = [-1, ...shape]
@@ -129,7 +129,7 @@ function withoutPeaks(
   return parts
 }
 
-export function precisionOf({ precision }: Specification): Precision {
+export function choosePrecision({ precision }: Specification): Precision {
   return precision === 'bfloat16' ? BFLOAT16 : FLOAT
 }
 

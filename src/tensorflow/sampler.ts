@@ -117,7 +117,7 @@ function streamFeeds(law: ElementwiseLaw, seed: SeedVector, { offset, shape }: P
     'key:0': { values: words(key), shape: [1, 2] },
     'counter:0': { values: words(start), shape: [2, 2] },
     'shape:0': { values: Int32Array.from(shape), shape: [shape.length] },
-    ...numbersOf(law),
+    ...readNumbers(law),
   }
 }
 
@@ -125,7 +125,7 @@ function streamFeeds(law: ElementwiseLaw, seed: SeedVector, { offset, shape }: P
  * The numbers of a law as feeds. A float64 is fed as two int32, because the binding supports neither float64
  * nor uint64.
  */
-function numbersOf(law: ElementwiseLaw): Record<string, Feed> {
+function readNumbers(law: ElementwiseLaw): Record<string, Feed> {
   if (law.kind === 'bounded_normal') {
     const numbers = boundedNumbers(law)
     return Object.fromEntries(

@@ -32,13 +32,13 @@ export function savedModelBytes({ graph, signatures, initOp, restore }: SavedMod
   for (const [name, signature] of Object.entries(signatures)) definitions[name] = { ...signature, method }
   if (initOp !== undefined) definitions[INIT_OP] = { outputs: { [INIT_OP]: { name: initOp } } }
   const metaGraph = {
-    ...{ tags: ['serve'], graph: graph.definition, saver: restore && saverOf(restore) },
+    ...{ tags: ['serve'], graph: graph.definition, saver: restore && buildSaver(restore) },
     signatures: definitions,
   }
   return encodeSavedModel({ schemaVersion: 1, metaGraph })
 }
 
-function saverOf({ path, op }: NonNullable<SavedModelContents['restore']>): SaverDef {
+function buildSaver({ path, op }: NonNullable<SavedModelContents['restore']>): SaverDef {
   // Nothing is saved, but loaders require a tensor name.
   return { filenameTensor: path, saveTensor: path, restoreOp: op, version: CHECKPOINT_V2 }
 }

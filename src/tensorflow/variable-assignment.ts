@@ -35,10 +35,10 @@ export interface RowFilling {
 }
 
 /** Writes the nodes that fill a variable. */
-export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
+export function buildAssignment(graph: GraphWriter, variable: Variable): Filling {
   const { shape, value, type } = variable
   if (value.kind === 'parameter' && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
-    return rowFillingOf(graph, variable, value.parameter)
+    return buildRowAssignment(graph, variable, value.parameter)
   const { handle, assign, source } = variable
   const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
   const held = asFloats(graph, read, type)
@@ -49,7 +49,7 @@ export function fillingOf(graph: GraphWriter, variable: Variable): Filling {
  * `InplaceUpdate` writes into the variable's own buffer. `ResourceStridedSliceAssign` would make every later
  * read copy the whole variable.
  */
-function rowFillingOf(graph: GraphWriter, variable: Variable, parameter: Parameter): Filling {
+function buildRowAssignment(graph: GraphWriter, variable: Variable, parameter: Parameter): Filling {
   const { name, shape, type, handle } = variable
   const columns = shape.at(-1) ?? 1
   const empty = graph.node('Empty', [graph.integers(shape)], { dtype: type })

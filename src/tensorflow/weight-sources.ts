@@ -94,7 +94,7 @@ function drawnTensor(
     seed: [0, 0],
   }
   return {
-    ...aboutOf(parameter),
+    ...describeParameter(parameter),
     law,
     initializer: initialized ? recordedInitializer(initialized) : null,
     factor: initialized?.factor,
@@ -105,7 +105,7 @@ function drawnTensor(
   }
 }
 
-function aboutOf(parameter: Parameter): Pick<WeightTensor, 'name' | 'shape' | 'trainable'> {
+function describeParameter(parameter: Parameter): Pick<WeightTensor, 'name' | 'shape' | 'trainable'> {
   const { name, shape } = parameter
   return { name, shape, trainable: !isBuffer(parameter) }
 }
@@ -114,7 +114,7 @@ function storedTensor(file: SafetensorsFile, parameter: Parameter): WeightTensor
   const { name, shape } = parameter
   const size = sizeOf(shape)
   return {
-    ...aboutOf(parameter),
+    ...describeParameter(parameter),
     law: null,
     initializer: null,
     divisible: true,

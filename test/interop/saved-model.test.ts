@@ -2,7 +2,7 @@ import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { factorsOf } from '../../src/analysis/contract.ts'
+import { readFactors } from '../../src/analysis/contract.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { Keras } from '../support/keras.ts'
 import { tiny } from '../support/networks.ts'
@@ -79,7 +79,7 @@ it.each(
   await writeFile(join(root, 'weights.safetensors'), weights)
   const python = programOf('RESINIT_PYTHON', 'test/golden/requirements.txt')
   const [images, blocks] = [join(root, 'images.npy'), join(root, 'blocks.npz')]
-  const factors = factorsOf(drawn.scheme?.measured ?? [])
+  const factors = readFactors(drawn.scheme?.measured ?? [])
   await keras.ask({ op: 'block_sums', spec: drawn.spec, factors, images, path: blocks })
   const args = [SCRIPT, join(root, reference, '1'), images, join(root, 'weights.safetensors'), blocks]
   const found = JSON.parse(await runProgram(python, args)) as Loaded

@@ -2,7 +2,7 @@ import { pino } from 'pino'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import type { Analysis, TrainingState } from '../../src/analysis/contract.ts'
 import { startAnalysis } from '../../src/analysis/client/analysis-process.ts'
-import { batchesOf } from '../../src/experiments/batches.ts'
+import { drawBatches } from '../../src/experiments/batches.ts'
 import { DIGITS } from '../../src/experiments/data.ts'
 import digits from '../../src/experiments/digits.json' with { type: 'json' }
 import { planSpecification } from '../../src/network/plan.ts'
@@ -68,7 +68,7 @@ it.each([
     ;({ state, accuracy } = part)
     losses.push(...part.losses)
   } while (accuracy === null)
-  const batches = Array.from({ length: STEPS }, (_, step) => batchesOf(5, batchSize)(step))
+  const batches = Array.from({ length: STEPS }, (_, step) => drawBatches(5, batchSize)(step))
   const wanted = (await keras.ask({
     ...{ op: 'training', spec: request, training: DIGITS.training, batches },
     ...{ learning_rate: rate, momentum: 0.9 },

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { digestOf, newKey } from '../../src/http/shared/api-keys.ts'
+import { hashKey, newKey } from '../../src/http/shared/api-keys.ts'
 import type { Scope } from '../../src/http/shared/scopes.ts'
 import { temporaryFolder } from './service.ts'
 
@@ -15,7 +15,7 @@ export async function makeKeys<N extends string>(
     key: newKey(),
   }))
   const lines = entries.map(({ name, scopes: of, key }) =>
-    JSON.stringify({ name, sha256: digestOf(key).toString('hex'), scopes: of }),
+    JSON.stringify({ name, sha256: hashKey(key).toString('hex'), scopes: of }),
   )
   await writeFile(file, lines.join('\n'))
   return { file, keys: Object.fromEntries(entries.map(({ name, key }) => [name, key])) as Record<N, string> }

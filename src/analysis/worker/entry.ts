@@ -5,20 +5,20 @@ import { betweenSteps, inSteps, type Job } from '../../common/cancellation.ts'
 import { openBackend } from '../../tensorflow/binding.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { readDigits } from '../../experiments/digits.ts'
-import { lawOf } from '../../initializers/catalogue.ts'
+import { resolveLaw } from '../../initializers/catalogue.ts'
 import { ownSeed } from '../../initializers/initializer.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { isMeasured } from '../../network/schemes.ts'
 import { Turns } from '../../common/mutex.ts'
 import { answerCalls, startOrExit } from '../../ipc/child.ts'
 import type { Handlers } from '../../ipc/messages.ts'
-import { factorsOf, type AnalysisMethods, type TensorDraw } from '../contract.ts'
+import { readFactors, type AnalysisMethods, type TensorDraw } from '../contract.ts'
 import type { WeightsSource } from '../../network/weights-source.ts'
 import { fitWeights } from './identify-initializers.ts'
 import { unitVariance } from './lsuv.ts'
 import { measureSignals } from './measure-signals.ts'
 import { Measurer } from './statistics-thread-client.ts'
-import { assertAffordable, recordOf } from './parameter-record.ts'
+import { assertAffordable, computeRecord } from './parameter-record.ts'
 import { Sampler } from '../../tensorflow/sampler.ts'
 import { savedModel } from './export-saved-model.ts'
 import type { NetworkSignals } from '../signals-contract.ts'
@@ -72,7 +72,7 @@ const handlers: Handlers<AnalysisMethods> = {
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
     const measuring = measurer.begin({ digest: false })
-    const { record } = await recordOf(source, options, { measuring, spectra })
+    const { record } = await computeRecord(source, options, { measuring, spectra })
     return { initializer: { ...initializer, config }, ...(await record) }
   },
   sample: async (draw) => {
@@ -123,11 +123,11 @@ function oneAtATime(given: typeof handlers): typeof handlers {
 async function complete(source: WeightsSource): Promise<WeightsSource> {
   const { specification, weightsFile, factors } = source
   if (weightsFile !== undefined || factors !== undefined || !isMeasured(specification)) return source
-  return { specification, factors: factorsOf(await unitVariance(backend, specification)) }
+  return { specification, factors: readFactors(await unitVariance(backend, specification)) }
 }
 
 function resolved({ initializer, shape, seed }: TensorDraw) {
-  return { law: lawOf(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
+  return { law: resolveLaw(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
 }
 
 answerCalls<AnalysisMethods>(oneAtATime(handlers), null)

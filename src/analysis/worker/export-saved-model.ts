@@ -42,7 +42,7 @@ async function writeCheckpoint(
   folder: string,
   job: Job,
 ): Promise<void> {
-  const shards = shardsOf(tensors)
+  const shards = planShards(tensors)
   const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
   const partsFolder = join(folder, 'parts')
   // TensorFlow creates the directory that it merges into, even after the request's directory was removed, so
@@ -54,9 +54,9 @@ async function writeCheckpoint(
     const parts: Uint8Array[] = []
     for (const shard of shards) {
       await betweenSteps(job)
-      const path = bytesOf(join(partsFolder, String(parts.length)))
+      const path = countBytes(join(partsFolder, String(parts.length)))
       const texts = (of: (part: Part) => string): Feed => ({
-        values: shard.map((part) => bytesOf(of(part))),
+        values: shard.map((part) => countBytes(of(part))),
         shape: [shard.length],
       })
       const feeds: Record<string, Feed> = {
@@ -71,7 +71,7 @@ async function writeCheckpoint(
     }
     run(session, CHECKPOINTING.merged, {
       [CHECKPOINTING.parts]: { values: parts, shape: [parts.length] },
-      [CHECKPOINTING.whole]: { values: [bytesOf(join(mergedFolder, 'variables'))], shape: [] },
+      [CHECKPOINTING.whole]: { values: [countBytes(join(mergedFolder, 'variables'))], shape: [] },
     })
     for (const name of await readdir(mergedFolder)) await rename(join(mergedFolder, name), join(folder, name))
     for (const emptied of [partsFolder, mergedFolder]) await rm(emptied, { recursive: true, force: true })
@@ -92,7 +92,7 @@ interface Part {
 }
 
 /** All tensors in order, in shards that fit in memory. */
-function shardsOf(tensors: readonly WeightTensor[]): Part[][] {
+function planShards(tensors: readonly WeightTensor[]): Part[][] {
   const shards: Part[][] = []
   let room = 0
   for (const part of tensors.flatMap((tensor) => [...partsOf(tensor)])) {
@@ -131,6 +131,6 @@ function run(session: Session, fetch: string, feeds: Parameters<Session['hold']>
   for (const held of session.hold(feeds, [fetch])) held.close()
 }
 
-function bytesOf(text: string): Uint8Array {
+function countBytes(text: string): Uint8Array {
   return Buffer.from(text)
 }

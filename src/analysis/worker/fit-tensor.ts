@@ -6,7 +6,7 @@ import type { Initializer } from '../../initializers/initializer.ts'
 import { streamOf } from '../../initializers/seeds.ts'
 import { candidatesFor, kerasShape, type Layout } from '../../statistics/candidates.ts'
 import { hasFewLevels, Precision } from '../../statistics/coarseness.ts'
-import { fitOf, type Evidence, type RankedFit, type Verdict } from '../../statistics/fit.ts'
+import { fitCandidate, type Evidence, type RankedFit, type Verdict } from '../../statistics/fit.ts'
 import { judge, type Judgement } from '../../statistics/judgement.ts'
 import { MomentSums, type SampleMoments } from '../../statistics/moments.ts'
 import { matrixOf, spectrumOperations } from '../../statistics/spectrum.ts'
@@ -100,7 +100,7 @@ export async function fitTensor(
     ...(eigenvalues && matrix ? { largestSquare: { eigenvalue: eigenvalues.at(-1) ?? 0, ...matrix } } : {}),
   }
   const fits = candidatesFor(shape, layout, biasFan(file, name, shape, layout)).map((candidate) =>
-    fitOf(candidate, evidence),
+    fitCandidate(candidate, evidence),
   )
   const coarse = whole.length > 0 && hasFewLevels(whole, shape)
   return { tensor: tensor(judge(fits, evidence, { shape, coarse })), fits }

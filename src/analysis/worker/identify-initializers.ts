@@ -28,13 +28,13 @@ export async function fitWeights(
   const file = await openSafetensors(path)
   try {
     if (file.tensors.size === 0) throw fieldError('#/weights', 'holds no tensor', 'INVALID_WEIGHTS')
-    const layout = given ?? layoutOf(file)
+    const layout = given ?? detectLayout(file)
     const found: Found[] = []
     for (const tensor of file.tensors.values()) {
       await betweenSteps(job)
       found.push(await fitTensor(file, tensor, layout, spectra))
     }
-    const votes = votesOf(found)
+    const votes = countVotes(found)
     const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
     const parameters = found.map(({ tensor, fits }) => ({
       ...tensor,
@@ -61,14 +61,14 @@ function amongTrained(size: number, fits: readonly RankedFit[]): Judgement {
 }
 
 /** torch calls kernels weights; whoever else writes `format: pt` calls them kernels. */
-function layoutOf({ tensors, metadata }: SafetensorsFile): Layout {
+function detectLayout({ tensors, metadata }: SafetensorsFile): Layout {
   const names = [...tensors.keys()]
   if (names.some((name) => name.endsWith('kernel'))) return 'keras'
   return names.some((name) => name.endsWith('weight')) || metadata['format'] === 'pt' ? 'torch' : 'keras'
 }
 
 /** How many tensors each initializer explains. */
-function votesOf(found: readonly Found[]): Map<string, number> {
+function countVotes(found: readonly Found[]): Map<string, number> {
   const votes = new Map<string, number>()
   for (const { fits } of found) {
     const accepted = fits.filter(({ p_value }) => p_value >= REJECT_BELOW)

@@ -76,9 +76,9 @@ class FieldOps implements NetworkOps<Field> {
 
   conv2d(name: string, x: Field, kernel: Field, window: Window): Field {
     const [, , channels = 1, filters = 1] = kernel.shape
-    const weight = channels * momentsOf(only(kernel)).variance
+    const weight = channels * computeMoments(only(kernel)).variance
     const sum = overWindows(name, x, window, filters, (taps) => weighted(taps, weight))
-    this.#gain ??= averageOf(sum, ({ gain }) => gain)
+    this.#gain ??= average(sum, ({ gain }) => gain)
     return sum
   }
 
@@ -87,12 +87,12 @@ class FieldOps implements NetworkOps<Field> {
     const taps = x.points
     return {
       shape: [units],
-      points: [weighted(taps, (rows / taps.length) * momentsOf(only(kernel)).variance)],
+      points: [weighted(taps, (rows / taps.length) * computeMoments(only(kernel)).variance)],
     }
   }
 
   biasAdd(_name: string, x: Field, bias: Field): Field {
-    return each(x, (point) => sumOf(point, only(bias)))
+    return each(x, (point) => addUp(point, only(bias)))
   }
 
   batchNorm(name: string): Field {
@@ -100,7 +100,7 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   scale(_name: string, x: Field, factor: Field): Field {
-    const { mean, variance } = momentsOf(only(factor))
+    const { mean, variance } = computeMoments(only(factor))
     const square = variance + mean ** 2
     return each(x, ({ mixture, gain }) => ({
       mixture: mixture.map((part) => ({
@@ -113,7 +113,7 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   shift(_name: string, x: Field, offset: Field): Field {
-    return each(x, (point) => sumOf(point, only(offset)))
+    return each(x, (point) => addUp(point, only(offset)))
   }
 
   relu(_name: string, x: Field): Field {
@@ -121,13 +121,14 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   add(_name: string, branch: Field, shortcut: Field): Field {
-    const points = branch.points.map((point, place) => sumOf(point, shortcut.points[place] ?? point))
+    const points = branch.points.map((point, place) => addUp(point, shortcut.points[place] ?? point))
     const sum = { shape: branch.shape, points }
-    const gain = averageOf(sum, (point) => point.gain)
+    const gain = average(sum, (point) => point.gain)
     // Over all elements, including positions.
     const parts = points.flatMap(({ mixture }) => mixture)
     this.variances.push(
-      momentsOf({ mixture: parts.map((part) => ({ ...part, share: part.share / points.length })) }).variance,
+      computeMoments({ mixture: parts.map((part) => ({ ...part, share: part.share / points.length })) })
+        .variance,
     )
     this.growths.push(gain / (this.#gain ?? NaN))
     this.#gain = gain
@@ -166,7 +167,7 @@ function normal({ mean, variance }: Normal, gain: number): Point {
   return { mixture: [{ share: 1, mean, variance }], gain }
 }
 
-function momentsOf({ mixture }: Pick<Point, 'mixture'>): Normal {
+function computeMoments({ mixture }: Pick<Point, 'mixture'>): Normal {
   const mean = total(mixture.map((part) => part.share * part.mean))
   const variance = total(mixture.map((part) => part.share * (part.variance + (part.mean - mean) ** 2)))
   return { mean, variance }
@@ -174,11 +175,11 @@ function momentsOf({ mixture }: Pick<Point, 'mixture'>): Normal {
 
 /** A sum over all taps' channels, each times a weight of mean 0; `weight` is the weights' variance over the channels. */
 function weighted(taps: readonly Point[], weight: number): Point {
-  const squares = taps.map(momentsOf).map(({ mean, variance }) => variance + mean ** 2)
+  const squares = taps.map(computeMoments).map(({ mean, variance }) => variance + mean ** 2)
   return normal({ mean: 0, variance: weight * total(squares) }, weight * total(taps.map(({ gain }) => gain)))
 }
 
-function sumOf(a: Point, b: Point): Point {
+function addUp(a: Point, b: Point): Point {
   const mixture = a.mixture.flatMap((one) =>
     b.mixture.map((other) => ({
       share: one.share * other.share,
@@ -237,7 +238,7 @@ function largestOf(taps: readonly Point[]): Point {
 
 /** The mean of independent elements; taps beyond the edge are zeros. */
 function averaged(taps: readonly Point[], count: number): Point {
-  const moments = taps.map(momentsOf)
+  const moments = taps.map(computeMoments)
   return normal(
     {
       mean: total(moments.map(({ mean }) => mean)) / count,
@@ -278,7 +279,7 @@ function places([height = 1, width = 1]: readonly number[]): number[] {
   return [...new Array(height * width).keys()]
 }
 
-function averageOf({ points }: Field, of: (point: Point) => number): number {
+function average({ points }: Field, of: (point: Point) => number): number {
   return total(points.map(of)) / points.length
 }
 

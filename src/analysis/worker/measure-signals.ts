@@ -82,7 +82,7 @@ async function load(
         whole.set(slice, offset)
         offset += slice.length
       }
-      sums.set(name, sumsOf(whole))
+      sums.set(name, accumulateSums(whole))
       values.set(name, tf.tensor(whole, [...shape]))
     }
   } catch (error) {
@@ -95,8 +95,8 @@ async function load(
 interface Repeat {
   readonly blocks: readonly {
     readonly name: string
-    readonly activation: ReturnType<typeof activationOf>
-    readonly gradient: ReturnType<typeof gradientOf>
+    readonly activation: ReturnType<typeof measureActivation>
+    readonly gradient: ReturnType<typeof measureGradient>
   }[]
   readonly gradient: { readonly l2_norm: number; readonly zero_fraction: number }
   readonly network: {
@@ -133,16 +133,16 @@ async function measureOnce(
     { specification: plan.specification, images, labels, batchStatistics: mode === 'training' },
     (index, derivative) => {
       const parameter = plan.initialized[index]
-      if (parameter) derivatives.set(parameter.name, sumsOf(derivative))
+      if (parameter) derivatives.set(parameter.name, accumulateSums(derivative))
     },
     alive,
   )
   const blocks = trial.blocks.map((block) => ({
     name: block.name,
-    activation: activationOf(block),
-    gradient: gradientOf(plan, `${block.name}/`, derivatives, sums),
+    activation: measureActivation(block),
+    gradient: measureGradient(plan, `${block.name}/`, derivatives, sums),
   }))
-  const { l2_norm, zero_fraction } = gradientOf(plan, '', derivatives, sums)
+  const { l2_norm, zero_fraction } = measureGradient(plan, '', derivatives, sums)
   const input_variance = channelMoments(images, 1).variance
   const [first, last] = [blocks[0], blocks.at(-1)]
   return {
@@ -158,7 +158,7 @@ async function measureOnce(
   }
 }
 
-function activationOf(block: BlockActivation) {
+function measureActivation(block: BlockActivation) {
   return {
     mean: block.mean,
     variance: block.variance,
@@ -170,7 +170,7 @@ function activationOf(block: BlockActivation) {
 }
 
 /** Over all parameters under a scope; zeros are counted in kernels only. */
-function gradientOf(
+function measureGradient(
   { initialized }: Plan,
   scope: string,
   derivatives: ReadonlyMap<string, Sums>,
@@ -189,7 +189,7 @@ function gradientOf(
   }
 }
 
-function sumsOf(values: Float32Array): Sums {
+function accumulateSums(values: Float32Array): Sums {
   let square = 0
   let zeros = 0
   for (const value of values) {

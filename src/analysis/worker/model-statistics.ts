@@ -1,13 +1,13 @@
 import { fieldError } from '../../common/errors.ts'
 import { nameMatcher } from '../../network/globs.ts'
 import { VARIABLE_SCOPE } from '../../network/parameters.ts'
-import { duplicatesOf } from '../../statistics/duplicates.ts'
+import { findDuplicates } from '../../statistics/duplicates.ts'
 import type { RecordOptions } from '../../statistics/record.ts'
 import { RelativeSums } from '../../statistics/relative.ts'
 import { holm, pValues } from '../../statistics/tests.ts'
 import type { ModelStatistics, ParameterStatistics } from '../contract.ts'
 import type { Measurer } from './statistics-thread-client.ts'
-import { assertAffordable, recordOf } from './parameter-record.ts'
+import { assertAffordable, computeRecord } from './parameter-record.ts'
 import type { Spectra } from './spectra.ts'
 import type { WeightTensor } from '../../tensorflow/weight-sources.ts'
 
@@ -37,9 +37,14 @@ export async function measureWeights(
   for (const [index, tensor] of measured.entries()) {
     const relative = new RelativeSums()
     const other = others?.[index]
-    const { record } = await recordOf(tensor, options, { measuring, spectra }, async (values, offset) => {
-      if (other) relative.add(values, await other.read(offset, values.length))
-    })
+    const { record } = await computeRecord(
+      tensor,
+      options,
+      { measuring, spectra },
+      async (values, offset) => {
+        if (other) relative.add(values, await other.read(offset, values.length))
+      },
+    )
     allRelative.join(relative)
     pending.push(async () => ({
       name: tensor.name,
@@ -52,7 +57,7 @@ export async function measureWeights(
   }
   const sha256 = await measuring.digest()
   const parameters = await Promise.all(pending.map((complete) => complete()))
-  const totals = { ...totalsOf(parameters), sha256 }
+  const totals = { ...computeTotals(parameters), sha256 }
   return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }
 }
 
@@ -74,7 +79,7 @@ function counterparts(tensors: Reference, reference: Reference): Reference {
   throw fieldError('#/relative_to', `has other parameters: ${there}`)
 }
 
-function totalsOf(
+function computeTotals(
   parameters: readonly ParameterStatistics[],
 ): Omit<ModelStatistics['totals'], 'sha256' | 'relative'> {
   const tested = parameters.flatMap(({ name, tests }) =>
@@ -82,7 +87,7 @@ function totalsOf(
   )
   const adjusted = holm(tested.map(({ p }) => p))
   const flagged = tested.filter((_, index) => (adjusted[index] ?? 1) < FLAG_BELOW).map(({ name }) => name)
-  const duplicates = duplicatesOf(parameters)
+  const duplicates = findDuplicates(parameters)
   const sum = (of: (record: ParameterStatistics) => number): number =>
     parameters.reduce((total, record) => total + of(record), 0)
   return {

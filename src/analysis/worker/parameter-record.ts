@@ -7,7 +7,7 @@ import {
   matrixOf,
   orthogonalGain,
   orthogonalityError,
-  spectrumOf,
+  computeSpectrum,
   spectrumOperations,
 } from '../../statistics/spectrum.ts'
 import type { Measuring } from './statistics-thread-client.ts'
@@ -28,7 +28,7 @@ export interface Instruments {
  * Computes a tensor's record from one pass, and its spectra if requested. Resolves when the tensor is no
  * longer read; the record may follow later. `look` receives every slice and its offset in the tensor.
  */
-export async function recordOf(
+export async function computeRecord(
   source: TensorSource,
   options: RecordOptions,
   { measuring, spectra }: Instruments,
@@ -58,7 +58,7 @@ export async function recordOf(
     record: {
       ...measured,
       ...(gram && gain !== undefined ? { orthogonality_error: orthogonalityError(gram, gain) } : {}),
-      ...(eigenvalues && spectrum ? { spectrum: spectrumOf(eigenvalues, shape, law) } : {}),
+      ...(eigenvalues && spectrum ? { spectrum: computeSpectrum(eigenvalues, shape, law) } : {}),
       ...(convolution ? { operator_spectrum: convolution } : {}),
     },
   }

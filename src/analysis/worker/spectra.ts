@@ -6,10 +6,10 @@ import { savedModelBytes } from '../../tensorflow/saved-model.ts'
 import { transposed } from '../../formats/transpose.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import {
-  gridOf,
-  operatorSpectrumOf,
-  phasesOf,
-  wavesOf,
+  chooseGrid,
+  computeOperatorSpectrum,
+  computePhases,
+  listWaves,
   type OperatorSpectrum,
 } from '../../statistics/operator-spectrum.ts'
 import { matrixOf } from '../../statistics/spectrum.ts'
@@ -57,18 +57,18 @@ export class Spectra {
 
   /** null if the shape is not a convolution kernel. */
   operator(values: Float32Array, shape: readonly number[]): OperatorSpectrum | null {
-    const grid = gridOf(shape)
+    const grid = chooseGrid(shape)
     if (!grid) return null
     const [inputs = 1, outputs = 1] = shape.slice(-2)
     const window = shape.slice(0, -2)
     const taps = sizeOf(window)
     const side = inputs < outputs ? 'wave_wide' : 'wave_tall'
-    const waves = wavesOf(grid)
+    const waves = listWaves(grid)
     const step = Math.max(1, Math.floor(WAVE_VALUES / Math.max(taps, inputs * outputs)))
     const perWave: { weight: number; values: Float32Array }[] = []
     for (let start = 0; start < waves.length; start += step) {
       const some = waves.slice(start, start + step)
-      const { cosines, sines } = phasesOf(some, window, grid)
+      const { cosines, sines } = computePhases(some, window, grid)
       const [found] = this.#session.run(
         {
           'taps:0': { values, shape: [taps, inputs * outputs] },
@@ -83,7 +83,7 @@ export class Spectra {
         perWave.push({ weight, values: found.subarray(index * count, (index + 1) * count) }),
       )
     }
-    return operatorSpectrumOf(grid, perWave)
+    return computeOperatorSpectrum(grid, perWave)
   }
 }
 

@@ -1,6 +1,11 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { passesOf, type Measurement, type RecordOptions, type TensorSource } from '../../statistics/record.ts'
+import {
+  planPasses,
+  type Measurement,
+  type RecordOptions,
+  type TensorSource,
+} from '../../statistics/record.ts'
 import { Watchdog } from '../../ipc/watchdog.ts'
 import { childEntry } from '../../ipc/worker.ts'
 import type { Answer, Told } from './statistics-thread.ts'
@@ -23,7 +28,10 @@ export class Measurer {
   readonly #options: Required<MeasurerOptions>
   #thread: Thread
 
-  constructor({ entry = childEntry('analysis/worker/statistics-thread.js'), timeoutMs = TIMEOUT_MS }: MeasurerOptions = {}) {
+  constructor({
+    entry = childEntry('analysis/worker/statistics-thread.js'),
+    timeoutMs = TIMEOUT_MS,
+  }: MeasurerOptions = {}) {
     this.#options = { entry, timeoutMs }
     this.#thread = new Thread(this.#options)
   }
@@ -60,7 +68,7 @@ export class Measuring {
   ): Promise<{ record: Promise<Measurement> }> {
     const { shape, law } = tensor
     let last: Promise<Answer> | undefined
-    const passes = passesOf(tensor, options)
+    const passes = planPasses(tensor, options)
     for (let pass = 1; pass <= passes; pass++) {
       for await (const values of tensor.slices()) {
         if (pass === 1) await look(values)

@@ -1,13 +1,13 @@
 import { betweenSteps, type Job } from '../../common/cancellation.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
-import { batchesOf } from '../../experiments/batches.ts'
+import { drawBatches } from '../../experiments/batches.ts'
 import { DIVERGED } from '../../experiments/data.ts'
 import type { Digits, Pictures } from '../../experiments/digits.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { planSpecification, type Plan } from '../../network/plan.ts'
 import type { Training, TrainingPart, TrainingState } from '../contract.ts'
 import type { WeightsSource } from '../../network/weights-source.ts'
-import { accuracyOf, gradientsOf } from './eager/training-step.ts'
+import { computeAccuracy, computeGradients } from './eager/training-step.ts'
 import type { Sampler } from '../../tensorflow/sampler.ts'
 import { withWeights } from '../../tensorflow/weight-sources.ts'
 
@@ -48,8 +48,8 @@ export async function train(
 ): Promise<TrainingPart> {
   const { specification, seed, learningRate, momentum, batchSize, steps } = training
   const plan = planSpecification(specification)
-  const parts = partsOf(plan, values)
-  const batchAt = batchesOf(seed, batchSize)
+  const parts = splitState(plan, values)
+  const batchAt = drawBatches(seed, batchSize)
   const limit = DIVERGED * Math.log(specification.classes)
   const losses: number[] = []
   const until = performance.now() + maxMs
@@ -64,7 +64,7 @@ export async function train(
   } while (step < steps && !diverged && performance.now() < until)
   const accuracy =
     step === steps && !diverged
-      ? withTensors(tf, plan, parts, (tensors) => accuracyOf(tf, specification, tensors, digits.test))
+      ? withTensors(tf, plan, parts, (tensors) => computeAccuracy(tf, specification, tensors, digits.test))
       : null
   return { state: { step, values, velocity }, losses, diverged, accuracy }
 
@@ -72,7 +72,7 @@ export async function train(
   function update(batch: readonly number[]): number {
     const kept = specification.architecture.norm.momentum
     const { loss, gradients } = withTensors(tf, plan, parts, (tensors) =>
-      gradientsOf(
+      computeGradients(
         tf,
         specification,
         tensors,
@@ -101,7 +101,7 @@ export async function train(
 }
 
 /** Views of a state's values, by name. */
-function partsOf({ parameters }: Plan, values: Float32Array): ReadonlyMap<string, Float32Array> {
+function splitState({ parameters }: Plan, values: Float32Array): ReadonlyMap<string, Float32Array> {
   let offset = 0
   return new Map(
     parameters.map(({ name, shape }) => {

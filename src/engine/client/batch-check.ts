@@ -9,7 +9,7 @@ export interface ModelForm {
   readonly classes: number
 }
 
-export function formOf({ architecture, classes }: Specification): ModelForm {
+export function batchForm({ architecture, classes }: Specification): ModelForm {
   return { inputShape: architecture.input_shape, classes }
 }
 

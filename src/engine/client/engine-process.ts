@@ -3,7 +3,7 @@ import { computingWith, processors } from '../../common/platform.ts'
 import { StderrFile } from '../../ipc/stderr-file.ts'
 import { childEntry, Worker } from '../../ipc/worker.ts'
 import { BatchMemory } from '../shared-batch-buffer.ts'
-import { assertBatch, formOf, type ModelForm } from './batch-check.ts'
+import { assertBatch, batchForm, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from '../contract.ts'
 
 /**
@@ -68,7 +68,7 @@ export function startEngine({
       for (;;) {
         const result = await worker.call('step', build)
         if (result === undefined) continue
-        forms.set(request.id, formOf(request.specification))
+        forms.set(request.id, batchForm(request.specification))
         return result
       }
     },

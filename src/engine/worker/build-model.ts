@@ -47,7 +47,7 @@ export async function* building(
   request: BuildRequest,
 ): Steps<Build> {
   const { specification } = request
-  const artifactBytes = artifactBytesOf(request)
+  const artifactBytes = measureArtifact(request)
   yield
   const halved = isHalved(specification, backend)
   const checkpoints = checkpointsOf(specification)
@@ -79,7 +79,7 @@ function isHalved(specification: Specification, { device }: Backend): boolean {
 }
 
 /** The size of an export: its graph, and the parameters if no recipe draws them. */
-function artifactBytesOf({ specification, weightsFile, factors = {} }: BuildRequest): number {
+function measureArtifact({ specification, weightsFile, factors = {} }: BuildRequest): number {
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) return exportedModel(plan, 'drawn').byteLength
   return exportedModel(plan, 'checkpoint').byteLength + plan.totals.bytes
@@ -110,7 +110,7 @@ async function* fillAll(
       hash.update(held)
       gains.add(variable, held)
     }
-    for (const group of groupsOf(fillings)) {
+    for (const group of groupVariables(fillings)) {
       const [first] = group
       if (first?.rows) yield* fillRows(session, first, first.rows, values, seal)
       else yield* fillWhole(session, group, values, seal)
@@ -178,7 +178,7 @@ async function* fillRows(
 }
 
 /** Groups variables that are assigned together, in order. A variable filled by rows is alone. */
-function groupsOf(fillings: readonly Filling[]): Filling[][] {
+function groupVariables(fillings: readonly Filling[]): Filling[][] {
   const groups: Filling[][] = []
   let room = 0
   for (const filling of fillings) {

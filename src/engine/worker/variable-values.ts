@@ -1,7 +1,7 @@
 import type { WeightTensor } from '../../tensorflow/weight-sources.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Parameter } from '../../network/shapes.ts'
-import { partsOf, type Folder, type VariableValue } from '../../tensorflow/norm-folding.ts'
+import { splitParts, type Folder, type VariableValue } from '../../tensorflow/norm-folding.ts'
 import { Held, type Feed } from '../../tensorflow/session.ts'
 
 /**
@@ -28,7 +28,7 @@ export class VariableValues {
     if (value.kind === 'parameter') return yield* readWhole(this.tensorOf(value.parameter))
     const parts: Record<string, Feed> = {}
     try {
-      for (const [part, parameter] of Object.entries(partsOf(value)))
+      for (const [part, parameter] of Object.entries(splitParts(value)))
         parts[part] = yield* readWhole(this.tensorOf(parameter))
       return this.#folder.fold(value, parts)
     } finally {

@@ -3,7 +3,7 @@ import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
 import { residualSchemes, schemeNames } from '../../network/schemes.ts'
 import { precisionAdvice } from '../shared/model-view.ts'
-import { pageOf } from '../shared/query.ts'
+import { paginate } from '../shared/query.ts'
 import { Page } from '../shared/schema-parts.ts'
 import { ArchitectureList, Plan, ResidualSchemeList } from '../shared/model-schemas.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
@@ -24,7 +24,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
       },
     },
     ({ query }) => {
-      const { items, next_cursor } = pageOf(Object.entries(presets), query)
+      const { items, next_cursor } = paginate(Object.entries(presets), query)
       const architectures = items.map(([name, { summary }]) => {
         const { specification, totals } = planRequest({ architecture: name }, Number.MAX_SAFE_INTEGER)
         const { parameters, multiplyAdds } = totals
@@ -49,7 +49,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
     },
     ({ query }) => {
       const names = schemeNames.filter((name) => name !== 'none')
-      const { items, next_cursor } = pageOf(names, query)
+      const { items, next_cursor } = paginate(names, query)
       const residual_schemes = items.map((name) => {
         const { paper, statistic, norm, postActivation, effect, multiplier } = residualSchemes[name]
         return {

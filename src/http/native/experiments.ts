@@ -3,7 +3,7 @@ import { ExperimentRequest } from '../../experiments/experiment.ts'
 import { experimentPresets } from '../../experiments/presets.ts'
 import { planExperiment } from '../../experiments/resolve.ts'
 import type { ExperimentJob as Job } from '../../serving/experiments/experiment-job.ts'
-import { pageOf } from '../shared/query.ts'
+import { paginate } from '../shared/query.ts'
 import { Nothing, Page } from '../shared/schema-parts.ts'
 import {
   ExperimentId,
@@ -62,7 +62,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       },
     },
     ({ query }) => {
-      const { items, next_cursor } = pageOf(experiments.list(), query)
+      const { items, next_cursor } = paginate(experiments.list(), query)
       return { experiments: items.map(jobView), next_cursor }
     },
   )
@@ -80,7 +80,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       },
     },
     ({ query }) => {
-      const { items, next_cursor } = pageOf(Object.entries(experimentPresets), query)
+      const { items, next_cursor } = paginate(Object.entries(experimentPresets), query)
       const presets = items.map(([name, { summary, experiment }]) => ({
         ...{ name, summary, experiment },
         cost: planExperiment(experiment, { ...limits, seconds: Infinity }).cost,

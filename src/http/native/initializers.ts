@@ -2,12 +2,12 @@ import Type, { type Static } from 'typebox'
 import { fieldError, ServiceError } from '../../common/errors.ts'
 import { npyHeader } from '../../formats/npy.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
-import { catalogueEntry, initializerNamed, lawOf } from '../../initializers/catalogue.ts'
+import { catalogueEntry, initializerNamed, resolveLaw } from '../../initializers/catalogue.ts'
 import { definitions } from '../../initializers/definitions.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { TensorDraw } from '../../analysis/contract.ts'
 import { hangUp } from '../shared/client-abort.ts'
-import { pageOf } from '../shared/query.ts'
+import { paginate } from '../shared/query.ts'
 import { recordOptions } from '../shared/query.ts'
 import { Content, NPY, Page, SAFETENSORS, toJson } from '../shared/schema-parts.ts'
 import {
@@ -27,7 +27,7 @@ const MAX_SAMPLE_VALUES = 2 ** 25
 export function initializerRoutes(app: App, { analysis, config }: Services): void {
   const tags = ['catalogue']
 
-  function tensorOf(
+  function sampleTensor(
     name: string,
     body: Static<typeof TensorRequest>,
     maxValues: number,
@@ -42,7 +42,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
         `has ${size.toLocaleString('en')} values, more than the ${maxValues.toLocaleString('en')} allowed here${cure}`,
       )
     }
-    lawOf(initializer, shape, '#/shape', { config: '#/config' })
+    resolveLaw(initializer, shape, '#/shape', { config: '#/config' })
     return { initializer, shape, seed: typeof seed === 'number' ? [seed, 0] : [seed[0] ?? 0, seed[1] ?? 0] }
   }
 
@@ -59,7 +59,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       },
     },
     ({ query }) => {
-      const { items, next_cursor } = pageOf(definitions, query)
+      const { items, next_cursor } = paginate(definitions, query)
       return { initializers: items.map(({ name }) => catalogueEntry(name)), next_cursor }
     },
   )
@@ -94,7 +94,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
     },
     ({ params, body }, reply) =>
       analysis.tensorStatistics(
-        tensorOf(params.name, body, config.MAX_MODEL_PARAMETERS),
+        sampleTensor(params.name, body, config.MAX_MODEL_PARAMETERS),
         recordOptions(body),
         { signal: hangUp(reply) },
       ),
@@ -129,8 +129,8 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       const { shape } = body
       const json = type === 'application/json'
       const draw = json
-        ? tensorOf(params.name, body, MAX_JSON_VALUES, ` as JSON; send "Accept: ${NPY}"`)
-        : tensorOf(params.name, body, MAX_SAMPLE_VALUES)
+        ? sampleTensor(params.name, body, MAX_JSON_VALUES, ` as JSON; send "Accept: ${NPY}"`)
+        : sampleTensor(params.name, body, MAX_SAMPLE_VALUES)
       // It is the same body as that of statistics, and wrong in the same cases.
       recordOptions(body)
       const values = await analysis.sample(draw, { signal: hangUp(reply) })

@@ -1,7 +1,7 @@
 import type { Multipart } from '@fastify/multipart'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
-import { factorsOf, type LayerScale } from '../../analysis/contract.ts'
+import { readFactors, type LayerScale } from '../../analysis/contract.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../common/errors.ts'
 import { identify } from '../../network/identity.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
@@ -13,7 +13,7 @@ import { hangUp } from '../shared/client-abort.ts'
 import { CreateRequest } from '../shared/model-schemas.ts'
 import type { Services } from '../shared/services.ts'
 import { largestWeights, partsOf } from '../shared/forms.ts'
-import { jsonOf } from '../shared/uploads.ts'
+import { parseJsonBody } from '../shared/uploads.ts'
 
 const ORDER =
   'send "spec" (JSON) once, then "weights" (a safetensors file) once, or "images" for "residual_scheme": "lsuv"'
@@ -73,7 +73,7 @@ export async function readModelForm(
         const { plan, pixels } = imaged
         const shape = plan.specification.architecture.input_shape
         assertRoom(pixels.length + 1, shape)
-        const bytes = await bytesOf(part.file, MAX_BODY_BYTES - total)
+        const bytes = await readPart(part.file, MAX_BODY_BYTES - total)
         total += bytes.length
         const pointer = `#/images/${String(pixels.length)}`
         const options = { shape, fit: 'cover', maxPixels } as const
@@ -91,7 +91,7 @@ export async function readModelForm(
     if (!imaged) throw fieldError('#/weights', `is required; ${ORDER}`)
     const { plan, pixels } = imaged
     const measured = await analysis.unitVariance(plan.specification, Buffer.concat(pixels))
-    const id = identify(plan, undefined, factorsOf(measured))
+    const id = identify(plan, undefined, readFactors(measured))
     return { name, given: { plan, id, measured } }
   } catch (error) {
     await loaded?.weights.discard()
@@ -127,10 +127,10 @@ function assertRoom(count: number, [height = 1, width = 1]: readonly number[]): 
 
 async function jsonPart(part: Multipart, maxBytes: number): Promise<unknown> {
   if (part.type === 'field') throw new TypeError('every part of this form is read as a file')
-  return jsonOf(await bytesOf(part.file, maxBytes), 'the part "spec"')
+  return parseJsonBody(await readPart(part.file, maxBytes), 'the part "spec"')
 }
 
-async function bytesOf(file: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+async function readPart(file: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
   for await (const chunk of file) {

@@ -6,7 +6,7 @@ import type { Model } from '../../serving/models/model.ts'
 import { parser } from '../../common/validation.ts'
 import { largestWeights } from '../shared/forms.ts'
 import { viewModel } from '../shared/model-view.ts'
-import { pageOf } from '../shared/query.ts'
+import { paginate } from '../shared/query.ts'
 import { Nothing, Page } from '../shared/schema-parts.ts'
 import {
   CreateForm,
@@ -130,7 +130,7 @@ export function modelRoutes(app: App, services: Services): void {
     },
     async ({ query }) => {
       await registry.refresh()
-      const { items, next_cursor } = pageOf(registry.list(), query)
+      const { items, next_cursor } = paginate(registry.list(), query)
       return { models: await Promise.all(items.map(view)), next_cursor }
     },
   )

@@ -1,6 +1,6 @@
 import Type, { type Static } from 'typebox'
 import type { Config } from '../../config.ts'
-import { VECTORS, vectorOf, type Vector } from '../../engine/contract.ts'
+import { VECTORS, outputOf, type Vector } from '../../engine/contract.ts'
 import { fieldError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
 import { labelsOf } from '../../serving/models/labels.ts'
@@ -8,7 +8,7 @@ import type { Model } from '../../serving/models/model.ts'
 import { admittance } from '../shared/prediction-admission.ts'
 import { imagesAs, readImages, type Images, type ImagesContext } from '../shared/encoded-images.ts'
 import { predictor } from '../shared/prediction.ts'
-import { listOf } from '../shared/query.ts'
+import { parseList } from '../shared/query.ts'
 import { Bytes, NPY } from '../shared/schema-parts.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
 import { PredictBody, PredictQuery, Predictions } from '../shared/prediction-schemas.ts'
@@ -59,10 +59,10 @@ export function predictRoutes(app: App, services: Services): void {
       const place = placeOf(request)
       const model = modelOf(request)
       const { top_k = 5, fit = 'cover', batch = true } = request.query
-      const vectors = [...listOf(request.query.include, VECTORS, '#/include')]
+      const vectors = [...parseList(request.query.include, VECTORS, '#/include')]
       const upload = await readUpload(request, config)
       const shape = model.record.specification.architecture.input_shape
-      const images = await imagesOf(upload, { shape, fit, config, decoder, place })
+      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, place })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),
@@ -74,7 +74,7 @@ export function predictRoutes(app: App, services: Services): void {
       const { values, about } = images
       tellCosts(reply, costs)
       const predictions = about.map((image, row) =>
-        predictionOf(row, about.length, image, { model, values, result, vectors }),
+        formatPrediction(row, about.length, image, { model, values, result, vectors }),
       )
       return {
         model: model.record.id,
@@ -88,7 +88,7 @@ export function predictRoutes(app: App, services: Services): void {
 }
 
 /** The images of an upload. QUEUE_FULL before they are decoded where there is no room for them. */
-async function imagesOf(
+async function readImagesOrArray(
   upload: Upload,
   context: ImagesContext & { readonly config: Pick<Config, 'MAX_QUEUE'> },
 ): Promise<Images> {
@@ -116,7 +116,7 @@ interface RowContext {
 }
 
 /** One image's rows of a result. */
-function predictionOf(
+function formatPrediction(
   row: number,
   count: number,
   image: Answer['predictions'][number]['image'],
@@ -145,7 +145,7 @@ function predictionOf(
   if (vectors.length === 0) return prediction
   return {
     ...prediction,
-    ...Object.fromEntries(vectors.map((vector) => [vector, [...rowOf(vectorOf(result, vector))]])),
+    ...Object.fromEntries(vectors.map((vector) => [vector, [...rowOf(outputOf(result, vector))]])),
   }
 }
 

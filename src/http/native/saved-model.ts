@@ -9,7 +9,7 @@ import type { Specification } from '../../network/specification.ts'
 import { VERSION as SERVICE_VERSION } from '../../common/version.ts'
 import { hangUp } from '../shared/client-abort.ts'
 import { VERSION } from '../shared/versions.ts'
-import { etagOf, knows } from '../shared/ranges.ts'
+import { formatEtag, knows } from '../shared/ranges.ts'
 import { Content, Nothing, optional } from '../shared/schema-parts.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
 import type { App, Services } from '../shared/services.ts'
@@ -60,7 +60,7 @@ export function savedModelRoutes(
       const name = names.includes(request.params.model)
         ? request.params.model
         : (names[0] ?? id.slice(0, SHORT_ID))
-      const etag = etagOf([id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)].join('\n'))
+      const etag = formatEtag([id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)].join('\n'))
       const caching = { etag, 'cache-control': 'private, max-age=0, must-revalidate' }
       if (knows(request.headers['if-none-match'], etag)) return reply.headers(caching).code(304).send()
       const head = {
@@ -75,7 +75,7 @@ export function savedModelRoutes(
       const variables = await store.stageFolder()
       try {
         const folder = `${name}/${VERSION}${config === 'triton' ? '/model.savedmodel' : ''}`
-        const graph = fileOf(
+        const graph = openArchive(
           `${folder}/saved_model.pb`,
           await registry.withWeights(model, (source) =>
             analysis.savedModel(source, variables.path, { signal }),
@@ -84,7 +84,10 @@ export function savedModelRoutes(
         const files = [graph, ...(await filesIn(variables.path, `${folder}/variables`))]
         if (config === 'triton')
           files.unshift(
-            fileOf(`${name}/config.pbtxt`, Buffer.from(tritonConfig(name, specification, MAX_BATCH_SIZE))),
+            openArchive(
+              `${name}/config.pbtxt`,
+              Buffer.from(tritonConfig(name, specification, MAX_BATCH_SIZE)),
+            ),
           )
         signal.throwIfAborted()
         const length = files.reduce((sum, file) => sum + archived(file), TAR_END.length)
@@ -114,7 +117,7 @@ async function filesIn(folder: string, archiveFolder: string): Promise<ArchiveFi
   )
 }
 
-function fileOf(name: string, bytes: Uint8Array): ArchiveFile {
+function openArchive(name: string, bytes: Uint8Array): ArchiveFile {
   return { name, size: bytes.length, content: () => [bytes] }
 }
 

@@ -1,6 +1,6 @@
 import type { SignalsRequest } from '../../analysis/contract.ts'
 import { affordableMemory } from '../../analysis/memory-estimate.ts'
-import { rankingsOf } from '../../analysis/rankings.ts'
+import { rankModels } from '../../analysis/rankings.ts'
 import { SignalsQuestion } from '../../analysis/signals-contract.ts'
 import { fieldError, fieldErrors, ServiceError } from '../../common/errors.ts'
 import { planRequest, planSpecification, type Plan } from '../../network/plan.ts'
@@ -40,7 +40,7 @@ export function signalRoutes(app: App, services: Services): void {
       const model = registry.find(request.params.model)
       const { id, weights, specification } = model.record
       const plan = planSpecification(specification)
-      const { measured, pointer } = await questionOf()
+      const { measured, pointer } = await readQuestion()
       affordableMemory(plan, measured.batch_size, budget, pointer)
       // What is refused is refused with its status, before an answer of events begins.
       await registry.weightsOf(model)
@@ -52,7 +52,7 @@ export function signalRoutes(app: App, services: Services): void {
         return { model: id, weights, ...signals }
       })
 
-      async function questionOf(): Promise<{ measured: SignalsRequest; pointer: string }> {
+      async function readQuestion(): Promise<{ measured: SignalsRequest; pointer: string }> {
         if (!request.isMultipart())
           return { measured: drawn(request.body as SignalsQuestion, '#'), pointer: '#/batch_size' }
         const shape = specification.architecture.input_shape
@@ -86,7 +86,7 @@ export function signalRoutes(app: App, services: Services): void {
         const classes = plans.map(({ specification }) => specification.classes)
         return {
           results: networks.map((network, index) => ({ id: plans[index]?.id ?? '', ...network })),
-          rankings: rankingsOf(networks, classes),
+          rankings: rankModels(networks, classes),
         }
       })
     },

@@ -9,7 +9,7 @@ import { planSpecification } from '../../network/plan.ts'
 import { METADATA } from '../../serving/models/import-weights.ts'
 import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/models/weights-stream.ts'
 import { hangUp } from '../shared/client-abort.ts'
-import { etagOf, knows, rangeOf } from '../shared/ranges.ts'
+import { formatEtag, knows, parseRange } from '../shared/ranges.ts'
 import { Content, HDF5, Nothing, NPY, SAFETENSORS } from '../shared/schema-parts.ts'
 import { ModelReference, WeightsQuery } from '../shared/model-schemas.ts'
 import type { App, Services } from '../shared/services.ts'
@@ -57,9 +57,9 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       if (type === HDF5 && names !== 'keras')
         throw fieldError('#/names', `must be keras for ${HDF5}, which is for Keras's load_weights`)
       const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.digestOf(model) }
-      const { header, content } = fileOf(type, tensors, origin, JSON.stringify(specification))
+      const { header, content } = openWeightsFile(type, tensors, origin, JSON.stringify(specification))
       const length = content.reduce((sum, tensor) => sum + streamedBytes(tensor), header.length)
-      const etag = etagOf(id, header)
+      const etag = formatEtag(id, header)
       void reply.headers({
         etag,
         vary: 'accept',
@@ -68,7 +68,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       })
       if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
 
-      const range = rangeOf(request.headers.range, request.headers['if-range'], etag, length)
+      const range = parseRange(request.headers.range, request.headers['if-range'], etag, length)
       if (range === 'outside') {
         void reply.header('content-range', `bytes */${String(length)}`)
         throw new ServiceError('RANGE_NOT_SATISFIABLE', `the content has ${String(length)} bytes`)
@@ -96,7 +96,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
 }
 
 /** A file's beginning, and the tensors that follow it. */
-function fileOf(
+function openWeightsFile(
   type: string,
   tensors: readonly FileTensor[],
   origin: Readonly<Record<string, string>>,

@@ -13,7 +13,7 @@ import { Bytes } from '../shared/schema-parts.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
 import { tellCosts } from '../shared/server-timing.ts'
 import type { App, Services } from '../shared/services.ts'
-import { imagesOf } from './inputs.ts'
+import { readInputs } from './inputs.ts'
 import { OUTPUTS } from './metadata.ts'
 import { VERSION } from '../shared/versions.ts'
 import { findModel, paths, tags } from './find-model.ts'
@@ -59,7 +59,7 @@ export function inferRoutes(app: App, services: Services): void {
         const inference = await read(bodyOf(request), request.headers[HEAD_LENGTH], specification)
         leaveInTime(inference, place, reply)
         const requested = requestedOutputs(inference)
-        const images = await imagesOf(inference, { specification, config, decoder, place })
+        const images = await readInputs(inference, { specification, config, decoder, place })
         const count = images.about.length
         const vectors = OUTPUTS.filter((output) => requested.some(({ name }) => name === output))
         const job = { model: id, k: 1, vectors, alone: false, place }

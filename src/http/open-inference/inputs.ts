@@ -21,7 +21,10 @@ const FITS: readonly unknown[] = ['cover', 'fill', 'contain', 'exact'] satisfies
 const HIGHEST_PIXEL = 255
 
 /** The images of a request, from exactly one of `images` and `image_bytes`. The place holds what they take. */
-export async function imagesOf({ inputs, parameters }: InferenceRequest, context: Context): Promise<Images> {
+export async function readInputs(
+  { inputs, parameters }: InferenceRequest,
+  context: Context,
+): Promise<Images> {
   for (const { name, pointer } of inputs) {
     if (name !== 'images' && name !== 'image_bytes')
       throw fieldError(`${pointer}/name`, `unexpected inference input '${name}'; send images or image_bytes`)
@@ -33,13 +36,13 @@ export async function imagesOf({ inputs, parameters }: InferenceRequest, context
       '#/inputs',
       `must be exactly one of images and image_bytes, got ${String(inputs.length)} inputs`,
     )
-  if (input.name === 'images') return pixelsOf(input, context)
+  if (input.name === 'images') return readPixels(input, context)
   const { fit = 'cover' } = parameters
   if (!FITS.includes(fit)) throw fieldError('#/parameters/fit', `must be one of ${FITS.join(', ')}`)
-  return decodedOf(input, fit as Fit, context)
+  return decodeInput(input, fit as Fit, context)
 }
 
-function pixelsOf(input: InputTensor, { specification, config, place }: Context): Images {
+function readPixels(input: InputTensor, { specification, config, place }: Context): Images {
   const { architecture, preprocessing } = specification
   const { pointer, datatype, shape } = input
   const [count = 0, ...image] = shape
@@ -67,7 +70,7 @@ function pixelsOf(input: InputTensor, { specification, config, place }: Context)
   return imagesAs('fp32 tensor', preprocess(pixels, preprocessing), shape)
 }
 
-async function decodedOf(
+async function decodeInput(
   input: InputTensor,
   fit: Fit,
   { specification, config, decoder, place }: Context,

@@ -4,7 +4,7 @@ import { VERSION as SERVICE_VERSION } from '../../common/version.ts'
 import type { App, Services } from '../shared/services.ts'
 import { VERSION } from '../shared/versions.ts'
 import { findModel, namedModels, paths, tags } from './find-model.ts'
-import { stateOf } from './repository.ts'
+import { repositoryState } from './repository.ts'
 import { ModelConfig, ModelMetadata, ModelNames, ModelReady, ServerMetadata } from './schemas.ts'
 import { ServiceError } from '../../common/errors.ts'
 
@@ -56,7 +56,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
     }
     app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
-      return metadataOf(name, model.record.specification)
+      return describeModel(name, model.record.specification)
     })
   }
   for (const { path, subject, params } of paths('/config')) {
@@ -69,7 +69,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
     }
     app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
-      return configOf(name, model.record.specification, config.MAX_BATCH_SIZE)
+      return describeConfig(name, model.record.specification, config.MAX_BATCH_SIZE)
     })
   }
   for (const { path, subject, params } of paths('/ready')) {
@@ -82,7 +82,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
     }
     app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
-      const { state, reason } = stateOf(model)
+      const { state, reason } = repositoryState(model)
       if (state !== 'READY')
         throw new ServiceError('MODEL_NOT_READY', `model '${name}' is not ready: ${reason}`)
       return { name, ready: true }
@@ -90,7 +90,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
   }
 }
 
-function metadataOf(name: string, { architecture, classes }: Specification): Static<typeof ModelMetadata> {
+function describeModel(name: string, { architecture, classes }: Specification): Static<typeof ModelMetadata> {
   return {
     name,
     versions: [VERSION],
@@ -107,7 +107,7 @@ function metadataOf(name: string, { architecture, classes }: Specification): Sta
  * Shapes are whole, the batch first, so `max_batch_size` is 0: by Triton's rule any other would take the batch away from
  * every shape of the metadata, and `image_bytes` has nothing else; perf_analyzer would find an input without a shape.
  */
-function configOf(
+function describeConfig(
   name: string,
   { architecture, classes }: Specification,
   maxBatchSize: number,

@@ -1,4 +1,4 @@
-import { vectorOf } from '../../engine/contract.ts'
+import { outputOf } from '../../engine/contract.ts'
 import { fieldError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
 import { OUTPUTS } from './metadata.ts'
@@ -40,9 +40,9 @@ export function writeAnswer(
 ): InferenceAnswer {
   const tensors: Buffer[] = []
   const outputs = requested.map(({ pointer, name: output, binary, classes }) => {
-    const values = vectorOf(result, output as (typeof OUTPUTS)[number])
+    const values = outputOf(result, output as (typeof OUTPUTS)[number])
     const width = values.length / count
-    const elements = classes > 0 ? classesOf(values, width, Math.min(classes, width), labels) : undefined
+    const elements = classes > 0 ? formatClasses(values, width, Math.min(classes, width), labels) : undefined
     const about = {
       name: output,
       datatype: elements ? 'BYTES' : 'FP32',
@@ -70,7 +70,7 @@ export function writeAnswer(
 }
 
 /** The k largest of every row as "value:index" or "value:index:label", in falling order; NaN comes last. */
-function classesOf(
+function formatClasses(
   values: Float32Array,
   width: number,
   k: number,

@@ -15,7 +15,7 @@ import { ModelReference } from '../shared/model-schemas.ts'
 type IndexEntry = Static<typeof RepositoryIndex>[number]
 
 /** The state of a model as a repository has it. */
-export function stateOf({ state, lastError }: Model): Pick<IndexEntry, 'state' | 'reason'> {
+export function repositoryState({ state, lastError }: Model): Pick<IndexEntry, 'state' | 'reason'> {
   if (state === 'ready') return { state: 'READY', reason: '' }
   if (state === 'building') return { state: 'LOADING', reason: '' }
   if (state === 'failed') return { state: 'UNAVAILABLE', reason: lastError?.detail ?? 'it failed' }
@@ -56,7 +56,7 @@ export function repositoryRoutes(app: App, { registry }: Services): void {
       if (typeof ready !== 'boolean') throw fieldError('#/ready', 'must be true or false')
       await registry.refresh()
       return namedModels(registry)
-        .map(({ model, name }) => ({ name, version: VERSION, ...stateOf(model) }))
+        .map(({ model, name }) => ({ name, version: VERSION, ...repositoryState(model) }))
         .filter(({ state }) => !ready || state === 'READY')
     },
   )

@@ -67,14 +67,14 @@ export async function readRequest(head: Buffer, tail: Buffer): Promise<Inference
     offset += size
     return tail.subarray(offset - size, offset)
   }
-  const tensors = inputs.map((input, index) => inputOf(input, `#/inputs/${String(index)}`, take))
+  const tensors = inputs.map((input, index) => parseInput(input, `#/inputs/${String(index)}`, take))
   if (offset < tail.length)
     throw new ServiceError(
       'MALFORMED_REQUEST',
       `unexpected additional input data for model: ${String(tail.length - offset)} bytes behind the last input's; say every input's binary_data_size`,
     )
   const asked = (outputs as unknown[] | null | undefined)?.map((output, index) =>
-    outputOf(output, `#/outputs/${String(index)}`, binary),
+    parseOutput(output, `#/outputs/${String(index)}`, binary),
   )
   return { id, parameters, inputs: tensors, outputs: asked, binary }
 }
@@ -103,7 +103,7 @@ export function assertUniqueNames(
   }
 }
 
-function inputOf(
+function parseInput(
   given: unknown,
   pointer: string,
   take: (size: number, input: string, pointer: string) => Buffer,
@@ -128,7 +128,7 @@ function inputOf(
   return { ...common, data: { bytes: take(size, name, `${parameters}/binary_data_size`) } }
 }
 
-function outputOf(given: unknown, pointer: string, binary: boolean): RequestedOutput {
+function parseOutput(given: unknown, pointer: string, binary: boolean): RequestedOutput {
   const json = objectOf(given, pointer)
   if (typeof json['name'] !== 'string') throw fieldError(`${pointer}/name`, 'must be a string')
   const parameters = parametersOf(json, pointer)

@@ -18,7 +18,7 @@ export function statisticsRoutes(app: App, { registry, usage }: Services): void 
     },
     () => ({
       model_stats: namedModels(registry).map(({ model, name }) =>
-        statisticsOf(name, usage.of(model.record.id)),
+        formatStatistics(name, usage.of(model.record.id)),
       ),
     }),
   )
@@ -32,12 +32,12 @@ export function statisticsRoutes(app: App, { registry, usage }: Services): void 
     }
     app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
-      return { model_stats: [statisticsOf(name, usage.of(model.record.id))] }
+      return { model_stats: [formatStatistics(name, usage.of(model.record.id))] }
     })
   }
 }
 
-function statisticsOf(name: string, usage: ModelUsage): Statistics {
+function formatStatistics(name: string, usage: ModelUsage): Statistics {
   const none = { count: 0, ns: 0 }
   const sizes = [...usage.bySize].toSorted(([a], [b]) => a - b)
   return {

@@ -4,7 +4,7 @@ import { ServiceError } from '../../common/errors.ts'
 import type { Keyring } from '../shared/keyring.ts'
 import type { Key } from '../shared/api-keys.ts'
 import type { Limiter } from './rate-limit.ts'
-import { isOpen, isProbe, scopeOf } from '../shared/scopes.ts'
+import { isOpen, isProbe, findScope } from '../shared/scopes.ts'
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -21,7 +21,7 @@ declare module 'fastify' {
 export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): void {
   // Said at the start, where the one who wrote the route sees it.
   app.addHook('onRoute', (route) => {
-    scopeOf(route)
+    findScope(route)
   })
   app.decorateRequest('caller', '')
   app.addHook('onRequest', (request, _reply, done) => {
@@ -32,7 +32,7 @@ export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): v
     // Every line of its request says whose it was.
     if (isValid) request.log = request.log.child({ caller: key.name })
     const judge = (): void => {
-      done(isOpen(url) || !keyring.asks ? undefined : refusalOf(request, key))
+      done(isOpen(url) || !keyring.asks ? undefined : checkKey(request, key))
     }
     const counted = isProbe(url) ? undefined : limit(request, isValid ? key : undefined)
     if (counted === undefined) judge()
@@ -40,7 +40,7 @@ export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): v
   })
 }
 
-function refusalOf({ method, routeOptions }: FastifyRequest, key: Key | undefined): ServiceError | undefined {
+function checkKey({ method, routeOptions }: FastifyRequest, key: Key | undefined): ServiceError | undefined {
   const cure = 'send the key as "Authorization: Bearer <key>" or "X-API-Key: <key>"'
   if (key === undefined)
     return new ServiceError('UNAUTHORIZED', `${cure}; whoever runs the service makes keys`)

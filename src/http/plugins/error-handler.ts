@@ -73,7 +73,7 @@ const foreignErrors: Readonly<Record<'openInference' | 'tensorflowServing', Fore
 const MAX_ERROR_LENGTH = 1000
 
 /** Whose errors a path has; undefined where they are problems. */
-export function foreignErrorsOf(url: string): ForeignErrors | undefined {
+export function findProtocol(url: string): ForeignErrors | undefined {
   const path = url.split('?', 1)[0] ?? url
   return Object.values(foreignErrors).find(({ paths }) => paths.test(path))
 }
@@ -121,15 +121,15 @@ export function problemAnswers(count: (code: ErrorCode) => void): AnswerError {
     if (status === 500) request.log.error({ err: error }, 'request failed')
     void reply.code(status).headers({ ...headers, 'x-request-id': request.id })
     // Bytes: Fastify would add a charset to the type, and clients of KServe compare it as a whole.
-    return reply.send(foreignErrorsOf(request.url) ? Buffer.from(JSON.stringify(body)) : body)
+    return reply.send(findProtocol(request.url) ? Buffer.from(JSON.stringify(body)) : body)
   }
 }
 
 /** An error as the path's protocol has it; a problem where the path is unknown or the service's own. */
 export function answerFor(error: ServiceError, url = '') {
   const { code } = error
-  const foreign = foreignErrorsOf(url)
-  const { status, headers, body } = problemOf(error, foreign?.statusOf)
+  const foreign = findProtocol(url)
+  const { status, headers, body } = toProblem(error, foreign?.statusOf)
   if (foreign === undefined) return { code, status, headers, body }
   return {
     ...{ code, status },
@@ -139,7 +139,7 @@ export function answerFor(error: ServiceError, url = '') {
 }
 
 /** An error as a problem, under its own statuses or a protocol's. */
-export function problemOf(error: ServiceError, statuses: Readonly<Record<ErrorCode, number>> = statusOf) {
+export function toProblem(error: ServiceError, statuses: Readonly<Record<ErrorCode, number>> = statusOf) {
   const status = statuses[error.code]
   // What went wrong inside is for the log; the client learns that it is not his fault.
   const detail = error.code === 'INTERNAL' ? 'the service failed; its log has the request id' : error.message

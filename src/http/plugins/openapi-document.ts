@@ -4,9 +4,9 @@ import type { FastifyInstance, FastifySchema } from 'fastify'
 import { isDeepStrictEqual } from 'node:util'
 import { isRecord, withDefaults } from '../../common/canonical-json.ts'
 import { VERSION } from '../../common/version.ts'
-import { foreignErrorsOf } from './error-handler.ts'
+import { findProtocol } from './error-handler.ts'
 import { foreignErrors, problems, refusals } from '../shared/schema-parts.ts'
-import { scopeOf, type Scope } from '../shared/scopes.ts'
+import { findScope, type Scope } from '../shared/scopes.ts'
 import { securityHeaders } from './security-headers.ts'
 
 type Json = Record<string, unknown>
@@ -39,7 +39,7 @@ export async function document(app: FastifyInstance): Promise<void> {
       .replaceAll('::', ':')
     if (schema?.operationId === undefined)
       throw new TypeError(`${String(method)} ${url} has no operationId, by which clients would call it`)
-    describe(schema, path, scopeOf(route))
+    describe(schema, path, findScope(route))
     // Fastify answers HEAD wherever there is GET; the document leaves it out.
     if (method === 'HEAD') return
     const { operationId } = schema
@@ -94,7 +94,7 @@ export async function document(app: FastifyInstance): Promise<void> {
 
 /** Adds what follows from a route's path and scope: how its errors look, and which keys it asks for. */
 function describe(schema: FastifySchema, path: string, scope: Scope | undefined): void {
-  const isForeign = foreignErrorsOf(path) !== undefined
+  const isForeign = findProtocol(path) !== undefined
   const keyErrors = scope === undefined ? {} : refusals(scope, isForeign)
   const errors = isForeign ? foreignErrors : problems
   if (schema.response) schema.response = { ...schema.response, ...keyErrors, ...errors }

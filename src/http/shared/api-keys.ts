@@ -4,7 +4,7 @@ import { RATE } from '../../config.ts'
 import { parseJson } from '../../common/json-limits.ts'
 import { closed } from '../../common/schema.ts'
 import { checker } from '../../common/validation.ts'
-import { rateOf, type Rate } from './rates.ts'
+import { parseRate, type Rate } from './rates.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
 /** Who calls: a key's holder and what the key is for. The key itself is nowhere. */
@@ -46,7 +46,7 @@ export function newKey(): string {
 }
 
 /** Digests have one length, so comparing them tells nothing about the key's. */
-export function digestOf(key: string): Buffer {
+export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest()
 }
 
@@ -76,7 +76,7 @@ export function readKeys(text: string): readonly Key[] {
     }
     const problem = problemOfLine(line)
     if (problem !== undefined) throw new Error(`${at}: ${problem}`)
-    return [{ at, key: keyOf(line as KeyLine) }]
+    return [{ at, key: parseKey(line as KeyLine) }]
   })
   const seen = new Map<string, string>()
   for (const { at, key } of keys) {
@@ -93,19 +93,19 @@ export function readKeys(text: string): readonly Key[] {
 /** A key for everything that never expires. */
 export function keyForAll(name: string, key: string): Key {
   return {
-    ...{ name, sha256: digestOf(key), scopes: new Set(SCOPES) },
+    ...{ name, sha256: hashKey(key), scopes: new Set(SCOPES) },
     ...{ expires: Infinity, rate: undefined },
   }
 }
 
-function keyOf({ name, sha256, scopes, expires, rate_limit }: KeyLine): Key {
+function parseKey({ name, sha256, scopes, expires, rate_limit }: KeyLine): Key {
   return {
     name,
     sha256: Buffer.from(sha256, 'hex'),
     scopes: new Set(scopes),
     // A day alone is its beginning in UTC.
     expires: expires === undefined ? Infinity : Date.parse(expires),
-    rate: rate_limit === undefined ? undefined : (rateOf(rate_limit) ?? null),
+    rate: rate_limit === undefined ? undefined : (parseRate(rate_limit) ?? null),
   }
 }
 

@@ -41,7 +41,7 @@ export async function readImages(encoded: readonly EncodedImage[], context: Imag
     return size?.width === width && size.height === height
   }
   if (channels !== 3 || !encoded.every(fits)) return decodeImages(encoded, context)
-  place.hold(encoded.length, bytesOf(encoded))
+  place.hold(encoded.length, countBytes(encoded))
   return {
     values: encoded.map(({ bytes }) => bytes),
     about: encoded.map(() => ({ width, height, format: 'jpeg' })),
@@ -63,7 +63,7 @@ async function decodeImages(
   { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, place }: ImagesContext,
 ): Promise<Images> {
   const decodedBytes = encoded.length * sizeOf(shape)
-  place.hold(encoded.length, bytesOf(encoded) + decodedBytes)
+  place.hold(encoded.length, countBytes(encoded) + decodedBytes)
   const decoded = await decodeAll(encoded, { shape, fit, maxPixels }, decoder, place.signal)
   place.hold(encoded.length, decodedBytes)
   const [first, ...others] = decoded.map(({ pixels }) => pixels)
@@ -99,6 +99,6 @@ export async function decodeAll(
   }
 }
 
-function bytesOf(encoded: readonly EncodedImage[]): number {
+function countBytes(encoded: readonly EncodedImage[]): number {
   return encoded.reduce((sum, { bytes }) => sum + bytes.length, 0)
 }

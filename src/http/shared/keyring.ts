@@ -3,7 +3,7 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { SettingError, type Config } from '../../config.ts'
-import { digestOf, keyForAll, newKey, readKeys, type Key } from './api-keys.ts'
+import { hashKey, keyForAll, newKey, readKeys, type Key } from './api-keys.ts'
 
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 const MAX_FILE_BYTES = 1_048_576
@@ -52,7 +52,7 @@ export class Keyring {
 
   /** The key that was given, also one that has expired. It is compared with every key there is, each in the same time. */
   find(given: string): Key | undefined {
-    const digest = digestOf(given)
+    const digest = hashKey(given)
     let found: Key | undefined
     for (const key of this.#keys ?? []) if (timingSafeEqual(key.sha256, digest)) found = key
     return found

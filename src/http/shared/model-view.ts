@@ -33,7 +33,7 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
     last_error: lastError,
     spec: record.specification,
     weights: record.weights,
-    scheme: schemeOf(record),
+    scheme: viewScheme(record),
     seal: record.seal,
     weights_sha256: record.weights_sha256,
     parameter_count: totals.parameters,
@@ -43,7 +43,7 @@ export function viewModel(model: Model, names: string[], engine: EngineInfo): St
     created_at: record.created_at,
     build_ms: buildMs,
     engine,
-    model_version_status: [versionStatusOf(model)],
+    model_version_status: [viewVersionStatus(model)],
     advice: [...advice, ...precisionAdvice(record.specification, engine)],
   }
 }
@@ -57,7 +57,7 @@ const ERROR_CODE: Readonly<Record<string, string>> = {
 }
 
 /** A model's only version as TensorFlow Serving tells of it. */
-export function versionStatusOf({ state, lastError }: Model): Static<typeof VersionStatus> {
+export function viewVersionStatus({ state, lastError }: Model): Static<typeof VersionStatus> {
   return {
     version: VERSION,
     state: VERSION_STATE[state],
@@ -68,7 +68,7 @@ export function versionStatusOf({ state, lastError }: Model): Static<typeof Vers
   }
 }
 
-function schemeOf({ specification, measured }: Model['record']): Static<typeof ModelSchema>['scheme'] {
+function viewScheme({ specification, measured }: Model['record']): Static<typeof ModelSchema>['scheme'] {
   const name = specification.residual_scheme
   if (name === 'none') return null
   const { paper, statistic } = residualSchemes[name]

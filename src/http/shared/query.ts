@@ -2,7 +2,7 @@ import { fieldError } from '../../common/errors.ts'
 import type { RecordOptions } from '../../statistics/record.ts'
 
 /** A page of a list: `cursor` is where the next one starts. */
-export function pageOf<T>(
+export function paginate<T>(
   items: readonly T[],
   { limit = 100, cursor }: { readonly limit?: number; readonly cursor?: string },
 ): { items: T[]; next_cursor: string | null } {
@@ -12,7 +12,7 @@ export function pageOf<T>(
 }
 
 /** Words of a list, or of a text that separates them by commas; each must be known. */
-export function listOf<W extends string>(
+export function parseList<W extends string>(
   list: string | readonly string[] | undefined,
   known: readonly W[],
   pointer: string,
@@ -36,7 +36,7 @@ export function recordOptions({
   readonly include?: string | readonly string[]
   readonly bins?: number
 }): RecordOptions {
-  const words = listOf(include, INCLUDES, '#/include')
+  const words = parseList(include, INCLUDES, '#/include')
   return {
     histogram: words.has('histogram'),
     quantiles: words.has('quantiles'),

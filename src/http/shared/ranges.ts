@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Range } from '../../serving/models/weights-stream.ts'
 
 /** A strong tag of an answer that follows from these alone. */
-export function etagOf(...parts: readonly (string | Uint8Array)[]): string {
+export function formatEtag(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(part)
   return `"${hash.digest('hex').slice(0, 32)}"`
@@ -15,7 +15,7 @@ export function knows(header: string | undefined, etag: string): boolean {
 }
 
 /** One byte range (RFC 9110, 14); anything else asks for the whole. */
-export function rangeOf(
+export function parseRange(
   header: string | undefined,
   ifRange: string | string[] | undefined,
   etag: string,

@@ -7,7 +7,7 @@ export interface Rate {
 const UNITS: Readonly<Record<string, number>> = { second: 1000, minute: 60_000, hour: 3_600_000 }
 
 /** A rate as it is written in settings and keys, such as 600/minute; undefined for off. Of text that was checked. */
-export function rateOf(text: string): Rate | undefined {
+export function parseRate(text: string): Rate | undefined {
   const [count = '', unit = ''] = text.split('/')
   const windowMs = UNITS[unit]
   return windowMs === undefined ? undefined : { max: Number(count), windowMs }

@@ -20,7 +20,7 @@ const PROBES = /^\/(livez|readyz|v2\/health\/(live|ready))$/
 export const isOpen = (url: string | undefined): boolean => url !== undefined && OPEN_ROUTES.test(url)
 
 /** The scope a route asks for; undefined where it needs no key. Throws where it says nothing and is none of these. */
-export function scopeOf({
+export function findScope({
   method,
   url,
   config,

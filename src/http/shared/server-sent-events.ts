@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify'
 import type { Control } from '../../common/cancellation.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { refusal } from '../plugins/graceful-shutdown.ts'
-import { problemOf, toServiceError } from '../plugins/error-handler.ts'
+import { toProblem, toServiceError } from '../plugins/error-handler.ts'
 import { hangUp } from './client-abort.ts'
 import { EVENTS, toJson } from './schema-parts.ts'
 
@@ -42,7 +42,7 @@ export async function answerJob<R>(
         say('result', value)
       },
       (error: unknown) => {
-        const problem = problemOf(toServiceError(error))
+        const problem = toProblem(toServiceError(error))
         if (problem.status === 500) request.log.error({ err: error }, 'request failed')
         say('error', problem.body)
       },

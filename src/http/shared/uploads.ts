@@ -22,11 +22,11 @@ const parseBody = parser(PredictBody)
 
 /** The images of a prediction request, in any of the forms it may have. */
 export async function readUpload(request: FastifyRequest, config: Config): Promise<Upload> {
-  if (request.isMultipart()) return { kind: 'images', images: await filesOf(request, config) }
+  if (request.isMultipart()) return { kind: 'images', images: await readFiles(request, config) }
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
   const unspecific = UNSPECIFIC.includes(type)
   const { body } = request
-  if (type === 'application/json') return instancesOf(body as PredictBody, config)
+  if (type === 'application/json') return readInstances(body as PredictBody, config)
   if (!Buffer.isBuffer(body) || body.length === 0) {
     throw new ServiceError(
       'MALFORMED_REQUEST',
@@ -36,7 +36,7 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
   if (unspecific && /^\s*\{/.test(withoutMark(body).subarray(0, 100).toString('latin1')))
-    return instancesOf(parseBody(await jsonOf(body, 'the body')), config)
+    return readInstances(parseBody(await parseJsonBody(body, 'the body')), config)
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
       'UNSUPPORTED_MEDIA_TYPE',
@@ -52,7 +52,7 @@ export function assertCount(count: number, pointer: string, maxQueue: number): v
     throw fieldError(pointer, `must be at most ${String(maxQueue)} images (MAX_QUEUE); send fewer at once`)
 }
 
-async function filesOf(
+async function readFiles(
   request: FastifyRequest,
   { MAX_QUEUE, MAX_BODY_BYTES }: Config,
 ): Promise<EncodedImage[]> {
@@ -78,7 +78,7 @@ async function filesOf(
   return images
 }
 
-function instancesOf({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload {
+function readInstances({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload {
   assertCount(instances.length, '#/instances', MAX_QUEUE)
   const images = instances.map(({ b64 }, index) => {
     const pointer = `#/instances/${String(index)}/b64`
@@ -89,7 +89,7 @@ function instancesOf({ instances }: PredictBody, { MAX_QUEUE }: Config): Upload 
   return { kind: 'images', images }
 }
 
-export async function jsonOf(text: Buffer, what: string): Promise<unknown> {
+export async function parseJsonBody(text: Buffer, what: string): Promise<unknown> {
   try {
     return await readJson(text)
   } catch (error) {

@@ -22,7 +22,10 @@ type Element = PredictRequest['elements'][number]
 const HIGHEST_PIXEL = 255
 
 /** The images of a request; the place holds what they take. INVALID_REQUEST or INVALID_IMAGE at the one that is wrong. */
-export function imagesOf({ input, elements }: PredictRequest, context: Context): Promise<Images> | Images {
+export function readInstances(
+  { input, elements }: PredictRequest,
+  context: Context,
+): Promise<Images> | Images {
   const { specification, config, decoder, place } = context
   const shape = specification.architecture.input_shape
   assertCount(elements.length, '#', config.MAX_QUEUE)

@@ -1,7 +1,7 @@
 import Type from 'typebox'
 import { answer } from '../../common/schema.ts'
 import type { Specification } from '../../network/specification.ts'
-import { versionStatusOf } from '../shared/model-view.ts'
+import { viewVersionStatus } from '../shared/model-view.ts'
 import { VERSION } from '../shared/versions.ts'
 import { VersionStatus } from '../shared/model-schemas.ts'
 import type { App, Services } from '../shared/services.ts'
@@ -28,7 +28,7 @@ export function metadataRoutes(app: App, { registry }: Services): void {
       const { model, name } = findModel(registry, request.params)
       return {
         model_spec: { name, signature_name: '', version: VERSION },
-        metadata: { signature_def: { signature_def: signaturesOf(model.record.specification) } },
+        metadata: { signature_def: { signature_def: describeSignatures(model.record.specification) } },
       }
     })
   }
@@ -41,12 +41,12 @@ export function metadataRoutes(app: App, { registry }: Services): void {
     response: { 200: Status },
   }
   app.get(path, { config: { scope: 'read' }, schema }, (request) => ({
-    model_version_status: [versionStatusOf(findModel(registry, request.params).model)],
+    model_version_status: [viewVersionStatus(findModel(registry, request.params).model)],
   }))
 }
 
 /** SignatureDefs as protobuf's JSON has them: int64 are strings. */
-function signaturesOf({ architecture, classes }: Specification) {
+function describeSignatures({ architecture, classes }: Specification) {
   const tensor = (name: string, dtype: string, shape: readonly number[]) => ({
     dtype,
     tensor_shape: { dim: shape.map((size) => ({ size: String(size), name: '' })), unknown_rank: false },

@@ -1,5 +1,5 @@
 import Type from 'typebox'
-import { vectorOf } from '../../engine/contract.ts'
+import { outputOf } from '../../engine/contract.ts'
 import { answer } from '../../common/schema.ts'
 import { ServiceError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
@@ -9,7 +9,7 @@ import { predictor } from '../shared/prediction.ts'
 import { optional } from '../shared/schema-parts.ts'
 import { tellCosts } from '../shared/server-timing.ts'
 import type { App, Services } from '../shared/services.ts'
-import { imagesOf } from './instances.ts'
+import { readInstances } from './instances.ts'
 import { findModel, paths, tags } from './find-model.ts'
 import { readPredictRequest, SIGNATURE, type PredictRequest } from './request.ts'
 
@@ -67,11 +67,11 @@ export function predictRoutes(app: App, services: Services): void {
         const { model } = findModel(registry, request.params)
         const { specification, id } = model.record
         const asked = await readPredictRequest(bodyOf(request))
-        const images = await imagesOf(asked, { specification, config, decoder, place })
+        const images = await readInstances(asked, { specification, config, decoder, place })
         const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, place }
         const { result, costs, answered } = await predict(images, job, started)
         tellCosts(reply, costs)
-        const text = textOf(asked.layout, result, images.about.length)
+        const text = formatOutputs(asked.layout, result, images.about.length)
         answered()
         return reply.type('application/json').send(Buffer.from(text))
       },
@@ -92,9 +92,9 @@ export function predictRoutes(app: App, services: Services): void {
 }
 
 /** Numbers that JSON does not have are written as TensorFlow Serving writes them: NaN, Infinity, -Infinity. */
-function textOf(layout: PredictRequest['layout'], result: JobResult, count: number): string {
+function formatOutputs(layout: PredictRequest['layout'], result: JobResult, count: number): string {
   const rowsOf = (name: (typeof OUTPUTS)[number]): string[] => {
-    const values = vectorOf(result, name)
+    const values = outputOf(result, name)
     const width = values.length / count
     return Array.from(
       { length: count },

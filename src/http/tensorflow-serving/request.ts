@@ -21,7 +21,7 @@ const INPUTS: Readonly<Record<string, readonly PredictRequest['input'][]>> = {
  * value may stand for itself, where it says which input it is. Fields it does not know are ignored, as they are there.
  */
 export async function readPredictRequest(body: Buffer): Promise<PredictRequest> {
-  const request = recordOf(await parse(body))
+  const request = readRecord(await parse(body))
   if (request === undefined) throw fieldError('#', 'must be an object with "instances" or "inputs"')
   const { signature_name: given = '', instances, inputs } = request
   if (typeof given !== 'string') throw fieldError('#/signature_name', 'must be a string')
@@ -34,13 +34,13 @@ export async function readPredictRequest(body: Buffer): Promise<PredictRequest> 
     )
   if ((instances === undefined) === (inputs === undefined))
     throw fieldError('#', 'must have either "instances" (by row) or "inputs" (by column), and not both')
-  const read = instances === undefined ? columnsOf(inputs) : rowsOf(instances)
+  const read = instances === undefined ? readColumns(inputs) : readRows(instances)
   if (!allowed.includes(read.input))
     throw fieldError('#/signature_name', `${signature} has no input ${read.input}`)
   return read
 }
 
-function rowsOf(instances: unknown): PredictRequest {
+function readRows(instances: unknown): PredictRequest {
   if (!Array.isArray(instances) || instances.length === 0)
     throw fieldError('#/instances', 'must be a list of at least one instance')
   const rows = instances.map((value: unknown, index) => {
@@ -64,7 +64,7 @@ function rowsOf(instances: unknown): PredictRequest {
   }
 }
 
-function columnsOf(inputs: unknown): PredictRequest {
+function readColumns(inputs: unknown): PredictRequest {
   const pointer = '#/inputs'
   // A list that stands for itself says by its first element which input it is.
   const bare: unknown = Array.isArray(inputs) ? inputs[0] : undefined
@@ -95,7 +95,7 @@ interface Input {
 function inputIn(value: unknown, pointer: string): Input {
   if (Array.isArray(value)) return { input: 'images', value, named: false }
   if (isEncoded(value)) return { input: 'image_bytes', value, named: false }
-  const record = recordOf(value)
+  const record = readRecord(value)
   const [key, ...others] = Object.keys(record ?? {})
   if (record === undefined || (key !== 'images' && key !== 'image_bytes') || others.length > 0)
     throw fieldError(
@@ -111,11 +111,11 @@ function isEncoded(value: unknown): boolean {
 
 /** The text of `{"b64": "..."}`; undefined for anything else, also for an object with further fields. */
 export function base64In(value: unknown): string | undefined {
-  const { b64, ...others } = recordOf(value) ?? {}
+  const { b64, ...others } = readRecord(value) ?? {}
   return typeof b64 === 'string' && Object.keys(others).length === 0 ? b64 : undefined
 }
 
-function recordOf(value: unknown): Readonly<Record<string, unknown>> | undefined {
+function readRecord(value: unknown): Readonly<Record<string, unknown>> | undefined {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
     ? (value as Readonly<Record<string, unknown>>)
     : undefined

@@ -1,6 +1,6 @@
 import Type from 'typebox'
 import { closed } from '../../common/schema.ts'
-import { quantilesOf, type BoundedNormal } from '../bounded-normal.ts'
+import { computeQuantiles, type BoundedNormal } from '../bounded-normal.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import { varianceScaling } from '../variance-scaling.ts'
 import { define, LAW_ONLY, number, TORCH } from './define.ts'
@@ -147,7 +147,7 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
     problem: (config) => {
       const between = bounds(config)
       if (between.low >= between.high) return ['b', `must be above a (${String(config['a'])}) in float32`]
-      if (quantilesOf(between).mass >= SMALLEST_MASS) return undefined
+      if (computeQuantiles(between).mass >= SMALLEST_MASS) return undefined
       return ['mean', 'is more than 37 std away from all of [a, b]; move it, or the bounds']
     },
     law: (config) => ({ kind: 'bounded_normal', ...bounds(config) }),

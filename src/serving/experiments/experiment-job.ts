@@ -1,9 +1,9 @@
 import type { Analysis, TrainingState } from '../../analysis/contract.ts'
 import { ServiceError } from '../../common/errors.ts'
-import { runOf, type Course } from '../../experiments/curve.ts'
+import { summarizeRun, type Course } from '../../experiments/curve.ts'
 import type { PlannedExperiment } from '../../experiments/resolve.ts'
 import type { Run, Summary } from '../../experiments/results.ts'
-import { summaryOf } from '../../experiments/summary.ts'
+import { summarize } from '../../experiments/summary.ts'
 
 export const experimentStates = ['waiting', 'running', 'done', 'cancelled', 'failed'] as const
 export type ExperimentState = (typeof experimentStates)[number]
@@ -71,11 +71,11 @@ export class ExperimentJob {
   get current(): Run | null {
     if (this.#current === undefined || this.#current.losses.length === 0) return null
     const { steps, target_loss } = this.planned.experiment
-    return runOf(this.#current, steps, target_loss)
+    return summarizeRun(this.#current, steps, target_loss)
   }
 
   get summary(): Summary {
-    this.#summary ??= summaryOf(this.planned.experiment, this.#runs, this.#state === 'done')
+    this.#summary ??= summarize(this.planned.experiment, this.#runs, this.#state === 'done')
     return this.#summary
   }
 
@@ -131,7 +131,7 @@ export class ExperimentJob {
       state = part.state
       if (state.step === steps || diverged) break
     }
-    this.#runs.push(runOf(this.#current, steps, target_loss))
+    this.#runs.push(summarizeRun(this.#current, steps, target_loss))
     this.#current = undefined
     this.#summary = undefined
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, makeFolder } from './files.ts'
+import { errnoCode, makeFolder } from './files.ts'
 
 /** How long an announcement stays, and how long a service may not have looked without having missed one. */
 const KEPT_MS = 10_000
@@ -36,7 +36,7 @@ export class Changes {
     const write = (): Promise<void> => writeFile(join(this.#folder, name), '', { flag: 'wx' })
     try {
       await write().catch(async (error: unknown) => {
-        if (codeOf(error) !== 'ENOENT') throw error
+        if (errnoCode(error) !== 'ENOENT') throw error
         await makeFolder(this.#folder)
         await write()
       })
@@ -67,7 +67,7 @@ export class Changes {
     try {
       return await readdir(this.#folder)
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') await makeFolder(this.#folder).catch(() => undefined)
+      if (errnoCode(error) === 'ENOENT') await makeFolder(this.#folder).catch(() => undefined)
       return undefined
     }
   }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { UnusableFile } from '../../common/storage-errors.ts'
 
 /** What a system call said, or undefined where it was none. */
-export function codeOf(error: unknown): string | undefined {
+export function errnoCode(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code
 }
 
@@ -17,12 +17,12 @@ export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path)
   } catch (error) {
-    if (codeOf(error) === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (errnoCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return
     const above = dirname(path)
-    if (codeOf(error) !== 'ENOENT' || above === path) throw error
+    if (errnoCode(error) !== 'ENOENT' || above === path) throw error
     await makeFolder(above)
     await mkdir(path).catch((again: unknown) => {
-      if (codeOf(again) !== 'EEXIST') throw again
+      if (errnoCode(again) !== 'EEXIST') throw again
     })
   }
   await syncFolder(dirname(path))
@@ -54,8 +54,8 @@ export async function createDurably(path: string, text: string, aside: string): 
     try {
       await link(temporary, path)
     } catch (error) {
-      if (codeOf(error) === 'EEXIST') return false
-      if (!NO_LINKS.includes(codeOf(error))) throw error
+      if (errnoCode(error) === 'EEXIST') return false
+      if (!NO_LINKS.includes(errnoCode(error))) throw error
       if (await exists(path)) return false
       await rename(temporary, path)
     }
@@ -77,7 +77,7 @@ async function exists(path: string): Promise<boolean> {
     await stat(path)
     return true
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return false
+    if (errnoCode(error) === 'ENOENT') return false
     throw error
   }
 }
@@ -116,7 +116,7 @@ export async function openFile(path: string, maxBytes: number): Promise<FileHand
       throw error
     }
   } catch (error) {
-    const reason = NO_FILE[codeOf(error) ?? '']
+    const reason = NO_FILE[errnoCode(error) ?? '']
     throw reason === undefined ? error : new UnusableFile(reason, { cause: error })
   }
 }
@@ -131,7 +131,7 @@ export async function readText(path: string, maxBytes: number): Promise<string |
       await file.close()
     }
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return undefined
+    if (errnoCode(error) === 'ENOENT') return undefined
     throw error
   }
 }
@@ -151,7 +151,7 @@ export async function unlinkDurably(path: string): Promise<boolean> {
   try {
     await unlink(path)
   } catch (error) {
-    if (codeOf(error) !== 'ENOENT') throw error
+    if (errnoCode(error) !== 'ENOENT') throw error
     // Where there is no folder at all, nothing was removed.
     await stat(dirname(path))
     return false

@@ -54,7 +54,7 @@ export async function loadWeights(
   try {
     const file = await openSafetensors(weights.path)
     try {
-      const plan = planRequest(request ?? (await requestOf(file.metadata)), maxParameters)
+      const plan = planRequest(request ?? (await parseSpecificationText(file.metadata)), maxParameters)
       const { specification } = plan
       const layout = layoutOf([...file.tensors.keys()])
       const problem = layoutProblem(layout, plan)
@@ -95,7 +95,9 @@ async function* inOwnLayout(
   yield* tensorStream(streamed, (...part) => file.read(...part))
 }
 
-async function requestOf(metadata: Readonly<Record<string, string>>): Promise<SpecificationRequest> {
+async function parseSpecificationText(
+  metadata: Readonly<Record<string, string>>,
+): Promise<SpecificationRequest> {
   const text = metadata[METADATA.specification]
   if (text === undefined) {
     throw fieldError(

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { factorsOf } from '../../analysis/contract.ts'
+import { readFactors } from '../../analysis/contract.ts'
 import type { WeightsSource } from '../../network/weights-source.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { isMeasured } from '../../network/schemes.ts'
@@ -74,7 +74,7 @@ export class ModelWeights {
         'MODEL_NOT_READY',
         `${id} has no weights before they are measured (lsuv); ask when it is ready`,
       )
-    return { source: { specification, ...(measured && { factors: factorsOf(measured) }) }, stamp: '' }
+    return { source: { specification, ...(measured && { factors: readFactors(measured) }) }, stamp: '' }
   }
 
   async #verify(record: StoredModel): Promise<string> {

@@ -2,7 +2,7 @@ import { readdir, rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { BadEntries } from './bad-entries.ts'
 import {
-  codeOf,
+  errnoCode,
   createDurably,
   makeFolder,
   moveDurably,
@@ -78,7 +78,7 @@ export class NameFiles {
         await syncFolder(folder)
         return owner === id
       } catch (error) {
-        if (codeOf(error) === 'ENOENT') return false
+        if (errnoCode(error) === 'ENOENT') return false
         throw error
       } finally {
         await taken.discard()
@@ -114,7 +114,7 @@ export class NameFiles {
       return id
     } catch (error) {
       this.#known.delete(name)
-      if (codeOf(error) === 'ENOENT') bad.clear(entry)
+      if (errnoCode(error) === 'ENOENT') bad.clear(entry)
       else bad.report(entry, error)
       return undefined
     }
@@ -137,7 +137,7 @@ export class NameFiles {
       await writeDurably(path, id, staging.path)
     } catch (error) {
       // No file takes the place of a folder.
-      if (codeOf(error) !== 'EISDIR' && codeOf(error) !== 'EEXIST') throw error
+      if (errnoCode(error) !== 'EISDIR' && errnoCode(error) !== 'EEXIST') throw error
       const taken = staging.place()
       await rename(path, taken.path)
       await taken.discard()

@@ -7,7 +7,7 @@ import { jsonProblem, parseJson } from '../../common/json-limits.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
 import { parser } from '../../common/validation.ts'
-import { codeOf, openFile } from './files.ts'
+import { errnoCode, openFile } from './files.ts'
 import { UnusableFile } from '../../common/storage-errors.ts'
 import { loadWeights } from './import-weights.ts'
 import { assertName } from './names.ts'
@@ -36,7 +36,7 @@ const MAX_SPECIFICATION_BYTES = 2 ** 26
  */
 export async function readPreload(path: string, maxParameters: number): Promise<Preloaded[]> {
   const found = new Map<string, Preloaded>()
-  const folders = (await statOf(path)).isDirectory() ? await foldersOf(path) : [[path]]
+  const folders = (await statEntry(path)).isDirectory() ? await listFolders(path) : [[path]]
   for (const files of folders) {
     for (const preloaded of await readFolder(files, maxParameters)) {
       const other = found.get(preloaded.name)
@@ -67,7 +67,7 @@ export async function preload(
     try {
       const given =
         weightsFile === undefined
-          ? { plan: planOf(request, context.maxParameters) }
+          ? { plan: planEntry(request, context.maxParameters) }
           : await loadWeights(await openWeights(weightsFile, context.maxParameters), request, context)
       const { ready } = await context.registry.create(given.plan, { ...given, name, moves: true })
       await ready
@@ -88,13 +88,13 @@ function maxWeightsBytes(maxParameters: number): number {
   return 4 * maxParameters + MAX_SPECIFICATION_BYTES
 }
 
-function planOf(request: SpecificationRequest | undefined, maxParameters: number): Plan {
+function planEntry(request: SpecificationRequest | undefined, maxParameters: number): Plan {
   if (request === undefined) throw new TypeError('neither a specification nor weights')
   return planRequest(request, maxParameters)
 }
 
 /** The files of a folder, and those of each folder in it, in order of their names; what links lead to twice comes once. */
-async function foldersOf(path: string, seen = new Set<string>()): Promise<string[][]> {
+async function listFolders(path: string, seen = new Set<string>()): Promise<string[][]> {
   const files: string[] = []
   const inner: string[][] = []
   for (const name of (await readdir(path)).sort()) {
@@ -103,7 +103,7 @@ async function foldersOf(path: string, seen = new Set<string>()): Promise<string
     const real = await realpath(one).catch(() => one)
     if (seen.has(real)) continue
     seen.add(real)
-    if ((await statOf(one)).isDirectory()) inner.push(...(await foldersOf(one, seen)))
+    if ((await statEntry(one)).isDirectory()) inner.push(...(await listFolders(one, seen)))
     else files.push(one)
   }
   return [files, ...inner]
@@ -113,7 +113,7 @@ async function readFolder(files: readonly string[], maxParameters: number): Prom
   const specifications = files.filter((file) => extname(file) === '.json')
   const weights = files.filter((file) => extname(file) === '.safetensors')
   const pairOf = (file: string): string | undefined =>
-    weights.find((one) => stemOf(one) === stemOf(file)) ??
+    weights.find((one) => baseName(one) === baseName(file)) ??
     (specifications.length === 1 && weights.length === 1 ? weights[0] : undefined)
   // Weights are read when the engine is there, but a file that cannot be any ends the start before.
   for (const file of weights) await (await opened(file, maxWeightsBytes(maxParameters))).close()
@@ -122,7 +122,7 @@ async function readFolder(files: readonly string[], maxParameters: number): Prom
     models.push(...(await readSpecifications(file, pairOf(file), maxParameters)))
   const used = new Set(models.map(({ weightsFile }) => weightsFile))
   for (const file of weights.filter((one) => !used.has(one))) {
-    const name = stemOf(file)
+    const name = baseName(file)
     checked(file, () => {
       assertName(name, 'its name')
     })
@@ -139,7 +139,7 @@ async function readSpecifications(
   const handle = await opened(file, MAX_SPECIFICATION_BYTES)
   const text = await handle.readFile().finally(() => handle.close())
   return checked(file, () => {
-    const given: unknown = jsonOf(text)
+    const given: unknown = readJson(text)
     const several = Array.isArray(given)
     if (several && weightsFile !== undefined)
       throw fieldError('#', 'must be one specification, since weights go with it')
@@ -159,7 +159,7 @@ async function readSpecifications(
   })
 }
 
-function jsonOf(text: Buffer): unknown {
+function readJson(text: Buffer): unknown {
   try {
     return parseJson(text)
   } catch (error) {
@@ -183,7 +183,7 @@ function wrong(file: string, sentence: string, cause?: unknown): Error {
   return new Error(`${file}: ${sentence}`, { cause })
 }
 
-async function statOf(path: string) {
+async function statEntry(path: string) {
   return blaming(path, () => stat(path))
 }
 
@@ -202,11 +202,11 @@ async function blaming<R>(path: string, read: () => Promise<R>): Promise<R> {
     return await read()
   } catch (error) {
     if (error instanceof UnusableFile) throw wrong(path, error.message, error)
-    const reason = REASONS[codeOf(error) ?? '']
+    const reason = REASONS[errnoCode(error) ?? '']
     throw reason === undefined ? error : wrong(path, reason, error)
   }
 }
 
-function stemOf(file: string): string {
+function baseName(file: string): string {
   return basename(file, extname(file))
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import Type from 'typebox'
-import { factorsOf, LayerScale } from '../../analysis/contract.ts'
+import { readFactors, LayerScale } from '../../analysis/contract.ts'
 import { identify } from '../../network/identity.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import { SpecificationRequest, type Specification } from '../../network/specification.ts'
@@ -116,7 +116,8 @@ export async function readFact<F extends keyof Facts>(
 function makesId({ id, weights, measured, tensors_sha256 }: StoredModel, plan: Plan): boolean {
   if (weights === 'loaded') return tensors_sha256 === undefined || identify(plan, tensors_sha256) === id
   return (
-    identify(plan) === id || (measured !== undefined && identify(plan, undefined, factorsOf(measured)) === id)
+    identify(plan) === id ||
+    (measured !== undefined && identify(plan, undefined, readFactors(measured)) === id)
   )
 }
 

@@ -136,7 +136,7 @@ export class Registry {
       const owner = name === undefined ? undefined : this.#entries.named(name)?.record.id
       if (name !== undefined && owner !== undefined && owner !== id && !moves) throw nameTaken(name, owner)
       const known = this.#entries.get(id)
-      const entry = known ?? this.#begin(recordOf(id, plan, options), plan)
+      const entry = known ?? this.#begin(newRecord(id, plan, options), plan)
       if (!known) entry.created = this.#write(entry, weights)
       await entry.created
       if (known && weights) await this.#weights.repair(known.record, weights)
@@ -379,7 +379,7 @@ export class Registry {
   }
 }
 
-function recordOf(id: string, plan: Plan, { weights, digest, measured }: CreateOptions): StoredModel {
+function newRecord(id: string, plan: Plan, { weights, digest, measured }: CreateOptions): StoredModel {
   return {
     id,
     specification: plan.specification,

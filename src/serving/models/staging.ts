@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { BadEntries } from './bad-entries.ts'
-import { codeOf, makeFolder } from './files.ts'
+import { errnoCode, makeFolder } from './files.ts'
 
 /** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
 export interface Staged {
@@ -50,7 +50,7 @@ export class Staging {
     bad: BadEntries = new BadEntries(),
   ): Promise<Staging> {
     const table = await processTable()
-    const start = await startOf(process.pid)
+    const start = await processStart(process.pid)
     const own = [table, process.pid, start ?? 0, randomUUID()].join('.')
     const staging = new Staging(all, table, own, now, bad)
     await staging.ensure()
@@ -63,7 +63,7 @@ export class Staging {
     try {
       await stat(this.path)
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error
+      if (errnoCode(error) !== 'ENOENT') throw error
       await makeFolder(this.path)
     }
   }
@@ -129,12 +129,12 @@ export class Staging {
     const [, table, pid, start] = OWNER.exec(name) ?? []
     // No service that stages here names anything so.
     if (table === undefined) return true
-    if (table === this.#table) return (await startOf(Number(pid))) !== start
+    if (table === this.#table) return (await processStart(Number(pid))) !== start
     let sign: bigint
     try {
       sign = (await lstat(path, { bigint: true })).mtimeNs
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return false
+      if (errnoCode(error) === 'ENOENT') return false
       throw error
     }
     const seen = this.#signs.get(name)
@@ -156,7 +156,7 @@ async function processTable(): Promise<string> {
 }
 
 /** When a process started, in ticks since the boot; undefined where there is none. */
-async function startOf(pid: number): Promise<string | undefined> {
+async function processStart(pid: number): Promise<string | undefined> {
   try {
     const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8')
     // After the command, which may hold anything, the third field is the state.

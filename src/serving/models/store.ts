@@ -5,7 +5,7 @@ import { ServiceError } from '../../common/errors.ts'
 import { storageFailed, UnusableFile } from '../../common/storage-errors.ts'
 import { BadEntries } from './bad-entries.ts'
 import { Changes } from './change-markers.ts'
-import { codeOf, createDurably, makeFolder, moveDurably, syncFolder } from './files.ts'
+import { errnoCode, createDurably, makeFolder, moveDurably, syncFolder } from './files.ts'
 import { NameFiles } from './name-files.ts'
 import { isId } from './names.ts'
 import {
@@ -117,7 +117,7 @@ export class Store {
       await lstat(join(this.#models, id))
       return true
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return false
+      if (errnoCode(error) === 'ENOENT') return false
       throw error
     }
   }
@@ -179,7 +179,7 @@ export class Store {
             await moveDurably(folder.path, target)
             return model
           } catch (error) {
-            if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(codeOf(error) ?? '')) throw error
+            if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoCode(error) ?? '')) throw error
           }
           const there = await this.#usable(model.id)
           if (there !== undefined) return there.record
@@ -199,7 +199,7 @@ export class Store {
       try {
         await moveDurably(weights.path, path)
       } catch (error) {
-        if (codeOf(error) !== 'EISDIR') throw error
+        if (errnoCode(error) !== 'EISDIR') throw error
         await this.#takeAway(path)
         await moveDurably(weights.path, path)
       }
@@ -218,7 +218,7 @@ export class Store {
           return value
         return await readFact(folder, fact)
       } catch (error) {
-        if (codeOf(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined
+        if (errnoCode(error) === 'ENOENT' && (await this.read(id)) === undefined) return undefined
         throw error
       }
     })
@@ -255,7 +255,7 @@ export class Store {
       await syncFolder(this.#models)
     } catch (error) {
       // Another service was faster; but where there are no models at all, nothing was removed.
-      if (codeOf(error) !== 'ENOENT') throw error
+      if (errnoCode(error) !== 'ENOENT') throw error
       await stat(this.#models)
     }
     // It is gone for everybody; what cannot be removed of it is reported by a later sweep.

@@ -7,7 +7,7 @@ import { isBuffer } from '../../network/parameters.ts'
 import { planSpecification } from '../../network/plan.ts'
 import { Turns } from '../../common/mutex.ts'
 import { childEntry } from '../../ipc/worker.ts'
-import { codeOf } from './files.ts'
+import { errnoCode } from './files.ts'
 import type { StoredModel } from './records.ts'
 import type { DigestsRequest, WeightsDigests } from './weights-digests.ts'
 
@@ -118,7 +118,7 @@ async function digestsOf(request: DigestsRequest): Promise<WeightsDigests> {
 /** Without the path, which no client has to know. */
 function reasonOf(error: unknown): string {
   if (!isOfSystem(error)) return (error as Error).message
-  const code = codeOf(error) ?? 'unknown cause'
+  const code = errnoCode(error) ?? 'unknown cause'
   return code === 'ENOENT' ? 'their file is missing' : `their file cannot be read (${code})`
 }
 

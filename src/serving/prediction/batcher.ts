@@ -4,7 +4,7 @@ import { isCrash, ServiceError } from '../../common/errors.ts'
 import { Waiting, type JobResult, type PredictionJob } from './job.ts'
 import { ModelQueue, type Group } from './model-queue.ts'
 import type { Death, Quarantine } from './quarantine.ts'
-import { joinJobs, joinResults, partsOf, splitRows } from './rows.ts'
+import { joinJobs, joinResults, splitJob, splitRows } from './rows.ts'
 
 /** What the batcher asks of those who keep the models. */
 interface Models {
@@ -85,7 +85,7 @@ export class Batcher {
     const request = new AsyncResource('prediction')
     const ensureReady = (): Promise<void> =>
       request.runInAsyncScope(() => this.#options.models.ensureReady(job.model))
-    const answers = partsOf(job, this.#options.maxBatchSize).map(
+    const answers = splitJob(job, this.#options.maxBatchSize).map(
       (part) =>
         new Promise<JobResult>((resolve, reject) => {
           parts.push(new Waiting(part, ensureReady, resolve, reject))

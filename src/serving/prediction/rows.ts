@@ -1,6 +1,6 @@
 import {
   VECTORS,
-  vectorOf,
+  outputOf,
   type Batch,
   type BatchResult,
   type ImageValues,
@@ -21,7 +21,7 @@ export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
 }
 
 /** The parts of a job that are no larger than a batch, in order. */
-export function partsOf(job: PredictionJob, maxBatchSize: number): PredictionJob[] {
+export function splitJob(job: PredictionJob, maxBatchSize: number): PredictionJob[] {
   if (job.count <= maxBatchSize) return [job]
   const size = job.values.length / job.count
   const parts: PredictionJob[] = []
@@ -50,7 +50,7 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
       topProbabilities: leading(rows(result.topProbabilities), job),
       entropy: rows(result.entropy),
       finite: rows(result.finite),
-      vectors: vectorsOf(job, (vector) => rows(vectorOf(result, vector))),
+      vectors: selectOutputs(job, (vector) => rows(outputOf(result, vector))),
       undecoded: result.undecoded
         .map((index) => index - start)
         .filter((index) => index >= 0 && index < job.count),
@@ -74,7 +74,7 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
     topProbabilities: join(({ topProbabilities }) => topProbabilities),
     entropy: join(({ entropy }) => entropy),
     finite: join(({ finite }) => finite),
-    vectors: vectorsOf({ vectors }, (vector) => join((result) => vectorOf(result, vector))),
+    vectors: selectOutputs({ vectors }, (vector) => join((result) => outputOf(result, vector))),
     undecoded: results.flatMap((result, part) => {
       const before = results.slice(0, part).reduce((sum, { entropy }) => sum + entropy.length, 0)
       return result.undecoded.map((index) => before + index)
@@ -86,7 +86,7 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
   }
 }
 
-function vectorsOf(
+function selectOutputs(
   { vectors }: Pick<Batch, 'vectors'>,
   of: (vector: Vector) => Float32Array,
 ): BatchResult['vectors'] {

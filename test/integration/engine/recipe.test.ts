@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { Sampler } from '../../../src/tensorflow/sampler.ts'
-import { vectorOf } from '../../../src/engine/contract.ts'
+import { outputOf } from '../../../src/engine/contract.ts'
 import { building } from '../../../src/engine/worker/build-model.ts'
 import { openBackend } from '../../../src/tensorflow/binding.ts'
 import { EXPORTED, exportedModel } from '../../../src/tensorflow/exported-model.ts'
@@ -54,7 +54,7 @@ it.each(Object.entries(networks))(
     while (step.done !== true) step = await steps.next()
     const { model, result } = step.value
     const pixels = arithmeticImage([8, 8, 3])
-    const logits = vectorOf(model.predict({ values: pixels, count: 1, k: 1, vectors: ['logits'] }), 'logits')
+    const logits = outputOf(model.predict({ values: pixels, count: 1, k: 1, vectors: ['logits'] }), 'logits')
     model.close()
 
     const bytes = exportedModel(planSpecification(specification), 'drawn')

@@ -2,7 +2,7 @@ import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { digestOf, newKey, type KeyLine } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, newKey, type KeyLine } from '../../../src/http/shared/api-keys.ts'
 import type { Client } from '../../support/client.ts'
 import { isForeign, openapi } from '../../support/contract.ts'
 import { tiny } from '../../support/networks.ts'
@@ -19,7 +19,7 @@ const keys = {
 }
 const lineOf = (name: keyof typeof keys, fields: Partial<KeyLine>): string =>
   JSON.stringify({
-    ...{ name, sha256: digestOf(keys[name]).toString('hex'), scopes: SCOPES, rate_limit: 'off' },
+    ...{ name, sha256: hashKey(keys[name]).toString('hex'), scopes: SCOPES, rate_limit: 'off' },
     ...fields,
   })
 const always = [
@@ -127,7 +127,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
     await refused(bearer('wrong'), unauthorized)
     await refused({ 'x-api-key': newKey() }, unauthorized)
     await refused({ authorization: `Basic ${keys.reader}` }, unauthorized)
-    await refused(bearer(digestOf(holderOf[scope]).toString('hex')), unauthorized)
+    await refused(bearer(hashKey(holderOf[scope]).toString('hex')), unauthorized)
     await refused(bearer(keys.expired), { ...unauthorized, says: /"expired" has expired/ })
   })
 

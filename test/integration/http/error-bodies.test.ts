@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../../src/common/errors.ts'
-import { digestOf, newKey } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, newKey } from '../../../src/http/shared/api-keys.ts'
 import type { Answer, Client } from '../../support/client.ts'
 import { assertContract } from '../../support/contract.ts'
 import { untilRead, whileHalted } from '../../support/halt.ts'
@@ -19,7 +19,7 @@ const keys = { all: newKey(), reader: newKey(), hurried: newKey() }
 const keyed = (key: string) => ({ authorization: `Bearer ${key}` })
 const lineOf = (name: keyof typeof keys, fields: object = {}): string =>
   JSON.stringify({
-    ...{ name, sha256: digestOf(keys[name]).toString('hex'), scopes: ['predict', 'read', 'manage'] },
+    ...{ name, sha256: hashKey(keys[name]).toString('hex'), scopes: ['predict', 'read', 'manage'] },
     ...fields,
   })
 

@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { Sampler } from '../../../src/tensorflow/sampler.ts'
 import { openBackend } from '../../../src/tensorflow/binding.ts'
-import { initializerNamed, lawOf } from '../../../src/initializers/catalogue.ts'
+import { initializerNamed, resolveLaw } from '../../../src/initializers/catalogue.ts'
 import { definitions } from '../../../src/initializers/definitions.ts'
 import { sizeOf } from '../../../src/initializers/fans.ts'
 import { isElementwise, isFixed, theoryOf } from '../../../src/initializers/law.ts'
@@ -117,7 +117,7 @@ test('the catalogue has these classes', () => {
 describe.each(Object.keys(classes))('%s', (name) => {
   test('matches its theory', async () => {
     const property = fc.asyncProperty(drawings(name), async ({ config, shape, seed, cut }) => {
-      const law = lawOf(initializerNamed(name, { ...config }), shape, '#')
+      const law = resolveLaw(initializerNamed(name, { ...config }), shape, '#')
       const size = sizeOf(shape)
       const read = (from: SeedVector, begin = 0, count = size) => sampler.read(law, shape, from, begin, count)
       const values = await read(seed)
@@ -163,7 +163,7 @@ describe('orthogonal kinds', () => {
     ['ConvolutionOrthogonal3D', isometryError],
   ] as const)('%s is orthogonal', async (name, errorOf) => {
     const property = fc.asyncProperty(drawings(name), async ({ config, shape, seed }) => {
-      const law = lawOf(initializerNamed(name, { ...config }), shape, '#')
+      const law = resolveLaw(initializerNamed(name, { ...config }), shape, '#')
       const values = await sampler.read(law, shape, seed, 0, sizeOf(shape))
       expect(errorOf(values, shape, (config as { gain: number }).gain)).toBeLessThan(1e-5)
       const { variance } = theoryOf(law, shape)
@@ -182,7 +182,7 @@ describe('orthogonal kinds', () => {
     '%s scales every norm by %j at every frequency; a flattened orthogonal kernel does not',
     async (name, shape) => {
       const kernelOf = (of: string) =>
-        sampler.read(lawOf(initializerNamed(of, {}), shape, '#'), shape, [3, 1], 0, sizeOf(shape))
+        sampler.read(resolveLaw(initializerNamed(of, {}), shape, '#'), shape, [3, 1], 0, sizeOf(shape))
       expect(isometryError(await kernelOf(name), shape, 1)).toBeLessThan(1e-5)
       const plain = isometryError(await kernelOf('Orthogonal'), shape, 1)
       if ((shape[0] ?? 1) > 1) expect(plain).toBeGreaterThan(0.1)
@@ -252,6 +252,6 @@ function draw(
   shape: number[],
   seed: SeedVector = [5, 2],
 ): Promise<Float32Array> {
-  const law = lawOf(initializerNamed(name, { ...config }), shape, '#')
+  const law = resolveLaw(initializerNamed(name, { ...config }), shape, '#')
   return sampler.read(law, shape, seed, 0, sizeOf(shape))
 }

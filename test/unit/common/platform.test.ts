@@ -5,10 +5,10 @@ import {
   gpus,
   multipliesBfloat16,
   processors,
-  quotaOf,
+  readQuota,
 } from '../../../src/common/platform.ts'
 
-const quota = (files: Readonly<Record<string, string>>) => quotaOf((path) => files[path])
+const quota = (files: Readonly<Record<string, string>>) => readQuota((path) => files[path])
 
 describe('the processors that a cgroup allows', () => {
   it.each<[string, Record<string, string>, number]>([

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { batchesOf, stepsPerEpoch } from '../../../src/experiments/batches.ts'
-import { runOf, type Course } from '../../../src/experiments/curve.ts'
+import { drawBatches, stepsPerEpoch } from '../../../src/experiments/batches.ts'
+import { summarizeRun, type Course } from '../../../src/experiments/curve.ts'
 import { DIGITS } from '../../../src/experiments/data.ts'
 import { readDigits } from '../../../src/experiments/digits.ts'
 import type { ExperimentRequest } from '../../../src/experiments/experiment.ts'
 import { experimentPresets } from '../../../src/experiments/presets.ts'
 import { planExperiment } from '../../../src/experiments/resolve.ts'
-import { summaryOf } from '../../../src/experiments/summary.ts'
+import { summarize } from '../../../src/experiments/summary.ts'
 import { refusal } from '../support/errors.ts'
 
 const LIMITS = { seconds: 600, parameters: 2_000_000 }
@@ -14,7 +14,7 @@ const plan = (request: ExperimentRequest) => planExperiment(request, LIMITS)
 
 describe('the order of the pictures', () => {
   it('uses each once per epoch except those that fill no batch, in a different order per epoch and seed', () => {
-    const batchAt = batchesOf(7, 100)
+    const batchAt = drawBatches(7, 100)
     expect(stepsPerEpoch(100)).toBe(14)
     const epoch = (n: number) => Array.from({ length: 14 }, (_, step) => batchAt(14 * n + step)).flat()
     const [first, second] = [epoch(0), epoch(1)]
@@ -24,11 +24,11 @@ describe('the order of the pictures', () => {
     }
     expect(first).not.toEqual(second)
     expect(epoch(0)).toEqual(first)
-    expect(batchesOf(8, 100)(0)).not.toEqual(first.slice(0, 100))
+    expect(drawBatches(8, 100)(0)).not.toEqual(first.slice(0, 100))
   })
 
   it('is uniform over pictures', () => {
-    const places = Array.from({ length: 400 }, (_, seed) => batchesOf(seed, DIGITS.training)(0).indexOf(0))
+    const places = Array.from({ length: 400 }, (_, seed) => drawBatches(seed, DIGITS.training)(0).indexOf(0))
     const mean = places.reduce((sum, place) => sum + place, 0) / places.length
     // Four deviations of a uniform's mean.
     expect(Math.abs(mean - 718)).toBeLessThan((4 * 1437) / Math.sqrt(12 * 400))
@@ -107,7 +107,7 @@ const course = (losses: number[], over: Partial<Course> = {}): Course => ({
 
 describe('a run', () => {
   it('has a curve of means over the steps since the previous point', () => {
-    const run = runOf(course(Array.from({ length: 200 }, (_, step) => step)), 200, 1)
+    const run = summarizeRun(course(Array.from({ length: 200 }, (_, step) => step)), 200, 1)
     expect(run.steps).toHaveLength(50)
     expect([run.steps[0], run.steps.at(-1)]).toEqual([4, 200])
     expect([run.loss[0], run.loss.at(-1)]).toEqual([1.5, 197.5])
@@ -116,12 +116,12 @@ describe('a run', () => {
 
   it('reaches a loss when the mean of ten steps does', () => {
     const losses = [0.1, ...Array<number>(20).fill(2), ...Array<number>(20).fill(0.3)]
-    expect(runOf(course(losses), losses.length, 0.5).steps_to_target).toBe(30)
-    expect(runOf(course(losses), losses.length, 0.2).steps_to_target).toBeNull()
+    expect(summarizeRun(course(losses), losses.length, 0.5).steps_to_target).toBe(30)
+    expect(summarizeRun(course(losses), losses.length, 0.2).steps_to_target).toBeNull()
   })
 
   it('has no final loss if it diverged', () => {
-    const run = runOf(course([3, Infinity], { diverged: true, accuracy: null }), 200, 0.5)
+    const run = summarizeRun(course([3, Infinity], { diverged: true, accuracy: null }), 200, 0.5)
     expect(run).toMatchObject({ steps: [], final_loss: NaN, test_accuracy: null, steps_to_target: null })
   })
 })
@@ -138,9 +138,9 @@ describe('the summary', () => {
       const diverged = Number.isNaN(final)
       const accuracy = diverged ? null : 0.5
       const losses = Array<number>(10).fill(final)
-      return runOf(course(losses, { initializer, learningRate, seed, diverged, accuracy }), 10, 0.5)
+      return summarizeRun(course(losses, { initializer, learningRate, seed, diverged, accuracy }), 10, 0.5)
     })
-  const summary = (...some: ReturnType<typeof runs>[]) => summaryOf(experiment, some.flat(), true)
+  const summary = (...some: ReturnType<typeof runs>[]) => summarize(experiment, some.flat(), true)
 
   it('uses the best learning rate without a diverged run, and names the best initializer', () => {
     const { best, ranking, verdict, groups } = summary(
@@ -179,7 +179,7 @@ describe('the summary', () => {
 
   it('separates nothing with one seed', () => {
     const one = { ...experiment, seeds: [0] }
-    const { verdict } = summaryOf(one, [...runs(0, 0.1, [0.1]), ...runs(1, 0.1, [0.9])], true)
+    const { verdict } = summarize(one, [...runs(0, 0.1, [0.1]), ...runs(1, 0.1, [0.9])], true)
     expect(verdict).toMatch(/^One seed tells nobody apart/)
   })
 
@@ -190,6 +190,6 @@ describe('the summary', () => {
   })
 
   it('has no verdict before the end', () => {
-    expect(summaryOf(experiment, runs(0, 0.1, [0.2]), false).verdict).toBeNull()
+    expect(summarize(experiment, runs(0, 0.1, [0.2]), false).verdict).toBeNull()
   })
 })

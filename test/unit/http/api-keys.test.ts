@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest'
-import { digestOf, newKey, problemOfLine, readKeys } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, newKey, problemOfLine, readKeys } from '../../../src/http/shared/api-keys.ts'
 
-const sha256 = digestOf('secret').toString('hex')
+const sha256 = hashKey('secret').toString('hex')
 const line = (fields: object): string => JSON.stringify({ name: 'team', sha256, scopes: ['read'], ...fields })
 
 describe('the file of keys', () => {
   test('has one key per line, with comments and empty lines ignored', () => {
     const other = {
-      sha256: digestOf('other').toString('hex'),
+      sha256: hashKey('other').toString('hex'),
       expires: '2027-01-01',
       rate_limit: '10/second',
     }
@@ -19,7 +19,7 @@ describe('the file of keys', () => {
       { name: 'team', expires: Date.UTC(2027, 0, 1), rate: { max: 10, windowMs: 1000 } },
     ])
     expect(keys.map(({ scopes }) => [...scopes])).toEqual([['read'], ['predict', 'manage']])
-    expect(keys[0]?.sha256).toEqual(digestOf('secret'))
+    expect(keys[0]?.sha256).toEqual(hashKey('secret'))
     expect(readKeys(line({ rate_limit: 'off' }))).toMatchObject([{ rate: null }])
     expect(readKeys(line({ expires: '2027-01-01T02:00:00+02:00' }))).toMatchObject([
       { expires: Date.UTC(2027, 0, 1) },
@@ -57,7 +57,7 @@ describe('the file of keys', () => {
 
   test('has a bounded number of keys', () => {
     const many = Array.from({ length: 1001 }, (_, index) =>
-      line({ sha256: digestOf(String(index)).toString('hex') }),
+      line({ sha256: hashKey(String(index)).toString('hex') }),
     )
     expect(() => readKeys(many.join('\n'))).toThrow('more than 1000 keys')
     expect(readKeys(many.slice(1).join('\n'))).toHaveLength(1000)

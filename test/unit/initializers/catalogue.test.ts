@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest'
 import {
-  aliasesOf,
+  listAliases,
   catalogueEntry,
   completeInitializer,
   definitionNamed,
   initializerNamed,
-  lawOf,
+  resolveLaw,
   minimalConfig,
 } from '../../../src/initializers/catalogue.ts'
 import { definitions } from '../../../src/initializers/definitions.ts'
@@ -67,11 +67,11 @@ describe('names', () => {
   })
 
   test.each(Object.entries(words))('%s is listed under all of its names', (name, known) => {
-    expect(aliasesOf(definitionNamed(name))).toEqual(expect.arrayContaining(known))
+    expect(listAliases(definitionNamed(name))).toEqual(expect.arrayContaining(known))
   })
 
   test.each(
-    definitions.flatMap((definition) => aliasesOf(definition).map((alias) => [alias, definition.name])),
+    definitions.flatMap((definition) => listAliases(definition).map((alias) => [alias, definition.name])),
   )('%s resolves', (alias, name) => {
     const expected = alias.startsWith('xavier_initializer') ? 'GlorotUniform' : name
     expect(completeInitializer(alias, AT).class_name).toBe(expected)
@@ -291,7 +291,7 @@ describe('configs', () => {
 
     test('that were stored before arrays were broadcast are still read row by row', () => {
       const stored = { class_name: 'Constant', config: { value: [1, 2] } }
-      expect(lawOf(stored, [2, 2], AT)).toEqual({ kind: 'values', values: [1, 2] })
+      expect(resolveLaw(stored, [2, 2], AT)).toEqual({ kind: 'values', values: [1, 2] })
       expect(minimalConfig(stored, [[2, 2]])).toEqual({ value: [1, 2] })
     })
 
@@ -315,8 +315,10 @@ describe('configs', () => {
 
   test('a draw without spread is a constant, rounded to float32', () => {
     const value = { kind: 'constant', value: Math.fround(0.1) }
-    expect(lawOf(initializerNamed('RandomNormal', { mean: 0.1, stddev: 0 }), [3], AT)).toEqual(value)
-    expect(lawOf(initializerNamed('RandomUniform', { minval: 0.1, maxval: 0.1 }), [3], AT)).toEqual(value)
+    expect(resolveLaw(initializerNamed('RandomNormal', { mean: 0.1, stddev: 0 }), [3], AT)).toEqual(value)
+    expect(resolveLaw(initializerNamed('RandomUniform', { minval: 0.1, maxval: 0.1 }), [3], AT)).toEqual(
+      value,
+    )
   })
 })
 
@@ -388,7 +390,7 @@ describe('errors', () => {
     ['delta_orthogonal', [1, 1, 1, 9000], 'operations, more than 2.0e+12'],
     ['Orthogonal', [9000, 9000], 'operations, more than 2.0e+12'],
   ])('%s does not support the shape %j', (name, shape, words) => {
-    const error = refusal(() => lawOf(completeInitializer(name, AT), shape, AT))
+    const error = refusal(() => resolveLaw(completeInitializer(name, AT), shape, AT))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', AT])
     expect(error.message).toContain(words)
   })
@@ -399,7 +401,7 @@ describe('errors', () => {
     ['Constant', { value: [[1, 2]] }, [2], 'value', 'cannot broadcast an array of shape [1, 2]'],
     ['Dirac', { groups: 3 }, [3, 3, 4, 8], 'groups', 'give a divisor of 8'],
   ])('%s %j does not fit the shape %j', (name, config, shape, field, words) => {
-    const call = (place?: object) => () => lawOf(initializerNamed(name, config), shape, AT, place)
+    const call = (place?: object) => () => resolveLaw(initializerNamed(name, config), shape, AT, place)
     expect(codeAndPointers(refusal(call()))).toEqual(['INVALID_REQUEST', `${AT}/config/${field}`])
     const error = refusal(call({ config: '#/config', name: 'stem/conv/kernel' }))
     expect(codeAndPointers(error)).toEqual(['INVALID_REQUEST', `#/config/${field}`])

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { initializerNamed, lawOf } from '../../../src/initializers/catalogue.ts'
+import { initializerNamed, resolveLaw } from '../../../src/initializers/catalogue.ts'
 import { sizeOf } from '../../../src/initializers/fans.ts'
 import { isElementwise, type Law } from '../../../src/initializers/law.ts'
 import type { SeedVector } from '../../../src/initializers/seeds.ts'
@@ -21,7 +21,7 @@ const golden = JSON.parse(readFileSync(file, 'utf8')) as Golden[]
 const named = golden.map((entry) => ({
   ...entry,
   seed: (typeof entry.seed === 'number' ? [entry.seed, 0] : entry.seed) satisfies SeedVector,
-  law: lawOf(initializerNamed(entry.class_name, entry.config), entry.shape, '#'),
+  law: resolveLaw(initializerNamed(entry.class_name, entry.config), entry.shape, '#'),
   title: `${entry.class_name} ${JSON.stringify(entry.config)} [${entry.shape.join(', ')}] seed ${String(entry.seed)}`,
 }))
 const ofKind = (...kinds: Law['kind'][]) => named.filter(({ law }) => kinds.includes(law.kind))

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { initializerNamed, lawOf } from '../../../src/initializers/catalogue.ts'
+import { initializerNamed, resolveLaw } from '../../../src/initializers/catalogue.ts'
 import { fansOf } from '../../../src/initializers/fans.ts'
 import {
   affineOf,
@@ -247,7 +247,7 @@ describe('variance scaling', () => {
 
 describe("laws of the catalogue's names", () => {
   const of = (name: string, config: Record<string, unknown>, shape = SHAPE) =>
-    lawOf(initializerNamed(name, config), shape, '#')
+    resolveLaw(initializerNamed(name, config), shape, '#')
   const stdOf = (name: string, config: Record<string, unknown>) => theoryOf(of(name, config), SHAPE).std
 
   // torch.nn.init.calculate_gain.

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { cdfOf } from '../../../src/statistics/distribution.ts'
-import { HistogramCounts, quantilesOf } from '../../../src/statistics/histogram.ts'
+import { HistogramCounts, computeQuantiles } from '../../../src/statistics/histogram.ts'
 import { cuts, floats, sliced } from '../support/slices.ts'
 
 const bins = fc.integer({ min: 1, max: 64 })
@@ -101,7 +101,7 @@ describe('histogram', () => {
 describe('quantiles', () => {
   test('equal numpy.quantile with its linear rule', () => {
     // python3: numpy.quantile(numpy.float32([3, 1, 4, 1, 5, 9, 2, 6, 5, 3]), [.01, .05, .25, .5, .75, .95, .99])
-    const quantiles = quantilesOf(Float32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 5, 3).sort())
+    const quantiles = computeQuantiles(Float32Array.of(3, 1, 4, 1, 5, 9, 2, 6, 5, 3).sort())
     expect(Object.keys(quantiles)).toEqual(['0.01', '0.05', '0.25', '0.5', '0.75', '0.95', '0.99'])
     const expected = [1, 1, 2.25, 3.5, 5, 7.65, 8.73]
     Object.values(quantiles).forEach((value, index) => {
@@ -110,13 +110,13 @@ describe('quantiles', () => {
   })
 
   test('of one value are that value', () => {
-    expect(new Set(Object.values(quantilesOf(Float32Array.of(7))))).toEqual(new Set([7]))
+    expect(new Set(Object.values(computeQuantiles(Float32Array.of(7))))).toEqual(new Set([7]))
   })
 
   test('rise, and stay within the values', () => {
     fc.assert(
       fc.property(floats(1), (values) => {
-        const found = Object.values(quantilesOf(values.slice().sort()))
+        const found = Object.values(computeQuantiles(values.slice().sort()))
         found.slice(1).forEach((value, index) => {
           expect(value).toBeGreaterThanOrEqual(found[index] ?? NaN)
         })

@@ -5,7 +5,7 @@ import { windowTaps } from '../../../src/network/geometry.ts'
 import { planRequest } from '../../../src/network/plan.ts'
 import { preprocess } from '../../../src/network/preprocessing.ts'
 import { channelMoments, deadFraction } from '../../../src/statistics/channels.ts'
-import { distanceFromOne, estimate, ranksOf } from '../../../src/statistics/interval.ts'
+import { distanceFromOne, estimate, rankIntervals } from '../../../src/statistics/interval.ts'
 import { judge } from '../../../src/statistics/verdict.ts'
 import { tiny } from '../../support/networks.ts'
 
@@ -26,12 +26,14 @@ describe('an estimate', () => {
 
 describe('ranks', () => {
   it('are shared by overlapping intervals', () => {
-    expect(ranksOf([between(5, 6), between(1, 3), between(2, 4), between(3.5, 5.5)])).toEqual([3, 1, 1, 2])
+    expect(rankIntervals([between(5, 6), between(1, 3), between(2, 4), between(3.5, 5.5)])).toEqual([
+      3, 1, 1, 2,
+    ])
   })
 
   it('are equal without intervals, and NaN is last', () => {
-    expect(ranksOf([{ mean: 1, interval: null }, between(7, 8)])).toEqual([1, 1])
-    expect(ranksOf([{ mean: NaN, interval: [NaN, NaN] }, between(7, 8)])).toEqual([2, 1])
+    expect(rankIntervals([{ mean: 1, interval: null }, between(7, 8)])).toEqual([1, 1])
+    expect(rankIntervals([{ mean: NaN, interval: [NaN, NaN] }, between(7, 8)])).toEqual([2, 1])
   })
 
   it('of a ratio follow its distance from 1 in both directions', () => {

@@ -1,19 +1,19 @@
 import { describe, expect, test } from 'vitest'
 import type { Law } from '../../../src/initializers/law.ts'
-import { orthogonalityError, spectrumOf, spectrumOperations } from '../../../src/statistics/spectrum.ts'
+import { orthogonalityError, computeSpectrum, spectrumOperations } from '../../../src/statistics/spectrum.ts'
 import {
-  gridOf,
+  chooseGrid,
   operatorOperations,
-  operatorSpectrumOf,
-  phasesOf,
-  wavesOf,
+  computeOperatorSpectrum,
+  computePhases,
+  listWaves,
 } from '../../../src/statistics/operator-spectrum.ts'
 
 const normal: Law = { kind: 'normal', mean: 0, std: 0.1 }
 
 describe('a spectrum', () => {
   test('by hand: singular values 1, 2 and 4', () => {
-    const spectrum = spectrumOf(Float64Array.of(1, 4, 16), [2, 2, 3], null)
+    const spectrum = computeSpectrum(Float64Array.of(1, 4, 16), [2, 2, 3], null)
     expect(spectrum).toMatchObject({ singular_values: [4, 2, 1], condition_number: 4, spectral_norm: 4 })
     expect(spectrum.stable_rank).toBeCloseTo(21 / 16, 12)
     // exp of -(4/7 ln 4/7 + 2/7 ln 2/7 + 1/7 ln 1/7)
@@ -25,27 +25,27 @@ describe('a spectrum', () => {
 
   test('of an orthogonal law is compared with its gain', () => {
     const law: Law = { kind: 'orthogonal', gain: -2 }
-    expect(spectrumOf(Float64Array.of(4, 4), [2, 2], law).orthogonality_error).toBe(0)
-    expect(spectrumOf(Float64Array.of(1, 1), [2, 2], law).orthogonality_error).toBeCloseTo(0.75, 12)
+    expect(computeSpectrum(Float64Array.of(4, 4), [2, 2], law).orthogonality_error).toBe(0)
+    expect(computeSpectrum(Float64Array.of(1, 1), [2, 2], law).orthogonality_error).toBeCloseTo(0.75, 12)
     expect(orthogonalityError(Float64Array.of(0, 0), 0)).toBeNull()
   })
 
   test('reports rounding residues as zero', () => {
-    const spectrum = spectrumOf(Float64Array.of(-1e-17, 3e-16, 1), [3, 3], null)
+    const spectrum = computeSpectrum(Float64Array.of(-1e-17, 3e-16, 1), [3, 3], null)
     expect(spectrum.singular_values).toEqual([1, 0, 0])
     expect(spectrum.condition_number).toBe(Infinity)
-    const nothing = spectrumOf(Float64Array.of(0, 0), [2, 2], null)
+    const nothing = computeSpectrum(Float64Array.of(0, 0), [2, 2], null)
     expect(nothing).toMatchObject({ spectral_norm: 0, stable_rank: null, effective_rank: null })
     expect(nothing.condition_number).toBeNaN()
   })
 
   test('has the edges of Marchenko and Pastur for independent entries', () => {
-    expect(spectrumOf(Float64Array.of(1), [3, 3, 1, 4], normal).marchenko_pastur).toEqual({
+    expect(computeSpectrum(Float64Array.of(1), [3, 3, 1, 4], normal).marchenko_pastur).toEqual({
       min: expect.closeTo(0.1, 12) as number,
       max: expect.closeTo(0.5, 12) as number,
     })
     const moved: Law = { ...normal, mean: 1 }
-    expect(spectrumOf(Float64Array.of(1), [3, 3, 1, 4], moved).marchenko_pastur).toBeNull()
+    expect(computeSpectrum(Float64Array.of(1), [3, 3, 1, 4], moved).marchenko_pastur).toBeNull()
   })
 
   test('has the cost of its Gram matrix and its eigenvalues', () => {
@@ -74,20 +74,20 @@ describe('the waves of a convolution', () => {
       [8, 8, 8],
     ],
   ])('of %j are those of a grid %j, opposite ones counted twice', (shape, grid) => {
-    expect(gridOf(shape)).toEqual(grid)
-    const waves = wavesOf(grid)
+    expect(chooseGrid(shape)).toEqual(grid)
+    const waves = listWaves(grid)
     const points = grid.reduce((product, size) => product * size, 1)
     expect(waves.reduce((sum, { weight }) => sum + weight, 0)).toBe(points)
     expect(waves.length).toBeLessThanOrEqual(points / 2 + 4)
   })
 
   test('are null for a shape that is not a convolution kernel', () => {
-    expect([gridOf([3, 3]), gridOf([2, 2, 2, 2, 2, 2])]).toEqual([null, null])
+    expect([chooseGrid([3, 3]), chooseGrid([2, 2, 2, 2, 2, 2])]).toEqual([null, null])
     expect(operatorOperations([3, 3])).toBe(0)
   })
 
   test('have the phases of their positions', () => {
-    const { cosines, sines } = phasesOf([{ index: [1], weight: 2 }], [3], [8])
+    const { cosines, sines } = computePhases([{ index: [1], weight: 2 }], [3], [8])
     const half = Math.SQRT1_2
     expect([...cosines].map((x) => Math.round(x * 1e6) / 1e6)).toEqual([1, 0.707107, 0])
     expect(sines[1]).toBeCloseTo(half, 6)
@@ -98,6 +98,6 @@ describe('the waves of a convolution', () => {
       { weight: 1, values: Float32Array.of(5) },
       { weight: 2, values: Float32Array.of(1) },
     ]
-    expect(operatorSpectrumOf([3], perWave)).toMatchObject({ min: 1, max: 5, quantiles: { '0.5': 1 } })
+    expect(computeOperatorSpectrum([3], perWave)).toMatchObject({ min: 1, max: 5, quantiles: { '0.5': 1 } })
   })
 })

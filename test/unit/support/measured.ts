@@ -1,6 +1,6 @@
 import {
   Measure,
-  passesOf,
+  planPasses,
   type Measurement,
   type RecordOptions,
   type TensorSource,
@@ -10,7 +10,7 @@ import {
 export async function measured(source: TensorSource, options: RecordOptions): Promise<Measurement> {
   const measure = new Measure(source, options)
   let record: Measurement | undefined
-  for (let pass = 1; pass <= passesOf(source, options); pass++) {
+  for (let pass = 1; pass <= planPasses(source, options); pass++) {
     for await (const values of source.slices()) record = measure.add(values)
   }
   if (record === undefined) throw new Error('values are missing')

@@ -14,7 +14,7 @@ export interface Batch {
 }
 
 /** The mean cross entropy of a batch, in nats, and its derivatives by the parameters, in their order. */
-export function gradientsOf(
+export function computeGradients(
   tf: typeof TensorFlow,
   network: Network,
   values: ReadonlyMap<string, Tensor>,
@@ -40,7 +40,7 @@ export function gradientsOf(
 }
 
 /** The share of pictures whose class has the largest logit. Norms use their moving moments. */
-export function accuracyOf(
+export function computeAccuracy(
   tf: typeof TensorFlow,
   network: Network,
   values: ReadonlyMap<string, Tensor>,

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { VECTORS, vectorOf } from '../../../../src/engine/contract.ts'
+import { VECTORS, outputOf } from '../../../../src/engine/contract.ts'
 import type { ServiceError } from '../../../../src/common/errors.ts'
 import { Admission } from '../../../../src/serving/prediction/admission.ts'
 import type { Place } from '../../../../src/serving/prediction/permit.ts'
@@ -97,7 +97,7 @@ function expectAnswer(result: JobResult, { values, k, vectors }: PredictionJob):
   expect([...result.finite]).toEqual(images.map((image) => image % 2))
   expect(Object.keys(result.vectors)).toEqual(vectors)
   for (const vector of vectors)
-    expect([...vectorOf(result, vector)]).toEqual(rows.flatMap((row) => row[vector]))
+    expect([...outputOf(result, vector)]).toEqual(rows.flatMap((row) => row[vector]))
 }
 
 const requests = fc.record({
