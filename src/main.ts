@@ -18,9 +18,9 @@ async function run(): Promise<void> {
     const config = readConfig(process.env)
     const { HOST, PORT, DATA_DIR, PRELOAD } = config
     const preloading = `PRELOAD=${PRELOAD ?? ''}`
-    const preload = await blaming(preloading, readPreload(config))
-    await blaming(`TMPDIR=${tmpdir()}`, probeTemporaryDirectory())
-    const service = await blaming(`DATA_DIR=${DATA_DIR}`, buildService(config, preload))
+    const preload = await withContext(preloading, readPreload(config))
+    await withContext(`TMPDIR=${tmpdir()}`, probeTemporaryDirectory())
+    const service = await withContext(`DATA_DIR=${DATA_DIR}`, buildService(config, preload))
     isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service
     if (key !== undefined) {
@@ -29,29 +29,29 @@ async function run(): Promise<void> {
       if (logger.isLevelEnabled('warn')) logger.warn({ key }, why)
       else process.stderr.write(`${why}: ${key}\n`)
     }
-    await blaming(`HOST=${HOST} PORT=${String(PORT)}`, app.listen({ host: HOST, port: PORT }))
+    await withContext(`HOST=${HOST} PORT=${String(PORT)}`, app.listen({ host: HOST, port: PORT }))
     await service.started()
-    await blaming(preloading, service.preload())
+    await withContext(preloading, service.preload())
     logger.info({ engine: await service.engine.info() }, 'ready')
   } catch (error) {
     // A stop that comes during the start ends it.
     if (isStopping()) return
-    process.stderr.write(`resinit cannot start: ${sentence(error)}\n`)
+    process.stderr.write(`resinit cannot start: ${errorMessage(error)}\n`)
     process.exit(1)
   }
 }
 
 /** What fails at a start fails for its settings: the sentence begins with them, unless it names its own. */
-async function blaming<R>(settings: string, step: Promise<R>): Promise<R> {
+async function withContext<R>(settings: string, step: Promise<R>): Promise<R> {
   try {
     return await step
   } catch (error) {
     if (error instanceof SettingError) throw error
-    throw new Error(`${settings}: ${sentence(error)}`, { cause: error })
+    throw new Error(`${settings}: ${errorMessage(error)}`, { cause: error })
   }
 }
 
-function sentence(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }
 

@@ -2,7 +2,7 @@ import type { FastifyInstance } from 'fastify'
 import { pino, type Logger } from 'pino'
 import { startAnalysis } from './analysis/client/analysis-process.ts'
 import type { Config } from './config.ts'
-import { startApart } from './engine/client/two-process-engine.ts'
+import { startTwoProcessEngine } from './engine/client/two-process-engine.ts'
 import type { Engine } from './engine/contract.ts'
 import { startPool } from './engine/client/engine-pool.ts'
 import { startEngine } from './engine/client/engine-process.ts'
@@ -83,7 +83,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     store,
     quarantine,
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
-    served: (id) => admission.left(id),
+    drained: (id) => admission.drained(id),
     logger,
     tracing,
   })
@@ -190,7 +190,7 @@ function startEngines(
   const visible = gpus()
   const threads = processors()
   if (ENGINES === 0 && visible.length === 0)
-    return startApart((onLost) => startEngine({ logger, threads, onLost, timeoutMs }), lost)
+    return startTwoProcessEngine((onLost) => startEngine({ logger, threads, onLost, timeoutMs }), lost)
   const count = ENGINES > 0 ? ENGINES : visible.length
   return startPool(
     Array.from({ length: count }, (_, index) => visible[index % visible.length]),

@@ -1,5 +1,5 @@
 import Type, { type Static } from 'typebox'
-import type { Control } from '../common/cancellation.ts'
+import type { CallOptions } from '../common/cancellation.ts'
 import { CompleteInitializer, type Initializer } from '../initializers/initializer.ts'
 import type { SeedVector } from '../initializers/seeds.ts'
 import type { Specification } from '../network/specification.ts'
@@ -187,7 +187,7 @@ export interface AnalysisMethods {
 
 /** The methods as callers see them: each call can be observed and aborted. */
 type Controlled<M extends Record<keyof M, (...args: never[]) => unknown>> = {
-  readonly [K in keyof M]: (...args: [...Parameters<M[K]>, control?: Control]) => ReturnType<M[K]>
+  readonly [K in keyof M]: (...args: [...Parameters<M[K]>, control?: CallOptions]) => ReturnType<M[K]>
 }
 
 /** Reads `count` values of a stored tensor from `offset`, which must be a multiple of 4. */
@@ -205,6 +205,6 @@ export interface Analysis extends Controlled<Omit<AnalysisMethods, 'read'>> {
   /** Whether it answers now: it has started, is not being restarted, and the system has not stopped it. */
   readonly answering: boolean
   /** Resolves when its turn has come, or is refused; what it then reads waits in line as well, but is not refused. */
-  reader(weights: WeightsSource, control?: Control): Promise<TensorReader>
+  reader(weights: WeightsSource, control?: CallOptions): Promise<TensorReader>
   close(): Promise<void>
 }

@@ -1,8 +1,8 @@
 /** A mutex: runs jobs one at a time, in order of calling. A job that fails does not block the next one. */
-export class Turns {
+export class Mutex {
   #last: Promise<unknown> = Promise.resolve()
 
-  run<R>(job: () => Promise<R>): Promise<R> {
+  runExclusive<R>(job: () => Promise<R>): Promise<R> {
     const result = this.#last.then(job)
     this.#last = result.catch(() => undefined)
     return result

@@ -6,7 +6,7 @@ import { availableParallelism } from 'node:os'
  * processor, regardless of the container's quota, and enables oneDNN only on processors with AVX512_VNNI,
  * although with AVX2 ResNet-50 is half as fast without it.
  */
-export function computingWith(threads: number): Readonly<Record<string, string>> {
+export function tensorflowEnvironment(threads: number): Readonly<Record<string, string>> {
   const { TF_ENABLE_ONEDNN_OPTS = '1' } = process.env
   return {
     TF_NUM_INTRAOP_THREADS: String(threads),

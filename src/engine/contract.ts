@@ -40,8 +40,8 @@ export function kindOf(values: ImageValues): 'pixels' | 'floats' | 'jpegs' {
 }
 
 /** Long rows that few requests need. They stay in the engine unless requested. */
-export const VECTORS = ['logits', 'probabilities', 'features'] as const
-export type Vector = (typeof VECTORS)[number]
+export const OPTIONAL_OUTPUTS = ['logits', 'probabilities', 'features'] as const
+export type OptionalOutput = (typeof OPTIONAL_OUTPUTS)[number]
 
 /** Images of one model and one kind, concatenated. */
 export interface Batch {
@@ -50,7 +50,7 @@ export interface Batch {
   readonly values: ImageValues
   /** The number of top classes to return. */
   readonly k: number
-  readonly vectors: readonly Vector[]
+  readonly vectors: readonly OptionalOutput[]
 }
 
 /** Results by row, flat: top [count, k]; logits and probabilities [count, classes] if requested. */
@@ -61,7 +61,7 @@ export interface BatchResult {
   readonly entropy: Float32Array
   /** Whether all of a row's logits are finite: 1 or 0. */
   readonly finite: Int32Array
-  readonly vectors: Readonly<Partial<Record<Vector, Float32Array>>>
+  readonly vectors: Readonly<Partial<Record<OptionalOutput, Float32Array>>>
   /** JPEGs that the engine cannot decode, by their index: their rows mean nothing. The others are not disturbed. */
   readonly undecoded: readonly number[]
   /** Until images were as the network takes them: decoded and, on the CPU, preprocessed. */
@@ -70,7 +70,7 @@ export interface BatchResult {
 }
 
 /** A requested output. */
-export function outputOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: Vector): Float32Array {
+export function outputOf({ vectors }: Pick<BatchResult, 'vectors'>, vector: OptionalOutput): Float32Array {
   const values = vectors[vector]
   if (values === undefined) throw new TypeError(`nobody asked for ${vector}`)
   return values
@@ -101,11 +101,11 @@ export interface Engine {
   /** The PID of the process that computes, if it is a separate one. */
   readonly pid: number | undefined
   /** The number of batches that it computes at the same time, each on its own device. */
-  readonly lanes: number
+  readonly concurrency: number
 }
 
 /** Images in the memory that both processes share. */
-export interface Placed {
+export interface ShmSlot {
   readonly kind: ReturnType<typeof kindOf>
   readonly slot: number
   /** Bytes of each part in order: of every JPEG, or of all pixels or floats. */
@@ -114,7 +114,7 @@ export interface Placed {
 
 /** The calls that the engine process answers. It computes one at a time. */
 export interface EngineMethods extends Pick<Engine, 'unload'> {
-  predict(batch: Omit<Batch, 'values'> & { readonly values: ImageValues | Placed }): Promise<BatchResult>
+  predict(batch: Omit<Batch, 'values'> & { readonly values: ImageValues | ShmSlot }): Promise<BatchResult>
   /** Begins a build under a number that the caller never used before. */
   begin(build: number, request: BuildRequest): Promise<void>
   /**

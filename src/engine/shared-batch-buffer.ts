@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs'
-import { kindOf, type ImageValues, type Placed } from './contract.ts'
+import { kindOf, type ImageValues, type ShmSlot } from './contract.ts'
 
 /** Where files are memory; elsewhere than on Linux there is none. */
 const FOLDER = '/dev/shm'
@@ -15,7 +15,7 @@ const SLOT_BYTES = 8 * 2 ** 20
  * through it is copied into new memory at every step, for the collector to find. A file without a name: nothing of it
  * is left when both processes are gone. Whoever opens it closes it.
  */
-export class BatchMemory {
+export class SharedBatchBuffer {
   readonly fd: number
   readonly #free = Array.from({ length: SLOTS }, (_, slot) => slot)
 
@@ -24,19 +24,19 @@ export class BatchMemory {
   }
 
   /** Undefined where there is no such memory. */
-  static open(folder = FOLDER): BatchMemory | undefined {
+  static open(folder = FOLDER): SharedBatchBuffer | undefined {
     const path = `${folder}/resinit-${randomUUID()}`
     try {
       const fd = openSync(path, 'wx+', 0o600)
       unlinkSync(path)
-      return new BatchMemory(fd)
+      return new SharedBatchBuffer(fd)
     } catch {
       return undefined
     }
   }
 
   /** Undefined where there is no room. What is placed stays until it is freed. */
-  place(values: ImageValues): Placed | undefined {
+  write(values: ImageValues): ShmSlot | undefined {
     const parts = Array.isArray(values)
       ? (values as readonly Uint8Array[])
       : [values as Uint8Array | Float32Array]
@@ -53,7 +53,7 @@ export class BatchMemory {
     return { kind: kindOf(values), slot, lengths }
   }
 
-  free({ slot }: Placed): void {
+  free({ slot }: ShmSlot): void {
     this.#free.push(slot)
   }
 
@@ -63,7 +63,7 @@ export class BatchMemory {
 }
 
 /** The engine's side of a `BatchMemory`. */
-export class BatchReader {
+export class SharedBatchReader {
   readonly #fd: number
   #bytes = Buffer.alloc(0)
 
@@ -72,7 +72,7 @@ export class BatchReader {
   }
 
   /** The images as they were placed. They are good until the next are read. */
-  read({ kind, slot, lengths }: Placed): ImageValues {
+  read({ kind, slot, lengths }: ShmSlot): ImageValues {
     const length = lengths.reduce((sum, part) => sum + part, 0)
     if (this.#bytes.length < length) this.#bytes = Buffer.allocUnsafeSlow(length)
     const read = readSync(this.#fd, this.#bytes, 0, length, slot * SLOT_BYTES)

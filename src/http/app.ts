@@ -11,26 +11,26 @@ import { randomUUID } from 'node:crypto'
 import { fieldErrors, ServiceError } from '../common/errors.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { checker } from '../common/validation.ts'
-import { guard } from './plugins/access.ts'
+import { authenticate } from './plugins/access.ts'
 import { decodeBodies } from './shared/body-encoding.ts'
-import { boundBodies } from './plugins/body-budget.ts'
-import { closeOrderly, readRefusedAway } from './plugins/graceful-shutdown.ts'
+import { limitBodies } from './plugins/body-budget.ts'
+import { shutDownGracefully, discardRefusedBodies } from './plugins/graceful-shutdown.ts'
 import { allowOrigins } from './plugins/cors.ts'
 import { refuseCrossSite } from './plugins/cross-site.ts'
 import { problemAnswers, refuseUnknownRoutes } from './plugins/error-handler.ts'
-import { takeBytes } from './shared/raw-body.ts'
+import { acceptRawBodies } from './shared/raw-body.ts'
 import { document } from './plugins/openapi-document.ts'
 import { Incoming, incomingOf } from './shared/incoming-requests.ts'
 import { Lingerers } from './plugins/lingering-close.ts'
 import { answerClientError, checkHead, headTimes, refuseTunnels } from './plugins/protocol-errors.ts'
 import { limiter } from './plugins/rate-limit.ts'
 import { parseRate } from './shared/rates.ts'
-import { Pace, paceRequests } from './plugins/event-loop-throttle.ts'
+import { EventLoopThrottle, throttleRequests } from './plugins/event-loop-throttle.ts'
 import { page } from './plugins/page.ts'
 import { architectureRoutes } from './native/architectures.ts'
 import { experimentRoutes } from './native/experiments.ts'
 import { fitRoutes } from './native/weights-statistics.ts'
-import { lookAgain } from './plugins/refresh-models.ts'
+import { refreshModels } from './plugins/refresh-models.ts'
 import { healthRoutes } from './native/health.ts'
 import { initializerRoutes } from './native/initializers.ts'
 import { metricsRoutes } from './native/metrics.ts'
@@ -61,7 +61,7 @@ export async function buildApp(services: Services): Promise<App> {
   const answerError = problemAnswers((code) => {
     services.metrics.error(code)
   })
-  const pace = new Pace()
+  const pace = new EventLoopThrottle()
   const lingerers = new Lingerers(services.config)
   const app: App = Fastify({
     loggerInstance,
@@ -75,7 +75,7 @@ export async function buildApp(services: Services): Promise<App> {
     keepAliveTimeout: KEEP_ALIVE_MS,
     return503OnClosing: false,
     frameworkErrors: (error, request, reply) => {
-      announce(request, reply, services.metrics)
+      logRequest(request, reply, services.metrics)
       // No hook runs here.
       reply.raw.once('finish', () => {
         lingerers.readAway(incomingOf(request))
@@ -98,21 +98,21 @@ export async function buildApp(services: Services): Promise<App> {
   // Before any route is there, also those of plugins: a route keeps the handler of errors that it finds.
   app.setErrorHandler(answerError)
   // In the order a request meets them: each sees only what those before it let through.
-  announceRequests(app, services.metrics)
+  logRequests(app, services.metrics)
   traceRequests(app, services.tracing)
   checkHead(app)
   refuseTunnels(app, services, lingerers)
-  closeOrderly(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN', lingerers)
-  paceRequests(app, pace)
-  readRefusedAway(app, lingerers)
+  shutDownGracefully(app, services.config, () => services.notReady()?.code === 'SHUTTING_DOWN', lingerers)
+  throttleRequests(app, pace)
+  discardRefusedBodies(app, lingerers)
   if (!services.keyring.asks) refuseCrossSite(app, services.config)
   await allowOrigins(app, services.config)
-  guard(app, services.keyring, await limiter(app, parseRate(services.config.RATE_LIMIT)))
+  authenticate(app, services.keyring, await limiter(app, parseRate(services.config.RATE_LIMIT)))
   refuseMalformedPaths(app)
   refuseUnknownRoutes(app)
-  boundBodies(app, services.config)
+  limitBodies(app, services.config)
   decodeBodies(app, services.config)
-  lookAgain(app, services.registry)
+  refreshModels(app, services.registry)
   // Images and arrays arrive under many types; their routes look at the bytes.
   app.removeContentTypeParser('text/plain')
   app.removeContentTypeParser('application/json')
@@ -148,7 +148,7 @@ export async function buildApp(services: Services): Promise<App> {
   })
   // The protocols of others, on the same port.
   await app.register((scope: App, _options, done) => {
-    takeBytes(scope)
+    acceptRawBodies(scope)
     checkVersions(scope)
     openInferenceRoutes(scope, services)
     tensorflowServingRoutes(scope, services)
@@ -197,14 +197,14 @@ function demandJson(app: FastifyInstance): void {
  * Every answer carries its request's id; every request is measured and leaves one line in the log: no body, no header,
  * no query.
  */
-function announceRequests(app: FastifyInstance, metrics: Metrics): void {
+function logRequests(app: FastifyInstance, metrics: Metrics): void {
   app.addHook('onRequest', (request, reply, done) => {
-    announce(request, reply, metrics)
+    logRequest(request, reply, metrics)
     done()
   })
 }
 
-function announce(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
+function logRequest(request: FastifyRequest, reply: FastifyReply, metrics: Metrics): void {
   void reply.header('x-request-id', request.id)
   // Not onResponse, which neither a client who hung up sees nor a request that has no route.
   reply.raw.once('close', () => {

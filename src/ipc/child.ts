@@ -1,4 +1,4 @@
-import type { Job } from '../common/cancellation.ts'
+import type { JobContext } from '../common/cancellation.ts'
 import { toPlainError, type Answer, type Handlers, type Methods, type Request } from './messages.ts'
 
 /** The parent hears of steps no more often than this. */
@@ -44,7 +44,7 @@ export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: u
     const reply = (answer: Answer): void => {
       send(controller.signal.aborted ? { kind: 'result', id, result: undefined } : answer)
     }
-    const job: Job = {
+    const job: JobContext = {
       signal: controller.signal,
       progress: (progress) => {
         send({ kind: 'progress', id, progress })

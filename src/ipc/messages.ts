@@ -1,4 +1,4 @@
-import type { Job, Progress } from '../common/cancellation.ts'
+import type { JobContext, Progress } from '../common/cancellation.ts'
 import { ServiceError, type ErrorCode, type FieldError } from '../common/errors.ts'
 
 /** The descriptor of the inherited file in a child: after the three standard streams and the channel. */
@@ -14,7 +14,7 @@ export type Methods<M> = Record<keyof M, (...args: never[]) => Promise<unknown>>
  */
 export type Handlers<M extends Methods<M>> = {
   readonly [K in keyof M]: (
-    ...args: [...Parameters<M[K]>, job: Job]
+    ...args: [...Parameters<M[K]>, job: JobContext]
   ) => ReturnType<M[K]> | Awaited<ReturnType<M[K]>>
 }
 

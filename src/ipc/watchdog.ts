@@ -6,11 +6,11 @@ const TICKS = 8
 export interface WatchdogOptions {
   readonly limitMs: number
   /** Whether there is something to wait for. */
-  readonly waits: () => boolean
+  readonly isWaiting: () => boolean
   /** Called at every tick at which there is not. */
   readonly idle?: () => void
   /** Called when nothing was heard for longer than the limit. */
-  readonly bite: () => void
+  readonly onTimeout: () => void
 }
 
 /**
@@ -21,12 +21,12 @@ export class Watchdog {
   readonly #timer: NodeJS.Timeout
   #silent = 0
 
-  constructor({ limitMs, waits, idle, bite }: WatchdogOptions) {
+  constructor({ limitMs, isWaiting: isWaiting, idle, onTimeout: onTimeout }: WatchdogOptions) {
     this.#timer = setInterval(() => {
-      if (!waits()) {
+      if (!isWaiting()) {
         this.#silent = 0
         idle?.()
-      } else if (++this.#silent > TICKS) bite()
+      } else if (++this.#silent > TICKS) onTimeout()
     }, limitMs / TICKS)
   }
 

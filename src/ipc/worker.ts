@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import type { Logger } from 'pino'
-import { untilAborted, type Control, type Progress } from '../common/cancellation.ts'
+import { raceAbort, type CallOptions, type Progress } from '../common/cancellation.ts'
 import { isCrash, ServiceError } from '../common/errors.ts'
 import { fromPlainError, type Answer, type Methods, type PlainError, type Request } from './messages.ts'
 import { isStopped, Watchdog } from './watchdog.ts'
@@ -126,7 +126,7 @@ export class Worker<M extends Methods<M>, Info> {
 
   /** A call whose progress is told, and which can be ended: the child sees it between its steps. */
   watched<K extends keyof M & string>(
-    control: Control,
+    control: CallOptions,
     method: K,
     ...args: Parameters<M[K]>
   ): ReturnType<M[K]> {
@@ -137,8 +137,8 @@ export class Worker<M extends Methods<M>, Info> {
     return answer as ReturnType<M[K]>
   }
 
-  async #ask({ signal, progress }: Control, method: string, args: readonly unknown[]): Promise<unknown> {
-    await untilAborted(this.#whenReady(), signal)
+  async #ask({ signal, progress }: CallOptions, method: string, args: readonly unknown[]): Promise<unknown> {
+    await raceAbort(this.#whenReady(), signal)
     const id = ++this.#calls
     const answer = new Promise((resolve, reject) => {
       if (!this.#owesWord) this.#heard()
@@ -151,7 +151,7 @@ export class Worker<M extends Methods<M>, Info> {
       })
     })
     try {
-      return await untilAborted(answer, signal)
+      return await raceAbort(answer, signal)
     } finally {
       // One that is still waited for was left: a child that has just gone needs not hear of it.
       const call = this.#pending.get(id)
@@ -261,23 +261,23 @@ export class Worker<M extends Methods<M>, Info> {
     this.#watchdogs = [
       new Watchdog({
         limitMs: STOPPED_TIMEOUT_MS,
-        waits: () => {
+        isWaiting: () => {
           this.#stopped = isStopped(child.pid)
           return this.#stopped
         },
-        bite: kill('was stopped', STOPPED_TIMEOUT_MS),
+        onTimeout: kill('was stopped', STOPPED_TIMEOUT_MS),
       }),
     ]
     if (limitMs === undefined) return
     this.#watchdogs.push(
       new Watchdog({
         limitMs,
-        waits: () => !ready || this.#owesWord,
+        isWaiting: () => !ready || this.#owesWord,
         idle: () => {
           this.#pinged = true
           this.#send({ kind: 'ping' })
         },
-        bite: kill('was silent', limitMs),
+        onTimeout: kill('was silent', limitMs),
       }),
     )
   }

@@ -1,4 +1,4 @@
-import { untilAborted } from '../common/cancellation.ts'
+import { raceAbort } from '../common/cancellation.ts'
 
 /** How much is kept, whichever is reached first. */
 export interface AnswersLimits {
@@ -18,7 +18,7 @@ interface Pending {
  * Answers that are pure functions of their key, kept while they are asked for: the least lately used go first. Concurrent
  * askers of one key share one computation; it is ended when the last of them has left. One that fails is not kept.
  */
-export class Answers {
+export class ResultCache {
   readonly #limits: AnswersLimits
   /** In order of last use. */
   readonly #kept = new Map<string, string>()
@@ -55,7 +55,7 @@ export class Answers {
     }
     asker.addEventListener('abort', leave, { once: true })
     try {
-      return await untilAborted(pending.answer, asker)
+      return await raceAbort(pending.answer, asker)
     } finally {
       asker.removeEventListener('abort', leave)
     }

@@ -6,7 +6,7 @@ import { FLOAT, GraphWriter, UINT8 } from './graph.ts'
 import { DataType } from './proto.ts'
 import { preprocess, RECIPE } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
-import { Session, type Feed, type Held } from './session.ts'
+import { Session, type Feed, type TensorHandle } from './session.ts'
 
 /** The tensors to feed, each with the tensor to fetch for it. */
 const JPEGS = { fed: 'jpegs:0', fetched: 'from_jpegs:0' } as const
@@ -52,7 +52,7 @@ export class Images {
   /** Hands over what pixels, uint8 [count, height, width, channels], amount to, for as long as `use` runs. */
   prepared<R>(pixels: Uint8Array, count: number, use: (images: Feed) => R): R {
     const feed = { values: pixels, shape: [count, ...this.#shape] }
-    return this.#preprocesses ? lend(this.#run(PIXELS, feed), use) : use(feed)
+    return this.#preprocesses ? withTensor(this.#run(PIXELS, feed), use) : use(feed)
   }
 
   /** The same of JPEGs; and the indices of those that cannot be decoded to that size, whose rows say nothing. */
@@ -63,13 +63,13 @@ export class Images {
     const sound = jpegs.find((_, index) => !undecoded.includes(index))
     const batch =
       whole ?? (sound && this.#decode(jpegs.map((jpeg, index) => (undecoded.includes(index) ? sound : jpeg))))
-    if (batch !== undefined) return lend(batch, (images) => use(images, undecoded))
+    if (batch !== undefined) return withTensor(batch, (images) => use(images, undecoded))
     const none = new Uint8Array(jpegs.length * sizeOf(this.#shape))
     return this.prepared(none, jpegs.length, (images) => use(images, [...jpegs.keys()]))
   }
 
   /** Undefined where one of them fails, or libjpeg warns of one: the run does not say which. */
-  #decode(jpegs: readonly Uint8Array[]): Held | undefined {
+  #decode(jpegs: readonly Uint8Array[]): TensorHandle | undefined {
     const before = stderrBytes()
     try {
       const held = this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
@@ -93,8 +93,8 @@ export class Images {
     this.#session.close()
   }
 
-  #run({ fed, fetched }: typeof JPEGS | typeof PIXELS, feed: Feed): Held {
-    const [held] = this.#session.hold({ [fed]: feed }, [fetched])
+  #run({ fed, fetched }: typeof JPEGS | typeof PIXELS, feed: Feed): TensorHandle {
+    const [held] = this.#session.runToHandles({ [fed]: feed }, [fetched])
     if (held === undefined) throw new TypeError(`the session gave no ${fetched}`)
     return held
   }
@@ -105,7 +105,7 @@ function stderrBytes(): number {
   return fstatSync(STDERR).size
 }
 
-function lend<R>(held: Held, use: (images: Held) => R): R {
+function withTensor<R>(held: TensorHandle, use: (images: TensorHandle) => R): R {
   try {
     return use(held)
   } finally {

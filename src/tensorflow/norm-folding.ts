@@ -4,7 +4,7 @@ import { GraphDrawOps } from './draw-ops.ts'
 import { FLOAT, GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
-import { Session, type Feed, type Held } from './session.ts'
+import { Session, type Feed, type TensorHandle } from './session.ts'
 
 /** A batch normalization at inference: x * scale + shift, with scale = gamma / sqrt(variance + epsilon). */
 export interface Norm {
@@ -87,27 +87,27 @@ export class Folding {
  * Folds values for any network in one session. Folding in a network's own graph would add every norm's nodes
  * to the executors that fill variables, at a third of a millisecond per node.
  */
-export class Folder {
+export class NormFolder {
   readonly #session: Session
 
   private constructor(session: Session) {
     this.#session = session
   }
 
-  static async open(backend: Backend): Promise<Folder> {
-    return new Folder(await Session.open(backend, foldingGraph()))
+  static async open(backend: Backend): Promise<NormFolder> {
+    return new NormFolder(await Session.open(backend, foldingGraph()))
   }
 
   /**
    * Folds from the values of the parts, by their role. The result stays in the library; the caller closes it.
    */
-  fold(value: FoldedValue, parts: Readonly<Record<string, Feed>>): Held {
+  fold(value: FoldedValue, parts: Readonly<Record<string, Feed>>): TensorHandle {
     const epsilon = { values: Float32Array.of(value.norm.epsilon), shape: [] }
     const feeds = Object.fromEntries(
       Object.entries({ ...parts, epsilon }).map(([part, feed]) => [`${part}:0`, feed]),
     )
     const name = value.kind === 'shift' && value.bias ? 'shift_with_bias' : value.kind
-    const [folded] = this.#session.hold(feeds, [`folded/${name}:0`])
+    const [folded] = this.#session.runToHandles(feeds, [`folded/${name}:0`])
     if (folded === undefined) throw new TypeError(`the session gave no ${name}`)
     return folded
   }

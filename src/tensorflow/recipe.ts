@@ -5,7 +5,7 @@ import { schemeNamed } from '../network/schemes.ts'
 import type { Specification } from '../network/specification.ts'
 import { buildAssignment, type Filling } from './variable-assignment.ts'
 import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
-import { inHalves } from './split-batch.ts'
+import { splitBatch } from './split-batch.ts'
 import {
   GraphNetworkOps,
   type GraphNetworkOptions,
@@ -85,7 +85,7 @@ function writeNetwork(
     const features = residualFeatures<Value>(ops, specification, tensor(node, shape, FLOAT))
     return tensor(withPeaks(graph, ops.float(features), ops.takePeaks()), features.shape, FLOAT)
   }
-  const computed = halved ? inHalves(graph, images, featuresOf) : featuresOf(images)
+  const computed = halved ? splitBatch(graph, images, featuresOf) : featuresOf(images)
   const count = options.watched?.sums.length ?? 0
   const features = { ...computed, node: withoutPeaks(graph, computed, count) }
   graph.floats('Identity', [features.node], 'features')

@@ -1,4 +1,4 @@
-import { Session, type Feed, type Held } from './session.ts'
+import { Session, type Feed, type TensorHandle } from './session.ts'
 import type { Backend } from './binding.ts'
 import { GraphDrawOps } from './draw-ops.ts'
 import { GraphWriter, INT32 } from './graph.ts'
@@ -72,9 +72,9 @@ export class Sampler {
   }
 
   /** A whole tensor that stays in the library. The caller closes it. */
-  hold(law: ElementwiseLaw, shape: readonly number[], seed: SeedVector): Held {
+  hold(law: ElementwiseLaw, shape: readonly number[], seed: SeedVector): TensorHandle {
     const feeds = streamFeeds(law, seed, { offset: 0, shape })
-    const [values] = this.#session.hold(feeds, [`${law.kind}:0`])
+    const [values] = this.#session.runToHandles(feeds, [`${law.kind}:0`])
     if (values === undefined) throw new TypeError(`the session gave no ${law.kind}`)
     return values
   }

@@ -10,10 +10,10 @@ export type Feed =
       readonly values: Uint8Array | Int32Array | Float32Array | readonly Uint8Array[]
       readonly shape: readonly number[]
     }
-  | Held
+  | TensorHandle
 
 /** A result that stays in the library. The owner closes it. */
-export class Held {
+export class TensorHandle {
   readonly #binding: Binding
   readonly tensor: number
 
@@ -56,7 +56,7 @@ export class Session {
 
   /** Feeds and fetches by tensor name. Integer results come as Int32Array. */
   run(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): (Float32Array | Int32Array)[] {
-    return this.hold(feeds, fetches).map((held) => {
+    return this.runToHandles(feeds, fetches).map((held) => {
       const values = held.read() as Float32Array | Int32Array
       held.close()
       return values
@@ -64,18 +64,18 @@ export class Session {
   }
 
   /** Like `run`, but the results stay in the library and can be fed again without a copy. */
-  hold(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): Held[] {
+  runToHandles(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): TensorHandle[] {
     const binding = this.#binding
     const made: number[] = []
     const inputs = Object.values(feeds).map((feed) => {
-      if (feed instanceof Held) return feed.tensor
+      if (feed instanceof TensorHandle) return feed.tensor
       const tensor = binding.createTensor([...feed.shape], dtypeOf(binding, feed.values), feed.values)
       made.push(tensor)
       return tensor
     })
     try {
       const outputs = binding.runSavedModel(this.#id, inputs, Object.keys(feeds).join(','), fetches.join(','))
-      return outputs.map(({ id }) => new Held(binding, id))
+      return outputs.map(({ id }) => new TensorHandle(binding, id))
     } finally {
       for (const id of made) binding.deleteTensor(id)
     }
@@ -86,7 +86,7 @@ export class Session {
   }
 }
 
-function dtypeOf(binding: Binding, values: Exclude<Feed, Held>['values']): number {
+function dtypeOf(binding: Binding, values: Exclude<Feed, TensorHandle>['values']): number {
   if (values instanceof Uint8Array) return binding.TF_UINT8
   if (Array.isArray(values)) return binding.TF_STRING
   return values instanceof Int32Array ? binding.TF_INT32 : binding.TF_FLOAT

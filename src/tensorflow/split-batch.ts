@@ -8,7 +8,7 @@ import { FLOAT, type GraphWriter, INT32 } from './graph.ts'
  * delays all. With a second half the other threads continue with that. A single image is computed by the
  * first half, and nothing of the second runs.
  */
-export function inHalves<R extends { readonly node: string }>(
+export function splitBatch<R extends { readonly node: string }>(
   graph: GraphWriter,
   images: string,
   compute: (images: string) => R,

@@ -1,5 +1,5 @@
-import { inSteps, type Job } from '../common/cancellation.ts'
-import type { Held } from './session.ts'
+import { withCheckpoints, type JobContext } from '../common/cancellation.ts'
+import type { TensorHandle } from './session.ts'
 import { openSafetensors, type SafetensorsFile } from '../formats/safetensors.ts'
 import { sizeOf } from '../initializers/fans.ts'
 import type { Initializer } from '../initializers/initializer.ts'
@@ -33,7 +33,7 @@ export interface WeightTensor extends TensorSource {
   /** `count` values from `offset`, which must be a multiple of 4. */
   read(offset: number, count: number): Promise<Float32Array>
   /** All values in the library, if it draws them independently. The caller closes them. */
-  readonly hold?: (() => Held) | undefined
+  readonly hold?: (() => TensorHandle) | undefined
 }
 
 /**
@@ -43,7 +43,7 @@ export interface WeightTensor extends TensorSource {
 export async function withWeights<R>(
   sampler: Sampler,
   source: WeightsSource,
-  job: Job,
+  job: JobContext,
   use: (tensors: readonly WeightTensor[]) => Promise<R>,
 ): Promise<R> {
   const { tensors, close } = await openWeights(sampler, source)
@@ -78,8 +78,8 @@ export async function openWeights(
   return { tensors, close: () => file.close() }
 }
 
-function stoppable(tensor: WeightTensor, job: Job): WeightTensor {
-  return { ...tensor, slices: () => inSteps(tensor.slices(), job) }
+function stoppable(tensor: WeightTensor, job: JobContext): WeightTensor {
+  return { ...tensor, slices: () => withCheckpoints(tensor.slices(), job) }
 }
 
 function drawnTensor(

@@ -1,9 +1,9 @@
 import type { Logger } from 'pino'
-import type { Control } from '../../common/cancellation.ts'
-import { computingWith, processors } from '../../common/platform.ts'
+import type { CallOptions } from '../../common/cancellation.ts'
+import { tensorflowEnvironment, processors } from '../../common/platform.ts'
 import { childEntry, Worker } from '../../ipc/worker.ts'
 import type { Analysis, AnalysisMethods } from '../contract.ts'
-import { AnalysisQueue, type Claim } from './analysis-queue.ts'
+import { AnalysisQueue, type Priority } from './analysis-queue.ts'
 
 /** On the CPU even where there is a GPU: the bits of a weight are those the CPU draws. */
 const ENVIRONMENT = { CUDA_VISIBLE_DEVICES: '' }
@@ -20,20 +20,20 @@ export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions)
   const worker = new Worker<AnalysisMethods, null>({
     name: 'analysis',
     entry: childEntry('analysis/worker/entry.js'),
-    env: { ...ENVIRONMENT, ...computingWith(processors()) },
+    env: { ...ENVIRONMENT, ...tensorflowEnvironment(processors()) },
     again: true,
     logger,
     ...options,
   })
   const queue = new AnalysisQueue(maxQueue)
   const inTurn = <K extends keyof AnalysisMethods>(
-    claim: Claim,
-    control: Control,
+    claim: Priority,
+    control: CallOptions,
     method: K,
     ...args: Parameters<AnalysisMethods[K]>
   ): ReturnType<AnalysisMethods[K]> =>
     queue.run<unknown>(() => worker.watched(control, method, ...args), {
-      claim,
+      priority: claim,
       signal: control.signal,
     }) as ReturnType<AnalysisMethods[K]>
   return {
@@ -44,7 +44,7 @@ export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions)
     statistics: (weights, options, control = {}) => inTurn('client', control, 'statistics', weights, options),
     fit: (weightsFile, options, control = {}) => inTurn('client', control, 'fit', weightsFile, options),
     reader: async (weights, control = {}) => {
-      await queue.run(() => Promise.resolve(), { claim: 'client', signal: control.signal })
+      await queue.run(() => Promise.resolve(), { priority: 'client', signal: control.signal })
       return (name, offset, count) => inTurn('admitted', control, 'read', weights, name, offset, count)
     },
     savedModel: (weights, folder, control = {}) => inTurn('client', control, 'savedModel', weights, folder),

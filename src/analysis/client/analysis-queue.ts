@@ -5,10 +5,10 @@ import { ServiceError } from '../../common/errors.ts'
  * export, whose answer has begun) is not. Neither is the service itself, which also goes before all clients, so that no
  * flood of theirs keeps a new model from its digest. What goes on in the background comes after all others.
  */
-export type Claim = 'client' | 'admitted' | 'service' | 'background'
+export type Priority = 'client' | 'admitted' | 'service' | 'background'
 
 interface Ask {
-  readonly claim: Claim
+  readonly priority: Priority
   readonly signal: AbortSignal | undefined
 }
 
@@ -38,14 +38,14 @@ export class AnalysisQueue {
     }
   }
 
-  async #turn({ claim, signal }: Ask): Promise<void> {
+  async #turn({ priority: priority, signal }: Ask): Promise<void> {
     signal?.throwIfAborted()
     if (!this.#busy) {
       this.#busy = true
       return
     }
-    if (claim === 'client' && this.#clients.length >= this.#maxWaiting) throw this.#full()
-    const line = this.#lineOf(claim)
+    if (priority === 'client' && this.#clients.length >= this.#maxWaiting) throw this.#full()
+    const line = this.#lineOf(priority)
     await new Promise<void>((resolve, reject) => {
       const turn = (): void => {
         signal?.removeEventListener('abort', leave)
@@ -60,9 +60,9 @@ export class AnalysisQueue {
     })
   }
 
-  #lineOf(claim: Claim): (() => void)[] {
-    if (claim === 'background') return this.#background
-    return claim === 'service' ? this.#service : this.#clients
+  #lineOf(priority: Priority): (() => void)[] {
+    if (priority === 'background') return this.#background
+    return priority === 'service' ? this.#service : this.#clients
   }
 
   #next(): void {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readdirSync } from 'node:fs'
 import { constants, setPriority } from 'node:os'
-import { betweenSteps, inSteps, type Job } from '../../common/cancellation.ts'
+import { checkpoint, withCheckpoints, type JobContext } from '../../common/cancellation.ts'
 import { openBackend } from '../../tensorflow/binding.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { readDigits } from '../../experiments/digits.ts'
@@ -9,7 +9,7 @@ import { resolveLaw } from '../../initializers/catalogue.ts'
 import { ownSeed } from '../../initializers/initializer.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { isMeasured } from '../../network/schemes.ts'
-import { Turns } from '../../common/mutex.ts'
+import { Mutex } from '../../common/mutex.ts'
 import { answerCalls, startOrExit } from '../../ipc/child.ts'
 import type { Handlers } from '../../ipc/messages.ts'
 import { readFactors, type AnalysisMethods, type TensorDraw } from '../contract.ts'
@@ -17,7 +17,7 @@ import type { WeightsSource } from '../../network/weights-source.ts'
 import { fitWeights } from './identify-initializers.ts'
 import { unitVariance } from './lsuv.ts'
 import { measureSignals } from './measure-signals.ts'
-import { Measurer } from './statistics-thread-client.ts'
+import { StatisticsThread } from './statistics-thread-client.ts'
 import { assertAffordable, computeRecord } from './parameter-record.ts'
 import { Sampler } from '../../tensorflow/sampler.ts'
 import { savedModel } from './export-saved-model.ts'
@@ -35,7 +35,7 @@ const { backend, sampler, spectra } = await startOrExit(async () => {
   const opened = await openBackend()
   return { backend: opened, sampler: await Sampler.open(opened), spectra: await Spectra.open(opened) }
 })
-const measurer = new Measurer()
+const measurer = new StatisticsThread()
 const digits = readDigits()
 
 const handlers: Handlers<AnalysisMethods> = {
@@ -68,7 +68,7 @@ const handlers: Handlers<AnalysisMethods> = {
   tensorStatistics: async (draw, options, job) => {
     const { shape, initializer } = draw
     const { law, seed } = resolved(draw)
-    const source = { shape, law, slices: () => inSteps(sampler.slices(law, shape, seed), job) }
+    const source = { shape, law, slices: () => withCheckpoints(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
     const measuring = measurer.begin({ digest: false })
@@ -107,12 +107,12 @@ const handlers: Handlers<AnalysisMethods> = {
  * finished at once; the next job waits here until the cancelled one has stopped.
  */
 function oneAtATime(given: typeof handlers): typeof handlers {
-  const turns = new Turns()
+  const turns = new Mutex()
   const inTurn =
     (handler: (...args: never[]) => unknown) =>
     (...args: readonly unknown[]) =>
-      turns.run(async () => {
-        await betweenSteps(args.at(-1) as Job)
+      turns.runExclusive(async () => {
+        await checkpoint(args.at(-1) as JobContext)
         return Reflect.apply(handler, undefined, args) as unknown
       })
   const entries = Object.entries(given).map(([name, handler]) => [name, inTurn(handler)])

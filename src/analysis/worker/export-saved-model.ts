@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { betweenSteps, type Job } from '../../common/cancellation.ts'
+import { checkpoint, type JobContext } from '../../common/cancellation.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
 import { CHECKPOINTING, checkpointingGraph, exportedModel } from '../../tensorflow/exported-model.ts'
 import { Session, type Feed } from '../../tensorflow/session.ts'
@@ -17,7 +17,7 @@ export async function savedModel(
   sampler: Sampler,
   source: WeightsSource,
   folder: string,
-  job: Job,
+  job: JobContext,
 ): Promise<Uint8Array> {
   const { specification, weightsFile, factors = {} } = source
   const plan = planSpecification(specification, { factors })
@@ -40,7 +40,7 @@ async function writeCheckpoint(
   backend: Backend,
   tensors: readonly WeightTensor[],
   folder: string,
-  job: Job,
+  job: JobContext,
 ): Promise<void> {
   const shards = planShards(tensors)
   const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
@@ -53,7 +53,7 @@ async function writeCheckpoint(
     await mkdir(mergedFolder)
     const parts: Uint8Array[] = []
     for (const shard of shards) {
-      await betweenSteps(job)
+      await checkpoint(job)
       const path = countBytes(join(partsFolder, String(parts.length)))
       const texts = (of: (part: Part) => string): Feed => ({
         values: shard.map((part) => countBytes(of(part))),
@@ -127,8 +127,8 @@ function* partsOf(tensor: WeightTensor): Generator<Part> {
 }
 
 /** Runs an operation for its side effect; its result is not read. */
-function run(session: Session, fetch: string, feeds: Parameters<Session['hold']>[0]): void {
-  for (const held of session.hold(feeds, [fetch])) held.close()
+function run(session: Session, fetch: string, feeds: Parameters<Session['runToHandles']>[0]): void {
+  for (const held of session.runToHandles(feeds, [fetch])) held.close()
 }
 
 function countBytes(text: string): Uint8Array {

@@ -1,4 +1,4 @@
-import { betweenSteps, type Job } from '../../common/cancellation.ts'
+import { checkpoint, type JobContext } from '../../common/cancellation.ts'
 import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors.ts'
 import { fieldError } from '../../common/errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
@@ -23,7 +23,7 @@ export async function fitWeights(
   path: string,
   spectra: Spectra,
   given: Layout | undefined,
-  job: Job,
+  job: JobContext,
 ): Promise<FittedWeights> {
   const file = await openSafetensors(path)
   try {
@@ -31,7 +31,7 @@ export async function fitWeights(
     const layout = given ?? detectLayout(file)
     const found: Found[] = []
     for (const tensor of file.tensors.values()) {
-      await betweenSteps(job)
+      await checkpoint(job)
       found.push(await fitTensor(file, tensor, layout, spectra))
     }
     const votes = countVotes(found)

@@ -1,4 +1,4 @@
-import { betweenSteps, type Job } from '../../common/cancellation.ts'
+import { checkpoint, type JobContext } from '../../common/cancellation.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { planSpecification, type Plan } from '../../network/plan.ts'
@@ -49,14 +49,14 @@ export async function measureSignals(
   sampler: Sampler,
   source: WeightsSource,
   request: SignalsRequest,
-  job: Job,
+  job: JobContext,
   stepped: () => void,
 ): Promise<NetworkSignals> {
   const loaded = await withWeights(sampler, source, job, (tensors) => load(tf, source, tensors))
   try {
     const repeats: Repeat[] = []
     for (let repeat = 0; repeat < request.repeats; repeat++) {
-      await betweenSteps(job)
+      await checkpoint(job)
       repeats.push(await measureOnce(tf, sampler, loaded, request, repeat, job.alive))
       stepped()
     }

@@ -6,7 +6,7 @@ import type { RecordOptions } from '../../statistics/record.ts'
 import { RelativeSums } from '../../statistics/relative.ts'
 import { holm, pValues } from '../../statistics/tests.ts'
 import type { ModelStatistics, ParameterStatistics } from '../contract.ts'
-import type { Measurer } from './statistics-thread-client.ts'
+import type { StatisticsThread } from './statistics-thread-client.ts'
 import { assertAffordable, computeRecord } from './parameter-record.ts'
 import type { Spectra } from './spectra.ts'
 import type { WeightTensor } from '../../tensorflow/weight-sources.ts'
@@ -23,7 +23,7 @@ type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'r
 export async function measureWeights(
   tensors: readonly WeightTensor[],
   { match, ...options }: RecordOptions & { readonly match?: string },
-  { measurer, spectra }: { readonly measurer: Measurer; readonly spectra: Spectra },
+  { measurer, spectra }: { readonly measurer: StatisticsThread; readonly spectra: Spectra },
   reference?: Reference,
 ): Promise<ModelStatistics> {
   const matches = match === undefined ? () => true : nameMatcher(match)

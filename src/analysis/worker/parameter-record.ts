@@ -10,7 +10,7 @@ import {
   computeSpectrum,
   spectrumOperations,
 } from '../../statistics/spectrum.ts'
-import type { Measuring } from './statistics-thread-client.ts'
+import type { StatisticsPass } from './statistics-thread-client.ts'
 import type { Spectra } from './spectra.ts'
 
 /** ResNet-152's kernels need a quarter of this. */
@@ -20,7 +20,7 @@ const MAX_MATRIX = 2 ** 25
 
 /** The tools for computing a record. */
 export interface Instruments {
-  readonly measuring: Measuring
+  readonly measuring: StatisticsPass
   readonly spectra: Spectra
 }
 

@@ -8,7 +8,7 @@ import {
 } from '../../statistics/record.ts'
 import { Watchdog } from '../../ipc/watchdog.ts'
 import { childEntry } from '../../ipc/worker.ts'
-import type { Answer, Told } from './statistics-thread.ts'
+import type { Answer, ThreadMessage } from './statistics-thread.ts'
 import { SLICE } from '../../tensorflow/sampler.ts'
 
 /** The number of values that may be in flight to the thread: two slices. */
@@ -24,24 +24,24 @@ export interface MeasurerOptions {
 }
 
 /** Measures on a thread, while this one draws what comes next. The thread stays; one that died or hung is replaced. */
-export class Measurer {
+export class StatisticsThread {
   readonly #options: Required<MeasurerOptions>
-  #thread: Thread
+  #thread: ThreadConnection
 
   constructor({
     entry = childEntry('analysis/worker/statistics-thread.js'),
     timeoutMs = TIMEOUT_MS,
   }: MeasurerOptions = {}) {
     this.#options = { entry, timeoutMs }
-    this.#thread = new Thread(this.#options)
+    this.#thread = new ThreadConnection(this.#options)
   }
 
   /** Begins a job. Jobs run one at a time; unfinished work of an earlier job is discarded. */
-  begin({ digest }: { readonly digest: boolean }): Measuring {
-    if (this.#thread.died) this.#thread = new Thread(this.#options)
+  begin({ digest }: { readonly digest: boolean }): StatisticsPass {
+    if (this.#thread.died) this.#thread = new ThreadConnection(this.#options)
     const thread = this.#thread
     void thread.ask({ kind: 'job', digest })
-    return new Measuring(thread)
+    return new StatisticsPass(thread)
   }
 
   async close(): Promise<void> {
@@ -50,10 +50,10 @@ export class Measurer {
 }
 
 /** The measurements of one job, in call order. Rejects if the thread dies. */
-export class Measuring {
-  readonly #thread: Thread
+export class StatisticsPass {
+  readonly #thread: ThreadConnection
 
-  constructor(thread: Thread) {
+  constructor(thread: ThreadConnection) {
     this.#thread = thread
   }
 
@@ -86,16 +86,16 @@ export class Measuring {
   }
 }
 
-interface Asked {
+interface PendingReply {
   readonly size: number
   readonly resolve: (answer: Answer) => void
   readonly reject: (error: Error) => void
 }
 
-class Thread {
+class ThreadConnection {
   readonly #worker: Worker
   readonly #watchdog: Watchdog
-  readonly #asked: Asked[] = []
+  readonly #asked: PendingReply[] = []
   readonly #ended = new AbortController()
   #ahead = 0
   #error: Error | undefined
@@ -113,8 +113,8 @@ class Thread {
     })
     this.#watchdog = new Watchdog({
       limitMs: timeoutMs,
-      waits: () => this.#asked.length > 0,
-      bite: () => {
+      isWaiting: () => this.#asked.length > 0,
+      onTimeout: () => {
         this.#fail(new Error(`the statistics thread was silent for ${String(timeoutMs)} ms and was ended`))
         void this.#worker.terminate()
       },
@@ -135,7 +135,7 @@ class Thread {
   }
 
   /** Transfers the values of the message. A reply that has no reader may fail. */
-  ask(told: Told): Promise<Answer> {
+  ask(told: ThreadMessage): Promise<Answer> {
     const size = told.kind === 'slice' ? told.values.length : 0
     const answer = new Promise<Answer>((resolve, reject) => {
       if (this.#error) throw this.#error

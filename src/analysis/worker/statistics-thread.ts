@@ -3,7 +3,7 @@ import { parentPort, type MessagePort } from 'node:worker_threads'
 import { Measure, type Measured, type Measurement, type RecordOptions } from '../../statistics/record.ts'
 
 /** Messages to the thread. Each has one reply, in the same order. */
-export type Told =
+export type ThreadMessage =
   /** Begins a job, with or without a digest over all its tensors, and discards unfinished work. */
   | { readonly kind: 'job'; readonly digest: boolean }
   /** The next slice of a tensor; the first has the options. The reply to the last is the record. */
@@ -22,7 +22,7 @@ export type Answer = Measurement | string | undefined
 function answerFrom(port: MessagePort): void {
   let all: Hash | undefined
   let measure: Measure | undefined
-  const answerTo = (told: Told): Answer => {
+  const answerTo = (told: ThreadMessage): Answer => {
     switch (told.kind) {
       case 'job':
         all = told.digest ? createHash('sha256') : undefined
@@ -34,7 +34,7 @@ function answerFrom(port: MessagePort): void {
         return all?.digest('hex')
     }
   }
-  port.on('message', (told: Told) => {
+  port.on('message', (told: ThreadMessage) => {
     port.postMessage(answerTo(told))
   })
 }

@@ -1,4 +1,4 @@
-import { betweenSteps, type Job } from '../../common/cancellation.ts'
+import { checkpoint, type JobContext } from '../../common/cancellation.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
 import { drawBatches } from '../../experiments/batches.ts'
 import { DIVERGED } from '../../experiments/data.ts'
@@ -15,7 +15,7 @@ type TensorFlow = Backend['tf']
 type Tensor = ReturnType<TensorFlow['tensor']>
 
 /** The state before the first step: drawn weights, velocity 0. */
-export function drawnState(sampler: Sampler, source: WeightsSource, job: Job): Promise<TrainingState> {
+export function drawnState(sampler: Sampler, source: WeightsSource, job: JobContext): Promise<TrainingState> {
   return withWeights(sampler, source, job, async (tensors) => {
     const total = (some: typeof tensors): number => some.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
     const values = new Float32Array(total(tensors))
@@ -44,7 +44,7 @@ export async function train(
   training: Training,
   { step: first, values, velocity }: TrainingState,
   maxMs: number,
-  job: Job,
+  job: JobContext,
 ): Promise<TrainingPart> {
   const { specification, seed, learningRate, momentum, batchSize, steps } = training
   const plan = planSpecification(specification)
@@ -56,7 +56,7 @@ export async function train(
   let step = first
   let diverged: boolean
   do {
-    await betweenSteps(job)
+    await checkpoint(job)
     const loss = update(batchAt(step))
     losses.push(loss)
     step += 1

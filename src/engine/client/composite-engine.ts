@@ -1,7 +1,7 @@
 import type { Engine } from '../contract.ts'
 
 /** What engines over several others have in common. It owns them. */
-export abstract class Several {
+export abstract class CompositeEngine {
   protected abstract readonly members: readonly { readonly engine: Engine }[]
 
   async close(): Promise<void> {

@@ -1,6 +1,6 @@
 import { isCrash, ServiceError } from '../../common/errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from '../contract.ts'
-import { Several } from './composite-engine.ts'
+import { CompositeEngine } from './composite-engine.ts'
 
 /**
  * After this many crashes over a model, an engine does without the model until it is built again everywhere.
@@ -37,7 +37,7 @@ export function startPool(
   return new Pool(devices, start, lost)
 }
 
-class Pool extends Several implements Engine {
+class Pool extends CompositeEngine implements Engine {
   protected readonly members: readonly Member[]
   readonly #models = new Map<string, { readonly request: BuildRequest; readonly seal: string }>()
   readonly #lost: (id: string) => void
@@ -107,7 +107,7 @@ class Pool extends Several implements Engine {
     return undefined
   }
 
-  get lanes(): number {
+  get concurrency(): number {
     return this.members.length
   }
 

@@ -1,8 +1,8 @@
 import type { Logger } from 'pino'
-import { computingWith, processors } from '../../common/platform.ts'
+import { tensorflowEnvironment, processors } from '../../common/platform.ts'
 import { StderrFile } from '../../ipc/stderr-file.ts'
 import { childEntry, Worker } from '../../ipc/worker.ts'
-import { BatchMemory } from '../shared-batch-buffer.ts'
+import { SharedBatchBuffer } from '../shared-batch-buffer.ts'
 import { assertBatch, batchForm, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from '../contract.ts'
 
@@ -39,14 +39,14 @@ export function startEngine({
 }: EngineOptions): Engine {
   /** Of models that were built; the session would not notice a batch that does not fit. */
   const forms = new Map<string, ModelForm>()
-  const memory = BatchMemory.open()
+  const memory = SharedBatchBuffer.open()
   const stderr = StderrFile.open()
   const worker = new Worker<EngineMethods, EngineInfo>({
     name: 'engine',
     entry: childEntry('engine/worker/entry.js'),
     env: {
       ...SESSION_ENVIRONMENT,
-      ...computingWith(threads),
+      ...tensorflowEnvironment(threads),
       ...(gpu === undefined ? {} : { CUDA_VISIBLE_DEVICES: gpu }),
     },
     logger,
@@ -74,7 +74,7 @@ export function startEngine({
     },
     predict: async (batch) => {
       assertBatch(batch, forms.get(batch.id))
-      const placed = memory?.place(batch.values)
+      const placed = memory?.write(batch.values)
       if (placed === undefined) return worker.call('predict', batch)
       try {
         return await worker.call('predict', { ...batch, values: placed })
@@ -100,6 +100,6 @@ export function startEngine({
     get pid() {
       return worker.pid
     },
-    lanes: 1,
+    concurrency: 1,
   }
 }

@@ -1,6 +1,6 @@
 import { ServiceError } from '../../common/errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from '../contract.ts'
-import { Several } from './composite-engine.ts'
+import { CompositeEngine } from './composite-engine.ts'
 
 /** A process that predicted within this time is not used for a build if another can do it. */
 const IN_USE_MS = 60_000
@@ -9,7 +9,7 @@ interface Member {
   readonly engine: Engine
   readonly held: Set<string>
   /** The time of its last prediction. */
-  asked: number
+  lastUsed: number
 }
 
 /**
@@ -20,12 +20,15 @@ interface Member {
  *
  * `start` starts an engine process; `lost` is called for every model of a process that died.
  */
-export function startApart(start: (onLost: () => void) => Engine, lost: (id: string) => void): Engine {
-  return new Apart(start, lost)
+export function startTwoProcessEngine(
+  start: (onLost: () => void) => Engine,
+  lost: (id: string) => void,
+): Engine {
+  return new TwoProcessEngine(start, lost)
 }
 
-class Apart extends Several implements Engine {
-  readonly lanes = 1
+class TwoProcessEngine extends CompositeEngine implements Engine {
+  readonly concurrency = 1
   readonly #start: () => Member
   readonly #first: Member
   #second: Member | undefined
@@ -39,7 +42,7 @@ class Apart extends Several implements Engine {
         held.clear()
         for (const id of gone) lost(id)
       })
-      return { engine, held, asked: -Infinity }
+      return { engine, held, lastUsed: -Infinity }
     }
     this.#first = this.#start()
   }
@@ -50,7 +53,7 @@ class Apart extends Several implements Engine {
 
   async build(request: BuildRequest): Promise<BuildResult> {
     const { id } = request
-    const member = this.#leastDisturbed()
+    const member = this.#pickBuildProcess()
     const result = await member.engine.build(request)
     member.held.add(id)
     for (const other of this.members) if (other !== member) await unloadFrom(other, id)
@@ -61,7 +64,7 @@ class Apart extends Several implements Engine {
     const member = this.members.find(({ held }) => held.has(batch.id))
     if (member === undefined)
       throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${batch.id}`)
-    member.asked = performance.now()
+    member.lastUsed = performance.now()
     return member.engine.predict(batch)
   }
 
@@ -71,7 +74,7 @@ class Apart extends Several implements Engine {
 
   /** PID of the most recently used process. */
   get pid(): number | undefined {
-    const [latest = this.#first] = this.members.sort((a, b) => b.asked - a.asked)
+    const [latest = this.#first] = this.members.sort((a, b) => b.lastUsed - a.lastUsed)
     return latest.engine.pid
   }
 
@@ -80,18 +83,18 @@ class Apart extends Several implements Engine {
   }
 
   /** The responding process whose models were used least recently, or a new one if that was just now. */
-  #leastDisturbed(): Member {
+  #pickBuildProcess(): Member {
     const [idle = this.#first] = this.members
       .filter(({ engine }) => engine.ready)
-      .sort((a, b) => lastAsked(a) - lastAsked(b))
-    const isDisturbed = idle.engine.ready && performance.now() - lastAsked(idle) < IN_USE_MS
+      .sort((a, b) => lastUse(a) - lastUse(b))
+    const isDisturbed = idle.engine.ready && performance.now() - lastUse(idle) < IN_USE_MS
     if (this.#second === undefined && isDisturbed) return (this.#second = this.#start())
     return idle
   }
 }
 
-function lastAsked({ held, asked }: Member): number {
-  return held.size === 0 ? -Infinity : asked
+function lastUse({ held, lastUsed: lastUsed }: Member): number {
+  return held.size === 0 ? -Infinity : lastUsed
 }
 
 async function unloadFrom({ engine, held }: Member, id: string): Promise<void> {

@@ -13,11 +13,11 @@ import { Model } from './model.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
 import type { Filling, RowFilling } from '../../tensorflow/variable-assignment.ts'
 import { exportedModel } from '../../tensorflow/exported-model.ts'
-import type { Folder } from '../../tensorflow/norm-folding.ts'
+import type { NormFolder } from '../../tensorflow/norm-folding.ts'
 import { Images } from '../../tensorflow/image-graph.ts'
 import { sessionRecipe } from '../../tensorflow/recipe.ts'
 import { Session, type Feed } from '../../tensorflow/session.ts'
-import { closeHeld, DRAWN_AT_ONCE, VariableValues, type Steps } from './variable-values.ts'
+import { closeHeld, DRAWN_AT_ONCE, VariableValues, type CooperativeTask } from './variable-values.ts'
 
 /**
  * Values assigned per step. Every group costs an executor, by its variables and a constant, so fewer and
@@ -40,12 +40,12 @@ export interface Build {
  * Values come in parts from the sources that digests and statistics use, and are folded before assignment.
  * The caller closes the model. A failed build leaves nothing behind.
  */
-export async function* building(
+export async function* buildModel(
   backend: Backend,
   sampler: Sampler,
-  folder: Folder,
+  folder: NormFolder,
   request: BuildRequest,
-): Steps<Build> {
+): CooperativeTask<Build> {
   const { specification } = request
   const artifactBytes = measureArtifact(request)
   yield
@@ -89,7 +89,7 @@ function measureArtifact({ specification, weightsFile, factors = {} }: BuildRequ
 interface Fillers {
   readonly session: Session
   readonly sampler: Sampler
-  readonly folder: Folder
+  readonly folder: NormFolder
   readonly gains: Gains
 }
 
@@ -101,7 +101,7 @@ async function* fillAll(
   { session, sampler, folder, gains }: Fillers,
   fillings: readonly Filling[],
   request: BuildRequest,
-): Steps<string> {
+): CooperativeTask<string> {
   const { tensors, close } = await openWeights(sampler, request)
   try {
     const values = new VariableValues(folder, tensors)
@@ -126,7 +126,7 @@ async function* fillWhole(
   group: readonly Filling[],
   values: VariableValues,
   seal: Seal,
-): Steps {
+): CooperativeTask {
   const feeds: Record<string, Feed> = {}
   let drawn = 0
   try {
@@ -156,7 +156,7 @@ async function* fillRows(
   { parameter, columns, create, indices, part }: RowFilling,
   values: VariableValues,
   seal: Seal,
-): Steps {
+): CooperativeTask {
   const { variable, held } = filling
   const size = sizeOf(variable.shape)
   const tensor = values.tensorOf(parameter)

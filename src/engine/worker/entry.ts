@@ -1,7 +1,7 @@
 import { multipliesBfloat16 } from '../../common/platform.ts'
 import { answerCalls, startOrExit } from '../../ipc/child.ts'
 import { INHERITED_FD } from '../../ipc/messages.ts'
-import { BatchReader } from '../shared-batch-buffer.ts'
+import { SharedBatchReader } from '../shared-batch-buffer.ts'
 import type { EngineInfo, EngineMethods } from '../contract.ts'
 import { Models } from './model-table.ts'
 import { openBackend, type Backend } from '../../tensorflow/binding.ts'
@@ -11,8 +11,8 @@ import { Session } from '../../tensorflow/session.ts'
 
 const { backend, models } = await startOrExit(async () => {
   const opened = await openBackend()
-  await prove(opened)
-  return { backend: opened, models: await Models.open(opened, new BatchReader(INHERITED_FD)) }
+  await smokeTest(opened)
+  return { backend: opened, models: await Models.open(opened, new SharedBatchReader(INHERITED_FD)) }
 })
 answerCalls<EngineMethods>(models, {
   backend: 'tensorflow',
@@ -22,7 +22,7 @@ answerCalls<EngineMethods>(models, {
 } satisfies EngineInfo)
 
 /** A library that loads need not compute: nothing is ready before one session was opened and has run. */
-async function prove(backend: Backend): Promise<void> {
+async function smokeTest(backend: Backend): Promise<void> {
   const graph = new GraphWriter()
   const sum = graph.node('AddV2', [graph.number(1), graph.number(2)], { T: FLOAT })
   const session = await Session.open(backend, savedModelBytes({ graph, signatures: {} }))

@@ -1,40 +1,40 @@
 import { Sampler } from '../../tensorflow/sampler.ts'
 import { ServiceError } from '../../common/errors.ts'
-import { building } from './build-model.ts'
-import type { BatchReader } from '../shared-batch-buffer.ts'
+import { buildModel } from './build-model.ts'
+import type { SharedBatchReader } from '../shared-batch-buffer.ts'
 import type { BatchResult, BuildRequest, BuildResult, EngineMethods } from '../contract.ts'
 import type { Model } from './model.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
-import { Folder } from '../../tensorflow/norm-folding.ts'
+import { NormFolder } from '../../tensorflow/norm-folding.ts'
 import type { Handlers } from '../../ipc/messages.ts'
 
 interface Begun {
   readonly id: string
-  readonly steps: ReturnType<typeof building>
+  readonly steps: ReturnType<typeof buildModel>
 }
 
 /** The networks of the serving process: models by id, and those that are being built. */
 export class Models implements Handlers<EngineMethods> {
   readonly #backend: Backend
-  readonly #reader: BatchReader
+  readonly #reader: SharedBatchReader
   readonly #sampler: Sampler
-  readonly #folder: Folder
+  readonly #folder: NormFolder
   readonly #models = new Map<string, Model>()
   readonly #builds = new Map<number, Begun>()
 
-  private constructor(backend: Backend, reader: BatchReader, sampler: Sampler, folder: Folder) {
+  private constructor(backend: Backend, reader: SharedBatchReader, sampler: Sampler, folder: NormFolder) {
     this.#backend = backend
     this.#reader = reader
     this.#sampler = sampler
     this.#folder = folder
   }
 
-  static async open(backend: Backend, reader: BatchReader): Promise<Models> {
-    return new Models(backend, reader, await Sampler.open(backend), await Folder.open(backend))
+  static async open(backend: Backend, reader: SharedBatchReader): Promise<Models> {
+    return new Models(backend, reader, await Sampler.open(backend), await NormFolder.open(backend))
   }
 
   begin(build: number, request: BuildRequest): void {
-    const steps = building(this.#backend, this.#sampler, this.#folder, request)
+    const steps = buildModel(this.#backend, this.#sampler, this.#folder, request)
     this.#builds.set(build, { id: request.id, steps })
   }
 

@@ -1,11 +1,18 @@
 import { sizeOf } from '../../initializers/fans.ts'
-import { VECTORS, type Batch, type BatchResult } from '../contract.ts'
+import { OPTIONAL_OUTPUTS, type Batch, type BatchResult } from '../contract.ts'
 import { RECIPE } from '../../tensorflow/recipe.ts'
 import type { Images } from '../../tensorflow/image-graph.ts'
 import type { Feed, Session } from '../../tensorflow/session.ts'
 
 /** One list for all: another one would be another executor, with filters of its own, and made while a caller waits. */
-const FETCHED = ['topClasses', 'topLogits', 'topProbabilities', 'entropy', 'finite', ...VECTORS] as const
+const FETCHED = [
+  'topClasses',
+  'topLogits',
+  'topProbabilities',
+  'entropy',
+  'finite',
+  ...OPTIONAL_OUTPUTS,
+] as const
 const FETCHES = FETCHED.map((name) => RECIPE[name])
 
 /** From which magnitudes a network's activations cannot overflow (`network/overflow.ts`). */
@@ -58,7 +65,7 @@ export class Model {
     const checkpoints = limits.length - 1
     const started = performance.now()
     const feeds = { [input]: images, [RECIPE.k]: { values: Int32Array.of(k), shape: [] } }
-    const results = this.#session.hold(feeds, checkpoints > 0 ? [...FETCHES, RECIPE.peaks] : FETCHES)
+    const results = this.#session.runToHandles(feeds, checkpoints > 0 ? [...FETCHES, RECIPE.peaks] : FETCHES)
     try {
       const read = (name: (typeof FETCHED)[number]) => results[FETCHED.indexOf(name)]?.read()
       const peaks = results[FETCHES.length]?.read() ?? []

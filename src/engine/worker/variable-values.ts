@@ -1,8 +1,8 @@
 import type { WeightTensor } from '../../tensorflow/weight-sources.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Parameter } from '../../network/shapes.ts'
-import { splitParts, type Folder, type VariableValue } from '../../tensorflow/norm-folding.ts'
-import { Held, type Feed } from '../../tensorflow/session.ts'
+import { splitParts, type NormFolder, type VariableValue } from '../../tensorflow/norm-folding.ts'
+import { TensorHandle, type Feed } from '../../tensorflow/session.ts'
 
 /**
  * Values drawn per step, so that one step draws ResNet's largest kernels: 25 to 80 ms on two cores, by their
@@ -11,20 +11,20 @@ import { Held, type Feed } from '../../tensorflow/session.ts'
 export const DRAWN_AT_ONCE = 2_500_000
 
 /** Work in steps; the caller may do other work between them. */
-export type Steps<R = void> = AsyncGenerator<undefined, R>
+export type CooperativeTask<R = void> = AsyncGenerator<undefined, R>
 
 /** The values of a network's variables as feeds: drawn or read, and folded. */
 export class VariableValues {
-  readonly #folder: Folder
+  readonly #folder: NormFolder
   readonly #tensors: ReadonlyMap<string, WeightTensor>
 
-  constructor(folder: Folder, tensors: readonly WeightTensor[]) {
+  constructor(folder: NormFolder, tensors: readonly WeightTensor[]) {
     this.#folder = folder
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]))
   }
 
   /** The caller closes the handles. */
-  async *of(value: VariableValue): Steps<Feed> {
+  async *of(value: VariableValue): CooperativeTask<Feed> {
     if (value.kind === 'parameter') return yield* readWhole(this.tensorOf(value.parameter))
     const parts: Record<string, Feed> = {}
     try {
@@ -45,10 +45,10 @@ export class VariableValues {
 
 /** Closes the feeds that are handles of the library. */
 export function closeHeld(feeds: Readonly<Record<string, Feed>>): void {
-  for (const feed of Object.values(feeds)) if (feed instanceof Held) feed.close()
+  for (const feed of Object.values(feeds)) if (feed instanceof TensorHandle) feed.close()
 }
 
-async function* readWhole(tensor: WeightTensor): Steps<Feed> {
+async function* readWhole(tensor: WeightTensor): CooperativeTask<Feed> {
   const size = sizeOf(tensor.shape)
   if (tensor.hold && size <= DRAWN_AT_ONCE) return tensor.hold()
   const values = new Float32Array(size)

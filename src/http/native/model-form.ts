@@ -6,7 +6,7 @@ import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../common/
 import { identify } from '../../network/identity.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import type { SpecificationRequest } from '../../network/specification.ts'
-import { loadWeights, type LoadedWeights } from '../../serving/models/import-weights.ts'
+import { importWeights, type LoadedWeights } from '../../serving/models/import-weights.ts'
 import { assertName } from '../../serving/models/names.ts'
 import { parser } from '../../common/validation.ts'
 import { hangUp } from '../shared/client-abort.ts'
@@ -67,7 +67,7 @@ export async function readModelForm(
         if (part.file.truncated) throw tooLarge
         part.file.once('limit', () => part.file.destroy(tooLarge))
         const file = Readable.from(passedOn(part.file, request), { objectMode: false })
-        loaded = await loadWeights(file, specification, { store, analysis, maxParameters })
+        loaded = await importWeights(file, specification, { store, analysis, maxParameters })
       } else if (fieldname === 'images' && part.type === 'file' && specification && !loaded) {
         imaged ??= { plan: planForImages(specification, maxParameters), pixels: [] }
         const { plan, pixels } = imaged
@@ -100,10 +100,10 @@ export async function readModelForm(
 }
 
 /** A file on its way onto the disk, where it holds no room. */
-async function* passedOn(file: AsyncIterable<Buffer>, { place }: FastifyRequest): AsyncGenerator<Buffer> {
+async function* passedOn(file: AsyncIterable<Buffer>, { permit }: FastifyRequest): AsyncGenerator<Buffer> {
   for await (const chunk of file) {
     yield chunk
-    place?.release(chunk.length)
+    permit?.releaseBytes(chunk.length)
   }
 }
 

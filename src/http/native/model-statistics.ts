@@ -1,6 +1,6 @@
 import type { Static } from 'typebox'
 import { fieldError } from '../../common/errors.ts'
-import { Answers } from '../../serving/result-cache.ts'
+import { ResultCache } from '../../serving/result-cache.ts'
 import { hangUp } from '../shared/client-abort.ts'
 import { recordOptions } from '../shared/query.ts'
 import { toJson } from '../shared/schema-parts.ts'
@@ -12,7 +12,7 @@ const KEPT = { entries: 256, characters: 2 ** 25 }
 
 /** A model's parameters, each measured and held against what its initializer promises. */
 export function statisticsRoutes(app: App, { registry, analysis }: Services): void {
-  const answers = new Answers(KEPT)
+  const answers = new ResultCache(KEPT)
 
   app.get(
     '/v1/models/:model/statistics',

@@ -1,18 +1,18 @@
 import Type, { type Static } from 'typebox'
 import type { Config } from '../../config.ts'
-import { VECTORS, outputOf, type Vector } from '../../engine/contract.ts'
+import { OPTIONAL_OUTPUTS, outputOf, type OptionalOutput } from '../../engine/contract.ts'
 import { fieldError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
 import { labelsOf } from '../../serving/models/labels.ts'
 import type { Model } from '../../serving/models/model.ts'
-import { admittance } from '../shared/prediction-admission.ts'
+import { createPredictionAdmission } from '../shared/prediction-admission.ts'
 import { imagesAs, readImages, type Images, type ImagesContext } from '../shared/encoded-images.ts'
 import { predictor } from '../shared/prediction.ts'
 import { parseList } from '../shared/query.ts'
 import { Bytes, NPY } from '../shared/schema-parts.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
 import { PredictBody, PredictQuery, Predictions } from '../shared/prediction-schemas.ts'
-import { tellCosts } from '../shared/server-timing.ts'
+import { setServerTiming } from '../shared/server-timing.ts'
 import type { App, Services } from '../shared/services.ts'
 import { assertCount, readUpload, type Upload } from '../shared/uploads.ts'
 
@@ -22,7 +22,12 @@ type Answer = Static<typeof Predictions>
 export function predictRoutes(app: App, services: Services): void {
   const { config, decoder } = services
   const predict = predictor(services)
-  const { admit, refuseInTurn, placeOf, modelOf } = admittance(services)
+  const {
+    admit,
+    delayClientErrors: refuseInTurn,
+    permitOf: placeOf,
+    modelOf,
+  } = createPredictionAdmission(services)
   const encoded = Bytes('One encoded image')
   app.post(
     '/v1/models/:model/predict',
@@ -56,23 +61,23 @@ export function predictRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const started = performance.now()
-      const place = placeOf(request)
+      const permit = placeOf(request)
       const model = modelOf(request)
       const { top_k = 5, fit = 'cover', batch = true } = request.query
-      const vectors = [...parseList(request.query.include, VECTORS, '#/include')]
+      const vectors = [...parseList(request.query.include, OPTIONAL_OUTPUTS, '#/include')]
       const upload = await readUpload(request, config)
       const shape = model.record.specification.architecture.input_shape
-      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, place })
+      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, permit: permit })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),
         vectors,
         alone: !batch,
-        place,
+        permit: permit,
       }
       const { result, costs, answered } = await predict(images, job, started)
       const { values, about } = images
-      tellCosts(reply, costs)
+      setServerTiming(reply, costs)
       const predictions = about.map((image, row) =>
         formatPrediction(row, about.length, image, { model, values, result, vectors }),
       )
@@ -93,7 +98,7 @@ async function readImagesOrArray(
   context: ImagesContext & { readonly config: Pick<Config, 'MAX_QUEUE'> },
 ): Promise<Images> {
   if (upload.kind === 'images') return readImages(upload.images, context)
-  const { shape, config, place } = context
+  const { shape, config, permit: permit } = context
   const { shape: given, values } = upload.array
   const [count = 0, ...image] = given.length === shape.length ? [1, ...given] : given
   if (count < 1 || image.join() !== shape.join()) {
@@ -104,7 +109,7 @@ async function readImagesOrArray(
     )
   }
   assertCount(count, '#', config.MAX_QUEUE)
-  place.hold(count, values.byteLength)
+  permit.reserve(count, values.byteLength)
   return imagesAs(values instanceof Uint8Array ? 'npy uint8' : 'npy float32', values, [count, ...shape])
 }
 
@@ -112,7 +117,7 @@ interface RowContext {
   readonly model: Model
   readonly values: Images['values']
   readonly result: JobResult
-  readonly vectors: readonly Vector[]
+  readonly vectors: readonly OptionalOutput[]
 }
 
 /** One image's rows of a result. */

@@ -62,7 +62,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
         `send the file as ${OCTETS}, or as a form's part "weights"`,
       )
     const { body } = request
-    if (body instanceof Readable) return store.stage(limited(body, maxBytes, request))
+    if (body instanceof Readable) return store.createTemp(limited(body, maxBytes, request))
     throw new ServiceError('MALFORMED_REQUEST', `the body is empty; send a safetensors file as ${OCTETS}`)
   }
   let weights: StagedWeights | undefined
@@ -70,7 +70,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
     for await (const part of partsOf(request, { limits: { parts: 2, fileSize: maxBytes + 1 } })) {
       if (part.fieldname !== 'weights' || part.type !== 'file' || weights)
         throw fieldError(pointerTo('#', part.fieldname), 'is not wanted here; send "weights" once, as a file')
-      weights = await store.stage(limited(part.file, maxBytes, request))
+      weights = await store.createTemp(limited(part.file, maxBytes, request))
     }
     if (!weights) throw fieldError('#/weights', 'is required: a safetensors file')
     return weights
@@ -84,7 +84,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
  * A stream as long as it is no larger. Its rest stays unread, so that the refusal can still be answered; what is passed
  * on goes onto the disk and holds no room.
  */
-function limited(source: Readable, maxBytes: number, { place }: FastifyRequest): Readable {
+function limited(source: Readable, maxBytes: number, { permit }: FastifyRequest): Readable {
   return Readable.from(
     (async function* () {
       let bytes = 0
@@ -93,7 +93,7 @@ function limited(source: Readable, maxBytes: number, { place }: FastifyRequest):
         const sentence = 'the weights are larger than any network MAX_MODEL_PARAMETERS allows'
         if (bytes > maxBytes) throw new ServiceError('BODY_TOO_LARGE', sentence)
         yield chunk
-        place?.release(chunk.length)
+        permit?.releaseBytes(chunk.length)
       }
     })(),
     { objectMode: false },

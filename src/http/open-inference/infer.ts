@@ -4,14 +4,14 @@ import { constants, deflate, gzip } from 'node:zlib'
 import { ServiceError } from '../../common/errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/prediction/permit.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
 import { labelsOf } from '../../serving/models/labels.ts'
-import { admittance } from '../shared/prediction-admission.ts'
+import { createPredictionAdmission } from '../shared/prediction-admission.ts'
 import { bodyOf } from '../shared/raw-body.ts'
 import { predictor } from '../shared/prediction.ts'
 import { Bytes } from '../shared/schema-parts.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
-import { tellCosts } from '../shared/server-timing.ts'
+import { setServerTiming } from '../shared/server-timing.ts'
 import type { App, Services } from '../shared/services.ts'
 import { readInputs } from './inputs.ts'
 import { OUTPUTS } from './metadata.ts'
@@ -28,7 +28,7 @@ const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as co
 export function inferRoutes(app: App, services: Services): void {
   const { registry, config, decoder } = services
   const predict = predictor(services)
-  const { admit, refuseInTurn, placeOf } = admittance(services)
+  const { admit, delayClientErrors: refuseInTurn, permitOf: placeOf } = createPredictionAdmission(services)
   const contents = <S>(schema: S) => ({
     content: {
       'application/json': { schema },
@@ -53,18 +53,18 @@ export function inferRoutes(app: App, services: Services): void {
       },
       async (request, reply) => {
         const started = performance.now()
-        const place = placeOf(request)
+        const permit = placeOf(request)
         const { model, name } = findModel(registry, request.params)
         const { specification, id } = model.record
         const inference = await read(bodyOf(request), request.headers[HEAD_LENGTH], specification)
-        leaveInTime(inference, place, reply)
+        releaseOnTimeout(inference, permit, reply)
         const requested = requestedOutputs(inference)
-        const images = await readInputs(inference, { specification, config, decoder, place })
+        const images = await readInputs(inference, { specification, config, decoder, permit: permit })
         const count = images.about.length
         const vectors = OUTPUTS.filter((output) => requested.some(({ name }) => name === output))
-        const job = { model: id, k: 1, vectors, alone: false, place }
+        const job = { model: id, k: 1, vectors, alone: false, permit: permit }
         const { result, costs, answered } = await predict(images, job, started)
-        tellCosts(reply, costs)
+        setServerTiming(reply, costs)
         const labels = labelsOf(specification)
         const answer = writeAnswer(inference, requested, result, { name, version: VERSION, count, labels })
         answered()
@@ -98,12 +98,12 @@ async function read(
 }
 
 /** `timeout`, in microseconds, ends a request sooner than REQUEST_TIMEOUT_MS does. */
-function leaveInTime({ parameters }: InferenceRequest, place: Place, reply: FastifyReply): void {
+function releaseOnTimeout({ parameters }: InferenceRequest, permit: Permit, reply: FastifyReply): void {
   const microseconds = countOf(parameters, 'timeout', '#/parameters') ?? 0
   // Longer ones than a timer takes are longer than any REQUEST_TIMEOUT_MS.
   if (microseconds === 0 || microseconds / 1000 >= 2 ** 31) return
   const timer = setTimeout(() => {
-    place.leave(
+    permit.release(
       new ServiceError('DEADLINE_EXCEEDED', 'Request timeout expired; send a longer timeout, or none'),
     )
   }, microseconds / 1000)

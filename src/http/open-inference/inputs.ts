@@ -4,7 +4,7 @@ import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 import type { Fit } from '../../images/decoder-contract.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/prediction/permit.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
 import { imagesAs, readImages, type Images } from '../shared/encoded-images.ts'
 import { assertCount } from '../shared/uploads.ts'
 import { assertUniqueNames, type InferenceRequest, type InputTensor } from './request.ts'
@@ -14,7 +14,7 @@ interface Context {
   readonly specification: Specification
   readonly config: Config
   readonly decoder: ImageDecoder
-  readonly place: Place
+  readonly permit: Permit
 }
 
 const FITS: readonly unknown[] = ['cover', 'fill', 'contain', 'exact'] satisfies readonly Fit[]
@@ -42,7 +42,7 @@ export async function readInputs(
   return decodeInput(input, fit as Fit, context)
 }
 
-function readPixels(input: InputTensor, { specification, config, place }: Context): Images {
+function readPixels(input: InputTensor, { specification, config, permit: permit }: Context): Images {
   const { architecture, preprocessing } = specification
   const { pointer, datatype, shape } = input
   const [count = 0, ...image] = shape
@@ -54,7 +54,7 @@ function readPixels(input: InputTensor, { specification, config, place }: Contex
   assertCount(count, `${pointer}/shape/0`, config.MAX_QUEUE)
   if (datatype === 'UINT8') {
     const values = uint8Values(input)
-    place.hold(count, values.byteLength)
+    permit.reserve(count, values.byteLength)
     return imagesAs('uint8 tensor', values, shape)
   }
   if (datatype !== 'FP32')
@@ -66,14 +66,14 @@ function readPixels(input: InputTensor, { specification, config, place }: Contex
       `${pointer}/data`,
       `of input 'images' must be pixels from 0 to 255, before any preprocessing; there is ${String(pixels[wrong])} at ${String(wrong)}`,
     )
-  place.hold(count, pixels.byteLength)
+  permit.reserve(count, pixels.byteLength)
   return imagesAs('fp32 tensor', preprocess(pixels, preprocessing), shape)
 }
 
 async function decodeInput(
   input: InputTensor,
   fit: Fit,
-  { specification, config, decoder, place }: Context,
+  { specification, config, decoder, permit: permit }: Context,
 ): Promise<Images> {
   const { pointer, datatype, shape } = input
   const [count = 0, width = 1] = shape
@@ -89,5 +89,11 @@ async function decodeInput(
     bytes,
     pointer: `${pointer}/data/${String(index)}`,
   }))
-  return readImages(encoded, { shape: specification.architecture.input_shape, fit, config, decoder, place })
+  return readImages(encoded, {
+    shape: specification.architecture.input_shape,
+    fit,
+    config,
+    decoder,
+    permit: permit,
+  })
 }

@@ -18,7 +18,7 @@ declare module 'fastify' {
  * that was met, never by the path as it was written, so no spelling of a path opens another; what has no route asks for
  * any key. Who calls too often is refused first, whatever the key.
  */
-export function guard(app: FastifyInstance, keyring: Keyring, limit: Limiter): void {
+export function authenticate(app: FastifyInstance, keyring: Keyring, limit: Limiter): void {
   // Said at the start, where the one who wrote the route sees it.
   app.addHook('onRoute', (route) => {
     findScope(route)

@@ -1,6 +1,6 @@
 import type { Config } from '../../config.ts'
 import { ServiceError } from '../../common/errors.ts'
-import type { Place } from '../../serving/prediction/permit.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
 import type { Incoming } from '../shared/incoming-requests.ts'
 
 /** A body that brings less makes no progress: 2G brings more. */
@@ -11,7 +11,7 @@ const SLOW_BYTES_PER_S = 16_384
 const LOOKS = 4
 
 interface Arriving {
-  readonly place: Place
+  readonly permit: Permit
   /** What had come when it was looked last; undefined where it was not looked at yet. */
   seen: number | undefined
   /** Looks in succession that found no progress. */
@@ -43,26 +43,26 @@ export class Arrivals {
   }
 
   /** Fills a request's place as its body arrives; the body fails when the place is left before. QUEUE_FULL where no room is left for what has come. */
-  follow(message: Incoming | undefined, place: Place, whole: () => void = () => undefined): void {
-    if (message !== undefined) place.hold(place.images, place.bytes + message.arrived)
+  follow(message: Incoming | undefined, permit: Permit, whole: () => void = () => undefined): void {
+    if (message !== undefined) permit.reserve(permit.images, permit.bytes + message.arrived)
     if (message === undefined || message.complete) {
       whole()
       return
     }
-    place.arrival = 'steady'
-    this.#arriving.set(message, { place, seen: undefined, stalls: 0 })
+    permit.arrival = 'steady'
+    this.#arriving.set(message, { permit: permit, seen: undefined, stalls: 0 })
     const end = (): void => {
       this.#arriving.delete(message)
-      place.arrival = undefined
+      permit.arrival = undefined
       message.watch(undefined)
     }
-    place.watch((reason) => {
+    permit.watch((reason) => {
       end()
       message.fail(reason as Error)
     })
     message.watch({
       arrived: (bytes) => {
-        place.receive(bytes)
+        permit.receive(bytes)
       },
       whole: () => {
         end()
@@ -76,14 +76,14 @@ export class Arrivals {
     const seconds = (now - this.#lookedAt) / 1000
     this.#lookedAt = now
     for (const [message, arriving] of this.#arriving) {
-      const { place, seen } = arriving
+      const { permit: permit, seen } = arriving
       // What lies here unread does not come because it is not asked for.
       const rate =
         seen === undefined || message.readableLength > 0 ? Infinity : (message.arrived - seen) / seconds
       arriving.seen = message.arrived
       arriving.stalls = rate < LEAST_BYTES_PER_S ? arriving.stalls + 1 : 0
-      place.arrival = arriving.stalls > 0 ? 'stalled' : rate < SLOW_BYTES_PER_S ? 'slow' : 'steady'
-      if (arriving.stalls >= LOOKS) place.leave(this.#error)
+      permit.arrival = arriving.stalls > 0 ? 'stalled' : rate < SLOW_BYTES_PER_S ? 'slow' : 'steady'
+      if (arriving.stalls >= LOOKS) permit.release(this.#error)
     }
   }
 }

@@ -1,10 +1,10 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { Admission } from '../../serving/prediction/admission.ts'
-import type { Place } from '../../serving/prediction/permit.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
 import { Arrivals } from './body-arrivals.ts'
 import { reserveDecoded } from '../shared/body-encoding.ts'
-import { HUNG_UP } from '../shared/client-abort.ts'
+import { CLIENT_ABORTED } from '../shared/client-abort.ts'
 import { incomingOf } from '../shared/incoming-requests.ts'
 
 declare module 'fastify' {
@@ -17,7 +17,7 @@ declare module 'fastify' {
   }
   interface FastifyRequest {
     /** What the request holds of the room for bodies; undefined where it has no body. */
-    place: Place | undefined
+    permit: Permit | undefined
   }
 }
 
@@ -27,15 +27,15 @@ export function announcedBytes({ headers }: FastifyRequest): number {
 }
 
 /** A body holds so many bytes more, or (negative) less, of those that it may hold. */
-export function growPlace(place: Place, more: number, most: number): void {
-  place.hold(place.images, Math.max(0, Math.min(place.bytes + more, most)))
+export function growPlace(permit: Permit, more: number, most: number): void {
+  permit.reserve(permit.images, Math.max(0, Math.min(permit.bytes + more, most)))
 }
 
 /**
  * Bodies on their way hold no more than MAX_QUEUE_BYTES, else QUEUE_FULL. Predictions have a room of their own
  * (`admittance`), so that neither keeps the other out.
  */
-export function boundBodies(app: FastifyInstance, config: Config): void {
+export function limitBodies(app: FastifyInstance, config: Config): void {
   const room = new Admission({ maxImages: Infinity, maxBytes: config.MAX_QUEUE_BYTES })
   const arrivals = new Arrivals(config)
   app.decorate('arrivals', arrivals)
@@ -49,15 +49,15 @@ export function boundBodies(app: FastifyInstance, config: Config): void {
     const { bodies } = request.routeOptions.config
     if (announced > 0 && bodies !== 'admitted') {
       const bytes = bodies === 'disk' ? 1 : Math.min(announced, config.MAX_BODY_BYTES)
-      const place = room.admit({ client: request.caller, model: '' }, bytes)
-      request.place = place
+      const permit = room.admit({ client: request.caller, model: '' }, bytes)
+      request.permit = permit
       reserveDecoded(request, (more) => {
-        growPlace(place, more, config.MAX_BODY_BYTES)
+        growPlace(permit, more, config.MAX_BODY_BYTES)
       })
       reply.raw.once('close', () => {
-        place.leave(HUNG_UP)
+        permit.release(CLIENT_ABORTED)
       })
-      arrivals.follow(incomingOf(request), place)
+      arrivals.follow(incomingOf(request), permit)
     }
     done()
   })

@@ -5,7 +5,7 @@ import { isProbe } from '../shared/scopes.ts'
 const BEGUN_IN_A_TURN = 4
 
 /** Begins things in the order they came, no more than some in one turn of the event loop. */
-export class Pace {
+export class EventLoopThrottle {
   #begun = 0
   readonly #waiting: (() => void)[] = []
 
@@ -27,7 +27,7 @@ export class Pace {
 }
 
 /** A thousand requests that arrive at once are not all begun before a probe that comes after them is answered. */
-export function paceRequests(app: FastifyInstance, pace: Pace): void {
+export function throttleRequests(app: FastifyInstance, pace: EventLoopThrottle): void {
   app.addHook('onRequest', ({ routeOptions }, _reply, done) => {
     if (isProbe(routeOptions.url)) done()
     else pace.run(done)

@@ -24,7 +24,7 @@ export function refusal({ raw }: FastifyReply): AbortSignal {
 }
 
 /** The rest of a refused body is read away, or the next request of its connection would never be. */
-export function readRefusedAway(app: FastifyInstance, lingerers: Lingerers): void {
+export function discardRefusedBodies(app: FastifyInstance, lingerers: Lingerers): void {
   lingerers.watch(app.server)
   app.addHook('onResponse', (request, _reply, done) => {
     lingerers.readAway(incomingOf(request))
@@ -38,7 +38,7 @@ export function readRefusedAway(app: FastifyInstance, lingerers: Lingerers): voi
  * is what cannot be answered in time, and when nothing is left every connection is cut; one that never sent a request
  * would keep the server open.
  */
-export function closeOrderly(
+export function shutDownGracefully(
   app: FastifyInstance,
   { SHUTDOWN_TIMEOUT_MS }: Pick<Config, 'SHUTDOWN_TIMEOUT_MS'>,
   draining: () => boolean,

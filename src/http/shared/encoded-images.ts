@@ -4,7 +4,7 @@ import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 import type { DecodedImage, DecodeOptions, Fit } from '../../images/decoder-contract.ts'
 import { plainJpegSize } from '../../images/jpeg.ts'
 import { sizeOf } from '../../initializers/fans.ts'
-import type { Place } from '../../serving/prediction/permit.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
 
 /** The bytes of an image, and where it stood in the request. */
 export interface EncodedImage {
@@ -26,7 +26,7 @@ export interface ImagesContext {
   readonly fit: Fit
   readonly config: Pick<Config, 'MAX_IMAGE_PIXELS'>
   readonly decoder: ImageDecoder
-  readonly place: Place
+  readonly permit: Permit
 }
 
 /**
@@ -34,14 +34,14 @@ export interface ImagesContext {
  * what a decoder costs, and an eighth of the bytes go to it. QUEUE_FULL where there is no room for them.
  */
 export async function readImages(encoded: readonly EncodedImage[], context: ImagesContext): Promise<Images> {
-  const { shape, place } = context
+  const { shape, permit: permit } = context
   const [height = 0, width = 0, channels] = shape
   const fits = ({ bytes }: EncodedImage): boolean => {
     const size = plainJpegSize(bytes)
     return size?.width === width && size.height === height
   }
   if (channels !== 3 || !encoded.every(fits)) return decodeImages(encoded, context)
-  place.hold(encoded.length, countBytes(encoded))
+  permit.reserve(encoded.length, countBytes(encoded))
   return {
     values: encoded.map(({ bytes }) => bytes),
     about: encoded.map(() => ({ width, height, format: 'jpeg' })),
@@ -60,12 +60,12 @@ export function imagesAs(
 
 async function decodeImages(
   encoded: readonly EncodedImage[],
-  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, place }: ImagesContext,
+  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, permit: permit }: ImagesContext,
 ): Promise<Images> {
   const decodedBytes = encoded.length * sizeOf(shape)
-  place.hold(encoded.length, countBytes(encoded) + decodedBytes)
-  const decoded = await decodeAll(encoded, { shape, fit, maxPixels }, decoder, place.signal)
-  place.hold(encoded.length, decodedBytes)
+  permit.reserve(encoded.length, countBytes(encoded) + decodedBytes)
+  const decoded = await decodeAll(encoded, { shape, fit, maxPixels }, decoder, permit.signal)
+  permit.reserve(encoded.length, decodedBytes)
   const [first, ...others] = decoded.map(({ pixels }) => pixels)
   return {
     values:

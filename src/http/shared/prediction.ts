@@ -60,10 +60,10 @@ export function predictor({
 /** What the engine cannot decode is computed once more from pixels: a decoder with other opinions decides. */
 async function compute(batcher: Batcher, { values, about, decoded }: Images, job: Job): Promise<JobResult> {
   const count = about.length
-  const { model, k, vectors, alone, place } = job
-  const result = await batcher.submit({ model, k, vectors, alone, place, count, values })
+  const { model, k, vectors, alone, permit } = job
+  const result = await batcher.submit({ model, k, vectors, alone, permit, count, values })
   if (result.undecoded.length === 0 || decoded === undefined) return result
-  place.begin(-count)
+  permit.markStarted(-count)
   const images = await decoded()
   return batcher.submit({ ...job, count, values: images.values })
 }

@@ -6,7 +6,7 @@ import type { App } from './services.ts'
  * clients send is curl's default, `application/octet-stream` for JSON, or nothing), and JSON is answered as plain
  * `application/json`. Their errors are the error handler's.
  */
-export function takeBytes(scope: App): void {
+export function acceptRawBodies(scope: App): void {
   scope.removeAllContentTypeParsers()
   scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => {
     done(null, body)

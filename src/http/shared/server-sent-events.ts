@@ -1,6 +1,6 @@
 import { PassThrough } from 'node:stream'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import type { Control } from '../../common/cancellation.ts'
+import type { CallOptions } from '../../common/cancellation.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { refusal } from '../plugins/graceful-shutdown.ts'
 import { toProblem, toServiceError } from '../plugins/error-handler.ts'
@@ -15,7 +15,7 @@ import { EVENTS, toJson } from './schema-parts.ts'
 export async function answerJob<R>(
   request: FastifyRequest,
   reply: FastifyReply,
-  job: (control: Control) => Promise<R>,
+  job: (control: CallOptions) => Promise<R>,
 ): Promise<R> {
   const signal = AbortSignal.any([hangUp(reply), refusal(reply)])
   const type = request.accepts().type(['application/json', EVENTS])

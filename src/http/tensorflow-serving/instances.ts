@@ -4,7 +4,7 @@ import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
-import type { Place } from '../../serving/prediction/permit.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
 import { fromBase64 } from '../shared/base64.ts'
 import { imagesAs, readImages, type EncodedImage, type Images } from '../shared/encoded-images.ts'
 import { assertCount } from '../shared/uploads.ts'
@@ -14,7 +14,7 @@ interface Context {
   readonly specification: Specification
   readonly config: Config
   readonly decoder: ImageDecoder
-  readonly place: Place
+  readonly permit: Permit
 }
 
 type Element = PredictRequest['elements'][number]
@@ -26,12 +26,12 @@ export function readInstances(
   { input, elements }: PredictRequest,
   context: Context,
 ): Promise<Images> | Images {
-  const { specification, config, decoder, place } = context
+  const { specification, config, decoder, permit: permit } = context
   const shape = specification.architecture.input_shape
   assertCount(elements.length, '#', config.MAX_QUEUE)
   if (input === 'image_bytes')
-    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, decoder, place })
-  place.hold(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
+    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, decoder, permit: permit })
+  permit.reserve(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
   const pixels = pixelsIn(elements, shape)
   // Whole numbers give the bits that the same image gives on every other route.
   const whole = pixels.every(Number.isInteger)

@@ -3,11 +3,11 @@ import { outputOf } from '../../engine/contract.ts'
 import { answer } from '../../common/schema.ts'
 import { ServiceError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
-import { admittance } from '../shared/prediction-admission.ts'
+import { createPredictionAdmission } from '../shared/prediction-admission.ts'
 import { bodyOf } from '../shared/raw-body.ts'
 import { predictor } from '../shared/prediction.ts'
 import { optional } from '../shared/schema-parts.ts'
-import { tellCosts } from '../shared/server-timing.ts'
+import { setServerTiming } from '../shared/server-timing.ts'
 import type { App, Services } from '../shared/services.ts'
 import { readInstances } from './instances.ts'
 import { findModel, paths, tags } from './find-model.ts'
@@ -42,7 +42,7 @@ const PredictResponse = answer('TensorFlowServingResponse', {
 export function predictRoutes(app: App, services: Services): void {
   const { registry, config, decoder } = services
   const predict = predictor(services)
-  const { admit, refuseInTurn, placeOf } = admittance(services)
+  const { admit, delayClientErrors: refuseInTurn, permitOf: placeOf } = createPredictionAdmission(services)
   const content = {
     content: { 'application/json': { schema: PredictRequestBody }, '*/*': { schema: PredictRequestBody } },
   }
@@ -63,14 +63,14 @@ export function predictRoutes(app: App, services: Services): void {
       },
       async (request, reply) => {
         const started = performance.now()
-        const place = placeOf(request)
+        const permit = placeOf(request)
         const { model } = findModel(registry, request.params)
         const { specification, id } = model.record
         const asked = await readPredictRequest(bodyOf(request))
-        const images = await readInstances(asked, { specification, config, decoder, place })
-        const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, place }
+        const images = await readInstances(asked, { specification, config, decoder, permit: permit })
+        const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, permit: permit }
         const { result, costs, answered } = await predict(images, job, started)
-        tellCosts(reply, costs)
+        setServerTiming(reply, costs)
         const text = formatOutputs(asked.layout, result, images.about.length)
         answered()
         return reply.type('application/json').send(Buffer.from(text))

@@ -1,4 +1,4 @@
-import { untilAborted } from '../../common/cancellation.ts'
+import { raceAbort } from '../../common/cancellation.ts'
 import { ServiceError } from '../../common/errors.ts'
 import { isLarge } from '../decode-cost.ts'
 import { DecoderProcess, type DecoderProcessOptions, type DecodeTask } from './decoder-process.ts'
@@ -73,7 +73,7 @@ export class ImageDecoder {
       this.#waiting.push({ task, large, resolve, reject })
     })
     this.#dispatch()
-    return untilAborted(image, signal)
+    return raceAbort(image, signal)
   }
 
   async close(): Promise<void> {

@@ -41,7 +41,7 @@ const parseSpecification = parser(SpecificationRequest)
  * tensor, put into this service's own layout, identified. Without a request the file's own metadata says what network
  * it is. Whoever called keeps or discards the weights.
  */
-export async function loadWeights(
+export async function importWeights(
   source: Readable,
   request: SpecificationRequest | undefined,
   {
@@ -50,7 +50,7 @@ export async function loadWeights(
     maxParameters,
   }: { readonly store: Store; readonly analysis: Analysis; readonly maxParameters: number },
 ): Promise<LoadedWeights> {
-  let weights = await store.stage(source)
+  let weights = await store.createTemp(source)
   try {
     const file = await openSafetensors(weights.path)
     try {
@@ -64,7 +64,9 @@ export async function loadWeights(
       if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
       if (layout !== 'resinit') {
         const foreign = weights
-        weights = await store.stage(Readable.from(inOwnLayout(file, plan, tensors), { objectMode: false }))
+        weights = await store.createTemp(
+          Readable.from(inOwnLayout(file, plan, tensors), { objectMode: false }),
+        )
         await foreign.discard()
       }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })

@@ -3,13 +3,13 @@ import type { WeightsSource } from '../../network/weights-source.ts'
 import type { BuildResult, Engine } from '../../engine/contract.ts'
 import { isCrash, ServiceError } from '../../common/errors.ts'
 import type { Tracing } from '../../telemetry/tracing.ts'
-import type { Directory } from './model-index.ts'
+import type { ModelIndex } from './model-index.ts'
 import type { Entry } from './model.ts'
-import type { Death, Quarantine } from '../prediction/quarantine.ts'
+import type { EngineCrash, Quarantine } from '../prediction/quarantine.ts'
 
-export interface ResidencyOptions {
+export interface ModelCacheOptions {
   readonly engine: Engine
-  readonly entries: Directory<Entry>
+  readonly entries: ModelIndex<Entry>
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   readonly logger: Logger
@@ -27,11 +27,11 @@ export interface ResidencyOptions {
  * Which models the engine holds: built when they are needed, evicted when memory is short, built again after it died.
  * Every build's seal is compared with the first; a model whose weights diverged is never served.
  */
-export class Residency {
-  readonly #options: ResidencyOptions
+export class ModelCache {
+  readonly #options: ModelCacheOptions
   #uses = 0
 
-  constructor(options: ResidencyOptions) {
+  constructor(options: ModelCacheOptions) {
     this.#options = options
   }
 
@@ -44,11 +44,11 @@ export class Residency {
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(entry: Entry): Promise<void> {
     if (this.isReady(entry)) return
-    const refusal = this.#options.quarantine.refusal(entry.record.id)
+    const refusal = this.#options.quarantine.blockedError(entry.record.id)
     if (refusal !== undefined) throw refusal
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
       throw new ServiceError('WEIGHTS_DIVERGED', entry.lastError.detail)
-    entry.building ??= this.#traced(entry).finally(() => {
+    entry.building ??= this.#buildWithSpan(entry).finally(() => {
       entry.building = undefined
     })
     await entry.building
@@ -91,7 +91,7 @@ export class Residency {
     await this.#options.engine.unload(entry.record.id).catch(() => undefined)
   }
 
-  #traced(entry: Entry): Promise<void> {
+  #buildWithSpan(entry: Entry): Promise<void> {
     const attributes = { 'resinit.model': entry.record.id, 'resinit.bytes': entry.totals.bytes }
     return this.#options.tracing.span('build', attributes, () => this.#build(entry))
   }
@@ -105,8 +105,8 @@ export class Residency {
       await prepare(entry)
       const { seal, artifactBytes } = await withWeights(entry, async (source) => {
         // Only now: weights that cannot be used take no other model's place.
-        await this.#makeRoom(entry)
-        const built = await this.#buildUntilItStands(id, source)
+        await this.#evict(entry)
+        const built = await this.#buildWithRetries(id, source)
         entry.residentBytes = this.#costOf(entry)
         return built
       })
@@ -137,9 +137,9 @@ export class Residency {
   }
 
   /** As pure as a prediction, so asked again when the engine died over it, unless it keeps dying of it. */
-  async #buildUntilItStands(id: string, source: WeightsSource): Promise<BuildResult> {
+  async #buildWithRetries(id: string, source: WeightsSource): Promise<BuildResult> {
     const { engine, quarantine } = this.#options
-    const deaths: Death[] = []
+    const deaths: EngineCrash[] = []
     for (;;) {
       try {
         const built = await quarantine.run(
@@ -155,7 +155,7 @@ export class Residency {
         return built
       } catch (error) {
         if (!isCrash(error)) throw error
-        const refusal = quarantine.refusal(id)
+        const refusal = quarantine.blockedError(id)
         if (refusal !== undefined) throw refusal
       }
     }
@@ -163,11 +163,11 @@ export class Residency {
 
   /** Every device's engine holds it. */
   #costOf({ footprint }: Entry): number {
-    return footprint * this.#options.engine.lanes
+    return footprint * this.#options.engine.concurrency
   }
 
   /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
-  async #makeRoom(entry: Entry): Promise<void> {
+  async #evict(entry: Entry): Promise<void> {
     const { entries, memoryBudgetBytes, logger } = this.#options
     const others = entries.held().filter((other) => other !== entry)
     // Those that are being built beside it will need their room too.

@@ -1,5 +1,5 @@
 import { ServiceError } from '../../common/errors.ts'
-import { Turns } from '../../common/mutex.ts'
+import { Mutex } from '../../common/mutex.ts'
 import type { Model } from './model.ts'
 import { NameIndex } from './name-index.ts'
 import { isId, isIdPrefix } from './names.ts'
@@ -10,42 +10,42 @@ import type { Store } from './store.ts'
  * changed there, does so in turn, so that memory follows the disk and never what it was. A name whose model is not there
  * is no name.
  */
-export class Directory<M extends Model> {
+export class ModelIndex<M extends Model> {
   readonly #store: Store
   readonly #models = new Map<string, M>()
   /** Nobody finds them any more, but who was admitted before is served. */
-  readonly #leaving = new Map<string, M>()
+  readonly #retired = new Map<string, M>()
   readonly #names = new NameIndex()
-  readonly #turns = new Turns()
+  readonly #mutex = new Mutex()
 
   constructor(store: Store) {
     this.#store = store
   }
 
   /** Runs what changes the folder, or follows it, when nothing else does. */
-  inTurn<R>(job: () => Promise<R>): Promise<R> {
-    return this.#turns.run(job)
+  runExclusive<R>(job: () => Promise<R>): Promise<R> {
+    return this.#mutex.runExclusive(job)
   }
 
   /** There, perhaps again. */
   add(model: M): void {
     const { id } = model.record
-    this.#leaving.delete(id)
+    this.#retired.delete(id)
     this.#models.set(id, model)
   }
 
   /** Not to be found from now on, until it is added again or forgotten. */
-  leave(model: M): void {
+  retire(model: M): void {
     const { id } = model.record
     if (!this.has(model)) return
     this.#models.delete(id)
-    this.#leaving.set(id, model)
+    this.#retired.set(id, model)
   }
 
   /** The last of a model that left; says whether it had left, and did not come back. */
-  forget(model: M): boolean {
+  purge(model: M): boolean {
     const { id } = model.record
-    return this.#leaving.get(id) === model && this.#leaving.delete(id)
+    return this.#retired.get(id) === model && this.#retired.delete(id)
   }
 
   /** Whether this very model is there, and not another that has its id. */
@@ -57,8 +57,8 @@ export class Directory<M extends Model> {
     return this.#models.get(id)
   }
 
-  leaving(id: string): M | undefined {
-    return this.#leaving.get(id)
+  retired(id: string): M | undefined {
+    return this.#retired.get(id)
   }
 
   /** All models in order of creation. */
@@ -75,7 +75,7 @@ export class Directory<M extends Model> {
 
   /** All models, those that are leaving too: what the engine may hold. */
   held(): M[] {
-    return [...this.#models.values(), ...this.#leaving.values()]
+    return [...this.#models.values(), ...this.#retired.values()]
   }
 
   /** By name, id or unique id prefix. */
@@ -116,7 +116,7 @@ export class Directory<M extends Model> {
 
   /** Creates the name. NAME_TAKEN where it stands for another model. */
   createName(name: string, id: string): Promise<void> {
-    return this.inTurn(async () => {
+    return this.runExclusive(async () => {
       const owner = await this.#store.names.create(name, id)
       this.#names.set(name, owner)
       if (owner !== id) throw nameTaken(name, owner)
@@ -125,7 +125,7 @@ export class Directory<M extends Model> {
 
   /** Creates the name or moves it. */
   setName(name: string, id: string): Promise<void> {
-    return this.inTurn(async () => {
+    return this.runExclusive(async () => {
       await this.#store.names.save(name, id)
       this.#names.set(name, id)
     })
@@ -133,7 +133,7 @@ export class Directory<M extends Model> {
 
   /** Says whether there was such a name when its turn came. */
   deleteName(name: string): Promise<boolean> {
-    return this.inTurn(async () => {
+    return this.runExclusive(async () => {
       if (this.named(name) === undefined) return false
       const removed = await this.#store.names.remove(name)
       this.#names.delete(name)

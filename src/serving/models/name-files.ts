@@ -70,7 +70,7 @@ export class NameFiles {
       if (id === undefined) return unlinkDurably(path)
       const { folder, staging } = this.#options
       // Another service may move it meanwhile: so it is taken first and looked at then.
-      const taken = staging.place()
+      const taken = staging.createTemp()
       try {
         await moveDurably(path, taken.path)
         const owner = await this.#ownerOf(taken.path)
@@ -138,7 +138,7 @@ export class NameFiles {
     } catch (error) {
       // No file takes the place of a folder.
       if (errnoCode(error) !== 'EISDIR' && errnoCode(error) !== 'EEXIST') throw error
-      const taken = staging.place()
+      const taken = staging.createTemp()
       await rename(path, taken.path)
       await taken.discard()
       await writeDurably(path, id, staging.path)

@@ -9,7 +9,7 @@ import { SpecificationRequest } from '../../network/specification.ts'
 import { parser } from '../../common/validation.ts'
 import { errnoCode, openFile } from './files.ts'
 import { UnusableFile } from '../../common/storage-errors.ts'
-import { loadWeights } from './import-weights.ts'
+import { importWeights } from './import-weights.ts'
 import { assertName } from './names.ts'
 import type { Registry } from './registry.ts'
 import type { Store } from './store.ts'
@@ -68,7 +68,7 @@ export async function preload(
       const given =
         weightsFile === undefined
           ? { plan: planEntry(request, context.maxParameters) }
-          : await loadWeights(await openWeights(weightsFile, context.maxParameters), request, context)
+          : await importWeights(await openWeights(weightsFile, context.maxParameters), request, context)
       const { ready } = await context.registry.create(given.plan, { ...given, name, moves: true })
       await ready
     } catch (error) {

@@ -7,14 +7,14 @@ import type { ServiceError } from '../../common/errors.ts'
 import type { Plan } from '../../network/plan.ts'
 import { isMeasured } from '../../network/schemes.ts'
 import type { Tracing } from '../../telemetry/tracing.ts'
-import { Directory, nameTaken } from './model-index.ts'
-import { Following } from './store-watcher.ts'
+import { ModelIndex, nameTaken } from './model-index.ts'
+import { StoreWatcher } from './store-watcher.ts'
 import type { Entry, Model } from './model.ts'
 import { ModelWeights } from './model-weights.ts'
 import { assertName, isId } from './names.ts'
 import type { Quarantine } from '../prediction/quarantine.ts'
 import type { Facts, ReadModel, StoredModel } from './records.ts'
-import { Residency } from './model-cache.ts'
+import { ModelCache } from './model-cache.ts'
 import type { StagedWeights, Store } from './store.ts'
 
 export interface RegistryOptions {
@@ -24,7 +24,7 @@ export interface RegistryOptions {
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   /** Resolves when all that were admitted for a model have their answers. */
-  readonly served: (id: string) => Promise<void>
+  readonly drained: (id: string) => Promise<void>
   readonly logger: Logger
   readonly tracing: Tracing
 }
@@ -47,23 +47,23 @@ interface CreateOptions {
  */
 export class Registry {
   readonly #options: RegistryOptions
-  readonly #entries: Directory<Entry>
-  readonly #residency: Residency
-  readonly #following: Following
+  readonly #entries: ModelIndex<Entry>
+  readonly #cache: ModelCache
+  readonly #watcher: StoreWatcher
   readonly #weights: ModelWeights
   readonly #background = new Set<Promise<void>>()
 
   constructor(options: RegistryOptions) {
     this.#options = options
-    this.#entries = new Directory(options.store)
+    this.#entries = new ModelIndex(options.store)
     this.#weights = new ModelWeights({
       ...options,
       failed: async (id, error) => {
         const entry = this.#serving(id)
-        if (entry !== undefined) await this.#residency.fail(entry, error)
+        if (entry !== undefined) await this.#cache.fail(entry, error)
       },
     })
-    this.#residency = new Residency({
+    this.#cache = new ModelCache({
       ...options,
       entries: this.#entries,
       withWeights: (entry, use) => this.withWeights(entry, use),
@@ -73,14 +73,14 @@ export class Registry {
         this.#digest(entry)
       },
     })
-    this.#following = new Following({
+    this.#watcher = new StoreWatcher({
       ...options,
       entries: this.#entries,
-      arrived: (model) => {
-        this.#arrive(model)
+      onAdded: (model) => {
+        this.#onAdded(model)
       },
-      left: (entry) => {
-        this.#leave(entry)
+      onRemoved: (entry) => {
+        this.#onRemoved(entry)
       },
     })
   }
@@ -90,12 +90,12 @@ export class Registry {
    * Whoever loads it closes it.
    */
   load(): Promise<void> {
-    return this.#following.start()
+    return this.#watcher.start()
   }
 
   /** Resolves when what other services did before the call is known here. */
   refresh(): Promise<void> {
-    return this.#following.look()
+    return this.#watcher.poll()
   }
 
   /** All models in order of creation. */
@@ -141,8 +141,8 @@ export class Registry {
       await entry.created
       if (known && weights) await this.#weights.repair(known.record, weights)
       if (name !== undefined) await this.#entries[moves ? 'setName' : 'createName'](name, id)
-      this.#options.quarantine.pardon(id)
-      const ready = this.#residency.ensureReady(entry)
+      this.#options.quarantine.reset(id)
+      const ready = this.#cache.ensureReady(entry)
       this.#follow(ready)
       return { model: entry, created: known === undefined, ready }
     } finally {
@@ -167,15 +167,15 @@ export class Registry {
     const entry = this.#entries.find(reference)
     const { id } = entry.record
     await entry.created
-    await this.#entries.inTurn(async () => {
+    await this.#entries.runExclusive(async () => {
       if (!this.#entries.has(entry)) return
-      this.#entries.leave(entry)
+      this.#entries.retire(entry)
       try {
         await this.#options.store.remove(id)
         await this.#entries.deleteNamesOf(id)
       } catch (error) {
         // What could not be removed is still there.
-        if (this.#entries.leaving(id) === entry) this.#entries.add(entry)
+        if (this.#entries.retired(id) === entry) this.#entries.add(entry)
         throw error
       }
       entry.stored = false
@@ -186,30 +186,30 @@ export class Registry {
   /** Whether a model can predict now; asking counts as using it. */
   isReady(id: string): boolean {
     const entry = this.#serving(id)
-    return entry !== undefined && this.#residency.isReady(entry)
+    return entry !== undefined && this.#cache.isReady(entry)
   }
 
   /** Resolves when the model can predict; concurrent callers share one build. */
   async ensureReady(id: string): Promise<void> {
-    await this.#residency.ensureReady(this.#serving(id) ?? this.#entries.find(id))
+    await this.#cache.ensureReady(this.#serving(id) ?? this.#entries.find(id))
   }
 
   /** Frees what the engine holds of a model, also of one that is being built. It is built again when it is asked for. */
   async unload(id: string): Promise<void> {
     const entry = this.#entries.find(id)
     await entry.building?.catch(() => undefined)
-    await this.#residency.unload(entry)
+    await this.#cache.unload(entry)
   }
 
   /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
   engineLost(id?: string): void {
-    this.#residency.engineLost(id)
+    this.#cache.engineLost(id)
   }
 
   /** The engine keeps dying of a model: it is refused from now on. */
   quarantined(id: string, refusal: ServiceError): void {
     const entry = this.#serving(id)
-    if (entry !== undefined) this.#residency.quarantined(entry, refusal)
+    if (entry !== undefined) this.#cache.quarantined(entry, refusal)
   }
 
   /** What the engine holds: models that are ready, and the memory that they take. */
@@ -242,17 +242,17 @@ export class Registry {
 
   /** Looks no more at what other services do, and waits for what goes on. */
   async close(): Promise<void> {
-    await this.#following.close()
+    await this.#watcher.close()
     await this.settled()
   }
 
   /** What the engine may be asked for: also what leaves, by those who were admitted before. */
   #serving(id: string): Entry | undefined {
-    return this.#entries.get(id) ?? this.#entries.leaving(id)
+    return this.#entries.get(id) ?? this.#entries.retired(id)
   }
 
   /** A record that another service wrote, or that was there at the start. */
-  #arrive({ record, plan }: ReadModel): void {
+  #onAdded({ record, plan }: ReadModel): void {
     const entry = this.#begin(record, plan)
     entry.record = record
     entry.stored = true
@@ -261,7 +261,7 @@ export class Registry {
   /** Removes what lies under an id and is no model that could be served. Says whether there was any. */
   #deleteUnusable(reference: string): Promise<boolean> {
     if (!isId(reference)) return Promise.resolve(false)
-    return this.#entries.inTurn(async () => {
+    return this.#entries.runExclusive(async () => {
       if (this.#entries.get(reference) !== undefined || !(await this.#options.store.has(reference)))
         return false
       await this.#options.store.remove(reference)
@@ -270,26 +270,26 @@ export class Registry {
     })
   }
 
-  #leave(entry: Entry): void {
+  #onRemoved(entry: Entry): void {
     entry.stored = false
-    this.#entries.leave(entry)
+    this.#entries.retire(entry)
     this.#follow(this.#release(entry))
   }
 
   /** Takes a model that left from the engine, when nobody is served by it any more, unless it has come back. */
   async #release(entry: Entry): Promise<void> {
     const { id } = entry.record
-    await this.#options.served(id)
+    await this.#options.drained(id)
     await entry.building?.catch(() => undefined)
-    if (!this.#entries.forget(entry)) return
-    this.#options.quarantine.pardon(id)
+    if (!this.#entries.purge(entry)) return
+    this.#options.quarantine.reset(id)
     this.#weights.forget(id)
-    await this.#residency.unload(entry)
+    await this.#cache.unload(entry)
   }
 
   /** A model that begins to be there; one that is still leaving comes back, with what is known of it. */
   #begin(record: StoredModel, plan: Plan): Entry {
-    const entry = this.#entries.leaving(record.id)
+    const entry = this.#entries.retired(record.id)
     if (entry === undefined) return this.#add(record, plan)
     const { seal, weights_sha256, measured } = entry.record
     entry.record = { ...record, seal, weights_sha256, ...(measured && { measured }) }
@@ -367,12 +367,12 @@ export class Registry {
 
   /** Where it cannot be written, it is not there. */
   #write(entry: Entry, weights?: StagedWeights): Promise<void> {
-    return this.#entries.inTurn(async () => {
+    return this.#entries.runExclusive(async () => {
       try {
         entry.record = { ...entry.record, ...(await this.#options.store.create(entry.record, weights)) }
         entry.stored = true
       } catch (error) {
-        this.#leave(entry)
+        this.#onRemoved(entry)
         throw error
       }
     })

@@ -8,7 +8,7 @@ import { BadEntries } from './bad-entries.ts'
 import { errnoCode, makeFolder } from './files.ts'
 
 /** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
-export interface Staged {
+export interface TempPath {
   readonly path: string
   discard(): Promise<void>
 }
@@ -69,7 +69,7 @@ export class Staging {
   }
 
   /** Shows that this service lives, and removes what others left behind. To be called every now and then. */
-  async tend(): Promise<void> {
+  async heartbeat(): Promise<void> {
     if (this.#now() - this.#signedAt < SIGN_MS) return
     this.#signedAt = this.#now()
     const sign = new Date()
@@ -85,15 +85,15 @@ export class Staging {
   }
 
   /** A place for a file or folder of its own. */
-  place(suffix = ''): Staged {
+  createTemp(suffix = ''): TempPath {
     const path = join(this.path, `${randomUUID()}${suffix}`)
     // A writer that is told too late may still be at it when it goes.
     return { path, discard: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
   }
 
   /** Writes a stream to disk, to be checked before it is kept. */
-  async write(source: Readable): Promise<Staged> {
-    const staged = this.place('.safetensors')
+  async write(source: Readable): Promise<TempPath> {
+    const staged = this.createTemp('.safetensors')
     try {
       await this.ensure()
       await pipeline(source, createWriteStream(staged.path, { flush: true }))

@@ -1,18 +1,18 @@
 import type { Logger } from 'pino'
-import type { Directory } from './model-index.ts'
+import type { ModelIndex } from './model-index.ts'
 import type { Entry } from './model.ts'
 import { isId, isName } from './names.ts'
 import { withFacts, type ReadModel } from './records.ts'
 import type { Store } from './store.ts'
 
-export interface FollowingOptions {
+export interface StoreWatcherOptions {
   readonly store: Store
-  readonly entries: Directory<Entry>
+  readonly entries: ModelIndex<Entry>
   readonly logger: Logger
   /** A model that is new here. */
-  readonly arrived: (model: ReadModel) => void
+  readonly onAdded: (model: ReadModel) => void
   /** A model that another service has deleted. */
-  readonly left: (entry: Entry) => void
+  readonly onRemoved: (entry: Entry) => void
 }
 
 /** How often the folder is looked at unasked. */
@@ -29,8 +29,8 @@ const AT_ONCE = 64
  * where announcements were missed, and beside the answers where the folders' times say that something else has changed
  * it. Where the folder cannot be read, what is known stays.
  */
-export class Following {
-  readonly #options: FollowingOptions
+export class StoreWatcher {
+  readonly #options: StoreWatcherOptions
   /** Whoever asks shares the look that has not begun yet. */
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -39,7 +39,7 @@ export class Following {
   /** Of the last time that all was read: how the folders were before, when it ended and how long it took. */
   #read = { stamp: '', at: -Infinity, ms: 0 }
 
-  constructor(options: FollowingOptions) {
+  constructor(options: StoreWatcherOptions) {
     this.#options = options
   }
 
@@ -62,14 +62,14 @@ export class Following {
   }
 
   /** Resolves when what other services announced before the call is known here. */
-  look(): Promise<void> {
+  poll(): Promise<void> {
     this.#next ??= this.#lookOnce()
     return this.#next
   }
 
   async #lookOnce(): Promise<void> {
     try {
-      const all = await this.#options.entries.inTurn(async () => {
+      const all = await this.#options.entries.runExclusive(async () => {
         this.#next = undefined
         const changed = await this.#options.store.changed()
         for (const one of changed ?? []) await this.#follow(one)
@@ -82,9 +82,9 @@ export class Following {
   }
 
   async #poll(): Promise<void> {
-    await this.look()
+    await this.poll()
     try {
-      await this.#options.store.tend()
+      await this.#options.store.heartbeat()
       await this.#followFacts()
       if (await this.#isDue()) await this.#readAll()
       this.#failing = false
@@ -111,16 +111,17 @@ export class Following {
 
   /** Reads every name and every id that is new, a part in each turn. */
   async #readAll(): Promise<void> {
-    const { store, entries, left } = this.#options
+    const { store, entries, onRemoved: onRemoved } = this.#options
     const started = performance.now()
     const stamp = await store.stamp()
-    const arrived = await entries.inTurn(async () => {
+    const onAdded = await entries.runExclusive(async () => {
       const ids = await store.ids()
       const there = new Set(ids)
-      for (const entry of [...entries.models()]) if (entry.stored && !there.has(entry.record.id)) left(entry)
+      for (const entry of [...entries.models()])
+        if (entry.stored && !there.has(entry.record.id)) onRemoved(entry)
       return ids.filter((id) => entries.get(id) === undefined)
     })
-    await this.#inParts(arrived, (id) => this.#followModel(id))
+    await this.#inParts(onAdded, (id) => this.#followModel(id))
     const names = new Set([...(await store.names.list()), ...entries.names()])
     await this.#inParts([...names], (name) => entries.followName(name))
     const now = performance.now()
@@ -129,7 +130,7 @@ export class Following {
 
   async #inParts(all: readonly string[], follow: (one: string) => Promise<void>): Promise<void> {
     for (let from = 0; from < all.length; from += AT_ONCE)
-      await this.#options.entries.inTurn(() => Promise.all(all.slice(from, from + AT_ONCE).map(follow)))
+      await this.#options.entries.runExclusive(() => Promise.all(all.slice(from, from + AT_ONCE).map(follow)))
   }
 
   /** Takes over a name or a model as it is stored now. */
@@ -139,14 +140,14 @@ export class Following {
   }
 
   async #followModel(id: string): Promise<void> {
-    const { store, entries, arrived, left } = this.#options
+    const { store, entries, onAdded: onAdded, onRemoved: onRemoved } = this.#options
     const entry = entries.get(id)
     if (entry === undefined) {
       const found = await store.find(id)
-      if (found !== undefined) arrived(found)
+      if (found !== undefined) onAdded(found)
     } else if (entry.stored) {
       if (await store.has(id)) await this.#followFactsOf(entry)
-      else left(entry)
+      else onRemoved(entry)
     }
   }
 

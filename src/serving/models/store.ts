@@ -19,11 +19,11 @@ import {
   type ReadModel,
   type StoredModel,
 } from './records.ts'
-import { Staging, type Staged } from './staging.ts'
+import { Staging, type TempPath } from './staging.ts'
 import { stored } from './store-change.ts'
 
 /** Weights on their way in. */
-export type StagedWeights = Staged
+export type StagedWeights = TempPath
 
 const WEIGHTS = 'weights.safetensors'
 
@@ -71,8 +71,8 @@ export class Store {
   }
 
   /** What a service has to do now and then so that others know that it lives. */
-  tend(): Promise<void> {
-    return this.#staging.tend()
+  heartbeat(): Promise<void> {
+    return this.#staging.heartbeat()
   }
 
   /** Names and ids that other services changed since the last call; undefined where all of them may have. */
@@ -139,7 +139,7 @@ export class Store {
   }
 
   /** Writes a stream to disk, to be checked before it is kept. */
-  async stage(source: Readable): Promise<StagedWeights> {
+  async createTemp(source: Readable): Promise<StagedWeights> {
     try {
       return await this.#staging.write(source)
     } catch (error) {
@@ -149,10 +149,10 @@ export class Store {
   }
 
   /** A folder for what is written only to be sent. */
-  stageFolder(): Promise<Staged> {
+  stageFolder(): Promise<TempPath> {
     return stored(async () => {
       await this.#staging.ensure()
-      const staged = this.#staging.place()
+      const staged = this.#staging.createTemp()
       await mkdir(staged.path)
       return staged
     })
@@ -168,7 +168,7 @@ export class Store {
           `the specification has more than the ${String(MAX_RECORD_BYTES)} bytes that a record may have`,
         )
       await makeFolder(this.#models)
-      const folder = this.#staging.place()
+      const folder = this.#staging.createTemp()
       try {
         await mkdir(folder.path)
         if (weights) await rename(weights.path, join(folder.path, WEIGHTS))
@@ -249,7 +249,7 @@ export class Store {
   }
 
   async #takeAway(path: string): Promise<void> {
-    const taken = this.#staging.place()
+    const taken = this.#staging.createTemp()
     try {
       await rename(path, taken.path)
       await syncFolder(this.#models)

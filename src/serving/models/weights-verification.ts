@@ -5,7 +5,7 @@ import { ServiceError } from '../../common/errors.ts'
 import { identify } from '../../network/identity.ts'
 import { isBuffer } from '../../network/parameters.ts'
 import { planSpecification } from '../../network/plan.ts'
-import { Turns } from '../../common/mutex.ts'
+import { Mutex } from '../../common/mutex.ts'
 import { childEntry } from '../../ipc/worker.ts'
 import { errnoCode } from './files.ts'
 import type { StoredModel } from './records.ts'
@@ -26,7 +26,7 @@ export class Verification {
   readonly #weightsFile: (id: string) => string
   readonly #verdicts = new Map<string, Verdict>()
   readonly #running = new Map<string, Promise<string>>()
-  readonly #turns = new Turns()
+  readonly #turns = new Mutex()
 
   constructor(weightsFile: (id: string) => string) {
     this.#weightsFile = weightsFile
@@ -55,7 +55,7 @@ export class Verification {
       const stamp = await stampOf(path)
       let verdict = this.#verdicts.get(id)
       if (verdict?.stamp !== stamp) {
-        verdict = { stamp, problem: await this.#turns.run(() => problemOf(record, path)) }
+        verdict = { stamp, problem: await this.#turns.runExclusive(() => problemOf(record, path)) }
         if ((await stampOf(path)) !== stamp) throw new Error('they changed while they were read')
         this.#verdicts.set(id, verdict)
       }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { ServiceError } from '../../common/errors.ts'
-import { Place, type Asker, type Measure } from './permit.ts'
-import { victimsOf } from './client-shares.ts'
+import { Permit, type Requester, type Measure } from './permit.ts'
+import { selectVictims } from './client-shares.ts'
 
 export interface AdmissionOptions {
   readonly maxImages: number
@@ -20,7 +20,7 @@ const LONGEST_RETRY_S = 60
 export class Admission {
   readonly #options: AdmissionOptions
   /** In order of coming. */
-  readonly #places = new Set<Place>()
+  readonly #permits = new Set<Permit>()
   readonly #held = { images: 0, bytes: 0 }
   #count = 0
   #msPerImage = FIRST_MS_PER_IMAGE
@@ -41,27 +41,27 @@ export class Admission {
    * A place for a request, whose taker leaves it. It holds nothing yet; QUEUE_FULL where there would be no room for as many
    * bytes as its head announces.
    */
-  admit(asker: Asker, announced: number): Place {
-    const place: Place = new Place(asker, this.#count++, {
+  admit(asker: Requester, announced: number): Permit {
+    const permit: Permit = new Permit(asker, this.#count++, {
       claim: (measure, amount) => {
-        this.#claim(place, measure, amount)
+        this.#claim(permit, measure, amount)
       },
       changed: (measure, difference) => {
         this.#held[measure] += difference
       },
-      left: () => this.#places.delete(place),
+      drained: () => this.#permits.delete(permit),
     })
     // Also a request that holds nothing yet is none that a full queue needs.
-    if (this.images >= this.#options.maxImages) this.#claim(place, 'images', 1)
+    if (this.images >= this.#options.maxImages) this.#claim(permit, 'images', 1)
     // Nobody leaves for what is only announced.
-    this.#leaversFor(place, 'bytes', announced)
-    this.#places.add(place)
-    return place
+    this.#selectVictims(permit, 'bytes', announced)
+    this.#permits.add(permit)
+    return permit
   }
 
   /** Resolves when all that were admitted for a model until now have left. */
-  async left(model: string): Promise<void> {
-    const signals = [...this.#places].filter((place) => place.model === model).map(({ signal }) => signal)
+  async drained(model: string): Promise<void> {
+    const signals = [...this.#permits].filter((permit) => permit.model === model).map(({ signal }) => signal)
     await Promise.all(signals.map((signal) => once(signal, 'abort')))
   }
 
@@ -71,18 +71,18 @@ export class Admission {
   }
 
   /** Makes room for so much more, or throws. */
-  #claim(place: Place, measure: Measure, amount: number): void {
-    for (const { leave } of this.#leaversFor(place, measure, amount)) leave(this.#full(measure))
+  #claim(permit: Permit, measure: Measure, amount: number): void {
+    for (const { release } of this.#selectVictims(permit, measure, amount)) release(this.#full(measure))
   }
 
   /** Who has to leave; throws where there is no room all the same. On an idle service there is room for anything. */
-  #leaversFor(place: Place, measure: Measure, amount: number): readonly Place[] {
+  #selectVictims(permit: Permit, measure: Measure, amount: number): readonly Permit[] {
     const max = measure === 'images' ? this.#options.maxImages : this.#options.maxBytes
     const missing = this.#held[measure] + amount - max
     if (missing <= 0) return []
-    const others = [...this.#places].filter((other) => other !== place && other[measure] > 0)
+    const others = [...this.#permits].filter((other) => other !== permit && other[measure] > 0)
     if (others.length === 0) return []
-    const victims = victimsOf({ place, measure, amount, missing, max, others })
+    const victims = selectVictims({ permit: permit, measure, amount, missing, max, others })
     if (victims === undefined) throw this.#full(measure)
     return victims
   }

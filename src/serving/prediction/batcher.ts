@@ -1,9 +1,9 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Engine } from '../../engine/contract.ts'
 import { isCrash, ServiceError } from '../../common/errors.ts'
-import { Waiting, type JobResult, type PredictionJob } from './job.ts'
+import { QueuedRequest, type JobResult, type PredictionJob } from './job.ts'
 import { ModelQueue, type Group } from './model-queue.ts'
-import type { Death, Quarantine } from './quarantine.ts'
+import type { EngineCrash, Quarantine } from './quarantine.ts'
 import { joinJobs, joinResults, splitJob, splitRows } from './rows.ts'
 
 /** What the batcher asks of those who keep the models. */
@@ -17,7 +17,7 @@ interface Models {
 }
 
 export interface BatcherOptions {
-  readonly engine: Pick<Engine, 'predict' | 'lanes'>
+  readonly engine: Pick<Engine, 'predict' | 'concurrency'>
   readonly models: Models
   readonly quarantine: Quarantine
   readonly maxBatchSize: number
@@ -65,7 +65,7 @@ export class Batcher {
   /** With the engine, oldest first: one a lane is being computed. */
   readonly #batches: Batch[] = []
   /** A model that is made ready, until it is served: two that do not fit together would keep evicting each other. */
-  #preparing: { readonly queue: ModelQueue; done: boolean } | undefined
+  #building: { readonly queue: ModelQueue; done: boolean } | undefined
   /** What the model served last had had by then: one that comes back has no claim to the time it did not ask for. */
   #servedMs = 0
   #msPerImage = 50
@@ -76,8 +76,8 @@ export class Batcher {
 
   /** A request larger than a batch is computed in several. Rejects with the reason of whoever leaves his place. */
   async submit(job: PredictionJob): Promise<JobResult> {
-    const parts: Waiting[] = []
-    const unwatch = job.place.watch((reason) => {
+    const parts: QueuedRequest[] = []
+    const unwatch = job.permit.watch((reason) => {
       for (const part of parts) refuse(part, reason)
     })
     const queue = this.#queueOf(job.model)
@@ -88,10 +88,10 @@ export class Batcher {
     const answers = splitJob(job, this.#options.maxBatchSize).map(
       (part) =>
         new Promise<JobResult>((resolve, reject) => {
-          parts.push(new Waiting(part, ensureReady, resolve, reject))
+          parts.push(new QueuedRequest(part, ensureReady, resolve, reject))
         }),
     )
-    job.place.queue()
+    job.permit.markQueued()
     for (const part of parts) queue.add(part)
     this.#dispatch()
     try {
@@ -109,7 +109,7 @@ export class Batcher {
   }
 
   /** Resolves when the batches that are with the engine now are over: at once where there are none. */
-  async turn(): Promise<void> {
+  async inFlightSettled(): Promise<void> {
     await Promise.all(this.#batches.map(({ over }) => over))
   }
 
@@ -127,19 +127,19 @@ export class Batcher {
   /** `done` is the batch whose end this is. */
   #dispatch(done?: Batch): void {
     while (this.#startNext(done));
-    this.#prepareNext()
+    this.#buildNext()
   }
 
   #startNext(done: Batch | undefined): boolean {
     const { engine, models, maxBatchSize } = this.#options
     const sent = this.#batches.length
-    if (sent >= 2 * engine.lanes || this.#batches.some(({ group }) => group.suspect)) return false
+    if (sent >= 2 * engine.concurrency || this.#batches.some(({ group }) => group.addRetryGroup)) return false
     const queue = this.#leastServed(({ model }) => models.isReady(model))
     if (queue === undefined) return false
-    const group = queue.next(sent < engine.lanes ? this.#evenShare(queue, done) : maxBatchSize)
-    if ((sent > 0 && group.suspect) || (sent >= engine.lanes && !group.full)) return false
+    const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, done) : maxBatchSize)
+    if ((sent > 0 && group.addRetryGroup) || (sent >= engine.concurrency && !group.full)) return false
     queue.take(group)
-    if (this.#preparing?.queue === queue) this.#preparing = undefined
+    if (this.#building?.queue === queue) this.#building = undefined
     const images = group.jobs.reduce((sum, { job }) => sum + job.count, 0)
     const estimateMs = images * this.#msPerImage
     this.#servedMs = Math.max(this.#servedMs, queue.usedMs)
@@ -159,31 +159,31 @@ export class Batcher {
     const { engine, maxBatchSize } = this.#options
     if (done?.queue !== queue) return maxBatchSize
     const sent = this.#batches.reduce((sum, batch) => sum + (batch.queue === queue ? batch.images : 0), 0)
-    const share = Math.ceil((queue.images + done.images + sent) / (engine.lanes + 1))
+    const share = Math.ceil((queue.images + done.images + sent) / (engine.concurrency + 1))
     return Math.min(maxBatchSize, share)
   }
 
   /** One model after the other, while others are served. */
-  #prepareNext(): void {
+  #buildNext(): void {
     const { models } = this.#options
     const waits =
-      this.#preparing !== undefined &&
-      !this.#preparing.queue.empty &&
-      (!this.#preparing.done || models.isReady(this.#preparing.queue.model))
+      this.#building !== undefined &&
+      !this.#building.queue.empty &&
+      (!this.#building.done || models.isReady(this.#building.queue.model))
     if (waits) return
     const queue = this.#leastServed(({ model }) => !models.isReady(model))
-    this.#preparing = queue && { queue, done: false }
-    if (queue !== undefined) void this.#prepare(queue)
+    this.#building = queue && { queue, done: false }
+    if (queue !== undefined) void this.#buildModel(queue)
   }
 
-  async #prepare(queue: ModelQueue): Promise<void> {
+  async #buildModel(queue: ModelQueue): Promise<void> {
     try {
       await queue.next(this.#options.maxBatchSize).jobs[0]?.ensureReady()
     } catch (error) {
       // Lost again before it could be used: it is asked for once more.
       if (!isCrash(error)) for (const waiting of queue.takeAll()) refuse(waiting, error)
     }
-    if (this.#preparing?.queue === queue) this.#preparing.done = true
+    if (this.#building?.queue === queue) this.#building.done = true
     this.#dispatch()
   }
 
@@ -201,11 +201,11 @@ export class Batcher {
 
   async #compute(batch: Batch): Promise<void> {
     this.#batches.push(batch)
-    this.#begin()
+    this.#markStarted()
     const { queue, group } = batch
     const { engine, models, quarantine } = this.#options
     const joined = { id: queue.model, ...joinJobs(group.jobs.map(({ job }) => job)) }
-    const deaths: Death[] = []
+    const deaths: EngineCrash[] = []
     let asked = false
     try {
       const call = async () => {
@@ -219,23 +219,23 @@ export class Batcher {
     } catch (error) {
       const [death] = deaths
       queue.usedMs += batch.estimateMs
-      if (death !== undefined) this.#suspect(batch, death, error)
+      if (death !== undefined) this.#retryInHalves(batch, death, error)
       else if (error instanceof ServiceError && error.code === 'MODEL_NOT_READY')
         this.#putBack(batch, asked, error)
       else for (const waiting of group.jobs) refuse(waiting, error)
     }
     queue.expectedMs -= batch.estimateMs
     this.#batches.splice(this.#batches.indexOf(batch), 1)
-    this.#begin()
+    this.#markStarted()
     this.#dispatch(batch)
   }
 
   /** The oldest batches, one a lane, are those that are computed: their images no longer wait. */
-  #begin(): void {
-    for (const batch of this.#batches.slice(0, this.#options.engine.lanes)) {
+  #markStarted(): void {
+    for (const batch of this.#batches.slice(0, this.#options.engine.concurrency)) {
       if (batch.begun !== undefined) continue
       batch.begun = performance.now()
-      for (const { job } of batch.group.jobs) job.place.begin(job.count)
+      for (const { job } of batch.group.jobs) job.permit.markStarted(job.count)
     }
   }
 
@@ -247,12 +247,17 @@ export class Batcher {
     const usedMs = result.decodeMs + result.computeMs
     queue.usedMs += usedMs
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (usedMs / images)
-    onBatch({ model: queue.model, images, computeMs: result.computeMs, ms: (now - since) / engine.lanes })
+    onBatch({
+      model: queue.model,
+      images,
+      computeMs: result.computeMs,
+      ms: (now - since) / engine.concurrency,
+    })
     const rows = splitRows(
       result,
       jobs.map(({ job }) => job),
     )
-    for (const [index, { enqueued, resolve, deaths }] of jobs.entries()) {
+    for (const [index, { enqueued, resolve, crashes: deaths }] of jobs.entries()) {
       for (const death of deaths) death.settle()
       const own = rows[index]
       if (own !== undefined) resolve(Object.assign(own, { queueMs: since - enqueued, batchSize: images }))
@@ -260,21 +265,21 @@ export class Batcher {
   }
 
   /** What the engine died over is asked again in halves; a request that dies alone once more, and then no more. */
-  #suspect(batch: Batch, death: Death, error: unknown): void {
+  #retryInHalves(batch: Batch, death: EngineCrash, error: unknown): void {
     const { queue, group } = batch
     const [first, second] = group.jobs
     if (first !== undefined && second === undefined && death.alone) {
-      first.aloneDeaths += 1
-      if (first.aloneDeaths >= this.#options.quarantine.requestDeaths) refuse(first, error)
+      first.soleCrashes += 1
+      if (first.soleCrashes >= this.#options.quarantine.requestCrashLimit) refuse(first, error)
     }
-    const jobs = group.jobs.filter((waiting) => waitsAgain(waiting, batch))
+    const jobs = group.jobs.filter((waiting) => requeue(waiting, batch))
     for (const waiting of jobs) {
-      waiting.deaths.push(death)
+      waiting.crashes.push(death)
       death.claim()
     }
     const half = Math.ceil(jobs.length / 2)
-    queue.suspect(jobs.slice(0, half))
-    queue.suspect(jobs.slice(half))
+    queue.addRetryGroup(jobs.slice(0, half))
+    queue.addRetryGroup(jobs.slice(half))
   }
 
   /** A model that was evicted meanwhile is made ready again; an engine that denies to hold it gets one more chance. */
@@ -284,21 +289,21 @@ export class Batcher {
     const again = group.jobs.filter((waiting) => {
       if (asked) waiting.losses += 1
       if (waiting.losses >= MAX_LOSSES) refuse(waiting, error)
-      return waitsAgain(waiting, batch)
+      return requeue(waiting, batch)
     })
-    if (group.suspect) queue.suspect(again)
+    if (group.addRetryGroup) queue.addRetryGroup(again)
     else queue.putBack(again)
   }
 }
 
-function refuse(waiting: Waiting, error: unknown): void {
+function refuse(waiting: QueuedRequest, error: unknown): void {
   waiting.answered = true
   waiting.reject(error)
 }
 
 /** Takes a job back from a batch that failed; says whether it still wants an answer. */
-function waitsAgain({ job, answered }: Waiting, { begun }: Batch): boolean {
-  if (begun !== undefined) job.place.begin(-job.count)
+function requeue({ job, answered }: QueuedRequest, { begun }: Batch): boolean {
+  if (begun !== undefined) job.permit.markStarted(-job.count)
   return !answered
 }
 

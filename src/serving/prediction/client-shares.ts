@@ -1,15 +1,15 @@
-import type { Measure, Place } from './permit.ts'
+import type { Measure, Permit } from './permit.ts'
 
 /** Room that is wanted where there is none. */
 interface Claim {
-  readonly place: Place
+  readonly permit: Permit
   readonly measure: Measure
   readonly amount: number
   /** Of the amount, what is not free. */
   readonly missing: number
   readonly max: number
   /** All others who hold of the measure, in order of coming. */
-  readonly others: readonly Place[]
+  readonly others: readonly Permit[]
 }
 
 /**
@@ -20,17 +20,17 @@ interface Claim {
  * 4. For a body that is on its way, others on their way of the same client and model that are slow or came later.
  * Of a client or a model slow bodies leave first, then those who came last.
  */
-export function victimsOf(claim: Claim): Place[] | undefined {
-  const { place, measure } = claim
+export function selectVictims(claim: Claim): Permit[] | undefined {
+  const { permit: permit, measure } = claim
   const candidates = claim.others.filter(({ evictable }) => evictable)
   const clients = new Shares('client', claim)
   const models = new Shares('model', claim)
-  const next = (): Place | undefined =>
+  const next = (): Permit | undefined =>
     candidates.find(({ arrival }) => arrival === 'stalled') ??
     clients.victim(candidates) ??
-    models.victim(candidates, (other) => clients.of(other) >= clients.of(place)) ??
-    laterBody(place, candidates)
-  const victims: Place[] = []
+    models.victim(candidates, (other) => clients.of(other) >= clients.of(permit)) ??
+    laterBody(permit, candidates)
+  const victims: Permit[] = []
   for (let missing = claim.missing; missing > 0;) {
     const victim = next()
     if (victim === undefined) return undefined
@@ -47,32 +47,35 @@ export function victimsOf(claim: Claim): Place[] | undefined {
 class Shares {
   readonly #by: 'client' | 'model'
   readonly #measure: Measure
-  readonly #place: Place
+  readonly #permit: Permit
   readonly #held = new Map<string, number>()
   /** Whether the one that claims would hold no more than an equal share. */
   readonly #entitled: boolean
 
-  constructor(by: 'client' | 'model', { place, measure, amount, max, others }: Claim) {
+  constructor(by: 'client' | 'model', { permit: permit, measure, amount, max, others }: Claim) {
     this.#by = by
     this.#measure = measure
-    this.#place = place
-    this.#held.set(place[by], place[measure] + amount)
+    this.#permit = permit
+    this.#held.set(permit[by], permit[measure] + amount)
     for (const other of others) this.#held.set(other[by], this.of(other) + other[measure])
-    this.#entitled = this.of(place) <= max / this.#held.size
+    this.#entitled = this.of(permit) <= max / this.#held.size
   }
 
-  of(place: Place): number {
-    return this.#held.get(place[this.#by]) ?? 0
+  of(permit: Permit): number {
+    return this.#held.get(permit[this.#by]) ?? 0
   }
 
-  leave(place: Place): void {
-    this.#held.set(place[this.#by], this.of(place) - place[this.#measure])
+  leave(permit: Permit): void {
+    this.#held.set(permit[this.#by], this.of(permit) - permit[this.#measure])
   }
 
   /** One of those of whom most is held, and more than of the one that claims. */
-  victim(candidates: readonly Place[], allowed: (place: Place) => boolean = () => true): Place | undefined {
+  victim(
+    candidates: readonly Permit[],
+    allowed: (permit: Permit) => boolean = () => true,
+  ): Permit | undefined {
     if (!this.#entitled) return undefined
-    const own = this.of(this.#place)
+    const own = this.of(this.#permit)
     const heavier = candidates.filter((other) => this.of(other) > own && allowed(other))
     const most = Math.max(...heavier.map((other) => this.of(other)))
     return firstToLeave(heavier.filter((other) => this.of(other) === most))
@@ -80,20 +83,20 @@ class Shares {
 }
 
 /** A slow body, else what came last. */
-function firstToLeave(places: readonly Place[]): Place | undefined {
+function firstToLeave(places: readonly Permit[]): Permit | undefined {
   return places.findLast(isSlow) ?? places.at(-1)
 }
 
-function laterBody(place: Place, candidates: readonly Place[]): Place | undefined {
-  if (place.arrival === undefined) return undefined
+function laterBody(permit: Permit, candidates: readonly Permit[]): Permit | undefined {
+  if (permit.arrival === undefined) return undefined
   const alike = candidates.filter(
-    (other) => other.arrival !== undefined && other.client === place.client && other.model === place.model,
+    (other) => other.arrival !== undefined && other.client === permit.client && other.model === permit.model,
   )
-  const slower = alike.filter((other) => isSlow(other) && !isSlow(place))
-  const later = alike.filter((other) => isSlow(other) === isSlow(place) && other.order > place.order)
+  const slower = alike.filter((other) => isSlow(other) && !isSlow(permit))
+  const later = alike.filter((other) => isSlow(other) === isSlow(permit) && other.order > permit.order)
   return slower.at(-1) ?? later.at(-1)
 }
 
-function isSlow({ arrival }: Place): boolean {
+function isSlow({ arrival }: Permit): boolean {
   return arrival === 'slow' || arrival === 'stalled'
 }

@@ -1,6 +1,6 @@
 import type { Batch, BatchResult } from '../../engine/contract.ts'
-import type { Place } from './permit.ts'
-import type { Death } from './quarantine.ts'
+import type { Permit } from './permit.ts'
+import type { EngineCrash } from './quarantine.ts'
 
 /** Images of one request. */
 export interface PredictionJob extends Omit<Batch, 'id'> {
@@ -8,7 +8,7 @@ export interface PredictionJob extends Omit<Batch, 'id'> {
   /** Compute these images in a batch of their own. */
   readonly alone: boolean
   /** What the request holds of the queue; when it has left it, nothing more is computed for it. */
-  readonly place: Place
+  readonly permit: Permit
 }
 
 /** A job's own rows, and what they cost. */
@@ -18,7 +18,7 @@ export interface JobResult extends BatchResult {
 }
 
 /** A job, or a part of one that fits a batch, until it is answered. */
-export class Waiting {
+export class QueuedRequest {
   readonly job: PredictionJob
   readonly enqueued = performance.now()
   /** Makes the job's model ready, as a part of the request whose job it is. */
@@ -28,17 +28,17 @@ export class Waiting {
   /** It needs nothing more, though it may still be with the engine. */
   answered = false
   /** Deaths of the engine it was part of. */
-  readonly deaths: Death[] = []
+  readonly crashes: EngineCrash[] = []
   /** How many of them it was alone to cause. */
-  aloneDeaths = 0
+  soleCrashes = 0
   /** How often the engine was asked and did not hold the model. */
   losses = 0
 
   constructor(
     job: PredictionJob,
-    ensureReady: Waiting['ensureReady'],
-    resolve: Waiting['resolve'],
-    reject: Waiting['reject'],
+    ensureReady: QueuedRequest['ensureReady'],
+    resolve: QueuedRequest['resolve'],
+    reject: QueuedRequest['reject'],
   ) {
     this.job = job
     this.ensureReady = ensureReady

@@ -1,19 +1,19 @@
 import { isCrash, ServiceError } from '../../common/errors.ts'
-import { Isolation } from './shared-exclusive-lock.ts'
+import { SharedExclusiveLock } from './shared-exclusive-lock.ts'
 
 const WINDOW_MS = 10 * 60_000
 /** How many deaths are proof, where there is no doubt. */
-const PROOF = { strikes: 3, requestDeaths: 2 }
+const PROOF = { strikes: 3, requestCrashLimit: 2 }
 /**
  * Each doubt asks for so many times as much: deaths that are known to come of themselves (what died was asked again and
  * answered), and a build that went well before.
  */
-const DOUBT = 3
+const DOUBT_FACTOR = 3
 
 type Kind = 'build' | 'predict'
 
 /** One death of the engine, as those know it who had a call in it. */
-export class Death {
+export class EngineCrash {
   /** Whether one call only was in the engine: nothing else can be to blame. */
   readonly alone: boolean
   readonly #cleared: () => void
@@ -44,7 +44,7 @@ interface History {
 
 export interface QuarantineOptions {
   /** A model is from now on refused. */
-  readonly onQuarantine: (model: string, refusal: ServiceError) => void
+  readonly onQuarantine: (model: string, blockedError: ServiceError) => void
   /** Milliseconds that only grow. */
   readonly now?: () => number
 }
@@ -58,15 +58,15 @@ export interface QuarantineOptions {
 export class Quarantine {
   readonly #options: QuarantineOptions
   readonly #now: () => number
-  readonly #isolation = new Isolation()
-  readonly #inEngine = new Set<{ death: Death | undefined }>()
+  readonly #lock = new SharedExclusiveLock()
+  readonly #inEngine = new Set<{ death: EngineCrash | undefined }>()
   /** Only of calls whose last one died; by kind and model. */
   readonly #histories = new Map<string, History>()
   /** Models that were built well. */
   readonly #built = new Set<string>()
   /** Until when, by model. */
-  readonly #refused = new Map<string, number>()
-  #randomDeath = -Infinity
+  readonly #blockedUntil = new Map<string, number>()
+  #randomCrashAt = -Infinity
 
   constructor(options: QuarantineOptions) {
     this.#options = options
@@ -74,10 +74,10 @@ export class Quarantine {
   }
 
   /** Makes a call of the engine. Where the engine dies over it, `died` hears of it before the call rejects. */
-  run<R>(kind: Kind, model: string, call: () => Promise<R>, died: (death: Death) => void): Promise<R> {
+  run<R>(kind: Kind, model: string, call: () => Promise<R>, died: (death: EngineCrash) => void): Promise<R> {
     const key = `${kind} ${model}`
-    return this.#isolation.run(this.#histories.has(key), async () => {
-      const mine: { death: Death | undefined } = { death: undefined }
+    return this.#lock.run(this.#histories.has(key), async () => {
+      const mine: { death: EngineCrash | undefined } = { death: undefined }
       this.#inEngine.add(mine)
       try {
         const result = await call()
@@ -86,8 +86,8 @@ export class Quarantine {
         return result
       } catch (error) {
         if (isCrash(error)) {
-          const death = mine.death ?? this.#bury()
-          this.#note(kind, model, death)
+          const death = mine.death ?? this.#recordCrash()
+          this.#addStrike(kind, model, death)
           died(death)
         }
         throw error
@@ -98,48 +98,48 @@ export class Quarantine {
   }
 
   /** How often a request may die alone before it is believed to be the reason. */
-  get requestDeaths(): number {
-    return PROOF.requestDeaths * (this.#deathsAreRandom ? DOUBT : 1)
+  get requestCrashLimit(): number {
+    return PROOF.requestCrashLimit * (this.#crashesAreRandom ? DOUBT_FACTOR : 1)
   }
 
   /** Why a model is not asked now, or undefined where it may be. */
-  refusal(model: string): ServiceError | undefined {
-    const left = (this.#refused.get(model) ?? -Infinity) - this.#now()
+  blockedError(model: string): ServiceError | undefined {
+    const left = (this.#blockedUntil.get(model) ?? -Infinity) - this.#now()
     if (left > 0) return quarantined(left)
-    this.#refused.delete(model)
+    this.#blockedUntil.delete(model)
     return undefined
   }
 
   /** Forgets what a model did: it was created again, or is gone. */
-  pardon(model: string): void {
-    this.#refused.delete(model)
+  reset(model: string): void {
+    this.#blockedUntil.delete(model)
     this.#built.delete(model)
     for (const kind of ['build', 'predict']) this.#histories.delete(`${kind} ${model}`)
   }
 
-  get #deathsAreRandom(): boolean {
-    return this.#now() - this.#randomDeath < WINDOW_MS
+  get #crashesAreRandom(): boolean {
+    return this.#now() - this.#randomCrashAt < WINDOW_MS
   }
 
   /** All calls that are in the engine hear of the same death, one after another. */
-  #bury(): Death {
-    const death = new Death(this.#inEngine.size === 1, () => {
-      this.#randomDeath = this.#now()
+  #recordCrash(): EngineCrash {
+    const death = new EngineCrash(this.#inEngine.size === 1, () => {
+      this.#randomCrashAt = this.#now()
     })
     for (const call of this.#inEngine) call.death = death
     return death
   }
 
-  #note(kind: Kind, model: string, death: Death): void {
+  #addStrike(kind: Kind, model: string, death: EngineCrash): void {
     const key = `${kind} ${model}`
-    const doubts = [this.#deathsAreRandom, kind === 'build' && this.#built.has(model)].filter(Boolean)
+    const doubts = [this.#crashesAreRandom, kind === 'build' && this.#built.has(model)].filter(Boolean)
     const now = this.#now()
     const strikes = (this.#histories.get(key)?.strikes ?? []).filter((strike) => now - strike < WINDOW_MS)
     if (death.alone) strikes.push(now)
     this.#histories.set(key, { strikes })
-    if (strikes.length < PROOF.strikes * DOUBT ** doubts.length) return
-    this.pardon(model)
-    this.#refused.set(model, now + WINDOW_MS)
+    if (strikes.length < PROOF.strikes * DOUBT_FACTOR ** doubts.length) return
+    this.reset(model)
+    this.#blockedUntil.set(model, now + WINDOW_MS)
     this.#options.onQuarantine(model, quarantined(WINDOW_MS))
   }
 }

@@ -1,10 +1,10 @@
 import {
-  VECTORS,
+  OPTIONAL_OUTPUTS,
   outputOf,
   type Batch,
   type BatchResult,
   type ImageValues,
-  type Vector,
+  type OptionalOutput,
 } from '../../engine/contract.ts'
 import type { JobResult, PredictionJob } from './job.ts'
 
@@ -16,7 +16,7 @@ export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
     count: jobs.reduce((sum, { count }) => sum + count, 0),
     values: joinValues(jobs.map(({ values }) => values)),
     k: Math.max(...jobs.map(({ k }) => k)),
-    vectors: VECTORS.filter((vector) => jobs.some(({ vectors }) => vectors.includes(vector))),
+    vectors: OPTIONAL_OUTPUTS.filter((vector) => jobs.some(({ vectors }) => vectors.includes(vector))),
   }
 }
 
@@ -67,7 +67,7 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
   const [first] = results
   if (results.length === 1) return first
   const join = <A extends Rows>(of: (result: JobResult) => A): A => concatenate(results.map(of))
-  const vectors = Object.keys(first.vectors) as Vector[]
+  const vectors = Object.keys(first.vectors) as OptionalOutput[]
   return {
     topClasses: join(({ topClasses }) => topClasses),
     topLogits: join(({ topLogits }) => topLogits),
@@ -88,7 +88,7 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
 
 function selectOutputs(
   { vectors }: Pick<Batch, 'vectors'>,
-  of: (vector: Vector) => Float32Array,
+  of: (vector: OptionalOutput) => Float32Array,
 ): BatchResult['vectors'] {
   return Object.fromEntries(vectors.map((vector) => [vector, of(vector)]))
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { Measurer } from '../../../src/analysis/worker/statistics-thread-client.ts'
+import { StatisticsThread } from '../../../src/analysis/worker/statistics-thread-client.ts'
 import { Sampler } from '../../../src/tensorflow/sampler.ts'
 import { Spectra } from '../../../src/analysis/worker/spectra.ts'
 import { measureWeights } from '../../../src/analysis/worker/model-statistics.ts'
@@ -24,7 +24,7 @@ const { specification } = planRequest(
   { architecture: tiny.architecture, classes: 5 },
   Number.MAX_SAFE_INTEGER,
 )
-const measurer = new Measurer()
+const measurer = new StatisticsThread()
 let sampler: Sampler
 let spectra: Spectra
 beforeAll(async () => {
@@ -118,7 +118,7 @@ parentPort.on('message', (told) => {
 })
 `,
   )
-  const other = new Measurer({ entry: pathToFileURL(entry), timeoutMs: 1000 })
+  const other = new StatisticsThread({ entry: pathToFileURL(entry), timeoutMs: 1000 })
   const slice = 2 ** 22
   const source = {
     shape: [8, slice],

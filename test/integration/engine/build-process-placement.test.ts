@@ -1,6 +1,6 @@
 import { pino } from 'pino'
 import { afterAll, expect, it, vi } from 'vitest'
-import { startApart } from '../../../src/engine/client/two-process-engine.ts'
+import { startTwoProcessEngine } from '../../../src/engine/client/two-process-engine.ts'
 import type { Batch, Engine } from '../../../src/engine/contract.ts'
 import { startEngine } from '../../../src/engine/client/engine-process.ts'
 import { planRequest } from '../../../src/network/plan.ts'
@@ -15,7 +15,7 @@ const batchOf = (id: string): Batch => ({
 })
 const members: Engine[] = []
 const lost = vi.fn()
-const apart = startApart((onLost) => {
+const apart = startTwoProcessEngine((onLost) => {
   const engine = startEngine({ logger: pino({ level: 'silent' }), threads: 1, onLost, timeoutMs: 60_000 })
   members.push(engine)
   return engine
@@ -33,7 +33,7 @@ async function homeOf(id: string): Promise<number> {
 
 it('is one process while no prediction would be delayed', async () => {
   await apart.info()
-  expect(apart).toMatchObject({ ready: true, lanes: 1, restarts: 0 })
+  expect(apart).toMatchObject({ ready: true, concurrency: 1, restarts: 0 })
   await expect(apart.predict(batchOf(one.id))).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
   await apart.build(one)
   await apart.build(two)

@@ -28,7 +28,7 @@ beforeAll(async () => {
 afterAll(() => pool.close())
 
 it('is ready like one engine, and computes on each at the same time', async () => {
-  expect(pool).toMatchObject({ ready: true, lanes: 2, restarts: 0 })
+  expect(pool).toMatchObject({ ready: true, concurrency: 2, restarts: 0 })
   await expect(pool.predict(batch)).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
   const { seal } = await pool.build({ id, specification })
   const asked = members.map((engine) => vi.spyOn(engine, 'predict'))

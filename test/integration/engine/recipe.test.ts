@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto'
 import { expect, it } from 'vitest'
 import { Sampler } from '../../../src/tensorflow/sampler.ts'
 import { outputOf } from '../../../src/engine/contract.ts'
-import { building } from '../../../src/engine/worker/build-model.ts'
+import { buildModel } from '../../../src/engine/worker/build-model.ts'
 import { openBackend } from '../../../src/tensorflow/binding.ts'
 import { EXPORTED, exportedModel } from '../../../src/tensorflow/exported-model.ts'
-import { Folder } from '../../../src/tensorflow/norm-folding.ts'
+import { NormFolder } from '../../../src/tensorflow/norm-folding.ts'
 import { sessionRecipe } from '../../../src/tensorflow/recipe.ts'
 import { Session } from '../../../src/tensorflow/session.ts'
 import { planRequest, planSpecification } from '../../../src/network/plan.ts'
@@ -43,13 +43,13 @@ const networks = {
 }
 const backend = await openBackend()
 const sampler = await Sampler.open(backend)
-const folder = await Folder.open(backend)
+const folder = await NormFolder.open(backend)
 
 it.each(Object.entries(networks))(
   '%s: the init op draws the same variables as a build',
   async (_, network) => {
     const { specification } = planRequest({ initializers, ...network } as never, 1e6)
-    const steps = building(backend, sampler, folder, { id: 'net', specification })
+    const steps = buildModel(backend, sampler, folder, { id: 'net', specification })
     let step = await steps.next()
     while (step.done !== true) step = await steps.next()
     const { model, result } = step.value

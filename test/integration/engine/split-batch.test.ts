@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest'
 import { openBackend } from '../../../src/tensorflow/binding.ts'
 import { FLOAT, GraphWriter, INT32 } from '../../../src/tensorflow/graph.ts'
-import { inHalves } from '../../../src/tensorflow/split-batch.ts'
+import { splitBatch } from '../../../src/tensorflow/split-batch.ts'
 import { DataType } from '../../../src/tensorflow/proto.ts'
 import { savedModelBytes } from '../../../src/tensorflow/saved-model.ts'
 import { Session } from '../../../src/tensorflow/session.ts'
@@ -9,7 +9,7 @@ import { Session } from '../../../src/tensorflow/session.ts'
 /** What adds to each row how many there are beside it. */
 const graph = new GraphWriter()
 const images = graph.placeholder('images', DataType.float, [-1, 2])
-const rows = inHalves(graph, images, (half) => {
+const rows = splitBatch(graph, images, (half) => {
   const size = graph.node('Size', [half], { T: FLOAT, out_type: INT32 })
   return { node: graph.floats('AddV2', [half, graph.cast(size, INT32, FLOAT)]) }
 })

@@ -30,7 +30,7 @@ graph.floats('Identity', [entrance], 'seen')
 const session = await Session.open(backend, savedModelBytes({ graph, signatures: {} }))
 
 function seen(images: Images, feed: Feed): Float32Array {
-  const [held] = session.hold({ [images.input]: feed }, ['seen:0'])
+  const [held] = session.runToHandles({ [images.input]: feed }, ['seen:0'])
   const values = held?.read() as Float32Array
   held?.close()
   return values

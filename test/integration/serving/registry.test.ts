@@ -54,7 +54,16 @@ const served = (): Promise<void> => Promise.resolve()
 function start(memoryBudgetBytes = 1e9): Registry {
   const quarantine = new Quarantine({ onQuarantine: () => undefined })
   const tracing = noTracing
-  return new Registry({ engine, analysis, store, quarantine, memoryBudgetBytes, served, logger, tracing })
+  return new Registry({
+    engine,
+    analysis,
+    store,
+    quarantine,
+    memoryBudgetBytes,
+    drained: served,
+    logger,
+    tracing,
+  })
 }
 
 /** A point where whoever comes by waits until it is let go. */
@@ -211,7 +220,7 @@ test('models built at once share the memory there is', async () => {
 })
 
 test('staged weights are stored or discarded in every case', async () => {
-  const staged = () => store.stage(Readable.from([Buffer.from('weights')]))
+  const staged = () => store.createTemp(Readable.from([Buffer.from('weights')]))
   const invalid = await refusalOf(registry.create(first, { name: 'a'.repeat(101), weights: await staged() }))
   expect(invalid.code).toBe('INVALID_REQUEST')
   expect(await stagedIn(folder)).toEqual([])

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { VECTORS, type Batch } from '../../../src/engine/contract.ts'
+import { OPTIONAL_OUTPUTS, type Batch } from '../../../src/engine/contract.ts'
 import { ServiceError } from '../../../src/common/errors.ts'
 import type { Client } from '../../support/client.ts'
 import { arithmeticImage, npy } from '../../support/images.ts'
@@ -36,7 +36,7 @@ const sound = fc.record({
   id: fc.constant('tiny'),
   count: fc.constantFrom(1, 2, 3),
   k: fc.constantFrom(1, 3, CLASSES),
-  vectors: fc.subarray([...VECTORS]),
+  vectors: fc.subarray([...OPTIONAL_OUTPUTS]),
 })
 const wild = fc.record({
   id: fc.constantFrom('tiny', 'tiny', 'tiny', 'unknown'),
@@ -49,7 +49,7 @@ const wild = fc.record({
     fc.array(fc.oneof(fc.uint8Array(), fc.constant('image')), { maxLength: 3 }),
   ),
   k: fc.constantFrom(1, CLASSES, 3, 3, 0, -1, CLASSES + 1, 1.5, NaN),
-  vectors: fc.subarray([...VECTORS]),
+  vectors: fc.subarray([...OPTIONAL_OUTPUTS]),
 })
 
 const batch = fc.oneof(

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { AnalysisQueue, type Claim } from '../../../src/analysis/client/analysis-queue.ts'
+import { AnalysisQueue, type Priority } from '../../../src/analysis/client/analysis-queue.ts'
 import { refusalOf } from '../support/errors.ts'
 
 /** A queue whose first job runs until `release`; further ones say their names when they run. */
@@ -8,9 +8,9 @@ function occupied(maxWaiting: number) {
   const order: string[] = []
   let release = (): void => undefined
   const released = new Promise<void>((resolve) => (release = resolve))
-  const first = queue.run(() => released, { claim: 'client', signal: undefined })
-  const ask = (name: string, claim: Claim = 'client', signal?: AbortSignal): Promise<number> =>
-    queue.run(() => Promise.resolve(order.push(name)), { claim, signal })
+  const first = queue.run(() => released, { priority: 'client', signal: undefined })
+  const ask = (name: string, priority: Priority = 'client', signal?: AbortSignal): Promise<number> =>
+    queue.run(() => Promise.resolve(order.push(name)), { priority: priority, signal })
   return {
     order,
     ask,
@@ -56,7 +56,7 @@ describe('the queue', () => {
 
   it('continues after a failed job', async () => {
     const queue = new AnalysisQueue(1)
-    const ask = { claim: 'client', signal: undefined } as const
+    const ask = { priority: 'client', signal: undefined } as const
     const failed = queue.run(() => Promise.reject(new Error('no')), ask)
     const next = queue.run(() => Promise.resolve(1), ask)
     await expect(failed).rejects.toThrow('no')

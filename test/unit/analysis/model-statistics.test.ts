@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { afterAll, expect, test } from 'vitest'
-import { Measurer } from '../../../src/analysis/worker/statistics-thread-client.ts'
+import { StatisticsThread } from '../../../src/analysis/worker/statistics-thread-client.ts'
 import { Spectra } from '../../../src/analysis/worker/spectra.ts'
 import { measureWeights } from '../../../src/analysis/worker/model-statistics.ts'
 import type { WeightTensor } from '../../../src/tensorflow/weight-sources.ts'
@@ -10,7 +10,7 @@ import { normalTails } from '../../support/numbers.ts'
 import { drawLaw } from '../support/oracle.ts'
 
 const options = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 8 }
-const instruments = { measurer: new Measurer(), spectra: await Spectra.open(await openBackend()) }
+const instruments = { measurer: new StatisticsThread(), spectra: await Spectra.open(await openBackend()) }
 afterAll(() => instruments.measurer.close())
 const uniform: ElementwiseLaw = { kind: 'uniform', low: -0.5, high: 0.5 }
 

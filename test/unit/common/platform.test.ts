@@ -1,7 +1,7 @@
 import { describe, expect, it, test, vi } from 'vitest'
 import {
   computingThreads,
-  computingWith,
+  tensorflowEnvironment,
   gpus,
   multipliesBfloat16,
   processors,
@@ -79,14 +79,14 @@ test.each([
 })
 
 test('TensorFlow uses oneDNN and the given threads, unless the environment disables oneDNN', () => {
-  expect(computingWith(3)).toMatchObject({ TF_NUM_INTRAOP_THREADS: '3', TF_ENABLE_ONEDNN_OPTS: '1' })
+  expect(tensorflowEnvironment(3)).toMatchObject({ TF_NUM_INTRAOP_THREADS: '3', TF_ENABLE_ONEDNN_OPTS: '1' })
   vi.stubEnv('TF_ENABLE_ONEDNN_OPTS', '0')
-  expect(computingWith(3)).toMatchObject({ TF_ENABLE_ONEDNN_OPTS: '0' })
+  expect(tensorflowEnvironment(3)).toMatchObject({ TF_ENABLE_ONEDNN_OPTS: '0' })
   vi.unstubAllEnvs()
 })
 
 it('TensorFlow uses the configured threads, or one per processor', () => {
-  expect(computingThreads(computingWith(3)['TF_NUM_INTRAOP_THREADS'])).toBe(3)
+  expect(computingThreads(tensorflowEnvironment(3)['TF_NUM_INTRAOP_THREADS'])).toBe(3)
   vi.stubEnv('TF_NUM_INTRAOP_THREADS', undefined)
   expect(computingThreads()).toBe(processors())
   vi.unstubAllEnvs()

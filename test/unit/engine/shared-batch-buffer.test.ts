@@ -2,25 +2,25 @@ import { mkdtempSync, readdirSync, rmdirSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { BatchMemory, BatchReader } from '../../../src/engine/shared-batch-buffer.ts'
+import { SharedBatchBuffer, SharedBatchReader } from '../../../src/engine/shared-batch-buffer.ts'
 import type { ImageValues } from '../../../src/engine/contract.ts'
 
 const MIB = 2 ** 20
 
-let memory: BatchMemory
-let reader: BatchReader
+let memory: SharedBatchBuffer
+let reader: SharedBatchReader
 beforeEach(() => {
-  const opened = BatchMemory.open()
+  const opened = SharedBatchBuffer.open()
   if (opened === undefined) throw new Error('there is no memory to share')
   memory = opened
-  reader = new BatchReader(memory.fd)
+  reader = new SharedBatchReader(memory.fd)
 })
 afterEach(() => {
   memory.close()
 })
 
 function place(values: ImageValues) {
-  const placed = memory.place(values)
+  const placed = memory.write(values)
   if (placed === undefined) throw new Error('there is no room')
   return placed
 }
@@ -43,14 +43,14 @@ test.each<[string, ImageValues]>([
 
 test('holds the current and the next batch, and no third one before a slot is freed', () => {
   const [first, second] = [place(Uint8Array.of(1)), place(Uint8Array.of(2))]
-  expect(memory.place(Uint8Array.of(3))).toBeUndefined()
+  expect(memory.write(Uint8Array.of(3))).toBeUndefined()
   memory.free(first)
   const third = place(Uint8Array.of(4))
   expect([second, third].map((placed) => [...(reader.read(placed) as Uint8Array)])).toEqual([[2], [4]])
 })
 
 test('a batch above the slot size is not written, and uses no slot', () => {
-  expect(memory.place(new Uint8Array(8 * MIB + 1))).toBeUndefined()
+  expect(memory.write(new Uint8Array(8 * MIB + 1))).toBeUndefined()
   place(new Uint8Array(8 * MIB).fill(1))
   const second = place(new Uint8Array(8 * MIB).fill(2))
   expect((reader.read(second) as Uint8Array).every((value) => value === 2)).toBe(true)
@@ -58,10 +58,10 @@ test('a batch above the slot size is not written, and uses no slot', () => {
 
 test('is an unlinked file, and undefined without its directory', () => {
   const folder = mkdtempSync(join(tmpdir(), 'resinit-'))
-  const opened = BatchMemory.open(folder)
-  expect(opened?.place(Uint8Array.of(1))).toBeDefined()
+  const opened = SharedBatchBuffer.open(folder)
+  expect(opened?.write(Uint8Array.of(1))).toBeDefined()
   expect(readdirSync(folder)).toEqual([])
   opened?.close()
   rmdirSync(folder)
-  expect(BatchMemory.open(folder)).toBeUndefined()
+  expect(SharedBatchBuffer.open(folder)).toBeUndefined()
 })

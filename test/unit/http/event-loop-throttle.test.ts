@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { Pace } from '../../../src/http/plugins/event-loop-throttle.ts'
+import { EventLoopThrottle } from '../../../src/http/plugins/event-loop-throttle.ts'
 
 test('starts a thousand requests in order, a few per turn, and the first at once', async () => {
-  const pace = new Pace()
+  const pace = new EventLoopThrottle()
   const begun: number[] = []
   for (let index = 0; index < 1000; index += 1) pace.run(() => begun.push(index))
   const counts = [begun.length]
@@ -22,7 +22,7 @@ test('starts a thousand requests in order, a few per turn, and the first at once
 })
 
 test('a started task may add tasks', async () => {
-  const pace = new Pace()
+  const pace = new EventLoopThrottle()
   let begun = 0
   const again = (): void => {
     begun += 1

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { Answers } from '../../../src/serving/result-cache.ts'
+import { ResultCache } from '../../../src/serving/result-cache.ts'
 
 /** Answers that say how often they were computed. */
 function counted(limits = { entries: 2, characters: 1000 }) {
-  const answers = new Answers(limits)
+  const answers = new ResultCache(limits)
   const computed: string[] = []
   const get = (
     key: string,
@@ -55,7 +55,7 @@ test('a failure rejects all waiting requests and is not cached', async () => {
 })
 
 test('an abort rejects at once, and the last abort cancels the computation', async () => {
-  const answers = new Answers({ entries: 2, characters: 1000 })
+  const answers = new ResultCache({ entries: 2, characters: 1000 })
   const [first, second] = [new AbortController(), new AbortController()]
   let ended: AbortSignal | undefined
   const compute = (signal: AbortSignal) => {

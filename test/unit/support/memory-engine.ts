@@ -1,4 +1,4 @@
-import type { Batch, BatchResult, Engine, ImageValues, Vector } from '../../../src/engine/contract.ts'
+import type { Batch, BatchResult, Engine, ImageValues, OptionalOutput } from '../../../src/engine/contract.ts'
 import { ServiceError } from '../../../src/common/errors.ts'
 
 const CLASSES = 5
@@ -42,10 +42,10 @@ export class MemoryEngine implements Engine {
   restarts = 0
   readonly pid = undefined
   readonly ready = true
-  readonly lanes: number
+  readonly concurrency: number
 
-  constructor(lanes = 1) {
-    this.lanes = lanes
+  constructor(concurrency = 1) {
+    this.concurrency = concurrency
   }
 
   get busy(): boolean {
@@ -115,7 +115,7 @@ function resultOf({ values, k, vectors }: Batch): BatchResult {
     Float32Array.from(
       rows.flatMap(({ topClasses }, i) => topClasses.slice(0, k).map((c) => of[i]?.[c] ?? NaN)),
     )
-  const wanted = (vector: Vector) => Float32Array.from(rows.flatMap((row) => row[vector]))
+  const wanted = (vector: OptionalOutput) => Float32Array.from(rows.flatMap((row) => row[vector]))
   return {
     topClasses: Int32Array.from(rows.flatMap((row) => row.topClasses.slice(0, k))),
     topLogits: top(rows.map(({ logits }) => logits)),

@@ -25,7 +25,7 @@ const others = async (): Promise<string[]> =>
   (await readdir(folder)).filter((name) => join(folder, name) !== staging.path)
 async function passes(minutes: number): Promise<void> {
   now += minutes * MINUTE
-  await staging.tend()
+  await staging.heartbeat()
 }
 
 it('keeps files of a service on another host while it sends heartbeats, whatever its clock', async () => {
@@ -59,6 +59,6 @@ it('removes files of ended processes of this host and files without an owner at 
 it('recreates its directory if another service removed it', async () => {
   await rm(staging.path, { recursive: true })
   await passes(1)
-  await writeFile(staging.place().path, 'fits')
+  await writeFile(staging.createTemp().path, 'fits')
   expect(await readdir(staging.path)).toHaveLength(1)
 })

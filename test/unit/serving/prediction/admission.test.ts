@@ -1,23 +1,23 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { Admission } from '../../../../src/serving/prediction/admission.ts'
-import type { Place } from '../../../../src/serving/prediction/permit.ts'
+import type { Permit } from '../../../../src/serving/prediction/permit.ts'
 import { refusal } from '../../support/errors.ts'
 
 const setUp = (maxImages = 8, maxBytes = 100) => new Admission({ maxImages, maxBytes })
 
-const admit = (admission: Admission, model: string, announced: number, client = 'all'): Place =>
+const admit = (admission: Admission, model: string, announced: number, client = 'all'): Permit =>
   admission.admit({ client, model }, announced)
 
 /** A request that waits for the engine. */
-function queued(admission: Admission, model: string, images: number, bytes = 0, client = 'all'): Place {
+function queued(admission: Admission, model: string, images: number, bytes = 0, client = 'all'): Permit {
   const place = admit(admission, model, bytes, client)
-  place.hold(images, bytes)
-  place.queue()
+  place.reserve(images, bytes)
+  place.markQueued()
   return place
 }
 
-const codeOf = ({ signal }: Place): unknown => (signal.reason as { code?: string } | undefined)?.code
+const codeOf = ({ signal }: Permit): unknown => (signal.reason as { code?: string } | undefined)?.code
 const bye = new Error('answered')
 
 describe('the budget', () => {
@@ -28,8 +28,8 @@ describe('the budget', () => {
     expect(refusal(() => admit(admission, 'm', 0)).message).toMatch(
       /^8 images wait already, 8 may; try again in/,
     )
-    one.leave(bye)
-    one.leave(new Error('again'))
+    one.release(bye)
+    one.release(new Error('again'))
     expect(one.signal.reason).toBe(bye)
     expect([admission.images, admission.bytes]).toEqual([5, 60])
     expect(refusal(() => admit(admission, 'm', 41)).message).toMatch(/hold 60 bytes already, 100 are allowed/)
@@ -43,30 +43,30 @@ describe('the budget', () => {
     const place = admit(admission, 'm', 10)
     expect(
       refusal(() => {
-        place.hold(3, 10)
+        place.reserve(3, 10)
       }).code,
     ).toBe('QUEUE_FULL')
     expect([place.images, admission.images]).toEqual([0, 6])
-    place.leave(bye)
+    place.release(bye)
     expect(() => {
-      place.hold(1, 1)
+      place.reserve(1, 1)
     }).toThrow('answered')
   })
 
   test('excludes images that are being computed, until they are queued again', () => {
     const admission = setUp()
     const place = queued(admission, 'm', 8)
-    place.begin(4)
+    place.markStarted(4)
     expect(admission.images).toBe(4)
     queued(admission, 'm', 4)
-    place.begin(-4)
+    place.markStarted(-4)
     expect(admission.images).toBe(12)
   })
 
   test('of an idle service accepts a request of any size', () => {
     const admission = setUp()
     const place = admit(admission, 'm', 1000)
-    place.hold(8, 5000)
+    place.reserve(8, 5000)
     expect(admission.bytes).toBe(5000)
     expect(refusal(() => admit(admission, 'm', 1)).code).toBe('QUEUE_FULL')
   })
@@ -106,9 +106,9 @@ describe('when full, a model below its share', () => {
   test('evicts no request that is being computed or decoded', () => {
     const admission = setUp()
     const begun = queued(admission, 'flood', 4)
-    begun.begin(2)
+    begun.markStarted(2)
     const decoding = admit(admission, 'flood', 0)
-    decoding.hold(6, 0)
+    decoding.reserve(6, 0)
     expect(refusal(() => admit(admission, 'newcomer', 0)).code).toBe('QUEUE_FULL')
     expect([begun, decoding].map(codeOf)).toEqual([undefined, undefined])
   })
@@ -157,7 +157,7 @@ describe('where it is full, a client below its share', () => {
 })
 
 describe('bodies on their way', () => {
-  const arriving = (admission: Admission, client: string, bytes: number, model = 'm'): Place => {
+  const arriving = (admission: Admission, client: string, bytes: number, model = 'm'): Permit => {
     const place = admit(admission, model, 1, client)
     place.arrival = 'steady'
     place.receive(bytes)
@@ -170,14 +170,18 @@ describe('bodies on their way', () => {
     expect(admission.bytes).toBe(0)
     const place = arriving(admission, 'a', 60)
     place.receive(30)
-    place.release(50)
+    place.releaseBytes(50)
     expect([place.bytes, admission.bytes]).toEqual([40, 40])
     expect(refusal(() => admit(admission, 'm', 61, 'a')).code).toBe('QUEUE_FULL')
   })
 
   test('of the same client give way to those that came before', () => {
     const admission = setUp()
-    const [first, second, third] = [1, 2, 3].map(() => arriving(admission, 'a', 30)) as [Place, Place, Place]
+    const [first, second, third] = [1, 2, 3].map(() => arriving(admission, 'a', 30)) as [
+      Permit,
+      Permit,
+      Permit,
+    ]
     first.receive(20)
     expect([first, second, third].map(codeOf)).toEqual([undefined, undefined, 'QUEUE_FULL'])
     second.receive(30)
@@ -188,7 +192,7 @@ describe('bodies on their way', () => {
 
   test('give way to other clients, the slow ones first', () => {
     const admission = setUp()
-    const heavy = [1, 2, 3].map(() => arriving(admission, 'heavy', 30)) as [Place, Place, Place]
+    const heavy = [1, 2, 3].map(() => arriving(admission, 'heavy', 30)) as [Permit, Permit, Permit]
     heavy[1].arrival = 'slow'
     arriving(admission, 'other', 30)
     expect(heavy.map(codeOf)).toEqual([undefined, 'QUEUE_FULL', undefined])
@@ -219,7 +223,7 @@ describe('bodies on their way', () => {
     const whole = arriving(admission, 'a', 100)
     whole.arrival = undefined
     expect(refusal(() => arriving(admission, 'b', 1)).code).toBe('QUEUE_FULL')
-    whole.queue()
+    whole.markQueued()
     expect(codeOf(arriving(admission, 'b', 1))).toBeUndefined()
     expect(codeOf(whole)).toBe('QUEUE_FULL')
   })
@@ -235,7 +239,7 @@ test('whatever arrives of whom, the room is bounded and a client below its share
   fc.assert(
     fc.property(fc.array(act, { maxLength: 120 }), (acts) => {
       const admission = setUp()
-      let places: Place[] = []
+      let places: Permit[] = []
       for (const { client, place, bytes, kind } of acts) {
         const one = places[place % Math.max(1, places.length)]
         if (kind === 'admit' || one === undefined) {
@@ -259,7 +263,7 @@ test('whatever arrives of whom, the room is bounded and a client below its share
           if (isEntitled) expect(codeOf(one)).toBeUndefined()
         } else if (kind === 'finish') one.arrival = undefined
         else if (kind === 'slow' && one.arrival !== undefined) one.arrival = 'slow'
-        else if (kind === 'leave') one.leave(bye)
+        else if (kind === 'leave') one.release(bye)
         places = places.filter(({ signal }) => !signal.aborted)
         const held = places.reduce((sum, holder) => sum + holder.bytes, 0)
         expect(admission.bytes).toBe(held)
@@ -281,14 +285,14 @@ test('whatever comes and goes, no more is held than may be', () => {
   fc.assert(
     fc.property(fc.array(act, { maxLength: 60 }), (acts) => {
       const admission = setUp()
-      const places: Place[] = []
+      const places: Permit[] = []
       for (const { model, images, bytes, leaves } of acts) {
         try {
           places.push(queued(admission, model, images, bytes))
         } catch {
           // Refused: its place holds at most what its head said; the service leaves it with the answer.
         }
-        for (let left = 0; left < leaves; left++) places.shift()?.leave(bye)
+        for (let left = 0; left < leaves; left++) places.shift()?.release(bye)
         const held = places.filter(({ signal }) => !signal.aborted)
         expect(held.reduce((sum, place) => sum + place.images, 0)).toBe(admission.images)
         expect(admission.images).toBeLessThanOrEqual(8)

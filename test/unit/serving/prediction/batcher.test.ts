@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { VECTORS, outputOf } from '../../../../src/engine/contract.ts'
+import { OPTIONAL_OUTPUTS, outputOf } from '../../../../src/engine/contract.ts'
 import type { ServiceError } from '../../../../src/common/errors.ts'
 import { Admission } from '../../../../src/serving/prediction/admission.ts'
-import type { Place } from '../../../../src/serving/prediction/permit.ts'
+import type { Permit } from '../../../../src/serving/prediction/permit.ts'
 import { Batcher } from '../../../../src/serving/prediction/batcher.ts'
 import type { JobResult, PredictionJob } from '../../../../src/serving/prediction/job.ts'
 import { Quarantine } from '../../../../src/serving/prediction/quarantine.ts'
@@ -16,10 +16,10 @@ const MAX_QUEUE = 24
 /** A batcher over an engine in memory that holds `room` models at once; one that is made ready may push another out. */
 function setUp({
   room = 9,
-  lanes = 1,
+  concurrency = 1,
   deadly = () => false,
-}: { room?: number; lanes?: number; deadly?: (image: number) => boolean } = {}) {
-  const engine = new MemoryEngine(lanes)
+}: { room?: number; concurrency?: number; deadly?: (image: number) => boolean } = {}) {
+  const engine = new MemoryEngine(concurrency)
   const built: string[] = []
   const held: string[] = []
   const quarantine = new Quarantine({ onQuarantine: (model) => held.splice(held.indexOf(model), 1) })
@@ -27,7 +27,7 @@ function setUp({
   const models = {
     isReady: (model: string) => held.includes(model),
     ensureReady: async (model: string) => {
-      const refusal = quarantine.refusal(model)
+      const refusal = quarantine.blockedError(model)
       if (refusal) throw refusal
       if (model === 'bad') throw new Error('no such weights')
       await settled()
@@ -45,15 +45,15 @@ function setUp({
   })
   const submit = (job: PredictionJob): Promise<JobResult> =>
     batcher.submit(job).finally(() => {
-      job.place.leave(new Error('answered'))
+      job.permit.release(new Error('answered'))
     })
   const job = (images: readonly number[], fields: Fields = {}): PredictionJob => {
     const { kind = 'floats', ...others } = fields
     const values = kinds[kind](images)
     const model = fields.model ?? 'm'
     const place = admission.admit({ client: 'all', model }, 0)
-    place.hold(images.length, 0)
-    return { model, count: images.length, values, k: 3, vectors: [], alone: false, place, ...others }
+    place.reserve(images.length, 0)
+    return { model, count: images.length, values, k: 3, vectors: [], alone: false, permit: place, ...others }
   }
   const step = async (outcome: Outcome = 'answers'): Promise<void> => {
     const [computed] = engine.current
@@ -107,7 +107,7 @@ const requests = fc.record({
     k: fc.integer({ min: 1, max: 6 }),
   },
   ...{
-    vectors: fc.subarray([...VECTORS]),
+    vectors: fc.subarray([...OPTIONAL_OUTPUTS]),
     alone: fc.boolean(),
     kind: fc.constantFrom('floats', 'pixels', 'jpegs'),
   },
@@ -128,12 +128,12 @@ describe('random arrivals, aborts, crashes and evictions', () => {
         fc.array(outcome, { maxLength: 20 }),
         fc.integer({ min: 1, max: 3 }),
         fc.integer({ min: 1, max: 2 }),
-        async (list, outcomes, room, lanes) => {
-          const { engine, admission, submit, job, step, runDown } = setUp({ room, lanes })
+        async (list, outcomes, room, concurrency) => {
+          const { engine, admission, submit, job, step, runDown } = setUp({ room, concurrency })
           let next = 0
           const pending: { one: PredictionJob; end: Promise<{ value: JobResult } | { error: unknown }> }[] =
             []
-          const waiting: { place: Place; after: number }[] = []
+          const waiting: { place: Permit; after: number }[] = []
           for (const { steps, leaves, size, ...fields } of list) {
             const images = Array.from({ length: size }, () => next++)
             const waits = admission.images
@@ -151,11 +151,11 @@ describe('random arrivals, aborts, crashes and evictions', () => {
               (error: unknown) => ({ error }),
             )
             pending.push({ one, end })
-            if (leaves !== null) waiting.push({ place: one.place, after: leaves })
+            if (leaves !== null) waiting.push({ place: one.permit, after: leaves })
             for (let done = 0; done < steps; done++) {
               await step(outcomes.shift())
               for (const left of waiting)
-                if (left.after-- === 0) left.place.leave(new Error('the caller left'))
+                if (left.after-- === 0) left.place.release(new Error('the caller left'))
             }
           }
           await runDown(outcomes)
@@ -218,7 +218,7 @@ describe('random arrivals, aborts, crashes and evictions', () => {
           await begun()
         }
         await Promise.all(answers)
-        expect([quarantine.refusal('m'), quarantine.refusal('n')]).toEqual([undefined, undefined])
+        expect([quarantine.blockedError('m'), quarantine.blockedError('n')]).toEqual([undefined, undefined])
       }),
       { numRuns: 10, seed: 7 },
     )
@@ -274,7 +274,7 @@ describe('batches', () => {
     const { batcher, submit, job, step, begun } = setUp()
     const passed: string[] = []
     const turn = async (name: string): Promise<void> => {
-      await batcher.turn()
+      await batcher.inFlightSettled()
       passed.push(name)
     }
     await turn('idle')
@@ -295,7 +295,7 @@ describe('batches', () => {
   })
 
   test('run one per lane, with one full batch ahead per lane', async () => {
-    const { engine, admission, submit, job, runDown, begun } = setUp({ lanes: 2 })
+    const { engine, admission, submit, job, runDown, begun } = setUp({ concurrency: 2 })
     const results = [submit(job([1])), submit(job([2], { model: 'n' }))]
     await begun()
     results.push(submit(job([3])))
@@ -338,7 +338,7 @@ describe('batches', () => {
     await begun()
     const one = job([2])
     const left = submit(one)
-    one.place.leave(new Error('gone'))
+    one.permit.release(new Error('gone'))
     await Promise.all([expect(left).rejects.toThrow('gone'), first, runDown()])
     expect(engine.images).toEqual([[1]])
     await expect(submit(one)).rejects.toThrow('gone')
@@ -390,8 +390,8 @@ describe('engine crashes', () => {
     ])
   })
 
-  test('leave all lanes but one idle during retries', async () => {
-    const { engine, submit, job, step, begun } = setUp({ lanes: 2 })
+  test('leave all concurrency but one idle during retries', async () => {
+    const { engine, submit, job, step, begun } = setUp({ concurrency: 2 })
     const results = [1, 2].map((image) => submit(job([image], { alone: true })))
     await begun()
     await step('crashes')
@@ -425,15 +425,15 @@ describe('engine crashes', () => {
     const poison: Promise<ServiceError>[] = []
     for (let round = 0; round < 12; round++) {
       good.push(submit(job([round])))
-      if (quarantine.refusal('p') === undefined && round < 4)
+      if (quarantine.blockedError('p') === undefined && round < 4)
         poison.push(refusalOf(submit(job([100 + round], { model: 'p' }))))
       await begun()
       await step()
     }
     await runDown()
     expect(await Promise.all(good)).toHaveLength(12)
-    expect(quarantine.refusal('m')).toBeUndefined()
-    expect(quarantine.refusal('p')?.code).toBe('MODEL_QUARANTINED')
+    expect(quarantine.blockedError('m')).toBeUndefined()
+    expect(quarantine.blockedError('p')?.code).toBe('MODEL_QUARANTINED')
     const codes = (await Promise.all(poison)).map(({ code }) => code)
     expect(new Set(codes)).toEqual(new Set(['ENGINE_CRASHED', 'MODEL_QUARANTINED']))
   })
