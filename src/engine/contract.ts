@@ -1,4 +1,4 @@
-import type { Specification } from '../network/specification.ts'
+import type { WeightsSource } from '../network/weights-source.ts'
 
 export interface EngineInfo {
   readonly backend: 'tensorflow'
@@ -11,14 +11,9 @@ export interface EngineInfo {
   readonly multiplies_bfloat16: boolean
 }
 
-export interface BuildRequest {
-  /** The key of the model in the engine, chosen by the caller. */
+/** A model to build, under the key that the caller chose. */
+export interface BuildRequest extends WeightsSource {
   readonly id: string
-  readonly specification: Specification
-  /** A safetensors file of checked weights. Without it the weights are drawn. */
-  readonly weightsFile?: string
-  /** Measured factors of kernels, by name. */
-  readonly factors?: Readonly<Record<string, number>>
 }
 
 export interface BuildResult {
