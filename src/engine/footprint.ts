@@ -18,18 +18,18 @@ const FILTER_COPIES = { whole: 1.1, halved: 2.3 } as const
  * Blocks of a network that is computed in halves. TensorFlow has twice as much to optimize then: ResNet-50 (16 blocks) is
  * there a tenth later, ResNet-152 (50) would be half a second.
  */
-const HALVED_AT_MOST = 32
+const MAX_SPLIT_BLOCKS = 32
 
 /** Whether a network is small enough for its batches to be computed in halves, where the device gains by that. */
-export function isHalvable({ architecture: { stages } }: Pick<Specification, 'architecture'>): boolean {
-  return stages.reduce((sum, stage) => sum + stage.blocks, 0) <= HALVED_AT_MOST
+export function isSplittable({ architecture: { stages } }: Pick<Specification, 'architecture'>): boolean {
+  return stages.reduce((sum, stage) => sum + stage.blocks, 0) <= MAX_SPLIT_BLOCKS
 }
 
 /**
  * Bytes of an engine's memory that a resident model takes: variables, oneDNN's filters, graphs and executors. More than it
  * is where nothing is computed in halves (one thread, a GPU) or oneDNN computes bfloat16 without filters of its own.
  */
-export function footprintOf({
+export function estimateFootprint({
   specification,
   parameters,
   totals,
@@ -38,6 +38,6 @@ export function footprintOf({
   const values = convolutions.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
   const filters = values * (specification.precision === 'bfloat16' ? 2 : 4)
   const others = totals.bytes - 4 * values
-  const copies = FILTER_COPIES[isHalvable(specification) ? 'halved' : 'whole']
+  const copies = FILTER_COPIES[isSplittable(specification) ? 'halved' : 'whole']
   return Math.ceil(MODEL_BYTES + convolutions.length * CONVOLUTION_BYTES + filters * (1 + copies) + others)
 }

@@ -1,5 +1,5 @@
 import { advance, philox } from '../initializers/philox.ts'
-import { streamOf } from '../initializers/seeds.ts'
+import { deriveStream } from '../initializers/seeds.ts'
 import { DIGITS } from './data.ts'
 
 /**
@@ -26,7 +26,7 @@ export function drawBatches(seed: number, batchSize: number): (step: number) => 
 
 /** Fisher-Yates. A 32-bit word chooses among so few without visible bias. */
 function shuffled(count: number, seed: number, epoch: number): number[] {
-  const { key, counter } = streamOf([seed, FIRST_DRAW + epoch])
+  const { key, counter } = deriveStream([seed, FIRST_DRAW + epoch])
   const order = Array.from({ length: count }, (_, index) => index)
   for (let last = count - 1; last > 0; last--) {
     const [word] = philox(key, advance(counter, last))

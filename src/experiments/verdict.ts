@@ -13,7 +13,7 @@ export function judge(
 ): string {
   const { initializers, learning_rates: rates } = experiment
   const names = listNames(experiment)
-  const nameOf = (index: number): string => names[index] ?? ''
+  const nameAt = (index: number): string => names[index] ?? ''
   const figures = (some: readonly number[]): string =>
     some
       .map((index) => {
@@ -21,17 +21,17 @@ export function judge(
         const found = groups.find(
           ({ initializer, learning_rate }) => initializer === index && learning_rate === at,
         )
-        return nameOf(index) + (found === undefined ? '' : ` (${finalLoss(found)})`)
+        return nameAt(index) + (found === undefined ? '' : ` (${finalLoss(found)})`)
       })
       .join(', ')
   const all = [...initializers.keys()]
   const sentences = best.flatMap(({ initializer, trains_with: fit }) => {
-    const name = nameOf(initializer)
+    const name = nameAt(initializer)
     if (fit.length === rates.length) return []
     if (fit.length === 0)
       return [`${name} trains with no learning rate of these: ${explain(groups, initializer)}.`]
     return [
-      `${name} trains with ${String(fit.length)} of ${String(rates.length)} learning rates (${fit.map(said).join(', ')}).`,
+      `${name} trains with ${String(fit.length)} of ${String(rates.length)} learning rates (${fit.map(format).join(', ')}).`,
     ]
   })
   return [comparison(), ...sentences].join(' ')
@@ -59,19 +59,19 @@ function listNames({ initializers }: Experiment): string[] {
 }
 
 function finalLoss({ final_loss: { mean, interval }, learning_rate }: Group): string {
-  const range = interval ? `, 95 % ${interval.map(said).join(' to ')}` : ''
-  return `${said(mean)}${range}, at ${said(learning_rate)}`
+  const range = interval ? `, 95 % ${interval.map(format).join(' to ')}` : ''
+  return `${format(mean)}${range}, at ${format(learning_rate)}`
 }
 
 function explain(groups: readonly Group[], initializer: number): string {
   const own = groups.filter((group) => group.initializer === initializer)
   const finals = own.filter(({ diverged }) => diverged === 0).map(({ final_loss }) => final_loss.mean)
-  if (finals.length > 0) return `its lowest final loss is ${said(Math.min(...finals))}`
+  if (finals.length > 0) return `its lowest final loss is ${format(Math.min(...finals))}`
   return own.every(({ diverged, runs }) => diverged === runs)
     ? 'every run diverges'
     : 'with each a run diverges'
 }
 
-function said(value: number): string {
+function format(value: number): string {
   return String(Number(value.toPrecision(3)))
 }

@@ -26,21 +26,21 @@ export function kerasHdf5Header(
 ): Buffer {
   const groups = new Map<string, string[]>()
   for (const { name } of tensors) {
-    const members = groups.get(writeGroup(name))
+    const members = groups.get(splitGroup(name))
     if (members) members.push(name)
-    else groups.set(writeGroup(name), [name])
+    else groups.set(splitGroup(name), [name])
   }
   const names = [...groups.keys()]
   const attributes = Object.entries(texts).map(([name, text]) => attribute(name, [text], []))
   const headers = (at: (name: string) => number): Map<string, Buffer> =>
     new Map([
-      ['', objectHeader([...writeList('layer_names', names), ...attributes, ...linksTo(names, at)])],
+      ['', objectHeader([...writeList('layer_names', names), ...attributes, ...writeLinks(names, at)])],
       ...[...groups].map(([group, members]) => {
-        const list = writeList('weight_names', members.map(ownName))
-        return [group, objectHeader([...list, ...linksTo(members, at)])] as const
+        const list = writeList('weight_names', members.map(splitDataset))
+        return [group, objectHeader([...list, ...writeLinks(members, at)])] as const
       }),
       ...tensors.map(({ name, shape }) => {
-        const layout = bytes(uint8(3, 1), uint64(at(writeValues(name)), sizeIn(shape)))
+        const layout = bytes(uint8(3, 1), uint64(at(valuesKey(name)), sizeIn(shape)))
         const messages = [
           dataspace(shape),
           message(MESSAGE.datatype, FLOAT32),
@@ -57,21 +57,21 @@ export function kerasHdf5Header(
     end += header.length
   }
   for (const { name, shape } of tensors) {
-    places.set(writeValues(name), end)
+    places.set(valuesKey(name), end)
     end += sizeIn(shape)
   }
   return bytes(superblock(end), ...headers((name) => places.get(name) ?? 0).values())
 }
 
-function writeGroup(name: string): string {
+function splitGroup(name: string): string {
   return name.slice(0, name.indexOf('/'))
 }
 
-function ownName(name: string): string {
+function splitDataset(name: string): string {
   return name.slice(name.indexOf('/') + 1)
 }
 
-function writeValues(name: string): string {
+function valuesKey(name: string): string {
   return `${name}/`
 }
 
@@ -98,9 +98,9 @@ function message(type: number, content: Buffer): Buffer {
 }
 
 /** IV.A.2.c and g: hard links, stored in the header. */
-function linksTo(names: readonly string[], at: (name: string) => number): Buffer[] {
+function writeLinks(names: readonly string[], at: (name: string) => number): Buffer[] {
   const links = names.map((name) => {
-    const own = Buffer.from(name.includes('/') ? ownName(name) : name)
+    const own = Buffer.from(name.includes('/') ? splitDataset(name) : name)
     return message(MESSAGE.link, bytes(uint8(1, 0, own.length), own, uint64(at(name))))
   })
   return [message(MESSAGE.linkInfo, bytes(uint8(0, 0), uint64(UNDEFINED, UNDEFINED))), ...links]
@@ -108,7 +108,7 @@ function linksTo(names: readonly string[], at: (name: string) => number): Buffer
 
 /** Strings as one attribute, or as several if one is too small. */
 function writeList(name: string, texts: readonly string[]): Buffer[] {
-  const perAttribute = Math.floor(ATTRIBUTE_BYTES / widthOf(texts))
+  const perAttribute = Math.floor(ATTRIBUTE_BYTES / measureWidth(texts))
   if (texts.length <= perAttribute) return [attribute(name, texts)]
   return Array.from({ length: Math.ceil(texts.length / perAttribute) }, (_, index) =>
     attribute(`${name}${String(index)}`, texts.slice(index * perAttribute, (index + 1) * perAttribute)),
@@ -121,7 +121,7 @@ function attribute(
   texts: readonly string[],
   shape: readonly number[] = [texts.length],
 ): Buffer {
-  const width = widthOf(texts)
+  const width = measureWidth(texts)
   const datatype = bytes(uint8(0x13, 1, 0, 0), uint32(width))
   const space = writeDataspace(shape)
   const values = Buffer.alloc(width * texts.length)
@@ -131,7 +131,7 @@ function attribute(
   return message(MESSAGE.attribute, bytes(uint8(1, 0), sizes, padTo8(ownBytes), datatype, space, values))
 }
 
-function widthOf(texts: readonly string[]): number {
+function measureWidth(texts: readonly string[]): number {
   return Math.max(1, ...texts.map((text) => Buffer.byteLength(text)))
 }
 

@@ -48,10 +48,10 @@ export function readNpy(bytes: Buffer): NpyArray {
     throw invalid('must be C-contiguous; save numpy.ascontiguousarray(a)')
   if (!isShape(shape))
     throw invalid(`must have a shape of at most ${String(MAX_RANK)} whole numbers, none below 0`)
-  const width = widthOf(descr)
+  const width = readWidth(descr)
   if (width === undefined)
     throw invalid(
-      `must be uint8 or little-endian float32, got ${nameOf(descr)}; use a.astype("uint8") or a.astype("<f4")`,
+      `must be uint8 or little-endian float32, got ${describeDtype(descr)}; use a.astype("uint8") or a.astype("<f4")`,
     )
   const size = shape.reduce((product, length) => product * length, 1)
   const data = bytes.subarray(start + headerBytes)
@@ -74,13 +74,13 @@ function isShape(value: Literal): value is number[] {
 }
 
 /** Bytes of a value; undefined for a dtype that is not read. One byte has no order, and "=" is this machine's. */
-function widthOf(descr: Literal): number | undefined {
+function readWidth(descr: Literal): number | undefined {
   if (typeof descr !== 'string') return undefined
   if (/^[|<>=]?u1$/.test(descr)) return 1
   return /^[<=]?f4$/.test(descr) ? 4 : undefined
 }
 
-function nameOf(descr: Literal): string {
+function describeDtype(descr: Literal): string {
   return typeof descr === 'string' ? descr.slice(0, SHOWN_DTYPE) : 'a structured dtype'
 }
 

@@ -43,12 +43,12 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     const found = await file.stat()
     if (!found.isFile()) throw notSafetensors('it is no regular file')
     const { size } = found
-    const headerBytes = size < 8 ? 0 : Number((await toBytes(file, 0, 8)).readBigUInt64LE())
+    const headerBytes = size < 8 ? 0 : Number((await readBytes(file, 0, 8)).readBigUInt64LE())
     if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - 8)) {
       throw notSafetensors('its header length does not fit the file')
     }
     const dataStart = 8 + headerBytes
-    const header = await parseHeader(await toBytes(file, 8, headerBytes), size - dataStart)
+    const header = await parseHeader(await readBytes(file, 8, headerBytes), size - dataStart)
     return {
       ...header,
       read: async (name, offset = 0, count) => {
@@ -57,7 +57,7 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
         const width = dtypeNamed(entry.dtype)?.bytes ?? FLOAT32_BYTES
         const start = entry.start + offset * width
         const length = count === undefined ? entry.end - start : count * width
-        return toFloats(entry.dtype, await toBytes(file, dataStart + start, length))
+        return toFloats(entry.dtype, await readBytes(file, dataStart + start, length))
       },
       close: () => file.close(),
     }
@@ -162,7 +162,7 @@ export function safetensorsHeader(
   return Buffer.concat([length, padded])
 }
 
-async function toBytes(file: FileHandle, position: number, length: number): Promise<Buffer> {
+async function readBytes(file: FileHandle, position: number, length: number): Promise<Buffer> {
   // A buffer of its own, so that float32 views start aligned.
   const buffer = Buffer.from(new ArrayBuffer(length))
   let done = 0

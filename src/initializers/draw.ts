@@ -3,7 +3,7 @@ import { sizeOf } from './fans.ts'
 import { affineOf, isFixed, type FixedLaw, type Law, type RandomLaw } from './law.ts'
 import type { DrawOps, DrawStream } from './ops.ts'
 import { atTap, drawConvolutionOrthogonal, drawDeltaOrthogonal, drawOrthogonal } from './orthogonal.ts'
-import { streamOf, type SeedVector } from './seeds.ts'
+import { deriveStream, type SeedVector } from './seeds.ts'
 
 /**
  * A tensor of the given law and shape from a seed vector: the bytes that Keras 3 on TensorFlow draws, where
@@ -12,7 +12,7 @@ import { streamOf, type SeedVector } from './seeds.ts'
 export function draw<T>(ops: DrawOps<T>, law: Law, shape: readonly number[], seed: SeedVector): T {
   if (isFixed(law)) return fixed(ops, law, shape)
   const stream = (count: number): DrawStream<T> => {
-    const { key, counter } = streamOf(seed)
+    const { key, counter } = deriveStream(seed)
     return ops.stream(key, counter, count)
   }
   const normals = (count: number): T => ops.random('normal', stream(count))

@@ -99,11 +99,11 @@ export function atTap<T>(
   ops: DrawOps<T>,
   matrix: T,
   shape: readonly number[],
-  placeOf: (size: number) => number,
+  choosePosition: (size: number) => number,
 ): T {
   const window = shape.slice(0, -2)
   const single = ops.reshape(matrix, [...window.map(() => 1), ...shape.slice(-2)])
-  const widths = window.map((size) => [placeOf(size), size - 1 - placeOf(size)] as const)
+  const widths = window.map((size) => [choosePosition(size), size - 1 - choosePosition(size)] as const)
   return ops.pad(single, [...widths, [0, 0], [0, 0]])
 }
 

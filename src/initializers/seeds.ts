@@ -25,7 +25,7 @@ function toInt32Seed(value: number): number {
  * TensorFlow's StatelessRandomGetKeyCounter (`stateless_random_ops.cc: GenerateKey`): the seed vector is scrambled by
  * one Philox block into the key and the upper half of the counter.
  */
-export function streamOf([seed, draw]: SeedVector): Stream {
+export function deriveStream([seed, draw]: SeedVector): Stream {
   const mixed = philox(SCRAMBLE_KEY, [toInt32Seed(seed), 0, toInt32Seed(draw), 0])
   return { key: [mixed[0], mixed[1]], counter: [0, 0, mixed[2], mixed[3]] }
 }

@@ -1,6 +1,6 @@
 import { sizeOf } from '../initializers/fans.ts'
 import { isFixed } from '../initializers/law.ts'
-import { blockMeanSquares, gainOf } from './mean-field.ts'
+import { blockMeanSquares, computeGain } from './mean-field.ts'
 import type { InitializedParameter } from './parameters.ts'
 import { branchLength, branchPosition, schemeNamed } from './schemes.ts'
 import type { Specification } from './specification.ts'
@@ -49,10 +49,10 @@ function signal(specification: Specification, parameters: Parameters): string | 
     return `Without norms the signal explodes: mean-field theory gives ${brief(last)} times the input's mean square after ${blocks}${each}. Norms keep it, or "residual_scheme": "fixup" or "skipinit", or "lsuv", which measures.`
   }
   const quietest = listKernels(parameters)
-    .filter((parameter) => parameter.name !== DENSE && gainOf(parameter) > 0)
-    .sort((a, b) => gainOf(a) - gainOf(b))[0]
+    .filter((parameter) => parameter.name !== DENSE && computeGain(parameter) > 0)
+    .sort((a, b) => computeGain(a) - computeGain(b))[0]
   const why = quietest
-    ? ` ${quietest.name} (${quietest.initializer.class_name}) and a ReLU pass on ${brief(gainOf(quietest) / 2)} of a mean square; he_normal passes on 1.`
+    ? ` ${quietest.name} (${quietest.initializer.class_name}) and a ReLU pass on ${brief(computeGain(quietest) / 2)} of a mean square; he_normal passes on 1.`
     : ''
   return `Without norms the signal vanishes: mean-field theory leaves ${brief(last)} of the input's mean square after ${blocks}${each}.${why}`
 }
@@ -65,10 +65,10 @@ function loudKernels(
   parameters: Parameters,
 ): string | undefined {
   if (schemeNamed(residual_scheme).measured) return undefined
-  const loud = listKernels(parameters).filter((parameter) => gainOf(parameter) > LOUD)
-  const loudest = loud.sort((a, b) => gainOf(b) - gainOf(a))[0]
+  const loud = listKernels(parameters).filter((parameter) => computeGain(parameter) > LOUD)
+  const loudest = loud.sort((a, b) => computeGain(b) - computeGain(a))[0]
   if (loudest === undefined) return undefined
-  const gain = gainOf(loudest)
+  const gain = computeGain(loudest)
   const hidden =
     architecture.norm.type === 'batch' && loudest.name !== DENSE
       ? ` Its norm hides that, but its gradient is ${brief(Math.sqrt(gain / 2))} times smaller than with he_normal.`

@@ -10,7 +10,7 @@ const { stages: ARTICLE_STAGES = [] } = presets[ARTICLE_PRESET]?.architecture ??
  * full description. They are accepted with its own preset only; elsewhere `stages` and `shortcut` have the
  * same meaning.
  */
-export function inFullWords(given: ArchitectureRequest): ArchitectureRequest {
+export function translateArticle(given: ArchitectureRequest): ArchitectureRequest {
   const used = ARTICLE_FIELDS.find((field) => given[field] !== undefined)
   if (used !== undefined && given.preset !== ARTICLE_PRESET) {
     const instead = used === 'projection_shortcut' ? 'shortcut' : 'stages'

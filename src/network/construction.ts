@@ -12,7 +12,7 @@ const LARGEST_SEED = 10 ** 9
  */
 const ROLES: readonly Role[] = ['kernel', 'bias', 'beta', 'gamma']
 
-interface Made {
+interface ConstructedParameter {
   readonly name: string
   readonly role: Role
   readonly initializer: Initializer
@@ -23,10 +23,10 @@ interface Made {
  * initializer that draws and has no seed, in the order in which Keras constructs the layers. A block's
  * shortcut precedes its first convolution (`keras/src/applications/resnet.py`).
  */
-export function constructionSeeds(parameters: readonly Made[], seed: number): SeedVector[] {
+export function constructionSeeds(parameters: readonly ConstructedParameter[], seed: number): SeedVector[] {
   const random = new PythonRandom(seed)
-  const seeds = new Map<Made, number>()
-  const rank = ({ role }: Made): number => ROLES.indexOf(role)
+  const seeds = new Map<ConstructedParameter, number>()
+  const rank = ({ role }: ConstructedParameter): number => ROLES.indexOf(role)
   for (const layer of layersWithShortcutsBefore(parameters, () => 'conv1')) {
     for (const made of layer.sort((a, b) => rank(a) - rank(b)))
       if (made.initializer.config['seed'] === null) seeds.set(made, random.integer(1, LARGEST_SEED))

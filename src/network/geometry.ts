@@ -29,10 +29,10 @@ export function windowShape(
 
 function windowLength(length: number, { size, strides, padding }: Window): number {
   if (padding === 'same') return Math.ceil(length / strides)
-  return Math.floor((length + 2 * marginOf(padding) - size) / strides) + 1
+  return Math.floor((length + 2 * paddingMargin(padding) - size) / strides) + 1
 }
 
-function marginOf(padding: Padding): number {
+function paddingMargin(padding: Padding): number {
   return typeof padding === 'string' ? 0 : padding.symmetric
 }
 
@@ -44,7 +44,7 @@ export function windowTaps(length: number, window: Window): number[][] {
   const before =
     padding === 'same'
       ? Math.floor(Math.max(0, (places - 1) * strides + size - length) / 2)
-      : marginOf(padding)
+      : paddingMargin(padding)
   return Array.from({ length: places }, (_, place) =>
     Array.from({ length: size }, (_, tap) => place * strides - before + tap).filter(
       (position) => position >= 0 && position < length,

@@ -3,7 +3,7 @@ interface Named {
 }
 
 /** The layer of a parameter: its name without the role. */
-function layerOf({ name }: Named): string {
+function splitLayer({ name }: Named): string {
   return name.slice(0, name.lastIndexOf('/'))
 }
 
@@ -12,7 +12,7 @@ function layerOf({ name }: Named): string {
  * 1.
  */
 export function parsePlace(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
-  const layer = layerOf(parameter)
+  const layer = splitLayer(parameter)
   const [, stage, number, within] = /^stage(\d+)\/block(\d+)\/(.+)$/.exec(layer) ?? []
   if (within === undefined) return { layer }
   return { layer: within, block: { stage: Number(stage), number: Number(number) } }
@@ -30,7 +30,7 @@ export function layersWithShortcutsBefore<P extends Named>(
   const moved = new Map<string, string[]>()
   const put = <T>(map: Map<string, T[]>, key: string, value: T) =>
     map.set(key, [...(map.get(key) ?? []), value])
-  for (const parameter of parameters) put(layers, layerOf(parameter), parameter)
+  for (const parameter of parameters) put(layers, splitLayer(parameter), parameter)
   for (const name of layers.keys()) {
     const [, block, layer] = /^(.+)\/shortcut\/(.+)$/.exec(name) ?? []
     put(moved, layer === undefined ? name : `${String(block)}/${before(layer)}`, name)

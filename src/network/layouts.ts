@@ -34,7 +34,7 @@ const FORMS: Readonly<Record<Layout, RegExp>> = {
 }
 
 /** The layout that matches most of a file's names. */
-export function layoutOf(names: readonly string[]): Layout {
+export function detectLayout(names: readonly string[]): Layout {
   const fits = (layout: Layout): number => names.filter((name) => FORMS[layout].test(name)).length
   return layouts.reduce((best, layout) => (fits(layout) > fits(best) ? layout : best))
 }

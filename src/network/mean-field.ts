@@ -9,7 +9,7 @@ import type { Specification } from './specification.ts'
  * independent entries of mean 0. A ReLU after it halves the mean square, so He (a gain of 2) keeps it: chi =
  * gain / 2 (Poole et al. 2016, arXiv:1606.05340; He et al. 2015, arXiv:1502.01852).
  */
-export function gainOf({ law, shape }: InitializedParameter): number {
+export function computeGain({ law, shape }: InitializedParameter): number {
   const { mean, variance } = theoryOf(law, shape)
   return fansOf(shape).fanIn * (variance + mean ** 2)
 }
@@ -43,7 +43,7 @@ export function blockMeanSquares(
   if (kernels.some(({ law, shape }) => theoryOf(law, shape).mean !== 0)) return undefined
   const gain = (name: string): number | undefined => {
     const parameter = known.get(name)
-    return parameter && gainOf(parameter)
+    return parameter && computeGain(parameter)
   }
   const { reluInBranch } = schemeNamed(residual_scheme)
   const preActivation = architecture.version === 'v2'
@@ -58,7 +58,7 @@ export function blockMeanSquares(
       const gains = Array.from({ length }, (_, index) => gain(`${name}/conv${String(index + 1)}/kernel`) ?? 0)
       const convolved = gains.reduce((product, factor) => (product * factor) / 2, 2 * read)
       const multiplier = known.get(`${name}/scale/multiplier`)
-      const scale = multiplier ? gainOf(multiplier) : 1
+      const scale = multiplier ? computeGain(multiplier) : 1
       const branch = scale * (reluInBranch && !preActivation ? convolved / 2 : convolved)
       const projection = gain(`${name}/shortcut/conv/kernel`)
       const sum = branch + (projection === undefined ? square : projection * read)

@@ -16,14 +16,14 @@ const USUAL_INPUT = 1e3
  * What a layer's variable makes of the largest magnitude that enters it: of a kernel the largest sum of magnitudes into
  * one output, of other variables the largest magnitude. Undefined where there is no such variable.
  */
-export type GainOf = (name: string, shape: readonly number[]) => number | undefined
+export type ReadGain = (name: string, shape: readonly number[]) => number | undefined
 
 /**
  * Residual sums at which a network's activations have to be looked at. A network whose usual bound stays below the limit
  * has none: what enters it decides.
  */
-export function checkpointsOf(network: Specification): string[] {
-  const usual: GainOf = (name, shape) => {
+export function chooseCheckpoints(network: Specification): string[] {
+  const usual: ReadGain = (name, shape) => {
     if (name.endsWith('/kernel')) return 2 * Math.sqrt(sizeOf(shape.slice(0, -1)))
     return /\/(scale|shift)$/.test(name) ? undefined : Number(name.endsWith('/multiplier'))
   }
@@ -45,8 +45,12 @@ export function checkpointsOf(network: Specification): string[] {
  * next one: no sum into an output exceeds the magnitude of what enters times the layer's gain. NaN where weights are not
  * finite.
  */
-export function limitsOf(network: Specification, checkpoints: readonly string[], gainOf: GainOf): number[] {
-  const ops = new BoundOps(gainOf, (name) => checkpoints.includes(name))
+export function computeLimits(
+  network: Specification,
+  checkpoints: readonly string[],
+  readGain: ReadGain,
+): number[] {
+  const ops = new BoundOps(readGain, (name) => checkpoints.includes(name))
   residualFeatures(ops, network, ops.input(network, 1))
   return ops.limits
 }
@@ -60,7 +64,7 @@ export function pixelBound({ scale, mean, std }: Preprocessing): number {
 }
 
 /** A tensor whose magnitudes are at most `growth` times those at the last checkpoint, plus `offset`. */
-interface Bounded extends Shape {
+interface BoundedTensor extends Shape {
   /** Of a parameter, or of the convolution that a norm may be folded into. */
   readonly name: string
   readonly growth: number
@@ -70,43 +74,43 @@ interface Bounded extends Shape {
 }
 
 /** Networks as bounds. What follows the last ReLU needs none: from there infinities and NaN reach the logits. */
-class BoundOps implements NetworkOps<Bounded> {
+class BoundOps implements NetworkOps<BoundedTensor> {
   /** For the input and each checkpoint, in order. */
   readonly limits: number[] = [Infinity]
-  readonly #gainOf: GainOf
+  readonly #gainOf: ReadGain
   readonly #isCheckpoint: (name: string, growth: number) => boolean
 
-  constructor(gainOf: GainOf, isCheckpoint: (name: string, growth: number) => boolean) {
-    this.#gainOf = gainOf
+  constructor(readGain: ReadGain, isCheckpoint: (name: string, growth: number) => boolean) {
+    this.#gainOf = readGain
     this.#isCheckpoint = isCheckpoint
   }
 
-  input({ architecture }: Pick<Specification, 'architecture'>, growth: number): Bounded {
+  input({ architecture }: Pick<Specification, 'architecture'>, growth: number): BoundedTensor {
     return { shape: architecture.input_shape, name: '', growth, offset: 0 }
   }
 
-  parameter(name: string, shape: readonly number[]): Bounded {
+  parameter(name: string, shape: readonly number[]): BoundedTensor {
     return { shape, name, growth: 0, offset: 0 }
   }
 
-  conv2d(name: string, x: Bounded, kernel: Bounded, window: Window): Bounded {
+  conv2d(name: string, x: BoundedTensor, kernel: BoundedTensor, window: Window): BoundedTensor {
     const gain = this.#gain(kernel)
     const shape = windowShape(name, x.shape, window, kernel.shape.at(-1) ?? 1)
     return this.#held({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
   }
 
-  matMul(name: string, x: Bounded, kernel: Bounded): Bounded {
+  matMul(name: string, x: BoundedTensor, kernel: BoundedTensor): BoundedTensor {
     const gain = this.#gain(kernel)
     const shape = [...x.shape.slice(0, -1), kernel.shape.at(-1) ?? 1]
     return this.#held({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
   }
 
-  biasAdd(_name: string, x: Bounded, bias: Bounded): Bounded {
+  biasAdd(_name: string, x: BoundedTensor, bias: BoundedTensor): BoundedTensor {
     return { ...this.shift('', x, bias), name: x.name, isBiased: true }
   }
 
   /** A folded norm is in its convolution's kernel and bias. */
-  batchNorm(name: string, x: Bounded, { gamma }: Moments<Bounded>): Bounded {
+  batchNorm(name: string, x: BoundedTensor, { gamma }: Moments<BoundedTensor>): BoundedTensor {
     const gain = this.#gainOf(`${name}/scale`, gamma.shape)
     if (gain === undefined) {
       if (x.isBiased === true) return { ...x, name: '' }
@@ -116,20 +120,20 @@ class BoundOps implements NetworkOps<Bounded> {
     return this.shift('', scaled, { ...gamma, name: `${name}/shift` })
   }
 
-  scale(_name: string, x: Bounded, factor: Bounded): Bounded {
+  scale(_name: string, x: BoundedTensor, factor: BoundedTensor): BoundedTensor {
     const gain = this.#gain(factor)
     return this.#held({ shape: x.shape, name: '', growth: x.growth * gain, offset: x.offset * gain })
   }
 
-  shift(_name: string, { shape, growth, offset }: Bounded, summand: Bounded): Bounded {
+  shift(_name: string, { shape, growth, offset }: BoundedTensor, summand: BoundedTensor): BoundedTensor {
     return this.#held({ shape, name: '', growth, offset: offset + this.#gain(summand) })
   }
 
-  relu(_name: string, x: Bounded): Bounded {
+  relu(_name: string, x: BoundedTensor): BoundedTensor {
     return x
   }
 
-  add(name: string, branch: Bounded, shortcut: Bounded): Bounded {
+  add(name: string, branch: BoundedTensor, shortcut: BoundedTensor): BoundedTensor {
     const [growth, offset] = [branch.growth + shortcut.growth, branch.offset + shortcut.offset]
     const sum = this.#held({ shape: branch.shape, name: '', growth, offset })
     if (!this.#isCheckpoint(name, growth)) return sum
@@ -137,36 +141,36 @@ class BoundOps implements NetworkOps<Bounded> {
     return { ...sum, growth: 1, offset: 0 }
   }
 
-  maxPool(name: string, x: Bounded, window: Window): Bounded {
+  maxPool(name: string, x: BoundedTensor, window: Window): BoundedTensor {
     return { ...x, shape: windowShape(name, x.shape, window, x.shape.at(-1) ?? 1), name: '' }
   }
 
-  averagePool(name: string, x: Bounded, window: Window): Bounded {
+  averagePool(name: string, x: BoundedTensor, window: Window): BoundedTensor {
     const taps = window.size ** 2
     this.#held({ ...x, growth: x.growth * taps, offset: x.offset * taps })
     return this.maxPool(name, x, window)
   }
 
-  globalAverage(_name: string, x: Bounded): Bounded {
+  globalAverage(_name: string, x: BoundedTensor): BoundedTensor {
     return { ...x, shape: x.shape.slice(-1) }
   }
 
-  flatten(_name: string, x: Bounded): Bounded {
+  flatten(_name: string, x: BoundedTensor): BoundedTensor {
     return { ...x, shape: [sizeOf(x.shape)] }
   }
 
-  shared(x: Bounded): Bounded {
+  shared(x: BoundedTensor): BoundedTensor {
     return x
   }
 
-  #gain({ name, shape }: Bounded): number {
+  #gain({ name, shape }: BoundedTensor): number {
     const gain = this.#gainOf(name, shape)
     if (gain === undefined) throw new TypeError(`there is no gain of ${name}`)
     return gain
   }
 
   /** Lowers the limit so that the tensor stays below LIMIT. */
-  #held(x: Bounded): Bounded {
+  #held(x: BoundedTensor): BoundedTensor {
     const limit = this.limits.pop() ?? Infinity
     this.limits.push(Math.min(limit, (LIMIT - x.offset) / x.growth))
     return x

@@ -12,7 +12,7 @@ import type { Specification } from './specification.ts'
 /** The variable scope of every parameter in a SavedModel. */
 export const VARIABLE_SCOPE = 'residual_network'
 
-interface Placed extends Parameter {
+interface PlannedParameter extends Parameter {
   readonly initializer: Initializer
   /** The residual scheme's factor on the initializer's values. The law includes it. */
   readonly factor?: number
@@ -20,7 +20,7 @@ interface Placed extends Parameter {
 }
 
 /** A trainable parameter and the source of its values. */
-export interface InitializedParameter extends Placed {
+export interface InitializedParameter extends PlannedParameter {
   readonly seed: SeedVector
 }
 
@@ -59,7 +59,7 @@ export function initializeParameters(
     const { initializer, field } =
       override ??
       (rule.initializer === undefined
-        ? placeDefault(parameter, initializers)
+        ? defaultInitializer(parameter, initializers)
         : { initializer: completeInitializer(rule.initializer, '#/residual_scheme'), field: role })
     const law = resolveLaw(initializer, shape, `#/initializers/${field}`, { name })
     const factor = factors[name] ?? rule.factor
@@ -78,7 +78,7 @@ export function initializeParameters(
  * Kernels are numbered from 0, drawn or not. Other parameters that draw take the numbers after the last
  * kernel, so an override changes no other seed.
  */
-function layerSeeds(parameters: readonly Placed[], seed: number): SeedVector[] {
+function layerSeeds(parameters: readonly PlannedParameter[], seed: number): SeedVector[] {
   let kernel = 0
   let afterKernels = parameters.filter(({ shape }) => shape.length >= 2).length
   return parameters.map(({ shape, law }) => [
@@ -87,7 +87,7 @@ function layerSeeds(parameters: readonly Placed[], seed: number): SeedVector[] {
   ])
 }
 
-function placeDefault(
+function defaultInitializer(
   { name, role }: Parameter,
   initializers: Specification['initializers'],
 ): { initializer: Initializer; field: string } {

@@ -23,7 +23,7 @@ export function residualNetwork<T extends Shape>(
   images: T,
 ): Forward<T> {
   const features = residualFeatures(ops, network, images)
-  return { features, logits: classified(ops, network, features) }
+  return { features, logits: classify(ops, network, features) }
 }
 
 /** The network without the dense layer: features of preprocessed images. */
@@ -67,7 +67,7 @@ function stem<T extends Shape>(layers: Layers<T>, images: T): T {
 }
 
 /** The logits of features: the dense layer. */
-export function classified<T extends Shape>(
+export function classify<T extends Shape>(
   ops: NetworkOps<T>,
   { architecture, residual_scheme }: NetworkSpecification,
   features: T,

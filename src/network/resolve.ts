@@ -3,7 +3,7 @@ import { completeInitializer } from '../initializers/catalogue.ts'
 import type { InitializerReference } from '../initializers/initializer.ts'
 import { didYouMean } from '../common/validation.ts'
 import { presets, type Preset } from './architectures.ts'
-import { inFullWords } from './article.ts'
+import { translateArticle } from './article.ts'
 import { isRecord, withDefaults, type Json } from '../common/canonical-json.ts'
 import { resolvePreprocessing } from './preprocessing.ts'
 import { schemeNamed, schemeProblem, type SchemeName } from './schemes.ts'
@@ -61,7 +61,7 @@ function describeArchitecture(given: SpecificationRequest['architecture']): {
 } {
   if (typeof given === 'string') return fromPreset(given, '#/architecture', {})
   const { preset, ...overrides } = given
-  const described = inLongForm(inFullWords(given))
+  const described = inLongForm(translateArticle(given))
   if (preset !== undefined) return fromPreset(preset, '#/architecture/preset', described)
   if (overrides.stages !== undefined) return { described }
   throw fieldError(

@@ -14,7 +14,7 @@ import { schemeNames } from './schemes.ts'
  */
 const size = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
-const listOf = <S extends TSchema>(type: S, description?: string) =>
+const nonEmptyList = <S extends TSchema>(type: S, description?: string) =>
   Type.Array(type, { minItems: 1, maxItems: 64, ...(description !== undefined && { description }) })
 const partial = <P extends TProperties>(properties: P) =>
   Type.Partial(Type.Object(properties), { additionalProperties: false })
@@ -86,7 +86,7 @@ const architecture = {
     default: 'same',
     description: 'same as TensorFlow pads, symmetric as torchvision and Keras applications do',
   }),
-  shortcut: Type.Union([ShortcutRule, listOf(ShortcutRule)], {
+  shortcut: Type.Union([ShortcutRule, nonEmptyList(ShortcutRule)], {
     default: 'projection',
     description:
       'A 1x1 convolution where shapes change (pool: where channels do; a 1x1 pool where only the size does), always or never; or one rule per stage',
@@ -119,12 +119,12 @@ const ArchitectureRequest = named('ArchitectureRequest', {
     preset: Type.String(NAME_LENGTH),
     ...architecture,
     stem: partial({ ...stem, pool: nullable(partial(Pool.properties)) }),
-    stages: listOf(closed({ ...stage, strides: Type.Optional(strides) })),
+    stages: nonEmptyList(closed({ ...stage, strides: Type.Optional(strides) })),
     norm: Type.Union([Type.Enum(normTypes), partial(norm)]),
     head: partial(headWith(partial(headPool))),
-    filters: listOf(stage.filters, 'residual_network only'),
-    strides: listOf(strides, 'residual_network only'),
-    projection_shortcut: Type.Union([Type.Enum(['auto']), Type.Boolean(), listOf(Type.Boolean())], {
+    filters: nonEmptyList(stage.filters, 'residual_network only'),
+    strides: nonEmptyList(strides, 'residual_network only'),
+    projection_shortcut: Type.Union([Type.Enum(['auto']), Type.Boolean(), nonEmptyList(Type.Boolean())], {
       description: 'residual_network only: auto projects where shapes change',
     }),
   }).properties,
@@ -143,7 +143,7 @@ const each = <S extends TSchema>(type: S) =>
     (typeof initializerFields)[number],
     S
   >
-const overridesOf = <S extends TSchema>(initializer: S) =>
+const overridesWith = <S extends TSchema>(initializer: S) =>
   Type.Array(closed({ match: Type.String({ minLength: 1, maxLength: 256 }), initializer }), {
     maxItems: 64,
     default: [],
@@ -153,13 +153,13 @@ const always = (class_name: string) =>
   Type.Object(CompleteInitializer.properties, { default: { class_name, config: {} } })
 
 const InitializersRequest = named('InitializersRequest', {
-  ...partial({ ...each(InitializerReference), overrides: overridesOf(InitializerReference) }).properties,
+  ...partial({ ...each(InitializerReference), overrides: overridesWith(InitializerReference) }).properties,
 })
 
 export const Initializers = named('Initializers', {
   ...partial(each(CompleteInitializer)).properties,
   ...{ kernel: always('GlorotUniform'), bias: always('Zeros'), gamma: always('Ones'), beta: always('Zeros') },
-  overrides: overridesOf(CompleteInitializer),
+  overrides: overridesWith(CompleteInitializer),
 })
 
 const common = {

@@ -24,7 +24,7 @@ export class Precision {
 }
 
 /** A vector to look at, and how many different values one of a few bits has at most. */
-const LINE = 64
+const LINE_LENGTH = 64
 const LEVELS = 24
 const LINES = 8
 
@@ -36,9 +36,9 @@ export function hasFewLevels(values: Float32Array, shape: readonly number[]): bo
   const columns = shape.at(-1) ?? 1
   const row = values.length / (shape[0] ?? 1)
   const lineAt = (start: number, step: number): Float32Array =>
-    Float32Array.from({ length: LINE }, (_, index) => values[start + index * step] ?? 0)
+    Float32Array.from({ length: LINE_LENGTH }, (_, index) => values[start + index * step] ?? 0)
   const count = (step: number, places: number, length: number, distance: number): boolean =>
-    length >= LINE &&
+    length >= LINE_LENGTH &&
     Array.from({ length: Math.min(LINES, places) }, (_, place) => lineAt(place * distance, step)).every(
       (line) => new Set(line).size <= LEVELS,
     )

@@ -128,7 +128,10 @@ function meanLogDensity(law: CandidateLaw, { mean, variance }: SampleMoments): n
  * The best fits first: what is not rejected by its likelihood, then the rest by p. Of those that explain the tensor alike
  * the one that explains more tensors of the same file comes first, and then the more usual one.
  */
-export function ranked(fits: readonly RankedFit[], votes: (initializer: Initializer) => number): RankedFit[] {
+export function rankFits(
+  fits: readonly RankedFit[],
+  votes: (initializer: Initializer) => number,
+): RankedFit[] {
   const accepted = fits.filter(({ p_value }) => p_value >= REJECT_BELOW)
   const best = Math.max(...accepted.map(({ logLikelihood }) => logLikelihood))
   const alike = accepted.filter(({ logLikelihood }) => best - logLikelihood < ALIKE || best === logLikelihood)

@@ -4,7 +4,7 @@ import type { CandidateLaw } from './candidates.ts'
 import { REJECT_BELOW, shapeTests, type Evidence, type RankedFit, type Verdict } from './fit.ts'
 
 /** Fewer values fit many a law. */
-const TELLING = 256
+const MIN_TELLING_SIZE = 256
 /** A deviation this near to an initializer's own, and that many standard errors away, is that initializer's, moved. */
 const NEAR = 0.05
 const AWAY = 5
@@ -25,13 +25,13 @@ export function judge(
 ): Judgement {
   const { sample, size } = evidence
   if (fits.some(({ p_value }) => p_value >= REJECT_BELOW))
-    return size >= TELLING ? { verdict: 'fresh' } : undecided('it is too small to tell')
+    return size >= MIN_TELLING_SIZE ? { verdict: 'fresh' } : undecided('it is too small to tell')
   if (sample.zeros >= PRUNED * size)
     return undecided(`${String(sample.zeros)} values are 0, as pruning leaves them`)
   if (coarse) return undecided('its values were rounded to a few levels')
   // A vector that no initializer explains is a bias or a scale that was learned.
   if (shape.filter((length) => length > 1).length < 2) return { verdict: 'trained' }
-  const alike = drawnAlike(evidence)
+  const alike = plausibleLaws(evidence)
   const moved = (kind: CandidateLaw['kind']) =>
     fits.some((fit) => {
       const distance = Math.abs((fit.std_ratio ?? Infinity) - 1)
@@ -46,7 +46,7 @@ function undecided(note: string): Judgement {
 }
 
 /** The distributions that entries may be independent draws of, whatever their deviation. */
-function drawnAlike(evidence: Evidence): CandidateLaw['kind'][] {
+function plausibleLaws(evidence: Evidence): CandidateLaw['kind'][] {
   const { sample, size } = evidence
   const { std } = sample
   const reach = Math.max(Math.abs(sample.min), Math.abs(sample.max))

@@ -9,7 +9,7 @@ import {
   type ElementwiseLaw,
   type Law,
 } from '../initializers/law.ts'
-import { streamOf } from '../initializers/seeds.ts'
+import { deriveStream } from '../initializers/seeds.ts'
 import { nullable, Num } from '../common/schema.ts'
 import { cdfOf } from './distribution.ts'
 import { Exactness } from './exactness.ts'
@@ -18,7 +18,7 @@ import { MomentSums, SampleMoments } from './moments.ts'
 import { sortFloats } from './order.ts'
 import { OperatorSpectrum } from './operator-spectrum.ts'
 import { Spectrum } from './spectrum.ts'
-import { finite, Subsample } from './subsample.ts'
+import { keepFinite, Subsample } from './subsample.ts'
 import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
 /** What is measured, but for its values. */
@@ -118,7 +118,7 @@ export class Measure {
     const drawn = drawnLaw(law, this.#theory)
     const range = chooseRange(law, shape)
     const subsample = (most: number, stream: number): Subsample =>
-      new Subsample(this.#size, most, streamOf([SUBSAMPLE_SEED, stream]))
+      new Subsample(this.#size, most, deriveStream([SUBSAMPLE_SEED, stream]))
     this.#cdf = drawn && cdfOf(drawn)
     this.#exact = law && isFixed(law) ? new Exactness(law, shape) : undefined
     this.#ks = drawn ? subsample(KS_SAMPLE, 0) : undefined
@@ -155,7 +155,7 @@ export class Measure {
     const { fanIn, fanOut } = fansOf(shape)
     const [size, theory, ks, cdf] = [this.#size, this.#theory, this.#ks, this.#cdf]
     const taken = this.#quantiles?.values()
-    const ranked = taken && sample.non_finite > 0 ? finite(taken) : taken
+    const ranked = taken && sample.non_finite > 0 ? keepFinite(taken) : taken
     return {
       shape: [...shape],
       size,

@@ -38,10 +38,10 @@ export function identityIn(
 export function onlyTap(values: Float32Array, shape: readonly number[], layout: Layout): Matrix | undefined {
   const [inputs = 1, outputs = 1] = kerasShape(shape, layout).slice(-2)
   const taps = values.length / (inputs * outputs)
-  const tapOf = (index: number): number =>
+  const tapAt = (index: number): number =>
     layout === 'torch' ? index % taps : Math.floor(index / (inputs * outputs))
-  const tap = tapOf(values.findIndex((value) => value !== 0))
-  if (taps < 2 || values.some((value, index) => value !== 0 && tapOf(index) !== tap)) return undefined
+  const tap = tapAt(values.findIndex((value) => value !== 0))
+  if (taps < 2 || values.some((value, index) => value !== 0 && tapAt(index) !== tap)) return undefined
   const entry = (input: number, output: number): number =>
     layout === 'torch' ? (output * inputs + input) * taps + tap : (tap * inputs + input) * outputs + output
   return {

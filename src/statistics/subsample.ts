@@ -57,12 +57,12 @@ export class Subsample {
 
   /** What is finite of it, in order. */
   sorted(): Float32Array {
-    return sortFloats(finite(this.values()))
+    return sortFloats(keepFinite(this.values()))
   }
 }
 
 /** The finite ones, moved together in place. */
-export function finite(values: Float32Array): Float32Array {
+export function keepFinite(values: Float32Array): Float32Array {
   let kept = 0
   for (const value of values) {
     if (value - value === 0) values[kept++] = value

@@ -26,7 +26,7 @@ export function momentTests(
 
 /** Kolmogorov-Smirnov on sorted values; the p-value with Stephens's correction for finite samples. */
 export function kolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): Tests['ks'] {
-  return tested(largestDistance(sorted, cdf), sorted.length)
+  return kolmogorovResult(largestDistance(sorted, cdf), sorted.length)
 }
 
 /**
@@ -40,10 +40,10 @@ export function roundedKolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) 
     const [below = 0, above = 0] = [sorted[index - 1], sorted[index]]
     if (below !== above) statistic = Math.max(statistic, Math.abs(index / n - cdf((below + above) / 2)))
   }
-  return tested(statistic, n)
+  return kolmogorovResult(statistic, n)
 }
 
-function tested(statistic: number, n: number): Tests['ks'] {
+function kolmogorovResult(statistic: number, n: number): Tests['ks'] {
   const root = Math.sqrt(n)
   const lambda = (root + 0.12 + 0.11 / root) * statistic
   return { statistic, p_value: kolmogorovTail(lambda), sample_size: n }

@@ -10,8 +10,8 @@ const LIMIT = 30
 export function judge(ratio: Estimate, what: string): { verdict: Verdict; reason: string } {
   const { mean, interval } = ratio
   const [low, high] = interval ?? [mean, mean]
-  const range = interval ? ` (95 %: ${said(low)} to ${said(high)})` : ''
-  const sentence = `the variance of ${what} is ${said(mean)} times the input's${range}`
+  const range = interval ? ` (95 %: ${format(low)} to ${format(high)})` : ''
+  const sentence = `the variance of ${what} is ${format(mean)} times the input's${range}`
   if (!Number.isFinite(mean)) return { verdict: 'exploding', reason: `the variance of ${what} is not finite` }
   if (low > LIMIT) return { verdict: 'exploding', reason: `${sentence}, above ${String(LIMIT)}` }
   if (high < 1 / LIMIT) return { verdict: 'vanishing', reason: `${sentence}, below 1/${String(LIMIT)}` }
@@ -23,6 +23,6 @@ export function judge(ratio: Estimate, what: string): { verdict: Verdict; reason
   }
 }
 
-function said(value: number): string {
+function format(value: number): string {
   return String(Number(value.toPrecision(3)))
 }

@@ -4,7 +4,7 @@ import type { Plan } from '../network/plan.ts'
 import { residualNetwork } from '../network/residual-network.ts'
 import type { Parameter } from '../network/shapes.ts'
 import { GraphDrawOps } from './draw-ops.ts'
-import { Folding } from './norm-folding.ts'
+import { NormFoldingGraph } from './norm-folding.ts'
 import { FLOAT, GraphWriter, STRING } from './graph.ts'
 import { GraphNetworkOps, tensor, type Value } from './network-ops.ts'
 import { DataType, type TensorInfo } from './proto.ts'
@@ -41,7 +41,7 @@ export function exportedModel(
     const known = byName.get(parameter.name)
     const value =
       path !== undefined
-        ? restored(graph, parameter, path, restores)
+        ? restoreParameter(graph, parameter, path, restores)
         : known
           ? draw(draws, known.law, known.shape, known.seed)
           : draws.fill(parameter.shape, INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS])
@@ -51,8 +51,8 @@ export function exportedModel(
 
   const { architecture, preprocessing, classes } = specification
   const shape = architecture.input_shape
-  const folding = new Folding(draws, source)
-  const ops = new TappedOps(graph, {
+  const folding = new NormFoldingGraph(draws, source)
+  const ops = new BlockSumOps(graph, {
     precision: choosePrecision(specification),
     source: (value) => folding.node(value),
   })
@@ -96,7 +96,12 @@ export function exportedModel(
 }
 
 /** The read of a variable that holds a true parameter after a checkpoint was restored. */
-function restored(graph: GraphWriter, { name, shape }: Parameter, path: string, restores: string[]): string {
+function restoreParameter(
+  graph: GraphWriter,
+  { name, shape }: Parameter,
+  path: string,
+  restores: string[],
+): string {
   const scoped = `parameters/${name}`
   const dtype = { dtype: FLOAT }
   const attributes = { ...dtype, shape: { shape }, shared_name: { text: scoped } }
@@ -108,7 +113,7 @@ function restored(graph: GraphWriter, { name, shape }: Parameter, path: string, 
 }
 
 /** Records the sums of blocks. */
-class TappedOps extends GraphNetworkOps {
+class BlockSumOps extends GraphNetworkOps {
   readonly sums = new Map<string, Value>()
 
   override add(name: string, branch: Value, shortcut: Value): Value {

@@ -35,7 +35,7 @@ export function splitParts(value: FoldedValue): Record<string, Parameter> {
 }
 
 /** Writes the nodes that fold. A common subexpression is one node. */
-export class Folding {
+export class NormFoldingGraph {
   readonly #draws: GraphDrawOps
   readonly #source: (parameter: Parameter) => string
   readonly #epsilon: (value: number) => string
@@ -128,7 +128,7 @@ function foldingGraph(): Uint8Array {
     name === 'kernel'
       ? graph.node('Placeholder', [], { dtype: FLOAT }, { name })
       : graph.placeholder(name, DataType.float, shape)
-  const folding = new Folding(new GraphDrawOps(graph), source, () =>
+  const folding = new NormFoldingGraph(new GraphDrawOps(graph), source, () =>
     graph.placeholder('epsilon', DataType.float, []),
   )
   const values: Record<string, FoldedValue> = {

@@ -1,9 +1,9 @@
 import { sizeOf } from '../initializers/fans.ts'
 import type { Preprocessing } from '../network/preprocessing.ts'
-import { classified, residualFeatures } from '../network/residual-network.ts'
+import { classify, residualFeatures } from '../network/residual-network.ts'
 import { schemeNamed } from '../network/schemes.ts'
 import type { Specification } from '../network/specification.ts'
-import { buildAssignment, type Filling } from './variable-assignment.ts'
+import { buildAssignment, type VariableAssignment } from './variable-assignment.ts'
 import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
 import { splitBatch } from './split-batch.ts'
 import {
@@ -42,7 +42,7 @@ export const RECIPE = {
 export interface SessionRecipe {
   readonly bytes: Uint8Array
   /** One for each variable, in creation order. */
-  readonly fillings: readonly Filling[]
+  readonly assignments: readonly VariableAssignment[]
 }
 
 /**
@@ -61,8 +61,8 @@ export function sessionRecipe(
   const rectified = version !== 'v2' && !schemeNamed(specification.residual_scheme).reluInBranch
   const watched = { sums: checkpoints, rectified }
   const variables = writeNetwork(graph, specification, { source, barrier: 'k', halved, watched })
-  const fillings = variables.map((variable) => buildAssignment(graph, variable))
-  return { bytes: savedModelBytes({ graph, signatures: {} }), fillings }
+  const assignments = variables.map((variable) => buildAssignment(graph, variable))
+  return { bytes: savedModelBytes({ graph, signatures: {} }), assignments: assignments }
 }
 
 function writeNetwork(
@@ -81,15 +81,15 @@ function writeNetwork(
   const prepared = preprocess(graph, cast, shape, preprocessing)
   const float = { dtype: FLOAT, shape: { shape: batch } }
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
-  const featuresOf = (node: string) => {
+  const writeFeatures = (node: string) => {
     const features = residualFeatures<Value>(ops, specification, tensor(node, shape, FLOAT))
     return tensor(withPeaks(graph, ops.float(features), ops.takePeaks()), features.shape, FLOAT)
   }
-  const computed = halved ? splitBatch(graph, images, featuresOf) : featuresOf(images)
+  const computed = halved ? splitBatch(graph, images, writeFeatures) : writeFeatures(images)
   const count = options.watched?.sums.length ?? 0
   const features = { ...computed, node: withoutPeaks(graph, computed, count) }
   graph.floats('Identity', [features.node], 'features')
-  const logits = graph.floats('Identity', [ops.float(classified(ops, specification, features))], 'logits')
+  const logits = graph.floats('Identity', [ops.float(classify(ops, specification, features))], 'logits')
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
   const terms = graph.floats('Xlogy', [probabilities, probabilities])
   graph.floats('Neg', [graph.floats('Sum', [terms, graph.integers([1])])], 'entropy')

@@ -14,7 +14,7 @@ import {
 } from '../initializers/draw.ts'
 import { affineOf, isElementwise, valueAt, type ElementwiseLaw, type Law } from '../initializers/law.ts'
 import { advance } from '../initializers/philox.ts'
-import { streamOf, type SeedVector } from '../initializers/seeds.ts'
+import { deriveStream, type SeedVector } from '../initializers/seeds.ts'
 import { sizeOf } from '../initializers/fans.ts'
 
 /** Values per slice: 16 MB of float32. */
@@ -110,7 +110,7 @@ interface Part {
 }
 
 function streamFeeds(law: ElementwiseLaw, seed: SeedVector, { offset, shape }: Part): Record<string, Feed> {
-  const { key, counter } = streamOf(seed)
+  const { key, counter } = deriveStream(seed)
   const start = advance(counter, offset * COUNTERS[law.kind])
   const words = (values: readonly number[]): Int32Array => Int32Array.from(Uint32Array.from(values))
   return {

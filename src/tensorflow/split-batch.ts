@@ -35,13 +35,13 @@ export function splitBatch<R extends { readonly node: string }>(
   const begun = compute(halves)
   // The second output of a Switch exists if its predicate is true; nodes that depend on the other output do
   // not run.
-  const rest = compute(`${switched(graph, `${halves}:1`, divided)}:1`)
-  const whole = switched(graph, begun.node, divided)
+  const rest = compute(`${writeSwitch(graph, `${halves}:1`, divided)}:1`)
+  const whole = writeSwitch(graph, begun.node, divided)
   const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }
   const joined = graph.node('ConcatV2', [`${whole}:1`, rest.node, rows], joining)
   return { ...begun, node: graph.node('Merge', [whole, joined], { T: FLOAT, N: { integer: 2 } }) }
 }
 
-function switched(graph: GraphWriter, values: string, predicate: string): string {
+function writeSwitch(graph: GraphWriter, values: string, predicate: string): string {
   return graph.node('Switch', [values, predicate], { T: FLOAT })
 }

@@ -10,21 +10,21 @@ const WHOLE_AT_MOST = 2 ** 23
 /**
  * The nodes with which a session fills a variable. Fetching `held` returns the variable's values as float32.
  */
-export interface Filling {
+export interface VariableAssignment {
   readonly variable: Variable
   /** Fed with the variable's value, float32, unless it has rows. */
   readonly value: string
   /** The whole variable, or the rows that were just filled. Fetching it runs the assignment. */
   readonly held: string
   /** Set for variables that are too large for one step. */
-  readonly rows?: RowFilling
+  readonly rows?: RowAssignment
 }
 
 /**
  * The variable as a matrix [n, columns]: fetch `create` once, then `held` with each group of rows and their
  * values.
  */
-export interface RowFilling {
+export interface RowAssignment {
   readonly parameter: Parameter
   readonly columns: number
   readonly create: string
@@ -35,7 +35,7 @@ export interface RowFilling {
 }
 
 /** Writes the nodes that fill a variable. */
-export function buildAssignment(graph: GraphWriter, variable: Variable): Filling {
+export function buildAssignment(graph: GraphWriter, variable: Variable): VariableAssignment {
   const { shape, value, type } = variable
   if (value.kind === 'parameter' && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
     return buildRowAssignment(graph, variable, value.parameter)
@@ -49,7 +49,11 @@ export function buildAssignment(graph: GraphWriter, variable: Variable): Filling
  * `InplaceUpdate` writes into the variable's own buffer. `ResourceStridedSliceAssign` would make every later
  * read copy the whole variable.
  */
-function buildRowAssignment(graph: GraphWriter, variable: Variable, parameter: Parameter): Filling {
+function buildRowAssignment(
+  graph: GraphWriter,
+  variable: Variable,
+  parameter: Parameter,
+): VariableAssignment {
   const { name, shape, type, handle } = variable
   const columns = shape.at(-1) ?? 1
   const empty = graph.node('Empty', [graph.integers(shape)], { dtype: type })

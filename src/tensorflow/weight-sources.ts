@@ -48,7 +48,7 @@ export async function withWeights<R>(
 ): Promise<R> {
   const { tensors, close } = await openWeights(sampler, source)
   try {
-    return await use(tensors.map((tensor) => stoppable(tensor, job)))
+    return await use(tensors.map((tensor) => withJobCheckpoints(tensor, job)))
   } finally {
     await close()
   }
@@ -78,7 +78,7 @@ export async function openWeights(
   return { tensors, close: () => file.close() }
 }
 
-function stoppable(tensor: WeightTensor, job: JobContext): WeightTensor {
+function withJobCheckpoints(tensor: WeightTensor, job: JobContext): WeightTensor {
   return { ...tensor, slices: () => withCheckpoints(tensor.slices(), job) }
 }
 

@@ -7,7 +7,7 @@ import { ServiceError } from '../../common/errors.ts'
  */
 export type Priority = 'client' | 'admitted' | 'service' | 'background'
 
-interface Ask {
+interface TurnRequest {
   readonly priority: Priority
   readonly signal: AbortSignal | undefined
 }
@@ -27,7 +27,7 @@ export class AnalysisQueue {
   }
 
   /** What the job gives, when its turn has come; QUEUE_FULL at once where it is refused. */
-  async run<R>(job: () => Promise<R>, ask: Ask): Promise<R> {
+  async run<R>(job: () => Promise<R>, ask: TurnRequest): Promise<R> {
     await this.#turn(ask)
     const started = performance.now()
     try {
@@ -38,7 +38,7 @@ export class AnalysisQueue {
     }
   }
 
-  async #turn({ priority: priority, signal }: Ask): Promise<void> {
+  async #turn({ priority: priority, signal }: TurnRequest): Promise<void> {
     signal?.throwIfAborted()
     if (!this.#busy) {
       this.#busy = true

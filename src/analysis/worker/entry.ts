@@ -20,11 +20,11 @@ import { measureSignals } from './measure-signals.ts'
 import { StatisticsThread } from './statistics-thread-client.ts'
 import { assertAffordable, computeRecord } from './parameter-record.ts'
 import { Sampler } from '../../tensorflow/sampler.ts'
-import { savedModel } from './export-saved-model.ts'
+import { exportSavedModel } from './export-saved-model.ts'
 import type { NetworkSignals } from '../signals-contract.ts'
 import { Spectra } from './spectra.ts'
 import { measureWeights } from './model-statistics.ts'
-import { drawnState, train } from './train.ts'
+import { drawState, train } from './train.ts'
 import { withWeights } from '../../tensorflow/weight-sources.ts'
 
 // Lower the priority below the engine's. Linux keeps a priority per thread: V8's threads exist already,
@@ -35,7 +35,7 @@ const { backend, sampler, spectra } = await startOrExit(async () => {
   const opened = await openBackend()
   return { backend: opened, sampler: await Sampler.open(opened), spectra: await Spectra.open(opened) }
 })
-const measurer = new StatisticsThread()
+const statisticsThread = new StatisticsThread()
 const digits = readDigits()
 
 const handlers: Handlers<AnalysisMethods> = {
@@ -51,9 +51,9 @@ const handlers: Handlers<AnalysisMethods> = {
   statistics: (weights, { relativeTo, ...options }, job) =>
     withWeights(sampler, weights, job, (tensors) =>
       relativeTo === undefined
-        ? measureWeights(tensors, options, { measurer, spectra })
+        ? measureWeights(tensors, options, { statisticsThread: statisticsThread, spectra })
         : withWeights(sampler, relativeTo, job, (others) =>
-            measureWeights(tensors, options, { measurer, spectra }, others),
+            measureWeights(tensors, options, { statisticsThread: statisticsThread, spectra }, others),
           ),
     ),
   fit: (path, { layout }, job) => fitWeights(path, spectra, layout, job),
@@ -63,20 +63,20 @@ const handlers: Handlers<AnalysisMethods> = {
       if (tensor === undefined) throw new ServiceError('INTERNAL', `no tensor ${name}`)
       return tensor.read(offset, count)
     }),
-  savedModel: (weights, folder, job) => savedModel(backend, sampler, weights, folder, job),
+  savedModel: (weights, folder, job) => exportSavedModel(backend, sampler, weights, folder, job),
   unitVariance: (specification, pixels) => unitVariance(backend, specification, pixels),
   tensorStatistics: async (draw, options, job) => {
     const { shape, initializer } = draw
-    const { law, seed } = resolved(draw)
+    const { law, seed } = resolveDraw(draw)
     const source = { shape, law, slices: () => withCheckpoints(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
-    const measuring = measurer.begin({ digest: false })
+    const measuring = statisticsThread.begin({ digest: false })
     const { record } = await computeRecord(source, options, { measuring, spectra })
     return { initializer: { ...initializer, config }, ...(await record) }
   },
   sample: async (draw) => {
-    const { law, seed } = resolved(draw)
+    const { law, seed } = resolveDraw(draw)
     return sampler.read(law, draw.shape, seed, 0, sizeOf(draw.shape))
   },
   signals: async (networks, request, job) => {
@@ -96,7 +96,7 @@ const handlers: Handlers<AnalysisMethods> = {
       backend.tf,
       digits,
       training,
-      from ?? (await drawnState(sampler, await complete({ specification: training.specification }), job)),
+      from ?? (await drawState(sampler, await complete({ specification: training.specification }), job)),
       maxMs,
       job,
     ),
@@ -126,7 +126,7 @@ async function complete(source: WeightsSource): Promise<WeightsSource> {
   return { specification, factors: readFactors(await unitVariance(backend, specification)) }
 }
 
-function resolved({ initializer, shape, seed }: TensorDraw) {
+function resolveDraw({ initializer, shape, seed }: TensorDraw) {
   return { law: resolveLaw(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
 }
 

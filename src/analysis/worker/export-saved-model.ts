@@ -12,7 +12,7 @@ import { SLICE, type Sampler } from '../../tensorflow/sampler.ts'
 import { withWeights, type WeightTensor } from '../../tensorflow/weight-sources.ts'
 
 /** Writes a model for any TensorFlow. For loaded weights the checkpoint is written to the directory. */
-export async function savedModel(
+export async function exportSavedModel(
   backend: Backend,
   sampler: Sampler,
   source: WeightsSource,
@@ -54,9 +54,9 @@ async function writeCheckpoint(
     const parts: Uint8Array[] = []
     for (const shard of shards) {
       await checkpoint(job)
-      const path = countBytes(join(partsFolder, String(parts.length)))
+      const path = encodeText(join(partsFolder, String(parts.length)))
       const texts = (of: (part: Part) => string): Feed => ({
-        values: shard.map((part) => countBytes(of(part))),
+        values: shard.map((part) => encodeText(of(part))),
         shape: [shard.length],
       })
       const feeds: Record<string, Feed> = {
@@ -71,7 +71,7 @@ async function writeCheckpoint(
     }
     run(session, CHECKPOINTING.merged, {
       [CHECKPOINTING.parts]: { values: parts, shape: [parts.length] },
-      [CHECKPOINTING.whole]: { values: [countBytes(join(mergedFolder, 'variables'))], shape: [] },
+      [CHECKPOINTING.whole]: { values: [encodeText(join(mergedFolder, 'variables'))], shape: [] },
     })
     for (const name of await readdir(mergedFolder)) await rename(join(mergedFolder, name), join(folder, name))
     for (const emptied of [partsFolder, mergedFolder]) await rm(emptied, { recursive: true, force: true })
@@ -95,7 +95,7 @@ interface Part {
 function planShards(tensors: readonly WeightTensor[]): Part[][] {
   const shards: Part[][] = []
   let room = 0
-  for (const part of tensors.flatMap((tensor) => [...partsOf(tensor)])) {
+  for (const part of tensors.flatMap((tensor) => [...listParts(tensor)])) {
     const size = sizeOf(part.shape)
     const last = shards.at(-1)
     if (last === undefined || size > room) {
@@ -109,7 +109,7 @@ function planShards(tensors: readonly WeightTensor[]): Part[][] {
   return shards
 }
 
-function* partsOf(tensor: WeightTensor): Generator<Part> {
+function* listParts(tensor: WeightTensor): Generator<Part> {
   const { shape } = tensor
   const [rows = 1, ...row] = shape
   const width = sizeOf(row)
@@ -131,6 +131,6 @@ function run(session: Session, fetch: string, feeds: Parameters<Session['runToHa
   for (const held of session.runToHandles(feeds, [fetch])) held.close()
 }
 
-function countBytes(text: string): Uint8Array {
+function encodeText(text: string): Uint8Array {
   return Buffer.from(text)
 }

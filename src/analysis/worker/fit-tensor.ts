@@ -3,7 +3,7 @@ import { dtypeNamed } from '../../formats/dtypes.ts'
 import type { SafetensorsFile } from '../../formats/safetensors.ts'
 import { fansOf, sizeOf } from '../../initializers/fans.ts'
 import type { Initializer } from '../../initializers/initializer.ts'
-import { streamOf } from '../../initializers/seeds.ts'
+import { deriveStream } from '../../initializers/seeds.ts'
 import { candidatesFor, kerasShape, type Layout } from '../../statistics/candidates.ts'
 import { hasFewLevels, Precision } from '../../statistics/coarseness.ts'
 import { fitCandidate, type Evidence, type RankedFit, type Verdict } from '../../statistics/fit.ts'
@@ -20,7 +20,7 @@ import type { Spectra } from './spectra.ts'
 export type Tensor = SafetensorsFile['tensors'] extends ReadonlyMap<string, infer T> ? T : never
 
 /** What is found of a tensor before the rest of its file is known. */
-export interface Found {
+export interface TensorFit {
   readonly tensor: Omit<FittedTensor, 'candidates'>
   readonly fits: readonly RankedFit[]
 }
@@ -45,7 +45,7 @@ export async function fitTensor(
   { name, shape, dtype }: Tensor,
   layout: Layout,
   spectra: Spectra,
-): Promise<Found> {
+): Promise<TensorFit> {
   const known = dtypeNamed(dtype)
   const about = { name, shape: [...shape], dtype }
   const size = sizeOf(shape)
@@ -63,15 +63,22 @@ export async function fitTensor(
   const { moments, whole } = all
   const sample = { ...moments, sha256: hash.digest('hex') }
   const tensor = (judgement: Judgement) => ({ ...about, sample, ...judgement })
-  const undecided = (note: string): Found => ({ tensor: tensor({ verdict: 'undecided', note }), fits: [] })
-  const one = (verdict: Verdict, initializer: Initializer, kind: RankedFit['kind'] = 'structure'): Found => ({
+  const undecided = (note: string): TensorFit => ({
+    tensor: tensor({ verdict: 'undecided', note }),
+    fits: [],
+  })
+  const one = (
+    verdict: Verdict,
+    initializer: Initializer,
+    kind: RankedFit['kind'] = 'structure',
+  ): TensorFit => ({
     tensor: tensor({ verdict }),
     fits: [{ initializer, p_value: 1, std_ratio: null, logLikelihood: 0, kind }],
   })
 
   if (size === 0) return undecided('it is empty')
   if (moments.non_finite > 0) return undecided(`${String(moments.non_finite)} values are not finite`)
-  if (moments.min === moments.max) return one('constant', constantOf(moments.min))
+  if (moments.min === moments.max) return one('constant', constantInitializer(moments.min))
   if (known.epsilon === 0) return undecided(`no initializer draws ${dtype}`)
   if (isGateBias(whole, shape)) {
     const note = 'zeros and blocks of ones, as biases of gates begin'
@@ -120,7 +127,7 @@ async function collect(
   size: number,
   edit: (values: Float32Array) => Float32Array,
 ): Promise<Values> {
-  const kept = new Subsample(size, SORTED, streamOf([SAMPLE_SEED, 0]))
+  const kept = new Subsample(size, SORTED, deriveStream([SAMPLE_SEED, 0]))
   const moments = new MomentSums()
   let whole: Float32Array = new Float32Array()
   for (let offset = 0; offset < size; offset += SLICE) {
@@ -132,7 +139,7 @@ async function collect(
   return { moments: moments.result(), kept, whole }
 }
 
-function constantOf(value: number): Initializer {
+function constantInitializer(value: number): Initializer {
   if (value === 0) return { class_name: 'Zeros', config: {} }
   return value === 1 ? { class_name: 'Ones', config: {} } : { class_name: 'Constant', config: { value } }
 }

@@ -3,17 +3,17 @@ import { openSafetensors, type SafetensorsFile } from '../../formats/safetensors
 import { fieldError } from '../../common/errors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Layout } from '../../statistics/candidates.ts'
-import { ranked, REJECT_BELOW, type Fit, type RankedFit } from '../../statistics/fit.ts'
+import { rankFits, REJECT_BELOW, type Fit, type RankedFit } from '../../statistics/fit.ts'
 import type { Judgement } from '../../statistics/judgement.ts'
 import type { FittedWeights } from '../contract.ts'
-import { fitTensor, type Found } from './fit-tensor.ts'
+import { fitTensor, type TensorFit } from './fit-tensor.ts'
 import type { Spectra } from './spectra.ts'
 
 /** Training that moves so few values by a tenth of their length moves no statistic of theirs that would show. */
-const TELLING_ALONE = 2 ** 15
+const MIN_STANDALONE_SIZE = 2 ** 15
 
 /** Candidates told of every tensor. */
-const TOLD = 5
+const MAX_REPORTED = 5
 
 /**
  * Which initializers the tensors of any safetensors file may come from. One tensor is held at a time, the largest in
@@ -29,7 +29,7 @@ export async function fitWeights(
   try {
     if (file.tensors.size === 0) throw fieldError('#/weights', 'holds no tensor', 'INVALID_WEIGHTS')
     const layout = given ?? detectLayout(file)
-    const found: Found[] = []
+    const found: TensorFit[] = []
     for (const tensor of file.tensors.values()) {
       await checkpoint(job)
       found.push(await fitTensor(file, tensor, layout, spectra))
@@ -38,8 +38,8 @@ export async function fitWeights(
     const trained = found.some(({ tensor }) => tensor.verdict === 'trained')
     const parameters = found.map(({ tensor, fits }) => ({
       ...tensor,
-      ...(trained && tensor.verdict === 'fresh' ? amongTrained(sizeOf(tensor.shape), fits) : {}),
-      candidates: best(ranked(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)),
+      ...(trained && tensor.verdict === 'fresh' ? judgeAmongTrained(sizeOf(tensor.shape), fits) : {}),
+      candidates: selectBest(rankFits(fits, (initializer) => votes.get(JSON.stringify(initializer)) ?? 0)),
     }))
     return { layout, parameters }
   } finally {
@@ -51,11 +51,11 @@ export async function fitWeights(
  * Networks are trained as a whole. A fresh tensor of one that is trained is called fresh where a step would have shown:
  * where it has a structure, which any step destroys, or bounds and so many values that some would have left them.
  */
-function amongTrained(size: number, fits: readonly RankedFit[]): Judgement {
+function judgeAmongTrained(size: number, fits: readonly RankedFit[]): Judgement {
   const kinds = fits.filter(({ p_value }) => p_value >= REJECT_BELOW).map(({ kind }) => kind)
   if (kinds.every((kind) => kind === 'structure')) return { verdict: 'fresh' }
   const bounded = kinds.every((kind) => kind === 'uniform' || kind === 'truncated_normal')
-  if (bounded && size >= TELLING_ALONE) return { verdict: 'fresh' }
+  if (bounded && size >= MIN_STANDALONE_SIZE) return { verdict: 'fresh' }
   const reason = bounded ? 'it is too small to tell' : 'it has nothing by which a small step would show'
   return { verdict: 'undecided', note: `${reason}, among tensors that are trained` }
 }
@@ -68,7 +68,7 @@ function detectLayout({ tensors, metadata }: SafetensorsFile): Layout {
 }
 
 /** How many tensors each initializer explains. */
-function countVotes(found: readonly Found[]): Map<string, number> {
+function countVotes(found: readonly TensorFit[]): Map<string, number> {
   const votes = new Map<string, number>()
   for (const { fits } of found) {
     const accepted = fits.filter(({ p_value }) => p_value >= REJECT_BELOW)
@@ -79,10 +79,10 @@ function countVotes(found: readonly Found[]): Map<string, number> {
 }
 
 /** The first of each initializer: one that reads a shape in several ways is told once. */
-function best(fits: readonly RankedFit[]): Fit[] {
+function selectBest(fits: readonly RankedFit[]): Fit[] {
   const names = fits.map(({ initializer }) => JSON.stringify(initializer))
   return fits
     .filter((_, index) => names.indexOf(names[index] ?? '') === index)
-    .slice(0, TOLD)
+    .slice(0, MAX_REPORTED)
     .map(({ initializer, p_value, std_ratio }) => ({ initializer, p_value, std_ratio }))
 }

@@ -1,6 +1,6 @@
 import { GraphDrawOps } from '../../tensorflow/draw-ops.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
-import { Folding } from '../../tensorflow/norm-folding.ts'
+import { NormFoldingGraph } from '../../tensorflow/norm-folding.ts'
 import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from '../../tensorflow/graph.ts'
 import {
   GraphNetworkOps,
@@ -55,7 +55,7 @@ export async function unitVariance(
   const graph = new GraphWriter()
   const draws = new GraphDrawOps(graph)
   const laws = new Map(planSpecification(specification).initialized.map((one) => [one.name, one]))
-  const folding = new Folding(draws, (parameter) => {
+  const folding = new NormFoldingGraph(draws, (parameter) => {
     const { law, seed } = laws.get(parameter.name) ?? { law: { kind: 'constant', value: 0 }, seed: [0, 0] }
     return draw(draws, law, parameter.shape, seed)
   })

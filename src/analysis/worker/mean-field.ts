@@ -140,7 +140,7 @@ class FieldOps implements NetworkOps<Field> {
     return overWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => {
       // Away from the edges all windows are equal.
       const key = JSON.stringify(taps.map(({ mixture }) => mixture))
-      const largest = known.get(key) ?? largestOf(taps)
+      const largest = known.get(key) ?? takeLargest(taps)
       known.set(key, largest)
       return largest
     })
@@ -207,7 +207,7 @@ function rectified({ mixture, gain }: Point): Point {
 }
 
 /** The largest of independent elements: its moments by Simpson's rule over P(all <= t). */
-function largestOf(taps: readonly Point[]): Point {
+function takeLargest(taps: readonly Point[]): Point {
   const elements = taps.map(({ cut, mixture }) => ({ parts: cut ?? mixture, positive: cut !== undefined }))
   const reach = Math.max(
     ...elements.flatMap(({ parts }) =>

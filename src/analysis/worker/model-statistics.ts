@@ -23,7 +23,10 @@ type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'r
 export async function measureWeights(
   tensors: readonly WeightTensor[],
   { match, ...options }: RecordOptions & { readonly match?: string },
-  { measurer, spectra }: { readonly measurer: StatisticsThread; readonly spectra: Spectra },
+  {
+    statisticsThread: statisticsThread,
+    spectra,
+  }: { readonly statisticsThread: StatisticsThread; readonly spectra: Spectra },
   reference?: Reference,
 ): Promise<ModelStatistics> {
   const matches = match === undefined ? () => true : nameMatcher(match)
@@ -31,7 +34,7 @@ export async function measureWeights(
   const measured = tensors.filter(wanted)
   const others = reference && counterparts(measured, reference.filter(wanted))
   assertAffordable(measured, options)
-  const measuring = measurer.begin({ digest: true })
+  const measuring = statisticsThread.begin({ digest: true })
   const allRelative = new RelativeSums()
   const pending: (() => Promise<ParameterStatistics>)[] = []
   for (const [index, tensor] of measured.entries()) {

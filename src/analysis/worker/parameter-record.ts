@@ -76,21 +76,21 @@ export function assertAffordable(
     values: sizeOf(shape),
   }))
   const dearest = costs.sort((a, b) => b.operations - a.operations).slice(0, 3)
-  const list = dearest.map((cost) => `${cost.name} (${said(cost.operations)})`).join(', ')
+  const list = dearest.map((cost) => `${cost.name} (${formatCount(cost.operations)})`).join(', ')
   const cure =
     costs.length > 1 ? `leave some out by ?parameters=; the dearest are ${list}` : `leave out that of ${list}`
   const operations = costs.reduce((sum, cost) => sum + cost.operations, 0)
   if (operations > MAX_OPERATIONS) {
-    const cost = `${said(operations)} operations, more than ${said(MAX_OPERATIONS)}`
+    const cost = `${formatCount(operations)} operations, more than ${formatCount(MAX_OPERATIONS)}`
     throw fieldError('#/include', `asks for spectra that cost ${cost}; ${cure}`)
   }
   const large = costs.find((cost) => cost.operations > 0 && cost.values > MAX_MATRIX)
   if (large !== undefined) {
-    const cost = `${said(large.values)} values in memory, more than ${said(MAX_MATRIX)}`
+    const cost = `${formatCount(large.values)} values in memory, more than ${formatCount(MAX_MATRIX)}`
     throw fieldError('#/include', `asks for the spectrum of ${large.name}, which costs ${cost}; ${cure}`)
   }
 }
 
-function said(count: number): string {
+function formatCount(count: number): string {
   return count.toExponential(1)
 }

@@ -17,7 +17,7 @@ const AHEAD = 2 * SLICE
 /** A slice takes the thread a second or two; one that says nothing for so long hangs. */
 const TIMEOUT_MS = 120_000
 
-export interface MeasurerOptions {
+export interface StatisticsThreadOptions {
   /** The compiled module of the thread. */
   readonly entry?: URL
   readonly timeoutMs?: number
@@ -25,13 +25,13 @@ export interface MeasurerOptions {
 
 /** Measures on a thread, while this one draws what comes next. The thread stays; one that died or hung is replaced. */
 export class StatisticsThread {
-  readonly #options: Required<MeasurerOptions>
+  readonly #options: Required<StatisticsThreadOptions>
   #thread: ThreadConnection
 
   constructor({
     entry = childEntry('analysis/worker/statistics-thread.js'),
     timeoutMs = TIMEOUT_MS,
-  }: MeasurerOptions = {}) {
+  }: StatisticsThreadOptions = {}) {
     this.#options = { entry, timeoutMs }
     this.#thread = new ThreadConnection(this.#options)
   }
@@ -100,7 +100,7 @@ class ThreadConnection {
   #ahead = 0
   #error: Error | undefined
 
-  constructor({ entry, timeoutMs }: Required<MeasurerOptions>) {
+  constructor({ entry, timeoutMs }: Required<StatisticsThreadOptions>) {
     this.#worker = new Worker(entry)
     this.#worker.on('message', (answer: Answer) => {
       this.#watchdog.heard()

@@ -15,7 +15,7 @@ type TensorFlow = Backend['tf']
 type Tensor = ReturnType<TensorFlow['tensor']>
 
 /** The state before the first step: drawn weights, velocity 0. */
-export function drawnState(sampler: Sampler, source: WeightsSource, job: JobContext): Promise<TrainingState> {
+export function drawState(sampler: Sampler, source: WeightsSource, job: JobContext): Promise<TrainingState> {
   return withWeights(sampler, source, job, async (tensors) => {
     const total = (some: typeof tensors): number => some.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
     const values = new Float32Array(total(tensors))
@@ -77,10 +77,10 @@ export async function train(
         specification,
         tensors,
         plan.initialized.flatMap(({ name }) => tensors.get(name) ?? []),
-        picked(digits.training, batch),
+        selectPictures(digits.training, batch),
         (norm, mean, variance) => {
-          move(parts.get(`${norm}/moving_mean`), mean, kept)
-          move(parts.get(`${norm}/moving_variance`), variance, kept)
+          updateMoving(parts.get(`${norm}/moving_mean`), mean, kept)
+          updateMoving(parts.get(`${norm}/moving_variance`), variance, kept)
         },
       ),
     )
@@ -129,7 +129,7 @@ function withTensors<R>(
   }
 }
 
-function picked({ images, labels }: Pictures, batch: readonly number[]): Pictures {
+function selectPictures({ images, labels }: Pictures, batch: readonly number[]): Pictures {
   const size = images.length / labels.length
   const chosen = new Float32Array(batch.length * size)
   batch.forEach((picture, index) => {
@@ -139,7 +139,7 @@ function picked({ images, labels }: Pictures, batch: readonly number[]): Picture
 }
 
 /** Updates a moving moment as Keras does: old value times momentum, plus the rest of the batch's. */
-function move(moving: Float32Array | undefined, moments: Float32Array, momentum: number): void {
+function updateMoving(moving: Float32Array | undefined, moments: Float32Array, momentum: number): void {
   moving?.forEach((value, channel) => {
     moving[channel] = momentum * value + (1 - momentum) * (moments[channel] ?? 0)
   })

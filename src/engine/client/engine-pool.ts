@@ -7,7 +7,7 @@ import { CompositeEngine } from './composite-engine.ts'
  */
 const RESTORES = 2
 
-interface Member {
+interface PoolMember {
   readonly engine: Engine
   /** Models that it holds. */
   held: Set<string>
@@ -38,7 +38,7 @@ export function startPool(
 }
 
 class Pool extends CompositeEngine implements Engine {
-  protected readonly members: readonly Member[]
+  protected readonly members: readonly PoolMember[]
   readonly #models = new Map<string, { readonly request: BuildRequest; readonly seal: string }>()
   readonly #lost: (id: string) => void
 
@@ -111,7 +111,7 @@ class Pool extends CompositeEngine implements Engine {
     return this.members.length
   }
 
-  #died(member: Member | undefined): void {
+  #died(member: PoolMember | undefined): void {
     if (member === undefined) return
     const gone = member.held
     member.held = new Set()
@@ -122,7 +122,7 @@ class Pool extends CompositeEngine implements Engine {
   }
 
   /** A build waits for the crashed engine's next process. */
-  async #restore(member: Member, id: string, attempts: number): Promise<void> {
+  async #restore(member: PoolMember, id: string, attempts: number): Promise<void> {
     const model = this.#models.get(id)
     if (model === undefined || attempts === 0) return
     try {
@@ -137,7 +137,7 @@ class Pool extends CompositeEngine implements Engine {
   }
 }
 
-async function buildOn(member: Member, request: BuildRequest): Promise<BuildResult> {
+async function buildOn(member: PoolMember, request: BuildRequest): Promise<BuildResult> {
   const result = await member.engine.build(request)
   member.held.add(request.id)
   return result

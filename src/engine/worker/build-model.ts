@@ -3,27 +3,27 @@ import type { Sampler } from '../../tensorflow/sampler.ts'
 import { openWeights } from '../../tensorflow/weight-sources.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import { computingThreads } from '../../common/platform.ts'
-import { checkpointsOf, limitsOf, pixelBound } from '../../network/overflow.ts'
+import { chooseCheckpoints, computeLimits, pixelBound } from '../../network/overflow.ts'
 import { planSpecification } from '../../network/plan.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { BuildRequest, BuildResult } from '../contract.ts'
-import { isHalvable } from '../footprint.ts'
+import { isSplittable } from '../footprint.ts'
 import { Gains } from './measure-gains.ts'
 import { Model } from './model.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
-import type { Filling, RowFilling } from '../../tensorflow/variable-assignment.ts'
+import type { VariableAssignment, RowAssignment } from '../../tensorflow/variable-assignment.ts'
 import { exportedModel } from '../../tensorflow/exported-model.ts'
 import type { NormFolder } from '../../tensorflow/norm-folding.ts'
 import { Images } from '../../tensorflow/image-graph.ts'
 import { sessionRecipe } from '../../tensorflow/recipe.ts'
 import { Session, type Feed } from '../../tensorflow/session.ts'
-import { closeHeld, DRAWN_AT_ONCE, VariableValues, type CooperativeTask } from './variable-values.ts'
+import { closeHandles, VALUES_PER_STEP, VariableValues, type CooperativeTask } from './variable-values.ts'
 
 /**
  * Values assigned per step. Every group costs an executor, by its variables and a constant, so fewer and
  * larger groups finish sooner and delay predictions less in total.
  */
-const ASSIGNED_AT_ONCE = 2 ** 23
+const VALUES_PER_ASSIGNMENT = 2 ** 23
 /** Parts of a tensor begin at multiples of this many values. */
 const PART = 4
 
@@ -49,20 +49,20 @@ export async function* buildModel(
   const { specification } = request
   const artifactBytes = measureArtifact(request)
   yield
-  const halved = isHalved(specification, backend)
-  const checkpoints = checkpointsOf(specification)
-  const { bytes, fillings } = sessionRecipe(specification, halved, checkpoints)
+  const halved = isSplit(specification, backend)
+  const checkpoints = chooseCheckpoints(specification)
+  const { bytes, assignments: fillings } = sessionRecipe(specification, halved, checkpoints)
   yield
   const session = await Session.open(backend, bytes)
   let images: Images | undefined
   try {
     yield
     const gains = new Gains()
-    const seal = yield* fillAll({ session, sampler, folder, gains }, fillings, request)
+    const seal = yield* assignAll({ session, sampler, folder, gains }, fillings, request)
     const { architecture, preprocessing } = specification
     const shape = architecture.input_shape
     images = await Images.open(backend, shape, preprocessing)
-    const limits = limitsOf(specification, checkpoints, (name) => gains.of(name))
+    const limits = computeLimits(specification, checkpoints, (name) => gains.of(name))
     const model = new Model(session, images, shape, { limits, pixels: pixelBound(preprocessing) })
     yield* model.warmUp(halved ? 2 : 1)
     return { model, result: { seal, artifactBytes } }
@@ -74,8 +74,8 @@ export async function* buildModel(
 }
 
 /** Whether a batch is computed in halves: not by a GPU, nor by one thread, nor where the first prediction would be late. */
-function isHalved(specification: Specification, { device }: Backend): boolean {
-  return device === 'CPU' && computingThreads() > 1 && isHalvable(specification)
+function isSplit(specification: Specification, { device }: Backend): boolean {
+  return device === 'CPU' && computingThreads() > 1 && isSplittable(specification)
 }
 
 /** The size of an export: its graph, and the parameters if no recipe draws them. */
@@ -86,7 +86,7 @@ function measureArtifact({ specification, weightsFile, factors = {} }: BuildRequ
 }
 
 /** Who takes part in filling a session's variables: who draws, who folds, who looks at what it then holds. */
-interface Fillers {
+interface AssignmentTools {
   readonly session: Session
   readonly sampler: Sampler
   readonly folder: NormFolder
@@ -94,26 +94,26 @@ interface Fillers {
 }
 
 /** Takes a variable's values, or its next rows, as the session holds them. */
-type Seal = (filling: Filling, held: Float32Array | Int32Array) => void
+type RecordHeld = (filling: VariableAssignment, held: Float32Array | Int32Array) => void
 
 /** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
-async function* fillAll(
-  { session, sampler, folder, gains }: Fillers,
-  fillings: readonly Filling[],
+async function* assignAll(
+  { session, sampler, folder, gains }: AssignmentTools,
+  fillings: readonly VariableAssignment[],
   request: BuildRequest,
 ): CooperativeTask<string> {
   const { tensors, close } = await openWeights(sampler, request)
   try {
     const values = new VariableValues(folder, tensors)
     const hash = createHash('sha256')
-    const seal = ({ variable }: Filling, held: Float32Array | Int32Array): void => {
+    const seal = ({ variable }: VariableAssignment, held: Float32Array | Int32Array): void => {
       hash.update(held)
       gains.add(variable, held)
     }
-    for (const group of groupVariables(fillings)) {
+    for (const group of groupAssignments(fillings)) {
       const [first] = group
-      if (first?.rows) yield* fillRows(session, first, first.rows, values, seal)
-      else yield* fillWhole(session, group, values, seal)
+      if (first?.rows) yield* assignRows(session, first, first.rows, values, seal)
+      else yield* assignGroup(session, group, values, seal)
     }
     return hash.digest('hex')
   } finally {
@@ -121,18 +121,18 @@ async function* fillAll(
   }
 }
 
-async function* fillWhole(
+async function* assignGroup(
   session: Session,
-  group: readonly Filling[],
+  group: readonly VariableAssignment[],
   values: VariableValues,
-  seal: Seal,
+  seal: RecordHeld,
 ): CooperativeTask {
   const feeds: Record<string, Feed> = {}
   let drawn = 0
   try {
     for (const { variable, value } of group) {
       const size = sizeOf(variable.shape)
-      if (drawn > 0 && drawn + size > DRAWN_AT_ONCE) {
+      if (drawn > 0 && drawn + size > VALUES_PER_STEP) {
         yield
         drawn = 0
       }
@@ -144,24 +144,24 @@ async function* fillWhole(
     const held = session.run(feeds, fetches)
     for (const [index, filling] of group.entries()) seal(filling, held[index] as Float32Array)
   } finally {
-    closeHeld(feeds)
+    closeHandles(feeds)
   }
   yield
 }
 
 /** Fills a variable that is too large for one step. At most a part of it exists twice. */
-async function* fillRows(
+async function* assignRows(
   session: Session,
-  filling: Filling,
-  { parameter, columns, create, indices, part }: RowFilling,
+  filling: VariableAssignment,
+  { parameter, columns, create, indices, part }: RowAssignment,
   values: VariableValues,
-  seal: Seal,
+  seal: RecordHeld,
 ): CooperativeTask {
   const { variable, held } = filling
   const size = sizeOf(variable.shape)
   const tensor = values.tensorOf(parameter)
   const whole = tensor.divisible ? undefined : await tensor.read(0, size)
-  const height = PART * Math.max(1, Math.floor(DRAWN_AT_ONCE / columns / PART))
+  const height = PART * Math.max(1, Math.floor(VALUES_PER_STEP / columns / PART))
   session.run({}, [create])
   for (let row = 0; row < size / columns; row += height) {
     yield
@@ -178,14 +178,14 @@ async function* fillRows(
 }
 
 /** Groups variables that are assigned together, in order. A variable filled by rows is alone. */
-function groupVariables(fillings: readonly Filling[]): Filling[][] {
-  const groups: Filling[][] = []
+function groupAssignments(fillings: readonly VariableAssignment[]): VariableAssignment[][] {
+  const groups: VariableAssignment[][] = []
   let room = 0
   for (const filling of fillings) {
     const size = sizeOf(filling.variable.shape)
     if (size > room || filling.rows) {
       groups.push([])
-      room = ASSIGNED_AT_ONCE
+      room = VALUES_PER_ASSIGNMENT
     }
     groups.at(-1)?.push(filling)
     room -= filling.rows ? room : size

@@ -8,7 +8,7 @@ import type { Backend } from '../../tensorflow/binding.ts'
 import { NormFolder } from '../../tensorflow/norm-folding.ts'
 import type { Handlers } from '../../ipc/messages.ts'
 
-interface Begun {
+interface PendingBuild {
   readonly id: string
   readonly steps: ReturnType<typeof buildModel>
 }
@@ -20,7 +20,7 @@ export class Models implements Handlers<EngineMethods> {
   readonly #sampler: Sampler
   readonly #folder: NormFolder
   readonly #models = new Map<string, Model>()
-  readonly #builds = new Map<number, Begun>()
+  readonly #builds = new Map<number, PendingBuild>()
 
   private constructor(backend: Backend, reader: SharedBatchReader, sampler: Sampler, folder: NormFolder) {
     this.#backend = backend

@@ -40,7 +40,7 @@ export class Model {
   predict({ values, count, ...asked }: Omit<Batch, 'id'>): BatchResult {
     if (values instanceof Float32Array) {
       const feed = { values, shape: [count, ...this.#inputShape] }
-      return this.#run(RECIPE.images, feed, asked, (row) => largestOf(values, row, count))
+      return this.#run(RECIPE.images, feed, asked, (row) => findLargestMagnitude(values, row, count))
     }
     const images = this.#images
     const { pixels } = this.#magnitudes
@@ -59,7 +59,7 @@ export class Model {
     input: string,
     images: Feed,
     { k, vectors }: Pick<Batch, 'k' | 'vectors'>,
-    inputOf: (row: number) => number,
+    readInputMagnitude: (row: number) => number,
   ): BatchResult {
     const { limits } = this.#magnitudes
     const checkpoints = limits.length - 1
@@ -71,7 +71,7 @@ export class Model {
       const peaks = results[FETCHES.length]?.read() ?? []
       const cannotOverflow = (row: number): boolean => {
         const own = peaks.slice(row * checkpoints, (row + 1) * checkpoints)
-        return [inputOf(row), ...own].every((magnitude, at) => magnitude <= (limits[at] ?? NaN))
+        return [readInputMagnitude(row), ...own].every((magnitude, at) => magnitude <= (limits[at] ?? NaN))
       }
       const finite = read('finite') as Int32Array
       return {
@@ -113,7 +113,7 @@ export class Model {
 }
 
 /** Of one row of several; NaN where one of its values is. */
-function largestOf(values: Float32Array, row: number, count: number): number {
+function findLargestMagnitude(values: Float32Array, row: number, count: number): number {
   const size = values.length / count
   let largest = 0
   for (let at = row * size; at < (row + 1) * size; at++) {

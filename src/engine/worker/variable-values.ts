@@ -8,7 +8,7 @@ import { TensorHandle, type Feed } from '../../tensorflow/session.ts'
  * Values drawn per step, so that one step draws ResNet's largest kernels: 25 to 80 ms on two cores, by their
  * law.
  */
-export const DRAWN_AT_ONCE = 2_500_000
+export const VALUES_PER_STEP = 2_500_000
 
 /** Work in steps; the caller may do other work between them. */
 export type CooperativeTask<R = void> = AsyncGenerator<undefined, R>
@@ -32,7 +32,7 @@ export class VariableValues {
         parts[part] = yield* readWhole(this.tensorOf(parameter))
       return this.#folder.fold(value, parts)
     } finally {
-      closeHeld(parts)
+      closeHandles(parts)
     }
   }
 
@@ -44,15 +44,15 @@ export class VariableValues {
 }
 
 /** Closes the feeds that are handles of the library. */
-export function closeHeld(feeds: Readonly<Record<string, Feed>>): void {
+export function closeHandles(feeds: Readonly<Record<string, Feed>>): void {
   for (const feed of Object.values(feeds)) if (feed instanceof TensorHandle) feed.close()
 }
 
 async function* readWhole(tensor: WeightTensor): CooperativeTask<Feed> {
   const size = sizeOf(tensor.shape)
-  if (tensor.hold && size <= DRAWN_AT_ONCE) return tensor.hold()
+  if (tensor.hold && size <= VALUES_PER_STEP) return tensor.hold()
   const values = new Float32Array(size)
-  const step = tensor.divisible ? DRAWN_AT_ONCE : size
+  const step = tensor.divisible ? VALUES_PER_STEP : size
   for (let offset = 0; offset < size; offset += step) {
     if (offset > 0) yield
     values.set(await tensor.read(offset, Math.min(step, size - offset)), offset)

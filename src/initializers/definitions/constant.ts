@@ -21,10 +21,10 @@ function withoutNegativeZeros(value: Nested): Nested {
 }
 
 /** The shape of an array of numbers; undefined where it is none. */
-function dimensionsOf(value: unknown, depth = DEEPEST): readonly number[] | undefined {
+function readDimensions(value: unknown, depth = DEEPEST): readonly number[] | undefined {
   if (!Array.isArray(value)) return typeof value === 'number' ? [] : undefined
   if (depth === 0 || value.length === 0) return undefined
-  const [first, ...others] = value.map((part) => dimensionsOf(part, depth - 1))
+  const [first, ...others] = value.map((part) => readDimensions(part, depth - 1))
   if (first === undefined || others.some((other) => other?.join() !== first.join())) return undefined
   return [value.length, ...first]
 }
@@ -37,8 +37,8 @@ function aligned(dimensions: readonly number[], rank: number): number[] {
 /** How an array becomes a tensor: as Keras's `Constant` makes it, or as TensorFlow v1's. */
 const FILLS = ['broadcast', 'repeat_last'] as const
 
-function misfitOf(value: Nested, fill: unknown, shape: readonly number[]): string | undefined {
-  const dimensions = dimensionsOf(value) ?? []
+function findMisfit(value: Nested, fill: unknown, shape: readonly number[]): string | undefined {
+  const dimensions = readDimensions(value) ?? []
   if (fill === 'broadcast') {
     const fits =
       dimensions.length <= shape.length &&
@@ -58,7 +58,7 @@ function constantLaw(value: Nested, fill: unknown, shape: readonly number[]): La
   const values = [first, ...others]
   const whole = values.length === sizeOf(shape)
   if (fill !== 'broadcast' || whole) return { kind: 'values', values }
-  return { kind: 'values', values, dimensions: aligned(dimensionsOf(value) ?? [], shape.length) }
+  return { kind: 'values', values, dimensions: aligned(readDimensions(value) ?? [], shape.length) }
 }
 
 const counted = (count: number, thing: string): string =>
@@ -84,7 +84,7 @@ export const constantDefinition = define('Constant', {
   // A verified shape changes no value, and a value of the wrong size is refused here or padded.
   written: { verify_shape: false, support_partition: false },
   problem: ({ value }) =>
-    dimensionsOf(value)
+    readDimensions(value)
       ? undefined
       : [
           'value',
@@ -100,7 +100,7 @@ export const constantDefinition = define('Constant', {
     return fill === 'broadcast' && !whole ? { value, fill } : { value: values }
   },
   misfit: ({ value, fill }, shape) => {
-    const misfit = Array.isArray(value) ? misfitOf(value as Nested, fill, shape) : undefined
+    const misfit = Array.isArray(value) ? findMisfit(value as Nested, fill, shape) : undefined
     return misfit === undefined ? undefined : ['value', misfit]
   },
   law: ({ value, fill }, shape) => constantLaw(value as Nested, fill, shape),

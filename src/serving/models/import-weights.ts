@@ -11,7 +11,7 @@ import { inverse } from '../../formats/transpose.ts'
 import { jsonProblem } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
 import { identify } from '../../network/identity.ts'
-import { layoutOf, layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts.ts'
+import { detectLayout, layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
 import { parser } from '../../common/validation.ts'
@@ -56,7 +56,7 @@ export async function importWeights(
     try {
       const plan = planRequest(request ?? (await parseSpecificationText(file.metadata)), maxParameters)
       const { specification } = plan
-      const layout = layoutOf([...file.tensors.keys()])
+      const layout = detectLayout([...file.tensors.keys()])
       const problem = layoutProblem(layout, plan)
       if (problem !== undefined) throw fieldError('#/weights', problem, 'INVALID_WEIGHTS')
       const tensors = tensorsIn(layout, plan)

@@ -2,7 +2,7 @@ import type { Logger } from 'pino'
 import type { Analysis, LayerScale } from '../../analysis/contract.ts'
 import type { WeightsSource } from '../../network/weights-source.ts'
 import type { Engine } from '../../engine/contract.ts'
-import { footprintOf } from '../../engine/footprint.ts'
+import { estimateFootprint } from '../../engine/footprint.ts'
 import type { ServiceError } from '../../common/errors.ts'
 import type { Plan } from '../../network/plan.ts'
 import { isMeasured } from '../../network/schemes.ts'
@@ -306,7 +306,7 @@ export class Registry {
       advice: plan.advice,
       artifactBytes: null,
       buildMs: null,
-      footprint: footprintOf(plan),
+      footprint: estimateFootprint(plan),
       residentBytes: 0,
       lastUsed: 0,
       building: undefined,

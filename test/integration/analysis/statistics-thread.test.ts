@@ -54,7 +54,7 @@ async function tensorsOf(signal: AbortSignal): Promise<readonly WeightTensor[]> 
   return [...drawn, ...loaded, ...broken].filter(({ trainable }) => trainable)
 }
 const statistics = async (signal = new AbortController().signal, bins = options.bins) =>
-  measureWeights(await tensorsOf(signal), { ...options, bins }, { measurer, spectra })
+  measureWeights(await tensorsOf(signal), { ...options, bins }, { statisticsThread: measurer, spectra })
 
 /** Measured on this thread, tensor by tensor. */
 async function expected() {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { checkpointsOf } from '../../../src/network/overflow.ts'
+import { chooseCheckpoints } from '../../../src/network/overflow.ts'
 import { planRequest } from '../../../src/network/plan.ts'
 import type { SpecificationRequest } from '../../../src/network/specification.ts'
 import type { PredictionsBody } from '../../support/client.ts'
@@ -140,7 +140,7 @@ describe('a prediction is finite', () => {
 
 it('deeper networks have more checkpoints', () => {
   const count = (specification: SpecificationRequest) =>
-    checkpointsOf(planRequest(specification, Number.MAX_SAFE_INTEGER).specification).length
+    chooseCheckpoints(planRequest(specification, Number.MAX_SAFE_INTEGER).specification).length
   expect(['resnet18', 'resnet20', 'residual_network'].map((architecture) => count({ architecture }))).toEqual(
     [1, 1, 0],
   )

@@ -68,7 +68,7 @@ it.each(Object.entries(networks))(
     logits.forEach((logit, index) => {
       expect(Math.abs(logit - (drawn[index] ?? Number.NaN)) / largest).toBeLessThan(1e-5)
     })
-    const reads = sessionRecipe(specification, false, []).fillings.map(
+    const reads = sessionRecipe(specification, false, []).assignments.map(
       ({ variable }) => `${variable.name}/read:0`,
     )
     const hash = createHash('sha256')

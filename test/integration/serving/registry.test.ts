@@ -6,7 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi 
 import type { Analysis } from '../../../src/analysis/contract.ts'
 import { startAnalysis } from '../../../src/analysis/client/analysis-process.ts'
 import type { Engine } from '../../../src/engine/contract.ts'
-import { footprintOf } from '../../../src/engine/footprint.ts'
+import { estimateFootprint } from '../../../src/engine/footprint.ts'
 import { startEngine } from '../../../src/engine/client/engine-process.ts'
 import { planRequest } from '../../../src/network/plan.ts'
 import { Quarantine } from '../../../src/serving/prediction/quarantine.ts'
@@ -208,7 +208,7 @@ test('an engine crash while a seal is stored leaves no model ready', async () =>
 })
 
 test('models built at once share the memory there is', async () => {
-  registry = start(2 * footprintOf(first))
+  registry = start(2 * estimateFootprint(first))
   await created(third)
   const { waits, open, reached } = late(engine.build.bind(engine))
   vi.spyOn(engine, 'build').mockImplementation(waits)

@@ -10,8 +10,11 @@ import { normalTails } from '../../support/numbers.ts'
 import { drawLaw } from '../support/oracle.ts'
 
 const options = { histogram: false, quantiles: false, spectrum: false, operatorSpectrum: false, bins: 8 }
-const instruments = { measurer: new StatisticsThread(), spectra: await Spectra.open(await openBackend()) }
-afterAll(() => instruments.measurer.close())
+const instruments = {
+  statisticsThread: new StatisticsThread(),
+  spectra: await Spectra.open(await openBackend()),
+}
+afterAll(() => instruments.statisticsThread.close())
 const uniform: ElementwiseLaw = { kind: 'uniform', low: -0.5, high: 0.5 }
 
 /** A tensor that says it follows a law, and holds what it is given. */

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import { footprintOf } from '../../../src/engine/footprint.ts'
+import { estimateFootprint } from '../../../src/engine/footprint.ts'
 import { planRequest } from '../../../src/network/plan.ts'
 import type { SpecificationRequest } from '../../../src/network/specification.ts'
 
@@ -26,13 +26,13 @@ it.each<[string, SpecificationRequest, number]>([
   ['resnet152', { architecture: 'resnet152' }, 490],
   ["the article's", { architecture: 'residual_network' }, 505],
 ])('the footprint of %s is within a quarter of what was measured', (_name, request, measured) => {
-  const footprint = footprintOf(planRequest(request, Number.MAX_SAFE_INTEGER)) / MIB
+  const footprint = estimateFootprint(planRequest(request, Number.MAX_SAFE_INTEGER)) / MIB
   expect(footprint / measured).toBeGreaterThan(0.75)
   expect(footprint / measured).toBeLessThan(1.25)
 })
 
 it('bfloat16 halves what is held of kernels', () => {
   const of = (precision: 'float32' | 'bfloat16') =>
-    footprintOf(planRequest({ architecture: 'resnet50', precision }, Number.MAX_SAFE_INTEGER))
+    estimateFootprint(planRequest({ architecture: 'resnet50', precision }, Number.MAX_SAFE_INTEGER))
   expect(of('bfloat16') / of('float32')).toBeLessThan(0.6)
 })

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { layoutOf, layoutProblem, layouts, tensorsIn } from '../../../src/network/layouts.ts'
+import { detectLayout, layoutProblem, layouts, tensorsIn } from '../../../src/network/layouts.ts'
 import { planned, small } from '../support/requests.ts'
 
 type State = Readonly<Record<string, [dtype: 'float32' | 'int64', ...shape: number[]]>>
@@ -79,8 +79,8 @@ describe.each(layouts)('%s', (layout) => {
       const tensors = tensorsIn(layout, plan)
       const names = tensors.map(({ name }) => name)
       expect(new Set(names).size).toBe(names.length)
-      expect(layoutOf(names)).toBe(layout)
-      expect(layoutOf(['unknown', ...names.slice(-3), 'else'])).toBe(layout)
+      expect(detectLayout(names)).toBe(layout)
+      expect(detectLayout(['unknown', ...names.slice(-3), 'else'])).toBe(layout)
       const held = tensors.filter(({ dtype }) => dtype === 'F32').map(({ parameter }) => parameter)
       expect(new Set(held)).toEqual(new Set(plan.parameters))
       expect(layoutProblem(layout, plan)).toBeUndefined()
@@ -89,5 +89,5 @@ describe.each(layouts)('%s', (layout) => {
 })
 
 test('unknown names are assigned to the layout of this service', () => {
-  expect([layoutOf([]), layoutOf(['weight', 'bias'])]).toEqual(['resinit', 'resinit'])
+  expect([detectLayout([]), detectLayout(['weight', 'bias'])]).toEqual(['resinit', 'resinit'])
 })

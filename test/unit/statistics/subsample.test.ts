@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { streamOf } from '../../../src/initializers/seeds.ts'
+import { deriveStream } from '../../../src/initializers/seeds.ts'
 import { Subsample } from '../../../src/statistics/subsample.ts'
 import { cuts, sliced } from '../support/slices.ts'
 
 /** The places a subsample takes: it goes over values that are their own places. */
 function placesOf(total: number, size: number, seed = 20, shares: readonly number[] = []): number[] {
-  const subsample = new Subsample(total, size, streamOf([seed, 0]))
+  const subsample = new Subsample(total, size, deriveStream([seed, 0]))
   for (const slice of sliced(
     Float32Array.from({ length: total }, (_, i) => i),
     shares,
@@ -54,7 +54,7 @@ describe('subsample', () => {
   })
 
   test('is sorted numerically', () => {
-    const subsample = new Subsample(4, 4, streamOf([0, 0]))
+    const subsample = new Subsample(4, 4, deriveStream([0, 0]))
     subsample.add(Float32Array.of(10, -2, 9, -10))
     expect([...subsample.sorted()]).toEqual([-10, -2, 9, 10])
   })

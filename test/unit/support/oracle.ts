@@ -1,7 +1,7 @@
 import { isElementwise, affineOf, type Law } from '../../../src/initializers/law.ts'
 import { normalCdf } from '../../../src/initializers/normal.ts'
 import { advance, philox, unitFloat, type Words } from '../../../src/initializers/philox.ts'
-import { streamOf, type SeedVector, type Stream } from '../../../src/initializers/seeds.ts'
+import { deriveStream, type SeedVector, type Stream } from '../../../src/initializers/seeds.ts'
 
 /** Blocks a truncated normal keeps in reserve for each group of four outputs (`random_op_cpu.h`). */
 const RESERVED_BLOCKS = 256
@@ -28,9 +28,9 @@ export function rawDraws(kind: Kind, { key, counter }: Stream, count: number): F
 /** A tensor's values: raw * scale + offset, each operation rounded to float32. */
 export function drawLaw(law: Law, size: number, seed: SeedVector): Float32Array {
   if (!isElementwise(law)) throw new TypeError(`${law.kind} is not drawn entry by entry`)
-  if (law.kind === 'bounded_normal') return boundedDraws(law, streamOf(seed), size)
+  if (law.kind === 'bounded_normal') return boundedDraws(law, deriveStream(seed), size)
   const { scale, offset } = affineOf(law)
-  return rawDraws(law.kind, streamOf(seed), size).map((raw) => Math.fround(raw * scale) + offset)
+  return rawDraws(law.kind, deriveStream(seed), size).map((raw) => Math.fround(raw * scale) + offset)
 }
 
 /** A normal between bounds: uniforms of 52 bits, and the value each leaves below it, found by halving. */

@@ -50,7 +50,8 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
     // The same padding without an extra tensor.
     if (isSame(window)) return batched(this.#tf.conv2d(x.tensor as Tensor4D, filter, strides, 'same'))
     const input = this.#padded(x, padding)
-    if (size > 1 || strides === 1) return batched(this.#tf.conv2d(input, filter, strides, modeOf(padding)))
+    if (size > 1 || strides === 1)
+      return batched(this.#tf.conv2d(input, filter, strides, paddingMode(padding)))
     // libtensorflow's gradient for a 1x1 filter with strides writes out of bounds for odd batches (oneDNN,
     // 2.21).
     return batched(this.#tf.conv2d(this.#tf.maxPool(input, 1, strides, 'valid'), filter, 1, 'valid'))
@@ -111,11 +112,11 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
   }
 
   maxPool(_name: string, x: Eager, { size, strides, padding }: Window): Eager {
-    return batched(this.#tf.maxPool(this.#padded(x, padding), size, strides, modeOf(padding)))
+    return batched(this.#tf.maxPool(this.#padded(x, padding), size, strides, paddingMode(padding)))
   }
 
   averagePool(_name: string, x: Eager, { size, strides, padding }: Window): Eager {
-    return batched(this.#tf.avgPool(this.#padded(x, padding), size, strides, modeOf(padding)))
+    return batched(this.#tf.avgPool(this.#padded(x, padding), size, strides, paddingMode(padding)))
   }
 
   globalAverage(_name: string, x: Eager): Eager {
@@ -144,7 +145,7 @@ function isSame({ size, strides, padding }: Window): boolean {
   return typeof padding === 'object' && strides === 1 && padding.symmetric * 2 === size - 1
 }
 
-function modeOf(padding: Padding): 'same' | 'valid' {
+function paddingMode(padding: Padding): 'same' | 'valid' {
   return typeof padding === 'string' ? padding : 'valid'
 }
 

@@ -23,7 +23,7 @@ interface Attribute {
 }
 
 /** Receives a norm's batch moments, [channels], with the variance divided by the count. */
-export type MomentsListener = (norm: string, mean: Float32Array, variance: Float32Array) => void
+export type OnMoments = (norm: string, mean: Float32Array, variance: Float32Array) => void
 
 /**
  * Networks in training. A batch norm, its moments, a ReLU and a bias, which tfjs differentiates in dozens of
@@ -33,9 +33,9 @@ export type MomentsListener = (norm: string, mean: Float32Array, variance: Float
 export class TrainingOps extends EagerNetworkOps {
   readonly #tf: typeof TensorFlow
   readonly #kernels: Kernels
-  readonly #heard: MomentsListener
+  readonly #heard: OnMoments
 
-  constructor(tf: typeof TensorFlow, values: ReadonlyMap<string, Tensor>, heard: MomentsListener) {
+  constructor(tf: typeof TensorFlow, values: ReadonlyMap<string, Tensor>, heard: OnMoments) {
     const recorder = { sum: () => undefined, rectified: () => undefined }
     super(tf, { values, batchStatistics: true, recorder })
     this.#tf = tf

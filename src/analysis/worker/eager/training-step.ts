@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-node-gpu'
 import { residualNetwork } from '../../../network/residual-network.ts'
 import type { Specification } from '../../../network/specification.ts'
 import { EagerNetworkOps } from './network-ops.ts'
-import { TrainingOps, type MomentsListener } from './training-ops.ts'
+import { TrainingOps, type OnMoments } from './training-ops.ts'
 
 type Network = Pick<Specification, 'architecture' | 'residual_scheme'>
 
@@ -20,7 +20,7 @@ export function computeGradients(
   values: ReadonlyMap<string, Tensor>,
   parameters: readonly Tensor[],
   { images, labels }: Batch,
-  heard: MomentsListener,
+  heard: OnMoments,
 ): { readonly loss: number; readonly gradients: readonly Float32Array[] } {
   let loss = NaN
   let gradients: readonly Float32Array[] = []

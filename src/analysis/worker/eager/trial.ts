@@ -46,7 +46,7 @@ export function runTrial(
   let loss = NaN
   let outputEntropy = NaN
   tf.tidy(() => {
-    const lossOf = (): Tensor => {
+    const computeLoss = (): Tensor => {
       const ops = new EagerNetworkOps(tf, { values, batchStatistics, recorder })
       const { input_shape: shape, head } = specification.architecture
       const batch = tf.tensor(images, [labels.length, ...shape])
@@ -57,7 +57,7 @@ export function runTrial(
       return tf.neg(tf.mean(tf.sum(tf.mul(own, logs), -1)))
     }
     // Differentiation is by tensor objects, which the network reads by name.
-    const { value, grads } = tf.valueAndGrads(lossOf)([...parameters])
+    const { value, grads } = tf.valueAndGrads(computeLoss)([...parameters])
     grads.forEach((derivative, index) => {
       gradient(index, derivative.dataSync() as Float32Array)
       derivative.dispose()
