@@ -4,8 +4,8 @@ import { sizeOf } from '../fans.ts'
 import type { Law } from '../law.ts'
 import { define } from './define.ts'
 
-/** No shape here has more dimensions, so no array has a reason to. */
-const DEEPEST = 8
+/** No shape has more dimensions. */
+const MAX_DEPTH = 8
 
 type Nested = number | readonly Nested[]
 
@@ -14,14 +14,14 @@ function flatten(value: Nested): number[] {
   return typeof value === 'number' ? [value] : value.flatMap(flatten)
 }
 
-/** -0 is 0, as JSON keeps it. */
+/** Replaces -0 by 0, which is how JSON stores it. */
 function withoutNegativeZeros(value: Nested): Nested {
   if (typeof value !== 'number') return value.map(withoutNegativeZeros)
   return value === 0 ? 0 : value
 }
 
-/** The shape of an array of numbers; undefined where it is none. */
-function readDimensions(value: unknown, depth = DEEPEST): readonly number[] | undefined {
+/** The shape of an array of numbers; undefined for other values and for ragged arrays. */
+function readDimensions(value: unknown, depth = MAX_DEPTH): readonly number[] | undefined {
   if (!Array.isArray(value)) return typeof value === 'number' ? [] : undefined
   if (depth === 0 || value.length === 0) return undefined
   const [first, ...others] = value.map((part) => readDimensions(part, depth - 1))
@@ -29,12 +29,12 @@ function readDimensions(value: unknown, depth = DEEPEST): readonly number[] | un
   return [value.length, ...first]
 }
 
-/** An array's shape, with ones before it to the rank of the tensor that it is broadcast to. */
+/** An array's shape, with leading ones up to the rank of the tensor that it is broadcast to. */
 function aligned(dimensions: readonly number[], rank: number): number[] {
   return [...new Array<number>(Math.max(0, rank - dimensions.length)).fill(1), ...dimensions]
 }
 
-/** How an array becomes a tensor: as Keras's `Constant` makes it, or as TensorFlow v1's. */
+/** How an array fills a tensor: as Keras's `Constant` does, or as TensorFlow v1's. */
 const FILLS = ['broadcast', 'repeat_last'] as const
 
 function findMisfit(value: Nested, fill: unknown, shape: readonly number[]): string | undefined {
@@ -70,29 +70,29 @@ export const constantDefinition = define('Constant', {
     value: Type.Optional(
       Type.Union([Type.Number(), Type.Array(Type.Unknown(), { minItems: 1 })], {
         default: 0,
-        description: 'The value of every entry, or an array of values',
+        description: 'Value of every entry, or an array of values',
       }),
     ),
     fill: Type.Optional(
       Type.Enum(FILLS, {
         default: 'broadcast',
         description:
-          'How an array fills the shape. broadcast: as numpy broadcasts it; repeat_last: row by row, its last value to the end',
+          'How an array fills the shape. broadcast: as numpy does; repeat_last: row by row, then the last value to the end',
       }),
     ),
   }),
-  // A verified shape changes no value, and a value of the wrong size is refused here or padded.
+  // verify_shape changes no value: arrays of the wrong size are rejected, or padded under the v1 name.
   written: { verify_shape: false, support_partition: false },
   problem: ({ value }) =>
     readDimensions(value)
       ? undefined
       : [
           'value',
-          `must hold numbers only, and some, in lists at most ${String(DEEPEST)} deep, of one length at each depth`,
+          `must be a number or a rectangular, non-empty array of numbers at most ${String(MAX_DEPTH)} levels deep`,
         ],
   settled: ({ value, fill }) =>
     typeof value === 'number' ? { value } : { value: withoutNegativeZeros(value as Nested), fill },
-  // Arrays were once read row by row under every name: what such a reading gives keeps the form it had.
+  // Earlier versions filled arrays row by row under every name; arrays with that result keep their old form and id.
   identity: ({ value, fill }, shapes) => {
     const values = flatten(value as Nested)
     if (values.length === 1) return values[0] === 0 ? {} : { value: values[0] }
@@ -105,7 +105,14 @@ export const constantDefinition = define('Constant', {
   },
   law: ({ value, fill }, shape) => constantLaw(value as Nested, fill, shape),
   distribution: 'constant, or values',
-  formula: 'value; of an array its values, broadcast or with the last of them repeated to the end',
-  notes:
-    'Of arrays: Keras broadcasts, as here; TensorFlow v1 (constant_initializer) in a graph repeats the last value, as here under that name; v1 run eagerly and v2: the count must match; JAX and torch: scalars only. A -0 is 0.',
+  formula: 'value; for an array its values, broadcast or with the last one repeated to the end',
+  frameworks: {
+    tensorflow1:
+      'constant_initializer, which repeats the last value of an array in a graph, as here under that name, and requires as many values as entries when run eagerly',
+    tensorflow2: 'an array must have as many values as entries',
+    keras: 'arrays are broadcast, as here',
+    jax: 'scalars only',
+    torch: 'scalars only',
+  },
+  remarks: ['-0 is stored as 0.'],
 })

@@ -2,23 +2,27 @@ import Type from 'typebox'
 import { closed } from '../../common/schema.ts'
 import type { InitializerDefinition } from '../initializer.ts'
 import { constantDefinition } from './constant.ts'
-import { define, number, SAME, TORCH } from './define.ts'
+import { define, number, TORCH } from './define.ts'
+import { SAME } from './frameworks.ts'
 
-/** Zeros and Ones. */
-function constant(name: string, word: string, value: number): InitializerDefinition {
-  return define(name, {
-    words: [word],
-    config: closed({}),
-    law: () => ({ kind: 'constant', value }),
-    distribution: 'constant',
-    formula: String(value),
-    notes: SAME,
-  })
-}
-
+/** Initializers without randomness. */
 export const fixedDefinitions: readonly InitializerDefinition[] = [
-  constant('Zeros', 'zero', 0),
-  constant('Ones', 'one', 1),
+  define('Zeros', {
+    words: ['zero'],
+    config: closed({}),
+    law: () => ({ kind: 'constant', value: 0 }),
+    distribution: 'constant',
+    formula: '0',
+    frameworks: SAME,
+  }),
+  define('Ones', {
+    words: ['one'],
+    config: closed({}),
+    law: () => ({ kind: 'constant', value: 1 }),
+    distribution: 'constant',
+    formula: '1',
+    frameworks: SAME,
+  }),
   constantDefinition,
   define('Identity', {
     words: ['IdentityInitializer', 'eye'],
@@ -27,15 +31,21 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
     distribution: 'identity',
     formula: 'gain on the diagonal, gain * 0 elsewhere: -0.0 for a negative gain',
     ranks: { min: 2, max: 2 },
-    notes:
-      'TensorFlow v1, v2 and Keras: the same, rectangular matrices too; JAX: none; torch: eye_, without a gain. For convolutions see Dirac.',
+    frameworks: {
+      tensorflow1: 'the same, also for rectangular matrices',
+      tensorflow2: 'the same, also for rectangular matrices',
+      keras: 'the same, also for rectangular matrices',
+      jax: 'none',
+      torch: 'eye_, without a gain',
+    },
+    remarks: ['The equivalent for convolutions is Dirac.'],
   }),
   define('Dirac', {
     words: ['dirac_'],
     v1: null,
     config: closed({
       groups: Type.Optional(
-        Type.Integer({ default: 1, minimum: 1, description: 'Groups of outputs, each fed by all inputs' }),
+        Type.Integer({ default: 1, minimum: 1, description: 'Groups of outputs; each reads all inputs' }),
       ),
     }),
     misfit: ({ groups }, shape) =>
@@ -47,7 +57,15 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
     formula: '1 from input d of a group to its output d at tap size // 2 of each side, 0 elsewhere',
     reference: TORCH,
     ranks: { min: 3, max: 5 },
-    notes:
-      "TensorFlow, Keras and JAX: none; torch: dirac_, the same entries laid out [out, in, ...window]. Its tap is size // 2, delta orthogonal's (size - 1) // 2: one further for even windows.",
+    frameworks: {
+      tensorflow1: 'none',
+      tensorflow2: 'none',
+      keras: 'none',
+      jax: 'none',
+      torch: 'dirac_, the same entries in the layout [out, in, ...window]',
+    },
+    remarks: [
+      'The tap is size // 2, and (size - 1) // 2 for ConvolutionDeltaOrthogonal: the two differ by one in even windows.',
+    ],
   }),
 ]

@@ -3,28 +3,19 @@ import { Seed, type InitializerDefinition } from '../initializer.ts'
 import type { Law } from '../law.ts'
 import { define, KERAS, number, SEEDS } from './define.ts'
 
-/** RandomNormal and TruncatedNormal: init_ops's word has a standard deviation of 1, Keras and v2 of 0.05. */
-function normal(
-  name: string,
-  kind: 'normal' | 'truncated_normal',
-  described: { readonly formula: string; readonly notes: string; readonly words?: readonly string[] },
-) {
-  return define(name, {
-    v1: { stddev: 1 },
-    config: closed({
-      mean: number(0, 'Mean'),
-      stddev: number(0.05, 'Standard deviation before any cut', { minimum: 0 }),
-      seed: Seed,
-    }),
-    law: ({ mean, stddev }): Law =>
-      stddev === 0
-        ? { kind: 'constant', value: Math.fround(mean as number) }
-        : { kind, mean: mean as number, std: stddev as number },
-    distribution: kind,
-    reference: KERAS,
-    ...described,
-  })
-}
+/** The law of RandomNormal and TruncatedNormal. */
+const normalLaw =
+  (kind: 'normal' | 'truncated_normal') =>
+  ({ mean, stddev }: Readonly<Record<string, unknown>>): Law =>
+    stddev === 0
+      ? { kind: 'constant', value: Math.fround(mean as number) }
+      : { kind, mean: mean as number, std: stddev as number }
+
+const normalConfig = closed({
+  mean: number(0, 'Mean'),
+  stddev: number(0.05, 'Standard deviation before any truncation', { minimum: 0 }),
+  seed: Seed,
+})
 
 /** Entries whose law does not depend on the shape. */
 export const independentDefinitions: readonly InitializerDefinition[] = [
@@ -47,16 +38,50 @@ export const independentDefinitions: readonly InitializerDefinition[] = [
     distribution: 'uniform',
     formula: 'U[minval, maxval)',
     reference: KERAS,
-    notes: `TensorFlow v1 (random_uniform_initializer): default [0, 1); v2 and Keras: [-0.05, 0.05); JAX: uniform(scale=0.01), one-sided [0, scale); torch: uniform_, [0, 1). ${SEEDS}`,
+    frameworks: {
+      tensorflow1: 'random_uniform_initializer, default [0, 1)',
+      tensorflow2: 'default [-0.05, 0.05)',
+      keras: 'default [-0.05, 0.05)',
+      jax: 'uniform(scale=0.01), one-sided: [0, scale)',
+      torch: 'uniform_, default [0, 1)',
+    },
+    remarks: [SEEDS],
   }),
-  normal('RandomNormal', 'normal', {
+  define('RandomNormal', {
     words: ['normal', 'untruncated_normal'],
+    v1: { stddev: 1 },
+    config: normalConfig,
+    law: normalLaw('normal'),
+    distribution: 'normal',
     formula: 'N(mean, stddev^2)',
-    notes: `TensorFlow v1 (random_normal_initializer): default stddev 1; v2 and Keras: 0.05; JAX: normal(stddev=0.01); torch: normal_, 1. ${SEEDS}`,
+    reference: KERAS,
+    frameworks: {
+      tensorflow1: 'random_normal_initializer, default stddev 1',
+      tensorflow2: 'default stddev 0.05',
+      keras: 'default stddev 0.05',
+      jax: 'normal, default stddev 0.01',
+      torch: 'normal_, default std 1',
+    },
+    remarks: [SEEDS],
   }),
-  normal('TruncatedNormal', 'truncated_normal', {
+  define('TruncatedNormal', {
+    v1: { stddev: 1 },
+    config: normalConfig,
+    law: normalLaw('truncated_normal'),
+    distribution: 'truncated_normal',
     formula:
-      'N(mean, stddev^2) cut at mean +- 2 stddev; the standard deviation after the cut is 0.8796 stddev',
-    notes: `TensorFlow v1 (truncated_normal_initializer): default stddev 1; v2 and Keras: 0.05; JAX: 0.01, with lower and upper in units of stddev; torch: trunc_normal_, 1, with bounds in units of the values (TorchTruncNormal). None of them widens: the standard deviation is 0.8796 stddev. ${SEEDS}`,
+      'N(mean, stddev^2) truncated at mean +- 2 stddev; the standard deviation after truncation is 0.8796 stddev',
+    reference: KERAS,
+    frameworks: {
+      tensorflow1: 'truncated_normal_initializer, default stddev 1',
+      tensorflow2: 'default stddev 0.05',
+      keras: 'default stddev 0.05',
+      jax: 'truncated_normal, default stddev 0.01, with lower and upper in units of stddev',
+      torch: 'trunc_normal_, default std 1, with bounds in units of the values (TorchTruncNormal)',
+    },
+    remarks: [
+      'No framework widens the normal before truncation: the standard deviation is 0.8796 stddev.',
+      SEEDS,
+    ],
   }),
 ]

@@ -1,10 +1,10 @@
 import { closed } from '../../common/schema.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
-import { define, LAW_ONLY, number, SEEDS } from './define.ts'
+import { define, LAW_ONLY, number, SEEDS, type Description } from './define.ts'
 
 const XIAO =
   'Xiao et al., Dynamical isometry and a mean field theory of CNNs, 2018, arXiv:1806.05393; tensorflow/python/ops/init_ops.py'
-/** A window of n taps a side takes n - 1 decompositions for each of its sides. */
+/** A window with n taps along a side costs n - 1 decompositions for that side. */
 const LONGEST_SIDE = 64
 
 const gain = (description: string) => closed({ gain: number(1, description), seed: Seed })
@@ -21,24 +21,29 @@ function unequalSides(shape: readonly number[]): readonly [undefined, string] | 
   const window = shape.slice(0, -2)
   const [side = 1] = window
   if (window.some((size) => size !== side)) return [undefined, 'needs a window of equal sides']
-  if (side > LONGEST_SIDE) return [undefined, `needs a window of at most ${String(LONGEST_SIDE)} a side`]
+  if (side > LONGEST_SIDE)
+    return [undefined, `needs a window of at most ${String(LONGEST_SIDE)} taps along each side`]
   return undefined
 }
 
-function convolutionOrthogonal(dimensions: 1 | 2 | 3): InitializerDefinition {
-  const rank = dimensions + 2
-  return define(`ConvolutionOrthogonal${String(dimensions)}D`, {
-    words: [`convolutional_orthogonal_${String(dimensions)}d`],
-    config: gain('Factor on every norm'),
-    misfit: (_, shape) => tooManyInputs(shape) ?? unequalSides(shape),
-    law: ({ gain }) => ({ kind: 'convolution_orthogonal', gain: gain as number }),
-    distribution: 'convolution_orthogonal',
-    formula:
-      'gain * an orthogonal [in, out] matrix convolved with size - 1 pairs of taps (P, I - P) along each side, P a random projector; as a circular convolution an isometry',
-    reference: XIAO,
-    ranks: { min: rank, max: rank },
-    notes: `TensorFlow v1: the same algorithm, but each inner draw steps the seed, and with seed 0 none does, so that most taps are zero; v2, Keras, JAX and torch: none. ${LAW_ONLY}`,
-  })
+/** The parts of the three ConvolutionOrthogonal classes that do not depend on the number of dimensions. */
+const convolutionOrthogonal: Omit<Description, 'words' | 'ranks'> = {
+  config: gain('Factor on every norm'),
+  misfit: (_, shape) => tooManyInputs(shape) ?? unequalSides(shape),
+  law: ({ gain }) => ({ kind: 'convolution_orthogonal', gain: gain as number }),
+  distribution: 'convolution_orthogonal',
+  formula:
+    'gain * an orthogonal [in, out] matrix convolved with size - 1 pairs of taps (P, I - P) along each side, P a random projector; an isometry as a circular convolution',
+  reference: XIAO,
+  frameworks: {
+    tensorflow1:
+      'the same algorithm, but each inner draw increments the seed, and with seed 0 all draws are equal and most taps are zero',
+    tensorflow2: 'none',
+    keras: 'none',
+    jax: 'none',
+    torch: 'none',
+  },
+  remarks: [LAW_ONLY],
 }
 
 export const orthogonalDefinitions: readonly InitializerDefinition[] = [
@@ -51,7 +56,18 @@ export const orthogonalDefinitions: readonly InitializerDefinition[] = [
       'gain * Q of a QR decomposition of a normal matrix, kernel flattened to [prod(shape[:-1]), shape[-1]]',
     reference: 'Saxe et al., Exact solutions to the nonlinear dynamics of learning, 2014, arXiv:1312.6120',
     ranks: { min: 2, max: null },
-    notes: `TensorFlow v1, v2 and Keras: the same; JAX: scale for gain, column_axis selectable; torch: orthogonal_ flattens its layout to out x (in * window), the transpose, so the law is the same. Flattened it is orthogonal; as a convolution it is no isometry. QR agrees between linear algebra libraries to about 1e-6; TensorFlow's own differs in its last bits between processors with first data caches of different sizes, where the shorter side is 64 or more. ${SEEDS}`,
+    frameworks: {
+      tensorflow1: 'the same',
+      tensorflow2: 'the same',
+      keras: 'the same',
+      jax: 'gain is called scale, and column_axis is selectable',
+      torch: 'orthogonal_ flattens to out x (in * window), the transpose, so the law is the same',
+    },
+    remarks: [
+      'The flattened kernel is orthogonal; the convolution is not an isometry.',
+      "QR decompositions of different linear algebra libraries agree to about 1e-6; the last bits of TensorFlow's own depend on the size of the processor's first data cache where the shorter side is 64 or more.",
+      SEEDS,
+    ],
   }),
   define('ConvolutionDeltaOrthogonal', {
     words: ['convolutional_delta_orthogonal', 'delta_orthogonal'],
@@ -60,10 +76,31 @@ export const orthogonalDefinitions: readonly InitializerDefinition[] = [
     law: ({ gain }) => ({ kind: 'delta_orthogonal', gain: gain as number }),
     distribution: 'delta_orthogonal',
     formula:
-      'gain * the first rows of an orthogonal [out, out] matrix at tap (size - 1) // 2 of each side, 0 elsewhere; as a circular convolution an isometry',
+      'gain * the first rows of an orthogonal [out, out] matrix at tap (size - 1) // 2 of each side, 0 elsewhere; an isometry as a circular convolution',
     reference: XIAO,
     ranks: { min: 3, max: 5 },
-    notes: `TensorFlow v1 (convolutional_delta_orthogonal): the same; JAX (delta_orthogonal): the same, scale for gain; v2, Keras and torch: none. ${LAW_ONLY}`,
+    frameworks: {
+      tensorflow1: 'convolutional_delta_orthogonal, the same',
+      tensorflow2: 'none',
+      keras: 'none',
+      jax: 'delta_orthogonal, where gain is called scale',
+      torch: 'none',
+    },
+    remarks: [LAW_ONLY],
   }),
-  ...([1, 2, 3] as const).map(convolutionOrthogonal),
+  define('ConvolutionOrthogonal1D', {
+    ...convolutionOrthogonal,
+    words: ['convolutional_orthogonal_1d'],
+    ranks: { min: 3, max: 3 },
+  }),
+  define('ConvolutionOrthogonal2D', {
+    ...convolutionOrthogonal,
+    words: ['convolutional_orthogonal_2d'],
+    ranks: { min: 4, max: 4 },
+  }),
+  define('ConvolutionOrthogonal3D', {
+    ...convolutionOrthogonal,
+    words: ['convolutional_orthogonal_3d'],
+    ranks: { min: 5, max: 5 },
+  }),
 ]

@@ -4,71 +4,48 @@ import { sizeOf } from '../fans.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import { varianceScaling, type VarianceScaling } from '../variance-scaling.ts'
 import { define, number, SEEDS, type Description } from './define.ts'
+import { SAME } from './frameworks.ts'
 
 const GLOROT =
   'Glorot and Bengio, Understanding the difficulty of training deep feedforward neural networks, 2010'
 const HE = 'He et al., Delving deep into rectifiers, 2015, arXiv:1502.01852'
 const LECUN = 'LeCun et al., Efficient BackProp, 1998; Klambauer et al., 2017, arXiv:1706.02515'
 
-const CUT =
-  'TensorFlow v1 (since 1.7), v2, Keras and JAX: a cut normal widened by 1 / 0.8796, so that the variance is met; tfjs-layers: cut and not widened'
+const WIDENED =
+  'a truncated normal widened by 1 / 0.8796 (in TensorFlow v1 since 1.7), so that it has this variance'
+/** The truncated normals in other frameworks. */
+const TRUNCATED = {
+  tensorflow1: WIDENED,
+  tensorflow2: WIDENED,
+  keras: WIDENED,
+  jax: WIDENED,
+  tfjs: 'truncated and not widened',
+} as const
 
-/** Keras 3 can name the axes of the fans; null means the axes of every layout here. */
+/** Keras 3 can name the axes of the fans; null stands for the axes of the layout [...window, in, out]. */
 const AXES = { input_axes: null, output_axes: null }
 const NO_AXES =
-  "Keras's input_axes and output_axes are rejected unless they are null: fans follow from the shape."
+  "Keras's input_axes and output_axes are rejected unless they are null: the shape determines the fans."
 
 /** A name of variance scaling: fixed scale, mode and distribution. */
 function scaled(
   name: string,
-  fixed: VarianceScaling,
-  described: Pick<Description, 'words' | 'formula' | 'reference' | 'notes'>,
+  {
+    law,
+    ...described
+  }: Pick<Description, 'words' | 'formula' | 'reference' | 'frameworks'> & {
+    readonly law: VarianceScaling
+  },
 ): InitializerDefinition {
   return define(name, {
     config: closed({ seed: Seed }),
     written: AXES,
-    law: (_, shape) => varianceScaling(fixed, shape),
-    distribution: fixed.distribution,
+    law: (_, shape) => varianceScaling(law, shape),
+    distribution: law.distribution,
+    remarks: [SEEDS, NO_AXES],
     ...described,
-    notes: `${described.notes} ${NO_AXES}`,
   })
 }
-
-const families = [
-  {
-    family: 'Glorot',
-    torch: 'xavier',
-    scale: 1,
-    mode: 'fan_avg',
-    reference: GLOROT,
-    variance: '2 / (fan_in + fan_out)',
-    limit: 'sqrt(6 / (fan_in + fan_out))',
-    torchUniform: 'xavier_uniform_, the same at its default gain of 1',
-    torchNormal: 'xavier_normal_, not cut (TorchXavierNormal)',
-  },
-  {
-    family: 'He',
-    torch: 'kaiming',
-    scale: 2,
-    mode: 'fan_in',
-    reference: HE,
-    variance: '2 / fan_in',
-    limit: 'sqrt(6 / fan_in)',
-    torchUniform: 'kaiming_uniform_, the same at its defaults, which are a leaky ReLU of slope 0',
-    torchNormal: 'kaiming_normal_, not cut (TorchKaimingNormal)',
-  },
-  {
-    family: 'Lecun',
-    torch: undefined,
-    scale: 1,
-    mode: 'fan_in',
-    reference: LECUN,
-    variance: '1 / fan_in',
-    limit: 'sqrt(3 / fan_in)',
-    torchUniform: 'none; kaiming_uniform_ with nonlinearity linear is the same',
-    torchNormal: 'none; kaiming_normal_ with nonlinearity linear is it, not cut',
-  },
-] as const
 
 /** Initializers whose standard deviation follows from the fans, under TensorFlow's names. */
 export const scaledDefinitions: readonly InitializerDefinition[] = [
@@ -98,32 +75,62 @@ export const scaledDefinitions: readonly InitializerDefinition[] = [
     distribution: 'truncated_normal, untruncated_normal or uniform',
     formula: 'variance scale / max(1, fan), fan = fan_in, fan_out, their mean or their geometric mean',
     reference: HE,
-    notes: `TensorFlow v1, v2 and Keras: the same, "normal" being a cut one; JAX: "normal" is not cut, fan_geo_avg is its own, no fan is raised to 1, ranks below 2 are refused; torch: none. Kernels that are grouped or depthwise: fans by the shape alone, in all of them. ${SEEDS} ${NO_AXES}`,
-  }),
-  ...families.flatMap(
-    ({ family, torch, scale, mode, reference, variance, limit, torchUniform, torchNormal }) => [
-      scaled(
-        `${family}Uniform`,
-        { scale, mode, distribution: 'uniform' },
-        {
-          words: torch ? [`${torch}_uniform`] : [],
-          formula: `U(-l, l), l = ${limit}`,
-          reference,
-          notes: `TensorFlow v1, v2, Keras and JAX: the same; torch: ${torchUniform}. ${SEEDS}`,
-        },
-      ),
-      scaled(
-        `${family}Normal`,
-        { scale, mode, distribution: 'truncated_normal' },
-        {
-          words: torch ? [`${torch}_normal`] : [],
-          formula: `truncated normal of variance ${variance}`,
-          reference,
-          notes: `${CUT}; torch: ${torchNormal}. ${SEEDS}`,
-        },
-      ),
+    frameworks: {
+      tensorflow1: 'the same, "normal" is truncated',
+      tensorflow2: 'the same, "normal" is truncated',
+      keras: 'the same, "normal" is truncated',
+      jax: '"normal" is not truncated, fan_geo_avg exists only there, fans below 1 are used as they are, ranks below 2 are rejected',
+      torch: 'none',
+    },
+    remarks: [
+      'Grouped and depthwise kernels: every framework computes the fans from the shape alone.',
+      SEEDS,
+      NO_AXES,
     ],
-  ),
+  }),
+  scaled('GlorotUniform', {
+    words: ['xavier_uniform'],
+    law: { scale: 1, mode: 'fan_avg', distribution: 'uniform' },
+    formula: 'U(-l, l), l = sqrt(6 / (fan_in + fan_out))',
+    reference: GLOROT,
+    frameworks: { ...SAME, torch: 'xavier_uniform_, the same at its default gain of 1' },
+  }),
+  scaled('GlorotNormal', {
+    words: ['xavier_normal'],
+    law: { scale: 1, mode: 'fan_avg', distribution: 'truncated_normal' },
+    formula: 'truncated normal of variance 2 / (fan_in + fan_out)',
+    reference: GLOROT,
+    frameworks: { ...TRUNCATED, torch: 'xavier_normal_, not truncated (TorchXavierNormal)' },
+  }),
+  scaled('HeUniform', {
+    words: ['kaiming_uniform'],
+    law: { scale: 2, mode: 'fan_in', distribution: 'uniform' },
+    formula: 'U(-l, l), l = sqrt(6 / fan_in)',
+    reference: HE,
+    frameworks: { ...SAME, torch: 'kaiming_uniform_, the same at its defaults: a leaky ReLU of slope 0' },
+  }),
+  scaled('HeNormal', {
+    words: ['kaiming_normal'],
+    law: { scale: 2, mode: 'fan_in', distribution: 'truncated_normal' },
+    formula: 'truncated normal of variance 2 / fan_in',
+    reference: HE,
+    frameworks: { ...TRUNCATED, torch: 'kaiming_normal_, not truncated (TorchKaimingNormal)' },
+  }),
+  scaled('LecunUniform', {
+    law: { scale: 1, mode: 'fan_in', distribution: 'uniform' },
+    formula: 'U(-l, l), l = sqrt(3 / fan_in)',
+    reference: LECUN,
+    frameworks: { ...SAME, torch: 'none (kaiming_uniform_ with nonlinearity linear is the same)' },
+  }),
+  scaled('LecunNormal', {
+    law: { scale: 1, mode: 'fan_in', distribution: 'truncated_normal' },
+    formula: 'truncated normal of variance 1 / fan_in',
+    reference: LECUN,
+    frameworks: {
+      ...TRUNCATED,
+      torch: 'none (kaiming_normal_ with nonlinearity linear is the same without truncation)',
+    },
+  }),
   define('UniformUnitScaling', {
     config: closed({ factor: number(1, 'Factor on the limit', { exclusiveMinimum: 0 }), seed: Seed }),
     law: ({ factor }, shape) => {
@@ -131,8 +138,15 @@ export const scaledDefinitions: readonly InitializerDefinition[] = [
       return { kind: 'uniform', low: -limit, high: limit }
     },
     distribution: 'uniform',
-    formula: 'U(-l, l), l = factor sqrt(3 / n), n = all dimensions but the last multiplied',
+    formula: 'U(-l, l), l = factor sqrt(3 / n), n = the product of all dimensions but the last',
     reference: 'tensorflow/python/ops/init_ops.py; Sussillo and Abbott, 2014, arXiv:1412.6558',
-    notes: `TensorFlow v1: the same, deprecated for VarianceScaling; v2, Keras, JAX and torch: none. For kernels n is fan_in; for vectors it is 1, where VarianceScaling takes the length. ${SEEDS}`,
+    frameworks: {
+      tensorflow1: 'the same, deprecated in favor of VarianceScaling',
+      tensorflow2: 'none',
+      keras: 'none',
+      jax: 'none',
+      torch: 'none',
+    },
+    remarks: ['n is fan_in for kernels and 1 for vectors, where VarianceScaling uses the length.', SEEDS],
   }),
 ]

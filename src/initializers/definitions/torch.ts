@@ -4,12 +4,18 @@ import { computeQuantiles, type BoundedNormal } from '../bounded-normal.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import { varianceScaling } from '../variance-scaling.ts'
 import { define, LAW_ONLY, number, TORCH } from './define.ts'
+import type { Frameworks } from './frameworks.ts'
 
 type Config = Readonly<Record<string, unknown>>
 type Distribution = 'untruncated_normal' | 'uniform'
 
-const RULES =
-  'Fans are those of the same kernel in the layout [...window, in, out]; ranks below 2 are refused, as in torch.'
+const FANS = 'Fans are computed for the layout [...window, in, out]; ranks below 2 are rejected, as in torch.'
+const matrices = {
+  v1: null,
+  reference: TORCH,
+  ranks: { min: 2, max: null },
+  remarks: [FANS, LAW_ONLY],
+}
 
 const NONLINEARITIES = [
   ...['linear', 'conv1d', 'conv2d', 'conv3d', 'conv_transpose1d', 'conv_transpose2d', 'conv_transpose3d'],
@@ -32,114 +38,97 @@ function squaredGain({ nonlinearity, a }: Config): number {
   }
 }
 
-/** torch's names for a class: its function, which ends in an underscore, and `torch_*`. */
-function torch(
-  name: string,
-  word: string,
-  described: Omit<Parameters<typeof define>[1], 'words' | 'v1' | 'reference'>,
-): InitializerDefinition {
-  return define(name, { words: [word], v1: null, reference: TORCH, ...described })
-}
+/** The config and law of a class of kaiming_*_. */
+const kaiming = (distribution: Distribution) => ({
+  config: closed({
+    a: number(0, 'Slope of a leaky ReLU below 0; unused by other nonlinearities'),
+    mode: Type.Optional(Type.Enum(['fan_in', 'fan_out'], { default: 'fan_in' })),
+    nonlinearity: Type.Optional(
+      Type.Enum(NONLINEARITIES, {
+        default: 'leaky_relu',
+        description:
+          'Gain: linear, conv*, conv_transpose* and sigmoid 1, tanh 5/3, relu sqrt(2), leaky_relu sqrt(2 / (1 + a^2)), selu 3/4',
+      }),
+    ),
+    seed: Seed,
+  }),
+  // A slope without effect takes its default, so equal laws have equal configs.
+  settled: (config: Config) => (config['nonlinearity'] === 'leaky_relu' ? config : { ...config, a: 0 }),
+  law: (config: Config, shape: readonly number[]) => {
+    const mode = config['mode'] as 'fan_in' | 'fan_out'
+    return varianceScaling({ scale: squaredGain(config), mode, distribution }, shape)
+  },
+  distribution,
+  ...matrices,
+})
 
-function kaiming(
-  name: string,
-  word: string,
-  distribution: Distribution,
-  formula: string,
-  notes: string,
-): InitializerDefinition {
-  return torch(name, word, {
-    config: closed({
-      a: number(0, 'Slope of a leaky ReLU below 0; no other nonlinearity has one'),
-      mode: Type.Optional(Type.Enum(['fan_in', 'fan_out'], { default: 'fan_in' })),
-      nonlinearity: Type.Optional(
-        Type.Enum(NONLINEARITIES, {
-          default: 'leaky_relu',
-          description:
-            'Gain: 1 up to sigmoid, tanh 5/3, relu sqrt(2), leaky_relu sqrt(2 / (1 + a^2)), selu 3/4',
-        }),
-      ),
-      seed: Seed,
-    }),
-    // A slope without effect takes its default, so equal laws have equal configs.
-    settled: (config) => (config['nonlinearity'] === 'leaky_relu' ? config : { ...config, a: 0 }),
-    law: (config, shape) => {
-      const mode = config['mode'] as 'fan_in' | 'fan_out'
-      return varianceScaling({ scale: squaredGain(config), mode, distribution }, shape)
-    },
-    distribution,
-    formula,
-    ranks: { min: 2, max: null },
-    notes: `${notes} ${RULES} ${LAW_ONLY}`,
-  })
-}
-
-function xavier(
-  name: string,
-  word: string,
-  distribution: Distribution,
-  formula: string,
-  notes: string,
-): InitializerDefinition {
-  return torch(name, word, {
-    config: closed({
-      gain: number(1, 'Factor on the standard deviation', { exclusiveMinimum: 0 }),
-      seed: Seed,
-    }),
-    law: ({ gain }, shape) =>
-      varianceScaling({ scale: (gain as number) ** 2, mode: 'fan_avg', distribution }, shape),
-    distribution,
-    formula,
-    ranks: { min: 2, max: null },
-    notes: `${notes} ${RULES} ${LAW_ONLY}`,
-  })
-}
+/** The config and law of a class of xavier_*_. */
+const xavier = (distribution: Distribution) => ({
+  config: closed({
+    gain: number(1, 'Factor on the standard deviation', { exclusiveMinimum: 0 }),
+    seed: Seed,
+  }),
+  law: ({ gain }: Config, shape: readonly number[]) =>
+    varianceScaling({ scale: (gain as number) ** 2, mode: 'fan_avg', distribution }, shape),
+  distribution,
+  ...matrices,
+})
 
 function bounds({ mean, std, a, b }: Config): BoundedNormal {
   const [low, high] = [Math.fround(a as number), Math.fround(b as number)]
   return { mean: mean as number, std: std as number, low, high }
 }
 
-/**
- * Below this, 37 standard deviations from the mean, quantiles of such small probabilities have no digits
- * left.
- */
+/** At 37 standard deviations from the mean. Quantiles of smaller probabilities have no correct digits. */
 const SMALLEST_MASS = 1e-300
+
+/** Entries of classes that only torch has. */
+function elsewhere(others: string, torch: string): Frameworks {
+  return { tensorflow1: others, tensorflow2: others, keras: others, jax: others, torch }
+}
 
 /** torch's initializers where TensorFlow's of the same name have another law. */
 export const torchDefinitions: readonly InitializerDefinition[] = [
-  kaiming(
-    'TorchKaimingUniform',
-    'kaiming_uniform_',
-    'uniform',
-    'U(-l, l), l = gain sqrt(3 / fan)',
-    'torch: kaiming_uniform_; a = 2.23606797749979 (sqrt 5) is what its convolutions and dense layers start with, U(+-1 / sqrt(fan_in)). TensorFlow, Keras and JAX: kaiming_uniform is HeUniform, this at its defaults.',
-  ),
-  kaiming(
-    'TorchKaimingNormal',
-    'kaiming_normal_',
-    'untruncated_normal',
-    'N(0, gain^2 / fan)',
-    'torch: kaiming_normal_; torchvision and timm take mode fan_out and nonlinearity relu. TensorFlow, Keras and JAX: kaiming_normal is HeNormal, a cut one.',
-  ),
-  xavier(
-    'TorchXavierUniform',
-    'xavier_uniform_',
-    'uniform',
-    'U(-l, l), l = gain sqrt(6 / (fan_in + fan_out))',
-    'torch: xavier_uniform_. TensorFlow, Keras and JAX: xavier_uniform is GlorotUniform, this at gain 1.',
-  ),
-  xavier(
-    'TorchXavierNormal',
-    'xavier_normal_',
-    'untruncated_normal',
-    'N(0, 2 gain^2 / (fan_in + fan_out))',
-    'torch: xavier_normal_. TensorFlow, Keras and JAX: xavier_normal is GlorotNormal, a cut one.',
-  ),
-  torch('TorchTruncNormal', 'trunc_normal_', {
+  define('TorchKaimingUniform', {
+    ...kaiming('uniform'),
+    words: ['kaiming_uniform_'],
+    formula: 'U(-l, l), l = gain sqrt(3 / fan)',
+    frameworks: elsewhere(
+      'kaiming_uniform is HeUniform, which equals this class at its defaults',
+      'kaiming_uniform_, with a = 2.23606797749979 (sqrt 5) in its convolutions and dense layers: U(+-1 / sqrt(fan_in))',
+    ),
+  }),
+  define('TorchKaimingNormal', {
+    ...kaiming('untruncated_normal'),
+    words: ['kaiming_normal_'],
+    formula: 'N(0, gain^2 / fan)',
+    frameworks: elsewhere(
+      'kaiming_normal is HeNormal, which is truncated',
+      'kaiming_normal_, in torchvision and timm with mode fan_out and nonlinearity relu',
+    ),
+  }),
+  define('TorchXavierUniform', {
+    ...xavier('uniform'),
+    words: ['xavier_uniform_'],
+    formula: 'U(-l, l), l = gain sqrt(6 / (fan_in + fan_out))',
+    frameworks: elsewhere(
+      'xavier_uniform is GlorotUniform, which equals this class at gain 1',
+      'xavier_uniform_',
+    ),
+  }),
+  define('TorchXavierNormal', {
+    ...xavier('untruncated_normal'),
+    words: ['xavier_normal_'],
+    formula: 'N(0, 2 gain^2 / (fan_in + fan_out))',
+    frameworks: elsewhere('xavier_normal is GlorotNormal, which is truncated', 'xavier_normal_'),
+  }),
+  define('TorchTruncNormal', {
+    words: ['trunc_normal_'],
+    v1: null,
+    reference: TORCH,
     config: closed({
-      mean: number(0, 'Mean before the cut'),
-      std: number(1, 'Standard deviation before the cut', { exclusiveMinimum: 0 }),
+      mean: number(0, 'Mean before truncation'),
+      std: number(1, 'Standard deviation before truncation', { exclusiveMinimum: 0 }),
       a: number(-2, 'Lower bound of the values'),
       b: number(2, 'Upper bound of the values'),
       seed: Seed,
@@ -148,11 +137,15 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
       const between = bounds(config)
       if (between.low >= between.high) return ['b', `must be above a (${String(config['a'])}) in float32`]
       if (computeQuantiles(between).mass >= SMALLEST_MASS) return undefined
-      return ['mean', 'is more than 37 std away from all of [a, b]; move it, or the bounds']
+      return ['mean', 'is more than 37 std away from the interval [a, b]; move the mean or the bounds']
     },
     law: (config) => ({ kind: 'bounded_normal', ...bounds(config) }),
     distribution: 'bounded_normal',
     formula: 'N(mean, std^2) between a and b',
-    notes: `torch: trunc_normal_, whose bounds are values, not deviations: at std 0.02 the default ones cut nothing. TensorFlow, Keras and JAX: truncated_normal cuts at 2 stddev of its mean. None of them widens. ${LAW_ONLY}`,
+    frameworks: elsewhere(
+      'truncated_normal truncates at 2 stddev from its mean',
+      'trunc_normal_, whose bounds are values, not multiples of std: at std 0.02 the default bounds truncate nothing',
+    ),
+    remarks: ['No framework widens the normal before truncation.', LAW_ONLY],
   }),
 ]
