@@ -3,7 +3,7 @@ import { sizeOf } from '../initializers/fans.ts'
 import type { Plan } from '../network/plan.ts'
 
 const FLOAT32_BYTES = 4
-/** Copies of every layer's output at the peak of the backward pass; 3.5 to 6.2 were measured. */
+/** Copies of every layer's output at the peak of the backward pass; measured: 3.5 to 6.2. */
 const ACTIVATION_COPIES = 7
 /** The weights, their gradients, and one more copy while they are drawn or read. */
 const WEIGHT_COPIES = 3
@@ -23,7 +23,7 @@ export function affordableMemory(plan: Plan, batchSize: number, budget: number, 
   const cure = most < 1 ? 'a smaller network or input_shape' : `at most ${String(most)} images in a batch`
   throw fieldError(
     pointer,
-    `would take about ${gigabytes(bytes)} GB for ${String(batchSize)} images, more than the ${gigabytes(budget)} GB of ANALYSIS_MEMORY_BYTES; ask for ${cure}`,
+    `would take about ${gigabytes(bytes)} GB for ${String(batchSize)} images, more than the ${gigabytes(budget)} GB of ANALYSIS_MEMORY_BYTES; use ${cure}`,
   )
 }
 

@@ -4,23 +4,29 @@ import type { NetworkSignals } from './signals-contract.ts'
 
 const Ranking = Type.Array(
   Type.Object({
-    rank: Type.Integer({ description: 'One more than there are others who lie wholly before' }),
-    specs: Type.Array(Type.Integer(), { description: 'Places in `specs`; who overlaps may share a rank' }),
+    rank: Type.Integer({
+      description: 'One more than the number of networks whose interval lies wholly before',
+    }),
+    specs: Type.Array(Type.Integer(), {
+      description: 'Indices in `specs`; overlapping intervals may share a rank',
+    }),
   }),
 )
 export const Rankings = Type.Object({
-  variance_ratio: Type.With(Ranking, { description: 'Nearest to 1 first, 1/3 being as far as 3' }),
+  variance_ratio: Type.With(Ranking, { description: 'Nearest to 1 first; 1/3 is as far as 3' }),
   gradient_ratio: Type.With(Ranking, { description: 'Nearest to 1 first' }),
   loss_excess: Type.With(Ranking, { description: 'Smallest loss above ln(classes) first' }),
 })
 
-/** Ranks networks under the same input and labels by each quantity of their signals that has an order. */
+/** Ranks networks with the same input and labels by each ordered quantity of their signals. */
 export function rankModels(
   networks: readonly NetworkSignals[],
   classes: readonly number[],
 ): Static<typeof Rankings> {
-  const ranking = (of: (signals: NetworkSignals, index: number) => Estimate): Static<typeof Ranking> => {
-    const ranks = rankIntervals(networks.map(of))
+  const ranking = (
+    estimateFor: (signals: NetworkSignals, index: number) => Estimate,
+  ): Static<typeof Ranking> => {
+    const ranks = rankIntervals(networks.map(estimateFor))
     return [...new Set(ranks)]
       .sort((a, b) => a - b)
       .map((rank) => ({ rank, specs: [...ranks.keys()].filter((index) => ranks[index] === rank) }))

@@ -2,18 +2,21 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, openSync, readSync, unlinkSync, writevSync } from 'node:fs'
 import { kindOf, type ImageValues, type ShmSlot } from './contract.ts'
 
-/** Where files are memory; elsewhere than on Linux there is none. */
+/** A directory in memory on Linux. Other systems have none. */
 const FOLDER = '/dev/shm'
-/** As many as are with an engine at once: one that is computed, one that waits for that. */
+/** Batches that an engine has at once: one in computation and one that waits. */
 const SLOTS = 2
-/** Docker gives a container 64 MiB of it, and a second engine wants as much. Of larger batches copies are the least. */
+/**
+ * Docker's default /dev/shm has 64 MiB, and a second engine takes as much. For larger batches the cost of a copy is
+ * negligible.
+ */
 const SLOT_BYTES = 8 * 2 ** 20
 
 /**
- * Memory that a process shares with its engine's, for the images of batches. A channel takes 200 KB at once and the rest
- * when this process comes round to it, so that an engine that is free waits in the middle of a batch; and what comes
- * through it is copied into new memory at every step, for the collector to find. A file without a name: nothing of it
- * is left when both processes are gone. Whoever opens it closes it.
+ * Memory shared with an engine process, for the images of batches. A pipe transfers 200 KB at once and the rest
+ * when this process returns to its event loop, which would leave a free engine idle in the middle of a batch; every
+ * step also copies the data into new memory. The file has no name, so it disappears with the two processes. The
+ * opener closes it.
  */
 export class SharedBatchBuffer {
   readonly fd: number
@@ -23,7 +26,7 @@ export class SharedBatchBuffer {
     this.fd = fd
   }
 
-  /** Undefined where there is no such memory. */
+  /** Returns undefined if the system has no such memory. */
   static open(folder = FOLDER): SharedBatchBuffer | undefined {
     const path = `${folder}/resinit-${randomUUID()}`
     try {
@@ -35,7 +38,7 @@ export class SharedBatchBuffer {
     }
   }
 
-  /** Undefined where there is no room. What is placed stays until it is freed. */
+  /** Returns undefined if there is no free slot, or the images are too large. The slot is reserved until `free`. */
   write(values: ImageValues): ShmSlot | undefined {
     const parts = Array.isArray(values)
       ? (values as readonly Uint8Array[])
@@ -62,7 +65,7 @@ export class SharedBatchBuffer {
   }
 }
 
-/** The engine's side of a `BatchMemory`. */
+/** The engine's side of a `SharedBatchBuffer`. */
 export class SharedBatchReader {
   readonly #fd: number
   #bytes = Buffer.alloc(0)
@@ -71,7 +74,7 @@ export class SharedBatchReader {
     this.#fd = fd
   }
 
-  /** The images as they were placed. They are good until the next are read. */
+  /** Reads the images of a slot. They are valid until the next call. */
   read({ kind, slot, lengths }: ShmSlot): ImageValues {
     const length = lengths.reduce((sum, part) => sum + part, 0)
     if (this.#bytes.length < length) this.#bytes = Buffer.allocUnsafeSlow(length)

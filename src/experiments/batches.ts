@@ -2,17 +2,15 @@ import { advance, philox } from '../initializers/philox.ts'
 import { deriveStream } from '../initializers/seeds.ts'
 import { DIGITS } from './data.ts'
 
-/**
- * Weights draw from the numbers 0, 1, ... of their seed; batch orders from numbers that no weight reaches.
- */
+/** Weights use the draws 0, 1, ... of their seed; batch orders start at a number that no weight reaches. */
 const FIRST_DRAW = 2 ** 30
 
-/** Steps per epoch. Pictures that fill no batch are dropped, different ones each epoch. */
+/** Steps per epoch. Pictures that do not fill a batch are dropped, different ones in each epoch. */
 export function stepsPerEpoch(batchSize: number): number {
   return Math.floor(DIGITS.training / batchSize)
 }
 
-/** The pictures of each training step. Epoch e orders them by the seed vector [seed, 2^30 + e]. */
+/** The pictures of each training step. The seed vector [seed, 2^30 + e] shuffles epoch e. */
 export function drawBatches(seed: number, batchSize: number): (step: number) => readonly number[] {
   const steps = stepsPerEpoch(batchSize)
   let known: { readonly epoch: number; readonly order: readonly number[] } | undefined
@@ -24,7 +22,7 @@ export function drawBatches(seed: number, batchSize: number): (step: number) => 
   }
 }
 
-/** Fisher-Yates. A 32-bit word chooses among so few without visible bias. */
+/** Fisher-Yates shuffle. The bias of a 32-bit word is negligible for so few pictures. */
 function shuffled(count: number, seed: number, epoch: number): number[] {
   const { key, counter } = deriveStream([seed, FIRST_DRAW + epoch])
   const order = Array.from({ length: count }, (_, index) => index)

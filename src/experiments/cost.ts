@@ -4,22 +4,22 @@ import type { Plan } from '../network/plan.ts'
 
 export const Cost = answer('ExperimentCost', {
   runs: Type.Integer(),
-  steps: Type.Integer({ description: 'Of all runs together' }),
-  multiply_adds: Type.Number({ description: 'Of all steps, forward and back' }),
-  estimated_seconds: Type.Number({ description: 'On two processors that do nothing else' }),
+  steps: Type.Integer({ description: 'Steps of all runs together' }),
+  multiply_adds: Type.Number({ description: 'Multiply-adds of all steps, forward and backward' }),
+  estimated_seconds: Type.Number({ description: 'Estimate for two idle processors' }),
 })
 export type Cost = Static<typeof Cost>
 
 /**
- * Fitted to the shortest measured steps of ResNet-20 with 64 pictures, with norms and without, on two cores
- * with AVX2.
+ * Fitted to the shortest measured steps of ResNet-20 with 64 pictures, with and without norms, on two cores with
+ * AVX2.
  */
 const MS_PER_LAYER = 0.35
 const MULTIPLY_ADDS_PER_MS = 2e7
-/** The backward pass costs twice the forward pass: by the inputs, and by the weights. */
+/** The backward pass costs twice the forward pass: derivatives by inputs and by weights. */
 const FORWARD_AND_BACK = 3
 
-/** The cost of training: a number of runs of a network, with a number of steps each. */
+/** The cost of `runs` trainings of a network with `steps` steps each. */
 export function computeCost(
   { layers, totals }: Plan,
   { runs, steps, batchSize }: { readonly runs: number; readonly steps: number; readonly batchSize: number },

@@ -11,7 +11,7 @@ export interface Course {
   readonly ms: number
 }
 
-/** Summarizes a run of `steps` steps, or the steps that are done. */
+/** Summarizes a run of `steps` steps, or its completed steps. */
 export function summarizeRun(course: Course, steps: number, targetLoss: number): Run {
   const { losses, diverged } = course
   const points = selectPoints(steps).filter((step) => step <= losses.length)
@@ -20,20 +20,20 @@ export function summarizeRun(course: Course, steps: number, targetLoss: number):
     steps: points,
     loss: points.map((step, index) => mean(losses.slice(points[index - 1] ?? 0, step))),
     final_loss: diverged ? NaN : mean(losses.slice(-Math.ceil(steps / 10))),
-    steps_to_target: stepsTo(targetLoss, losses),
+    steps_to_target: findStep(targetLoss, losses),
     test_accuracy: course.accuracy,
     diverged,
     ms: Math.round(course.ms),
   }
 }
 
-/** The last steps of stretches of almost equal length, the same for every run with this number of steps. */
+/** The last steps of stretches of almost equal length, the same for all runs with this number of steps. */
 function selectPoints(steps: number): number[] {
   const count = Math.min(steps, CURVE_POINTS)
   return Array.from({ length: count }, (_, index) => Math.round(((index + 1) * steps) / count))
 }
 
-function stepsTo(target: number, losses: readonly number[]): number | null {
+function findStep(target: number, losses: readonly number[]): number | null {
   const window = Math.min(SMOOTHING, losses.length)
   const step = losses.findIndex(
     (_, index) => index + 1 >= window && mean(losses.slice(index + 1 - window, index + 1)) <= target,

@@ -14,7 +14,7 @@ export interface Digits {
   readonly test: Pictures
 }
 
-/** Each pixel is one digit in this base. */
+/** Base of the digits that encode the pixels. */
 const BASE = 17
 const SIZE = sizeOf(DIGITS.shape)
 

@@ -6,7 +6,7 @@ import { answer } from '../common/schema.ts'
 import { DIGITS } from './data.ts'
 
 const list = { minItems: 1, maxItems: 8 }
-/** Defaults of missing fields. The learning rates are those of networks with batch normalization. */
+/** Defaults of missing fields. The learning rates suit networks with batch normalization. */
 export const DEFAULTS = {
   architecture: 'resnet20',
   initializers: ['he_normal', 'glorot_uniform'],
@@ -22,12 +22,13 @@ const fields = {
   learning_rates: Type.Array(Type.Number({ exclusiveMinimum: 0, maximum: 1000 }), list),
   seeds: Type.Array(SafeInteger, {
     ...{ minItems: 1, maxItems: 10 },
-    description: 'Each is a run: its weights and the order of its pictures; the same for every initializer',
+    description:
+      'One run per seed, which determines the weights and the order of the pictures; the same seeds for every initializer',
   }),
-  steps: Type.Integer({ minimum: 1, maximum: 10_000, description: 'Batches each run trains on' }),
+  steps: Type.Integer({ minimum: 1, maximum: 10_000, description: 'Batches of each run' }),
   batch_size: Type.Integer({
     ...{ minimum: 2, maximum: DIGITS.training },
-    description: 'Of the pictures that train; those that fill no batch are left out of an epoch',
+    description: 'Training pictures per batch; pictures that do not fill a batch are left out of the epoch',
   }),
   momentum: Type.Number({
     minimum: 0,
@@ -37,7 +38,7 @@ const fields = {
   target_loss: Type.Number({
     exclusiveMinimum: 0,
     maximum: 100,
-    description: 'Steps are counted until the loss, as the mean of ten steps, is no more than this',
+    description: 'steps_to_target counts the steps until the mean loss of ten steps is at most this',
   }),
 }
 
@@ -46,16 +47,16 @@ export const ExperimentRequest = Type.Partial(
   Type.Object({
     architecture: Type.With(specificationFields.architecture, {
       description:
-        'A preset or a description as in a specification; its input becomes [8, 8, 1], its classes 10',
+        'A preset or a description as in a specification; the input shape is set to [8, 8, 1] and the classes to 10',
     }),
-    norm: Type.Enum(['batch', 'none'], { description: "In place of the architecture's own" }),
+    norm: Type.Enum(['batch', 'none'], { description: "Replaces the architecture's norm" }),
     residual_scheme: Type.Enum([...schemeNames], { description: 'As in a specification' }),
     initializers: Type.Array(InitializerReference, {
       ...list,
-      description: 'Of all kernels: each is trained with each learning rate and each seed',
+      description: 'Kernel initializers; each is trained with each learning rate and each seed',
     }),
     ...fields,
-    epochs: Type.Integer({ minimum: 1, maximum: 1000, description: 'In place of `steps`' }),
+    epochs: Type.Integer({ minimum: 1, maximum: 1000, description: 'Alternative to `steps`' }),
   }),
   { additionalProperties: false, title: 'ExperimentRequest' },
 )

@@ -12,7 +12,7 @@ export const experimentPresets: Readonly<Record<string, ExperimentPreset>> = {
     experiment: { initializers: ['he_normal', 'glorot_uniform'] },
   },
   without_norms: {
-    summary: 'The same network without norms, where nothing corrects an initializer',
+    summary: 'The same network without norms, which depends on the initializer',
     experiment: {
       norm: 'none',
       initializers: ['he_normal', 'glorot_uniform'],
@@ -21,7 +21,7 @@ export const experimentPresets: Readonly<Record<string, ExperimentPreset>> = {
     },
   },
   zeros: {
-    summary: 'All kernels zero: no gradient finds its way, and nothing is learned',
+    summary: 'All kernels zero: all gradients are zero, and nothing is learned',
     experiment: { initializers: ['zeros', 'he_normal'], learning_rates: [0.1] },
   },
 }

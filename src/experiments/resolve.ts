@@ -19,19 +19,19 @@ export interface ExperimentLimits {
 
 /** An experiment that passed all checks. */
 export interface PlannedExperiment {
-  /** SHA-256 of the canonical form, so equal experiments have equal ids. */
+  /** SHA-256 of the canonical form: equal experiments have equal ids. */
   readonly id: string
   readonly experiment: Experiment
   readonly cost: Cost
-  /** The specification of each initializer's weights, without the seed. */
+  /** The specification for each initializer, without the seed. */
   readonly specifications: readonly Specification[]
-  /** The plan of one of them; they differ in their values only. */
+  /** The plan for one initializer; the others differ in values only. */
   readonly plan: Plan
 }
 
 /**
- * Fills every field of an experiment and computes its cost. Throws INVALID_REQUEST or SHAPE_MISMATCH if it
- * cannot run, and INVALID_REQUEST with the cost if that exceeds the limits.
+ * Fills every field of an experiment and computes its cost. Throws INVALID_REQUEST or SHAPE_MISMATCH if the
+ * experiment is not valid, and INVALID_REQUEST with the cost if it exceeds the limits.
  */
 export function planExperiment(request: ExperimentRequest, limits: ExperimentLimits): PlannedExperiment {
   const { learning_rates = DEFAULTS.learning_rates, seeds = DEFAULTS.seeds } = request
@@ -40,8 +40,8 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
   const initializers = references.map((reference, index) =>
     completeInitializer(reference, `#/initializers/${String(index)}`),
   )
-  refuseTwice('learning_rates', learning_rates)
-  refuseTwice('seeds', seeds)
+  assertDistinct('learning_rates', learning_rates)
+  assertDistinct('seeds', seeds)
   const architecture = resolveArchitecture(request)
   const plans = initializers.map((kernel, index) => {
     const { residual_scheme = 'none' } = request
@@ -52,7 +52,7 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
     )
   })
   const forms = plans.map(canonicalForm)
-  refuseTwice('initializers', forms)
+  assertDistinct('initializers', forms)
   const [plan] = plans
   if (plan === undefined) throw fieldError('#/initializers', 'needs at least one')
 
@@ -78,7 +78,7 @@ export function planExperiment(request: ExperimentRequest, limits: ExperimentLim
   }
 }
 
-/** The digits' input shape and classes replace a preset's. */
+/** Replaces a preset's input shape by the digits'. */
 function resolveArchitecture({
   architecture = DEFAULTS.architecture,
   norm,
@@ -88,14 +88,14 @@ function resolveArchitecture({
   if (input.join() !== DIGITS.shape.join())
     throw fieldError(
       '#/architecture/input_shape',
-      `is ${JSON.stringify(DIGITS.shape)}, the digits'; leave it out`,
+      `must be ${JSON.stringify(DIGITS.shape)}, the shape of the digits; omit it`,
     )
   if (norm !== undefined && given.norm !== undefined)
-    throw fieldError('#/norm', 'is given in the architecture as well; give one of them')
+    throw fieldError('#/norm', 'is also given in the architecture; give one of them')
   return { ...given, input_shape: [...DIGITS.shape], ...(norm === undefined ? {} : { norm }) }
 }
 
-/** Errors of an initializer point to its position in the list. */
+/** Plans a network. Pointers of errors refer to the initializer's position in the list. */
 function planAt(request: SpecificationRequest, index: number): Plan {
   try {
     return planSpecification(resolveSpecification(request))
@@ -111,26 +111,26 @@ function planAt(request: SpecificationRequest, index: number): Plan {
 
 function countSteps({ steps, epochs }: ExperimentRequest, batchSize: number): number {
   if (epochs === undefined) return steps ?? DEFAULTS.steps
-  if (steps !== undefined) throw fieldError('#/epochs', 'is given beside steps; give one of them')
+  if (steps !== undefined) throw fieldError('#/epochs', 'contradicts steps; give one of them')
   return epochs * stepsPerEpoch(batchSize)
 }
 
-function refuseTwice(field: string, values: readonly unknown[]): void {
+function assertDistinct(field: string, values: readonly unknown[]): void {
   const known = values.map((value) => canonicalJson(value))
   const twice = known.findIndex((value, index) => known.indexOf(value) < index)
-  if (twice >= 0) throw fieldError(`#/${field}/${String(twice)}`, 'is given twice; leave one of them out')
+  if (twice >= 0) throw fieldError(`#/${field}/${String(twice)}`, 'is given twice; omit one of them')
 }
 
 function assertAffordable(cost: Cost, { totals }: Plan, { seconds, parameters }: ExperimentLimits): void {
   if (totals.parameters > parameters)
     throw fieldError(
       '#/architecture',
-      `has ${totals.parameters.toLocaleString('en')} parameters, more than the ${parameters.toLocaleString('en')} that are trained here; take a smaller network`,
+      `has ${totals.parameters.toLocaleString('en')} parameters, more than the limit of ${parameters.toLocaleString('en')}; use a smaller network`,
     )
   if (cost.estimated_seconds <= seconds) return
   const macs = (cost.multiply_adds / 1e9).toPrecision(3)
   throw fieldError(
     '#/steps',
-    `would take about ${String(cost.estimated_seconds)} s: ${String(cost.runs)} runs, ${String(cost.steps)} steps together, ${macs} billion multiply-adds; at most ${String(seconds)} s are allowed (MAX_EXPERIMENT_SECONDS). Ask for fewer steps, seeds, learning rates or initializers, or for a smaller network`,
+    `would take about ${String(cost.estimated_seconds)} s: ${String(cost.runs)} runs, ${String(cost.steps)} steps together, ${macs} billion multiply-adds; at most ${String(seconds)} s are allowed (MAX_EXPERIMENT_SECONDS). Use fewer steps, seeds, learning rates or initializers, or a smaller network`,
   )
 }

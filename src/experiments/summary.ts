@@ -3,10 +3,10 @@ import type { Experiment } from './experiment.ts'
 import type { Best, Group, Run, Summary } from './results.ts'
 import { judge } from './verdict.ts'
 
-/** The smallest loss whose logarithm is taken; a loss of 0 has none. */
+/** Smaller losses are raised to this before their logarithm is computed. */
 const SMALLEST = 1e-12
 
-/** Summarizes the runs so far. `finished` means that no further run follows. */
+/** Summarizes the runs so far. `finished` means that there are no further runs. */
 export function summarize(experiment: Experiment, runs: readonly Run[], finished: boolean): Summary {
   const { initializers, learning_rates } = experiment
   const guessing = Math.log(experiment.architecture.head.units)

@@ -2,8 +2,8 @@ import type { Experiment } from './experiment.ts'
 import type { Best, Group, Summary } from './results.ts'
 
 /**
- * The result in sentences: the initializer with the lowest loss at its best learning rate, those whose
- * intervals overlap with it, and those that do not train.
+ * The result in sentences: the initializer with the lowest loss at its best learning rate, those with overlapping
+ * intervals, and those that do not train.
  */
 export function judge(
   experiment: Experiment,
@@ -29,7 +29,7 @@ export function judge(
     const name = nameAt(initializer)
     if (fit.length === rates.length) return []
     if (fit.length === 0)
-      return [`${name} trains with no learning rate of these: ${explain(groups, initializer)}.`]
+      return [`${name} trains with none of the learning rates: ${explain(groups, initializer)}.`]
     return [
       `${name} trains with ${String(fit.length)} of ${String(rates.length)} learning rates (${fit.map(format).join(', ')}).`,
     ]
@@ -39,8 +39,8 @@ export function judge(
   function comparison(): string {
     const after = `by the loss after ${String(experiment.steps)} steps, each at its best learning rate`
     if (best.every(({ trains_with }) => trains_with.length === 0)) return 'Nothing trains.'
-    if (all.length === 1) return `There is nobody to compare with: ${figures(all)}.`
-    if (experiment.seeds.length === 1) return `One seed tells nobody apart ${after}: ${figures(all)}.`
+    if (all.length === 1) return `There is nothing to compare with: ${figures(all)}.`
+    if (experiment.seeds.length === 1) return `One seed gives no ranking ${after}: ${figures(all)}.`
     const ahead = ranking.find(({ rank }) => rank === 1)?.initializers ?? []
     const behind = all.filter((index) => !ahead.includes(index))
     if (behind.length === 0) return `A tie ${after}: the intervals overlap, ${figures(ahead)}.`
@@ -69,7 +69,7 @@ function explain(groups: readonly Group[], initializer: number): string {
   if (finals.length > 0) return `its lowest final loss is ${format(Math.min(...finals))}`
   return own.every(({ diverged, runs }) => diverged === runs)
     ? 'every run diverges'
-    : 'with each a run diverges'
+    : 'with each learning rate a run diverges'
 }
 
 function format(value: number): string {

@@ -1,7 +1,7 @@
-/** Reads a dtype of the safetensors format: its width, and its values as float32. */
+/** A dtype of the safetensors format: its width, precision and conversion to float32. */
 interface Reader {
   readonly bytes: number
-  /** Relative distance of neighbouring values; 0 for integers, which are exact. */
+  /** Relative distance of neighbouring values; 0 for integers. */
   readonly epsilon: number
   readonly read: (view: DataView, offset: number) => number
 }
@@ -35,7 +35,7 @@ export function dtypeNamed(name: string): Pick<Reader, 'bytes' | 'epsilon'> | un
 }
 
 /**
- * Converts little-endian values of a dtype to float32, rounded where they have more digits. `bytes` must be
+ * Converts little-endian values of a dtype to float32, with rounding if they have more digits. `bytes` must be
  * aligned.
  */
 export function toFloats(dtype: string, bytes: Uint8Array): Float32Array {
@@ -57,7 +57,7 @@ function decodeHalf(bits: number): number {
   return sign * (exponent === 0 ? fraction * 2 ** -24 : (1 + fraction / 1024) * 2 ** (exponent - 15))
 }
 
-/** The upper half of a float32. */
+/** bfloat16 is the upper half of a float32. */
 function decodeBfloat(view: DataView, offset: number): number {
   const bits = view.getUint16(offset, true)
   const sign = bits >>> 15 ? -1 : 1

@@ -11,14 +11,13 @@ const UNDEFINED = 2n ** 64n - 1n
 const MESSAGE = { dataspace: 1, linkInfo: 2, datatype: 3, link: 6, layout: 8, attribute: 12 } as const
 /** IEEE little-endian: sign at bit 31, exponent of 8 bits from 23 on with bias 127, fraction of 23. */
 const FLOAT32 = Buffer.of(0x11, 0x20, 31, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0)
-/** The size of one attribute in Keras; longer lists continue under numbered names (`legacy_h5_format.py`). */
+/** Largest attribute that Keras writes; longer lists continue under numbered names (`legacy_h5_format.py`). */
 const ATTRIBUTE_BYTES = 64512
 
 /**
- * The head of an .h5 weights file for `keras.Model.load_weights`: a group per layer with a contiguous dataset
- * per weight, both listed in order. The float32 values follow, tensor by tensor without gaps. It uses
- * superblock 0 and version 1 object headers with embedded links, so nothing is indexed, compressed or
- * checksummed.
+ * The head of an .h5 weights file for `keras.Model.load_weights`: a group per layer with a contiguous dataset per
+ * weight, and both listed in order. The float32 values follow, tensor by tensor without gaps. The format is
+ * superblock 0 and version 1 object headers with embedded links, without index, compression or checksums.
  */
 export function kerasHdf5Header(
   tensors: readonly Dataset[],
@@ -49,7 +48,7 @@ export function kerasHdf5Header(
         return [name, objectHeader(messages)] as const
       }),
     ])
-  // Addresses have a fixed width, so the head can be measured before its addresses are known.
+  // Addresses have a fixed width, so header sizes do not depend on them.
   const places = new Map<string, number>()
   let end = SUPERBLOCK_BYTES
   for (const [name, header] of headers(() => 0)) {
@@ -106,7 +105,7 @@ function writeLinks(names: readonly string[], at: (name: string) => number): Buf
   return [message(MESSAGE.linkInfo, bytes(uint8(0, 0), uint64(UNDEFINED, UNDEFINED))), ...links]
 }
 
-/** Strings as one attribute, or as several if one is too small. */
+/** Writes strings as one attribute, or as several if the list is too long. */
 function writeList(name: string, texts: readonly string[]): Buffer[] {
   const perAttribute = Math.floor(ATTRIBUTE_BYTES / measureWidth(texts))
   if (texts.length <= perAttribute) return [attribute(name, texts)]
@@ -115,7 +114,7 @@ function writeList(name: string, texts: readonly string[]): Buffer[] {
   )
 }
 
-/** IV.A.2.m, version 1: strings of one width, padded with zeros. An empty shape holds a single string. */
+/** IV.A.2.m, version 1: strings of equal width, padded with zeros. An empty shape stands for a single string. */
 function attribute(
   name: string,
   texts: readonly string[],

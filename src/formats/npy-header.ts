@@ -1,7 +1,7 @@
-/** A value of the Python literal in an npy header. */
+/** A value in the Python literal of an npy header. */
 export type Literal = string | number | boolean | null | readonly Literal[] | ReadonlyMap<string, Literal>
 
-/** numpy's own headers have three levels; a structured dtype adds one for each structure within it. */
+/** numpy's headers have three levels; a structured dtype adds one for each nested structure. */
 const MAX_DEPTH = 16
 const TOKEN =
   /\s*(?:(?<text>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")|(?<number>-?\d+)L?|(?<word>True|False|None)|(?<mark>[()[\]{},:]))/suy
@@ -9,8 +9,8 @@ const WORDS: Readonly<Record<string, boolean | null>> = { True: true, False: fal
 const CLOSING: Readonly<Record<string, string>> = { '(': ')', '[': ']' }
 
 /**
- * The dictionary of an npy header: a Python literal, of which numpy writes texts, whole numbers, True, False, None, tuples,
- * lists and one dictionary. undefined where the text is anything else.
+ * Parses the dictionary of an npy header: a Python literal, in which numpy uses strings, integers, True, False,
+ * None, tuples, lists and one dictionary. Returns undefined for any other text.
  */
 export function parseHeader(text: string): ReadonlyMap<string, Literal> | undefined {
   try {
@@ -36,14 +36,14 @@ class LiteralReader {
   }
 
   value(depth: number): Literal {
-    if (depth === 0) throw new SyntaxError('the literal is too deep')
+    if (depth === 0) throw new SyntaxError('the literal is nested too deeply')
     const { text, number, word, mark } = this.#next()
     if (text !== undefined) return text.slice(1, -1)
     if (number !== undefined) return Number(number)
     if (word !== undefined) return WORDS[word] ?? null
     if (mark === '{') return this.#dictionary(depth)
     const closing = CLOSING[mark ?? '']
-    if (closing === undefined) throw new SyntaxError('no value begins so')
+    if (closing === undefined) throw new SyntaxError('a value is missing')
     return this.#sequence(closing, depth)
   }
 
@@ -54,7 +54,7 @@ class LiteralReader {
       const isOnlyOne = values.length === 1 && closing === ')'
       if (this.#takes(',')) continue
       this.#expect(closing)
-      // Parentheses around one value, without a comma, make no tuple.
+      // Parentheses around one value without a comma are not a tuple.
       return isOnlyOne ? (values[0] ?? null) : values
     }
     return values
@@ -66,7 +66,7 @@ class LiteralReader {
       const name = this.value(1)
       this.#expect(':')
       if (typeof name !== 'string' || values.has(name))
-        throw new SyntaxError('the key is no text, or repeated')
+        throw new SyntaxError('the key is not a string, or repeated')
       values.set(name, this.value(depth - 1))
       if (this.#takes(',')) continue
       this.#expect('}')
@@ -78,7 +78,7 @@ class LiteralReader {
   #next(): Readonly<Record<string, string | undefined>> {
     TOKEN.lastIndex = this.#at
     const groups = TOKEN.exec(this.#text)?.groups
-    if (groups === undefined) throw new SyntaxError('the text is no literal')
+    if (groups === undefined) throw new SyntaxError('the text is not a literal')
     this.#at = TOKEN.lastIndex
     return groups
   }

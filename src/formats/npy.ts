@@ -6,11 +6,11 @@ export interface NpyArray {
   readonly values: Uint8Array | Float32Array
 }
 
-/** numpy's own limit is a sixth of it. */
+/** numpy's own limit is 10,000. */
 const MAX_HEADER_BYTES = 65_536
 const MAGIC = Buffer.from('\x93NUMPY', 'latin1')
 
-/** Bytes of the length of a header, and its encoding, by the major version of the format; the minor one is 0. */
+/** Bytes of the header's length, and its encoding, by the major version of the format; the minor version is 0. */
 const VERSIONS: Readonly<Record<number, { readonly lengthBytes: 2 | 4; readonly encoding: BufferEncoding }>> =
   {
     1: { lengthBytes: 2, encoding: 'latin1' },
@@ -21,7 +21,7 @@ const VERSIONS: Readonly<Record<number, { readonly lengthBytes: 2 | 4; readonly 
 const MAX_RANK = 64
 const SHOWN_DTYPE = 40
 
-/** Reads numpy's format (numpy/lib/format.py), C-contiguous uint8 or little-endian float32. */
+/** Reads numpy's format (numpy/lib/format.py): C-contiguous arrays of uint8 or little-endian float32. */
 export function readNpy(bytes: Buffer): NpyArray {
   if (bytes.length < 10 || !bytes.subarray(0, 6).equals(MAGIC))
     throw invalid('is not an npy file: its magic bytes are missing')
@@ -29,15 +29,15 @@ export function readNpy(bytes: Buffer): NpyArray {
   const version = minor === 0 ? VERSIONS[major] : undefined
   if (version === undefined)
     throw invalid(
-      `has version ${String(major)}.${String(minor)} of the npy format; versions 1.0, 2.0 and 3.0 are read`,
+      `has version ${String(major)}.${String(minor)} of the npy format; versions 1.0, 2.0 and 3.0 are supported`,
     )
   const { lengthBytes, encoding } = version
   const start = 8 + lengthBytes
-  if (bytes.length < start) throw invalid('is not a whole npy file: it ends before its header')
+  if (bytes.length < start) throw invalid('is not a complete npy file: it ends before its header')
   const headerBytes = bytes.readUIntLE(8, lengthBytes)
   if (headerBytes > MAX_HEADER_BYTES)
     throw invalid(
-      `has a header of ${String(headerBytes)} bytes, more than the ${String(MAX_HEADER_BYTES)} of any array`,
+      `has a header of ${String(headerBytes)} bytes, more than the limit of ${String(MAX_HEADER_BYTES)}`,
     )
   const header = parseHeader(bytes.subarray(start, start + headerBytes).toString(encoding))
   const descr = header?.get('descr')
@@ -46,8 +46,7 @@ export function readNpy(bytes: Buffer): NpyArray {
     throw invalid('is not an npy file: its header lacks descr or shape')
   if (header?.get('fortran_order') !== false)
     throw invalid('must be C-contiguous; save numpy.ascontiguousarray(a)')
-  if (!isShape(shape))
-    throw invalid(`must have a shape of at most ${String(MAX_RANK)} whole numbers, none below 0`)
+  if (!isShape(shape)) throw invalid(`must have a shape of at most ${String(MAX_RANK)} non-negative integers`)
   const width = readWidth(descr)
   if (width === undefined)
     throw invalid(
@@ -61,7 +60,7 @@ export function readNpy(bytes: Buffer): NpyArray {
     )
   }
   if (width === 1) return { shape, values: data }
-  // Copied, so that the floats start aligned wherever the header ended.
+  // The copy aligns the floats, whatever the length of the header.
   return { shape, values: new Float32Array(Uint8Array.from(data).buffer) }
 }
 
@@ -73,7 +72,10 @@ function isShape(value: Literal): value is number[] {
   )
 }
 
-/** Bytes of a value; undefined for a dtype that is not read. One byte has no order, and "=" is this machine's. */
+/**
+ * Bytes of a value; undefined for an unsupported dtype. One byte has no byte order, and "=" means native, which is
+ * little-endian.
+ */
 function readWidth(descr: Literal): number | undefined {
   if (typeof descr !== 'string') return undefined
   if (/^[|<>=]?u1$/.test(descr)) return 1

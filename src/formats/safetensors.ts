@@ -6,7 +6,7 @@ import { jsonProblem } from '../common/json-limits.ts'
 import { readJson } from '../common/json-parts.ts'
 import { dtypeNamed, toFloats } from './dtypes.ts'
 
-/** A tensor's place in a safetensors file; offsets count from the end of the header. */
+/** A tensor's position in a safetensors file; offsets count from the end of the header. */
 interface TensorEntry {
   readonly name: string
   readonly dtype: string
@@ -18,30 +18,32 @@ interface TensorEntry {
 export interface SafetensorsFile {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   readonly metadata: Readonly<Record<string, string>>
-  /** `count` values of a tensor from `offset` on, as float32; all of them where not given. Of dtypes that are known. */
+  /**
+   * Reads `count` values of a tensor from `offset` as float32; by default all. The dtype must be a supported one.
+   */
   read(name: string, offset?: number, count?: number): Promise<Float32Array>
   close(): Promise<void>
 }
 
-/** A forged length cannot ask for memory. The format allows 100 MB; the largest networks have some 100 kB. */
+/** Limit against forged lengths. The format allows 100 MB; the largest networks have about 100 kB. */
 const MAX_HEADER_BYTES = 16_777_216
 const MAX_TENSORS = 10_000
 const FLOAT32_BYTES = 4
 const ELEMENT_BYTES = { F32: FLOAT32_BYTES, I64: 8 } as const
 
-if (endianness() !== 'LE')
-  throw new Error('resinit reads and writes little-endian float32 and needs such a machine')
+if (endianness() !== 'LE') throw new Error('resinit requires a little-endian machine')
 
 /**
  * Opens a file in the safetensors format (https://huggingface.co/docs/safetensors): a little-endian uint64 header
- * length, a JSON header, then the tensors without gaps. INVALID_WEIGHTS where it is none. The caller closes it.
+ * length, a JSON header, then the tensors without gaps. Throws INVALID_WEIGHTS if the file is invalid. The caller
+ * closes it.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  // Opening a FIFO otherwise waits for a writer.
+  // Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
     const found = await file.stat()
-    if (!found.isFile()) throw notSafetensors('it is no regular file')
+    if (!found.isFile()) throw notSafetensors('it is not a regular file')
     const { size } = found
     const headerBytes = size < 8 ? 0 : Number((await readBytes(file, 0, 8)).readBigUInt64LE())
     if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - 8)) {
@@ -86,11 +88,13 @@ async function parseHeader(
   const tensors = new Map(names.map((name) => [name, parseEntry(name, header[name])]))
   let end = 0
   for (const entry of [...tensors.values()].sort((a, b) => a.start - b.start || a.end - b.end)) {
-    if (entry.start !== end) throw wrong(entry.name, 'leaves a gap or overlaps another')
+    if (entry.start !== end) throw wrong(entry.name, 'leaves a gap or overlaps another tensor')
     end = entry.end
   }
   if (end !== dataBytes)
-    throw notSafetensors(`it holds ${String(dataBytes)} bytes of data, its header says ${String(end)}`)
+    throw notSafetensors(
+      `it holds ${String(dataBytes)} bytes of data, but its header describes ${String(end)}`,
+    )
   return { tensors, metadata }
 }
 
@@ -106,12 +110,12 @@ function parseEntry(name: string, entry: unknown): TensorEntry {
   const width = dtypeNamed(dtype)?.bytes
   const size = shape.reduce((product, length) => product * length, width ?? 0)
   if (width !== undefined && end - start !== size) {
-    throw wrong(name, `has ${String(end - start)} bytes, its shape needs ${String(size)}`)
+    throw wrong(name, `has ${String(end - start)} bytes, but its shape needs ${String(size)}`)
   }
   return { name, dtype, shape, start, end }
 }
 
-/** A tensor of a file: float32, unless it says otherwise. */
+/** A tensor of a file, float32 by default. */
 interface Described {
   readonly name: string
   readonly shape: readonly number[]
@@ -119,19 +123,19 @@ interface Described {
 }
 
 /**
- * Everything in which a file's tensors differ from those wanted: missing, extra, of another shape or dtype. Of those
- * that are no float32 nothing is read, so they may be missing and be anything.
+ * All differences between a file's tensors and the expected ones: missing, extra, other shape or dtype. Expected
+ * tensors that are not float32 are never read, so the file may omit them or hold anything there.
  */
 export function compareTensors(
   { tensors }: Pick<SafetensorsFile, 'tensors'>,
-  wanted: readonly Described[],
+  expected: readonly Described[],
 ): FieldError[] {
-  const names = new Set(wanted.map(({ name }) => name))
+  const names = new Set(expected.map(({ name }) => name))
   const wrongAt = (name: string, detail: string): FieldError => ({
     pointer: pointerTo('#/weights', shownName(name)),
     detail,
   })
-  const errors = wanted.flatMap(({ name, shape, dtype = 'F32' }) => {
+  const errors = expected.flatMap(({ name, shape, dtype = 'F32' }) => {
     if (dtype !== 'F32') return []
     const entry = tensors.get(name)
     if (entry === undefined) return [wrongAt(name, `is missing; [${shape.join(', ')}] float32 is expected`)]
@@ -143,7 +147,7 @@ export function compareTensors(
   return [...errors, ...extra.map((name) => wrongAt(name, 'is not a parameter of this network'))]
 }
 
-/** The header of a file whose tensors follow it in this order. Padded with spaces to 8 bytes. */
+/** The header of a file with these tensors in this order, padded with spaces to 8 bytes. */
 export function safetensorsHeader(
   tensors: readonly Described[],
   metadata: Readonly<Record<string, string>>,
@@ -163,7 +167,7 @@ export function safetensorsHeader(
 }
 
 async function readBytes(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  // A buffer of its own, so that float32 views start aligned.
+  // A separate buffer aligns float32 views.
   const buffer = Buffer.from(new ArrayBuffer(length))
   let done = 0
   while (done < length) {

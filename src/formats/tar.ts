@@ -3,7 +3,7 @@ import { posix } from 'node:path'
 /** The block size of tar. */
 const BLOCK = 512
 const MODE = '0000644'
-/** The checksum is computed with its own field as spaces. */
+/** The checksum is computed with spaces in its own field. */
 const SPACES = '        '
 const CHECKSUM = 148
 
@@ -11,8 +11,8 @@ const CHECKSUM = 148
 export const TAR_END = Buffer.alloc(2 * BLOCK)
 
 /**
- * The header of a file in a tar archive (POSIX ustar) with only its path, a directory of at most 155 bytes
- * and a name of at most 100, and its size. Equal files give equal archives.
+ * The header of a file in a tar archive (POSIX ustar): its path (a directory of at most 155 bytes and a name of at
+ * most 100) and its size. No times or owners, so equal files give equal archives.
  */
 export function tarHeader(path: string, size: number): Buffer {
   const { dir, base } = posix.parse(path)
@@ -39,7 +39,7 @@ export function tarHeader(path: string, size: number): Buffer {
   return header
 }
 
-/** The zeros between a file's end and the next block. */
+/** Zeros from a file's end to the next block. */
 export function tarPadding(size: number): Buffer {
   return Buffer.alloc((BLOCK - (size % BLOCK)) % BLOCK)
 }

@@ -20,7 +20,7 @@ export function transposed(
   return result
 }
 
-/** True if a permutation changes nothing, so any part of a tensor can be read in place. */
+/** True if a permutation is the identity: any part of a tensor can then be read in place. */
 export function inOrder(axes: readonly number[]): boolean {
   return axes.every((axis, index) => axis === index)
 }

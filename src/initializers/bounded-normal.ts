@@ -1,6 +1,6 @@
 import { normalCdf } from './normal.ts'
 
-/** A normal with this mean and standard deviation between two bounds, in the units of its values. */
+/** A normal distribution truncated to [low, high]. Mean, std and bounds are in the units of the values. */
 export interface BoundedNormal {
   readonly mean: number
   readonly std: number
@@ -9,8 +9,8 @@ export interface BoundedNormal {
 }
 
 /**
- * The standard normal's probability below the bounds, and between them. If both bounds lie above the mean the
- * normal is mirrored, because probabilities near 1 have too few digits for the tail.
+ * The standard normal's probability below the lower bound, and between the bounds. If both bounds lie above the
+ * mean, the normal is mirrored, because probabilities near 1 have too few digits for the tail.
  */
 export function computeQuantiles({ mean, std, low, high }: BoundedNormal) {
   const mirrored = low > mean
@@ -19,13 +19,13 @@ export function computeQuantiles({ mean, std, low, high }: BoundedNormal) {
   return { lowest, mass: normalCdf(to / std) - lowest, mirrored }
 }
 
-/** Where the density has fallen by exp(-NEGLIGIBLE / 2), the rest adds nothing to a moment. */
+/** The integral ends where the density has fallen by exp(-NEGLIGIBLE / 2). */
 const NEGLIGIBLE = 120
 const PANELS = 4096
 
 /**
- * Mean, variance, skewness and excess kurtosis, by Simpson's rule over the density. The closed forms (Johnson, Kotz and
- * Balakrishnan 1994, 13.10.1) are differences of large numbers where bounds are narrow or far from the mean.
+ * Mean, variance, skewness and excess kurtosis, by Simpson's rule over the density. The closed forms (Johnson, Kotz
+ * and Balakrishnan 1994, 13.10.1) subtract large numbers if bounds are narrow or far from the mean.
  */
 export function boundedMoments({ mean, std, low, high }: BoundedNormal) {
   const [from, to] = [(low - mean) / std, (high - mean) / std]
@@ -34,14 +34,14 @@ export function boundedMoments({ mean, std, low, high }: BoundedNormal) {
   const start = Math.max(from, -reach)
   const step = (Math.min(to, reach) - start) / PANELS
   const nodes = Array.from({ length: PANELS + 1 }, (_, i) => {
-    // Measured from the mode, so that narrow bounds keep the digits of the differences.
+    // Distances from the mode keep their digits if bounds are narrow.
     const distance = start - mode + i * step
     const simpson = i === 0 || i === PANELS ? 1 : i % 2 === 1 ? 4 : 2
     return { distance, weight: simpson * Math.exp((-distance * (distance + 2 * mode)) / 2) }
   })
   const total = nodes.reduce((sum, { weight }) => sum + weight, 0)
-  const expected = (of: (distance: number) => number): number =>
-    nodes.reduce((sum, { distance, weight }) => sum + weight * of(distance), 0) / total
+  const expected = (f: (distance: number) => number): number =>
+    nodes.reduce((sum, { distance, weight }) => sum + weight * f(distance), 0) / total
   const center = expected((distance) => distance)
   const [second, third, fourth] = [2, 3, 4].map((power) => expected((d) => (d - center) ** power)) as [
     number,

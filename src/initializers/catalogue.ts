@@ -13,7 +13,7 @@ import {
 import { affineOf, type Law } from './law.ts'
 import { countOperations } from './cost.ts'
 
-/** `tf.contrib.layers.xavier_initializer(uniform=True)`: the article's names, each for one of two classes. */
+/** Names of `tf.contrib.layers.xavier_initializer(uniform=True)`. Their `uniform` selects one of two classes. */
 const XAVIER = ['xavier_initializer', 'xavier_initializer_conv2d']
 const xavierConfig = closed({ uniform: Type.Optional(Type.Boolean({ default: true })), seed: Seed })
 
@@ -22,7 +22,7 @@ interface Entry {
   readonly config: TObject
   readonly check: Checker
   readonly written: InitializerDefinition['written']
-  /** The class and config that a complete config under this name means. */
+  /** Maps a complete config under this name to the class and its config. */
   readonly initializer: (config: Readonly<Record<string, unknown>>) => Initializer
 }
 
@@ -64,17 +64,17 @@ function configWith({ properties }: TObject, defaults: Readonly<Record<string, u
   return closed(Object.fromEntries(fields) as TProperties)
 }
 
-/** The definition under any of its names. Throws INITIALIZER_NOT_FOUND. */
+/** Finds a definition by any of its names. Throws INITIALIZER_NOT_FOUND. */
 export function definitionNamed(name: string): InitializerDefinition {
   return findDefinition(initializerNamed(name, {}))
 }
 
-/** All names of an initializer, including the article's. */
+/** All names except the class name. */
 export function listAliases({ name, aliases }: InitializerDefinition): string[] {
   return [...Object.keys(aliases), ...(name === 'GlorotUniform' || name === 'GlorotNormal' ? XAVIER : [])]
 }
 
-/** The class of a name, and the config of the name with its defaults. */
+/** The catalogue's entry of a name: its class, and the config of the name with its defaults. */
 export function catalogueEntry(name: string) {
   const definition = definitionNamed(name)
   const { distribution, formula, reference, ranks, notes } = definition
@@ -104,9 +104,9 @@ function unknownName(name: string): string {
 }
 
 /**
- * Completes a reference under any name: the class's own name and every config field. Throws INVALID_REQUEST
- * with a pointer below `pointer`. The class is looked up first, then its config is checked by that class's
- * own schema, so the error is about the right class.
+ * Completes a reference under any name to the class name and every config field. Throws INVALID_REQUEST with a
+ * pointer below `pointer`. The class is looked up before its config is checked, so errors refer to that class's
+ * fields.
  */
 export function completeInitializer(reference: InitializerReference, pointer: string): Initializer {
   const [name, config, namePointer] =
@@ -118,7 +118,7 @@ export function completeInitializer(reference: InitializerReference, pointer: st
   return completeConfig(entry, config, `${pointer}/config`)
 }
 
-/** The same for a name that is known to exist, with its config. */
+/** Completes the config of a name that must exist. Throws INITIALIZER_NOT_FOUND. */
 export function initializerNamed(name: string, config: Readonly<Record<string, unknown>>): Initializer {
   return completeConfig(entryNamed(name), config, '#/config')
 }
@@ -145,10 +145,13 @@ function completeConfig(
   return { class_name, config: definition.settled?.(config) ?? config }
 }
 
-/** The largest distance of a law's raw draws from 0. TensorFlow's normals stay within 6. */
+/** Range of each law's raw draws. TensorFlow's normals stay within 6. */
 const REACH = { uniform: [0, 1], normal: [-6, 6], truncated_normal: [-2, 2] } as const
 
-/** Checks for values beyond float32, which would be infinite or NaN. Fans of 1 give the largest values. */
+/**
+ * Finds the config field that leads to values beyond float32, which would be infinite or NaN. Fans of 1 give the
+ * largest values.
+ */
 function overflow(
   { law }: InitializerDefinition,
   config: Initializer['config'],
@@ -183,7 +186,8 @@ function extremes(law: Law): readonly number[] {
 }
 
 /**
- * Config fields that differ from the class's defaults, for an initializer of these shapes: what the canonical form keeps.
+ * The config of the canonical form: the fields that differ from the class's defaults. It may depend on the shapes
+ * that the initializer is used for.
  */
 export function minimalConfig(
   initializer: Initializer,
@@ -197,9 +201,8 @@ export function minimalConfig(
 }
 
 /**
- * The law for a shape. Throws INVALID_REQUEST at `pointer`, or below it at the `config`, if the initializer
- * does not support the shape or the config demands too much of it. `name` is the parameter's name in the
- * error.
+ * The law for a shape. Throws INVALID_REQUEST if the initializer does not support the shape: at `pointer`, or at a
+ * field below `config` if that field is the cause. `name` is the parameter's name in the error.
  */
 export function resolveLaw(
   initializer: Initializer,
@@ -210,7 +213,7 @@ export function resolveLaw(
   const definition = findDefinition(initializer)
   const refuse = (detail: string, field?: string): Error => {
     const subject = `${name === undefined ? '' : `${name}: `}${definition.name} `
-    const cure = field === undefined ? '; take another shape, or another initializer for it' : ''
+    const cure = field === undefined ? '; use another shape, or another initializer for it' : ''
     return fieldError(field === undefined ? pointer : `${config}/${field}`, subject + detail + cure)
   }
   const { min, max } = definition.ranks
@@ -233,5 +236,5 @@ function rankText({ min, max }: InitializerDefinition['ranks']): string {
   return max === null ? `rank ${String(min)} or more` : `rank ${String(min)} to ${String(max)}`
 }
 
-/** Operations of matrix decompositions and products. More would take minutes. */
+/** Limit of the floating point operations of decompositions and products; more would take minutes. */
 const MAX_OPERATIONS = 2e12

@@ -1,11 +1,11 @@
 import { sizeOf } from './fans.ts'
 import type { Law } from './law.ts'
 
-/** A QR decomposition of a matrix with at least as many rows as columns, Q included: about 4 rows columns^2. */
+/** Cost of a QR decomposition with Q, for at least as many rows as columns: about 4 rows columns^2. */
 const qr = (rows: number, columns: number): number => 4 * rows * columns ** 2
 const product = (rows: number, inner: number, columns: number): number => 2 * rows * inner * columns
 
-/** Floating point operations of a law's matrix algebra; 0 where there is none. */
+/** Floating point operations of a law's matrix algebra; 0 for laws without any. */
 export function countOperations(law: Law, shape: readonly number[]): number {
   const outputs = shape.at(-1) ?? 1
   switch (law.kind) {
@@ -18,7 +18,7 @@ export function countOperations(law: Law, shape: readonly number[]): number {
     case 'convolution_orthogonal': {
       const [side = 1] = shape
       const pairs = (shape.length - 2) * (side - 1)
-      // Each pair of taps has a decomposition, a projector, and a product with at most the whole kernel.
+      // Each pair of taps costs a decomposition, a projector, and a product with at most the whole kernel.
       const each = qr(outputs, outputs) + product(outputs, outputs, outputs)
       return qr(outputs, outputs) + pairs * (each + product(sizeOf(shape) / outputs, outputs, outputs))
     }

@@ -5,7 +5,7 @@ import { orthogonalDefinitions } from './definitions/orthogonal.ts'
 import { scaledDefinitions } from './definitions/scaled.ts'
 import { torchDefinitions } from './definitions/torch.ts'
 
-/** The catalogue, in listing order. */
+/** All initializers, in the order of the catalogue. */
 export const definitions: readonly InitializerDefinition[] = [
   ...fixedDefinitions,
   ...independentDefinitions,

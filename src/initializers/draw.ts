@@ -6,8 +6,7 @@ import { atTap, drawConvolutionOrthogonal, drawDeltaOrthogonal, drawOrthogonal }
 import { deriveStream, type SeedVector } from './seeds.ts'
 
 /**
- * A tensor of the given law and shape from a seed vector: the bytes that Keras 3 on TensorFlow draws, where
- * Keras has the law.
+ * Draws a tensor of a law from a seed vector: the bytes that Keras 3 on TensorFlow draws, for laws that Keras has.
  */
 export function draw<T>(ops: DrawOps<T>, law: Law, shape: readonly number[], seed: SeedVector): T {
   if (isFixed(law)) return fixed(ops, law, shape)
@@ -59,7 +58,10 @@ function fixed<T>(ops: DrawOps<T>, law: FixedLaw, shape: readonly number[]): T {
   }
 }
 
-/** Independent draws, flat: raw * scale + offset, two roundings as in TensorFlow. Any slice of a tensor's stream. */
+/**
+ * Independent draws, flat: raw * scale + offset, rounded twice as in TensorFlow. `stream` may be any slice of a
+ * tensor's stream.
+ */
 export function drawElementwise<T>(
   ops: DrawOps<T>,
   kind: RandomLaw['kind'],
@@ -70,7 +72,7 @@ export function drawElementwise<T>(
   return ops.sum(ops.mul(ops.random(kind, stream), scale), offset)
 }
 
-/** The inputs of a bounded normal, all in float64. */
+/** Inputs of `drawBounded`, all float64. */
 export const BOUNDED_NUMBERS = ['lowest', 'mass', 'scale', 'offset', 'low', 'high'] as const
 export type BoundedNumbers<N> = Readonly<Record<(typeof BOUNDED_NUMBERS)[number], N>>
 
@@ -83,10 +85,10 @@ export function boundedNumbers(law: BoundedNormal): BoundedNumbers<number> {
 }
 
 /**
- * Independent draws of a normal between bounds, flat, by inverting its distribution function. One uniform
- * makes one value, so any slice of a tensor's stream is that slice of the tensor; redrawing would not give
- * that for arbitrary bounds. Computed in float64: 23 bits of a float32 uniform omit the tails, and
- * TensorFlow's float32 quantiles are accurate to 6e-7 only, its float64 ones to the last bits.
+ * Independent draws of a normal between bounds, flat, by inverting its distribution function: one uniform gives one
+ * value, so any slice of a stream gives that slice of the tensor. Redrawing would not, for arbitrary bounds. The
+ * computation is float64, because the 23 bits of a float32 uniform omit the tails and TensorFlow's float32
+ * quantiles are accurate to 6e-7 only.
  */
 export function drawBounded<T>(
   ops: DrawOps<T>,

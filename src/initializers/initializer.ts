@@ -3,23 +3,23 @@ import { answer, closed, nullable } from '../common/schema.ts'
 import type { Law } from './law.ts'
 import type { SeedVector } from './seeds.ts'
 
-/** Larger JSON numbers are rounded when parsed, so two seeds could become one. */
+/** JSON parsers round larger numbers, so two seeds could become one. */
 export const SafeInteger = Type.Integer({
   minimum: Number.MIN_SAFE_INTEGER,
   maximum: Number.MAX_SAFE_INTEGER,
 })
-/** Longer than any existing name; errors repeat the name. */
+/** Errors repeat the name, so its length is limited. */
 export const NAME_LENGTH = { maxLength: 256 }
 export const SeedPair = Type.Array(SafeInteger, { minItems: 2, maxItems: 2 })
-/** The seed as a config field. */
+/** The seed in a config. */
 export const Seed = Type.Optional(
   Type.Union([Type.Null(), SafeInteger, SeedPair], {
     default: null,
-    description: 'An integer n is the seed vector [n, 0]; null takes the seed of the place of use',
+    description: 'An integer n is the seed vector [n, 0]; null uses the seed of the parameter',
   }),
 )
 
-/** A complete initializer: the class's own name and every field of its config. */
+/** A complete initializer: the class name and every field of its config. */
 export const CompleteInitializer = answer('CompleteInitializer', {
   class_name: Type.String(),
   config: Type.Record(Type.String(), Type.Unknown()),
@@ -27,8 +27,8 @@ export const CompleteInitializer = answer('CompleteInitializer', {
 export type Initializer = Static<typeof CompleteInitializer>
 
 /**
- * An initializer in a request: any name or alias, or Keras's serialization of one. Keras 3 writes `module`
- * and `registered_name` beside the class; they do not affect the values.
+ * An initializer in a request: any name or alias, or Keras's serialization. Keras 3 adds `module` and
+ * `registered_name`; they do not affect the values.
  */
 export const InitializerReference = Type.Union(
   [
@@ -45,26 +45,32 @@ export const InitializerReference = Type.Union(
 export type InitializerReference = Static<typeof InitializerReference>
 
 /**
- * One initializer of the catalogue. Pure: shape and config in, law out; nothing is drawn here.
- * `law` may assume a config that satisfies `config` and `problem`, and a shape within `ranks` that is no misfit.
+ * One initializer of the catalogue: pure functions from shape and config to a law. `law` may assume a config that
+ * satisfies `config` and `problem`, and a shape that is within `ranks` and has no `misfit`.
  */
 export interface InitializerDefinition {
   readonly name: string
-  /** Further names, each with its defaults where they differ from the class's. */
+  /** Other names, each with the defaults that differ from the class's. */
   readonly aliases: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly config: TObject
-  /** Fields that other frameworks write, each with its only accepted value. They have no effect. */
+  /** Config fields that other frameworks write, each with its only accepted value. They have no effect. */
   readonly written: Readonly<Record<string, unknown>>
-  /** Checks that no schema expresses: a wrong combination of fields, as [field, detail]. */
+  /** Finds an invalid combination of fields, which a schema cannot express: [field, detail]. */
   readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
-  /** The config in its single form, where several mean the same. */
+  /** Replaces equivalent configs by one of them. */
   readonly settled?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
-  /** The config as ids see it, by the shapes it is used for; without it, what differs from the defaults. */
+  /**
+   * The config in the canonical form, which may depend on the shapes. By default the fields that differ from the
+   * defaults.
+   */
   readonly identity?: (
     config: Readonly<Record<string, unknown>>,
     shapes: readonly (readonly number[])[],
   ) => Readonly<Record<string, unknown>>
-  /** What a shape of these ranks lacks, or what the config asks too much of it: [the field, if one is wrong, detail]. */
+  /**
+   * Finds the reason why the config does not fit a shape within `ranks`: [the field that is the cause, if any,
+   * detail].
+   */
   readonly misfit?: (
     config: Readonly<Record<string, unknown>>,
     shape: readonly number[],
@@ -77,7 +83,7 @@ export interface InitializerDefinition {
   readonly notes: string
 }
 
-/** The config's own seed. Null or absent means the seed of the parameter that uses the initializer. */
+/** The seed of the config. With null or without one, the parameter that uses the initializer provides the seed. */
 export function ownSeed(initializer: Initializer): SeedVector | undefined {
   const seed = initializer.config['seed'] as number | readonly [number, number] | null | undefined
   if (seed === null || seed === undefined) return undefined

@@ -4,22 +4,25 @@ import { boundedMoments, type BoundedNormal } from './bounded-normal.ts'
 import { sizeOf } from './fans.ts'
 
 /**
- * The law of an initialized tensor: its distribution and numbers. Every initializer resolves to a law for a
- * shape. Drawing, theory and tests start from it.
+ * The law of an initialized tensor: its distribution with numbers. Every initializer resolves to a law for a shape;
+ * drawing, theory and tests start from the law.
  */
 export type Law =
   | { readonly kind: 'constant'; readonly value: number }
   | { readonly kind: 'uniform'; readonly low: number; readonly high: number }
   | { readonly kind: 'normal'; readonly mean: number; readonly std: number }
-  /** `std` is the standard deviation of the normal before truncation at two standard deviations. */
+  /** `std` is the standard deviation before truncation at two standard deviations. */
   | { readonly kind: 'truncated_normal'; readonly mean: number; readonly std: number }
-  /** The bounds are float32 numbers, so rounding never exceeds them. */
+  /** The bounds are float32 numbers, so rounding does not exceed them. */
   | ({ readonly kind: 'bounded_normal' } & BoundedNormal)
-  /** A matrix whose shorter side's vectors are orthogonal and of length gain, rows counted over shape[:-1]. */
+  /**
+   * The kernel flattened to [product of shape[:-1], shape[-1]]. The vectors along its shorter side are orthogonal
+   * and have length `gain`.
+   */
   | { readonly kind: 'orthogonal'; readonly gain: number }
   /** Orthogonal rows [in, out] at tap (size - 1) // 2 of the window, 0 elsewhere. */
   | { readonly kind: 'delta_orthogonal'; readonly gain: number }
-  /** A kernel that, as a circularly padded convolution, scales every norm by the gain. */
+  /** A kernel that multiplies every norm by the gain, as a circularly padded convolution. */
   | { readonly kind: 'convolution_orthogonal'; readonly gain: number }
   | FixedValues
   | { readonly kind: 'identity'; readonly gain: number }
@@ -27,8 +30,8 @@ export type Law =
   | { readonly kind: 'dirac'; readonly groups: number; readonly gain: number }
 
 /**
- * Row-major values, the last of them repeated to the end; or an array of these dimensions, as many as the tensor has, each
- * of which is the tensor's or 1, broadcast.
+ * Values in row-major order. Without `dimensions` the last value is repeated to the end. With `dimensions` (the
+ * tensor's rank, each size the tensor's or 1) the array is broadcast.
  */
 export interface FixedValues {
   readonly kind: 'values'
@@ -36,14 +39,14 @@ export interface FixedValues {
   readonly dimensions?: readonly number[]
 }
 
-/** The laws whose entries are independent draws. */
+/** Laws with independent entries. */
 export type ElementwiseLaw = Extract<
   Law,
   { kind: 'uniform' | 'normal' | 'truncated_normal' | 'bounded_normal' }
 >
 /** The elementwise laws that TensorFlow draws with one op each. */
 export type RandomLaw = Exclude<ElementwiseLaw, { kind: 'bounded_normal' }>
-/** The laws without randomness. */
+/** Laws without randomness. */
 export type FixedLaw = Extract<Law, { kind: 'constant' | 'values' | 'identity' | 'dirac' }>
 
 export function isElementwise(law: Law): law is ElementwiseLaw {
@@ -79,15 +82,15 @@ export function scaled(law: Law, factor: number): Law {
   }
 }
 
-/** sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)): the standard deviation of N(0, 1) cut at two (`init_ops.py`). */
+/** sqrt(1 - 4 phi(2) / (2 Phi(2) - 1)): standard deviation of N(0, 1) truncated at two (`init_ops.py`). */
 export const TRUNCATION_STD = 0.87962566103423978
-/** P(|z| < 2), the probability that truncation keeps. */
+/** P(|z| < 2): the probability within the truncation. */
 export const TRUNCATION_MASS = 0.9544997361036416
-/** Excess kurtosis of N(0, 1) cut at two: E z^4 / (E z^2)^2 - 3, with phi(2) = 0.05399096651318806. */
+/** Excess kurtosis of N(0, 1) truncated at two: E z^4 / (E z^2)^2 - 3, with phi(2) = 0.05399096651318806. */
 const TRUNCATED_KURTOSIS = -0.6344632828703505
 
 /**
- * The float32 factor and summand by which TensorFlow and Keras scale raw draws: `rnd * (max - min) + min` with both
+ * The float32 factor and summand that TensorFlow and Keras apply to raw draws: `rnd * (max - min) + min` with both
  * bounds rounded first, `rnd * stddev + mean`.
  */
 export function affineOf(law: RandomLaw): { scale: number; offset: number } {
@@ -98,7 +101,7 @@ export function affineOf(law: RandomLaw): { scale: number; offset: number } {
   return { scale: Math.fround(law.std), offset: Math.fround(law.mean) }
 }
 
-/** The value at each row-major place. */
+/** Returns a function from a row-major index to the value. */
 export function valueAt(
   { values, dimensions }: FixedValues,
   shape: readonly number[],
@@ -117,16 +120,16 @@ export function valueAt(
   }
 }
 
-/** What theory says of one entry. */
+/** Theoretical moments of one entry. */
 export const Theory = Type.Object({
   distribution: Type.String(),
   mean: Num,
   std: Num,
   variance: Num,
-  min: nullable(Num, { description: 'null where the law has no bound' }),
+  min: nullable(Num, { description: 'null if the law is unbounded' }),
   max: nullable(Num),
   skewness: nullable(Type.Number()),
-  kurtosis: nullable(Type.Number(), { description: 'Excess; null where the law gives none' }),
+  kurtosis: nullable(Type.Number(), { description: 'Excess kurtosis; null if not defined for the law' }),
 })
 export type Theory = Static<typeof Theory>
 
@@ -154,7 +157,7 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
       return theory(law.kind, mean, variance, [law.low, law.high], skewness, kurtosis)
     }
     case 'orthogonal': {
-      // Each of the shorter side's vectors has length gain, spread over the longer side.
+      // Each vector along the shorter side has length gain, spread over the longer side.
       const columns = shape.at(-1) ?? 1
       const rows = shape.slice(0, -1).reduce((product, size) => product * size, 1)
       const bound = Math.abs(law.gain)
@@ -162,13 +165,13 @@ export function theoryOf(law: Law, shape: readonly number[]): Theory {
     }
     case 'delta_orthogonal':
     case 'convolution_orthogonal': {
-      // The taps of each input together have the norm gain, spread over window and outputs.
+      // All taps of one input together have the norm gain, spread over window and outputs.
       const bound = Math.abs(law.gain)
       const spread = sizeOf(shape) / (shape.at(-2) ?? 1)
       return theory(law.kind, 0, law.gain ** 2 / spread, [-bound, bound], null, null)
     }
     case 'values':
-      // What is broadcast repeats each value equally often.
+      // Broadcasting repeats each value equally often.
       return theoryOfValues(law.values, law.dimensions ? law.values.length : sizeOf(shape))
     case 'identity': {
       const [rows = 1, columns = 1] = shape
@@ -184,7 +187,7 @@ function diracOnes(groups: number, shape: readonly number[]): number {
   return groups * Math.min(shape.at(-2) ?? 1, (shape.at(-1) ?? 1) / groups)
 }
 
-/** `ones` entries of `gain`, all others 0. */
+/** Theory of a tensor with `ones` entries of `gain` and zeros elsewhere. */
 function theoryOfOnes(kind: Law['kind'], gain: number, ones: number, size: number): Theory {
   const share = ones / size
   const bounds = [share < 1 ? Math.min(0, gain) : gain, share < 1 ? Math.max(0, gain) : gain] as const
@@ -194,8 +197,8 @@ function theoryOfOnes(kind: Law['kind'], gain: number, ones: number, size: numbe
 function theoryOfValues(values: readonly number[], size: number): Theory {
   const padding = size - values.length
   const last = values.at(-1) ?? 0
-  const average = (of: (value: number) => number): number =>
-    (values.reduce((sum, value) => sum + of(value), 0) + padding * of(last)) / size
+  const average = (f: (value: number) => number): number =>
+    (values.reduce((sum, value) => sum + f(value), 0) + padding * f(last)) / size
   const mean = average((value) => value)
   const variance = average((value) => (value - mean) ** 2)
   const bounds = values.reduce<readonly [number, number]>(

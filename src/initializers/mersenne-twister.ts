@@ -9,7 +9,7 @@ export class PythonRandom {
   readonly #state = new Uint32Array(STATE_WORDS)
   #next = STATE_WORDS
 
-  /** As `random.seed(seed)` of a safe integer. */
+  /** Seeds as `random.seed(seed)` does for a safe integer. */
   constructor(seed: number) {
     const size = Math.abs(seed)
     const high = Math.floor(size / 2 ** 32)
@@ -17,8 +17,8 @@ export class PythonRandom {
   }
 
   /**
-   * `random.randint(low, high)` for a span below 2^32: `_randbelow` takes as many upper bits of a word as the
-   * span has and redraws values beyond it (`Lib/random.py`).
+   * `random.randint(low, high)` for a span below 2^32. Like `_randbelow` it takes as many upper bits of a word as
+   * the span has, and redraws values beyond it (`Lib/random.py`).
    */
   integer(low: number, high: number): number {
     const span = high - low + 1
@@ -29,7 +29,7 @@ export class PythonRandom {
     }
   }
 
-  /** The reference's init_by_array, over the state that init_genrand(19650218) leaves. */
+  /** `init_by_array` of the reference, applied to the state after `init_genrand(19650218)`. */
   #seed(key: readonly number[]): void {
     const state = this.#state
     const at = (index: number): number => state[index] ?? 0

@@ -8,8 +8,8 @@ export interface DrawStream<T> {
 }
 
 /**
- * The operations that initializers draw with. Draws are flat. Values are float32 unless stated as float64; an
- * operation takes values of one type and returns that type.
+ * Operations for drawing initializers. Draws are flat. Values are float32 unless float64 is stated; an operation
+ * takes values of one type and returns that type.
  */
 export interface DrawOps<T> {
   scalar(value: number): T
@@ -19,29 +19,29 @@ export interface DrawOps<T> {
   fill(shape: readonly number[], value: number): T
   /** A constant vector. */
   values(values: readonly number[]): T
-  /** U[0, 1), N(0, 1), or N(0, 1) redrawn beyond two. */
+  /** U[0, 1), N(0, 1), or N(0, 1) redrawn beyond two standard deviations. */
   random(kind: RandomLaw['kind'], stream: DrawStream<T>): T
-  /** U[0, 1) in float64, to 52 bits: two values for a counter instead of four. */
+  /** U[0, 1) in float64 with 52 bits. One counter gives two values instead of four. */
   fineUniform(stream: DrawStream<T>): T
-  /** float32 to float64, and back. */
+  /** float32 to float64. */
   widen(x: T): T
   narrow(x: T): T
   mul(a: T, b: T): T
   sum(a: T, b: T): T
   difference(a: T, b: T): T
-  /** To the nearest integer. */
+  /** Rounds to the nearest integer. */
   round(x: T): T
-  /** x where it is within the bounds, else the exceeded bound. */
+  /** Limits x to the bounds. */
   clip(x: T, low: T, high: T): T
   /** The quantile of the standard normal at this probability. */
   normalQuantile(probability: T): T
   reshape(x: T, shape: readonly number[]): T
   slice(x: T, begin: readonly number[], size: readonly number[]): T
-  /** Adds entries before and after each axis: `value`, or 0. */
+  /** Adds entries before and after each axis: `value`, or 0 by default. */
   pad(x: T, widths: readonly (readonly [number, number])[], value?: T): T
-  /** x repeated along each axis. */
+  /** Repeats x along each axis. */
   tile(x: T, times: readonly number[]): T
-  /** x repeated along axes of size 1, to a shape of the same rank. */
+  /** Repeats x along axes of size 1, up to a shape of the same rank. */
   broadcast(x: T, shape: readonly number[]): T
   transpose(x: T): T
   matMul(a: T, b: T): T
@@ -51,7 +51,7 @@ export interface DrawOps<T> {
   sign(x: T): T
   /** 1 where x > 0, else 0. */
   positive(x: T): T
-  /** A [rows, columns] matrix with `value` on the diagonal, `value` times 0 elsewhere. */
+  /** A [rows, columns] matrix: `value` on the diagonal, `value` * 0 elsewhere. */
   eye(rows: number, columns: number, value: number): T
   /** The stream of a seed vector, for `count` values. */
   stream(

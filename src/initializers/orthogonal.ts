@@ -1,10 +1,12 @@
 import { sizeOf } from './fans.ts'
 import type { DrawOps } from './ops.ts'
 
-/** The first `count` independent N(0, 1) of the tensor's stream, flat. Called once. */
+/** Returns the first `count` independent N(0, 1) of the tensor's stream, flat. Called once per tensor. */
 type Normals<T> = (count: number) => T
 
-/** `init_ops.py: Orthogonal`: the kernel's rows, counted over shape[:-1], or its columns are orthogonal. */
+/**
+ * `init_ops.py: Orthogonal`: the rows of the flattened kernel are orthogonal, or its columns if there are fewer.
+ */
 export function drawOrthogonal<T>(
   ops: DrawOps<T>,
   gain: number,
@@ -20,8 +22,8 @@ export function drawOrthogonal<T>(
 }
 
 /**
- * `init_ops.py: ConvolutionDeltaOrthogonal` (Xiao et al., 2018, algorithm 2): the first rows of an orthogonal
- * [out, out] matrix at the window's middle tap. Needs no more inputs than outputs.
+ * `init_ops.py: ConvolutionDeltaOrthogonal` (Xiao et al., 2018, algorithm 2): the first rows of an orthogonal [out,
+ * out] matrix at the middle tap of the window. Requires at most as many inputs as outputs.
  */
 export function drawDeltaOrthogonal<T>(
   ops: DrawOps<T>,
@@ -37,14 +39,14 @@ export function drawDeltaOrthogonal<T>(
 }
 
 /**
- * `init_ops.py: ConvolutionOrthogonal1D, 2D, 3D` (Xiao et al., 2018, algorithm 1): an orthogonal [in, out]
- * matrix, convolved along each axis in turn with pairs of taps (P, I - P), P a random projector, until the
- * window is full. Requires a window of equal sides and no more inputs than outputs.
+ * `init_ops.py: ConvolutionOrthogonal1D, 2D, 3D` (Xiao et al., 2018, algorithm 1): an orthogonal [in, out] matrix,
+ * convolved along each axis in turn with pairs of taps (P, I - P), P a random projector, until the window is full.
+ * Requires a window of equal sides and at most as many inputs as outputs.
  *
- * TensorFlow draws every matrix with an op of its own and increments its seed, except for seed 0, where all
- * matrices are equal and most taps zero. Here one draw from the tensor's own stream is cut into the first
- * matrix, then for each pair of taps a matrix and the signs that choose P's directions: always different, and
- * never drawn by another tensor.
+ * TensorFlow draws each matrix with its own op and increments the seed, except for seed 0, for which all matrices
+ * are equal and most taps zero. Here one draw from the tensor's stream is cut into the first matrix and, for each
+ * pair of taps, a matrix and the signs that select P's directions. The matrices always differ, and no other tensor
+ * uses these draws.
  */
 export function drawConvolutionOrthogonal<T>(
   ops: DrawOps<T>,
@@ -79,21 +81,21 @@ export function drawConvolutionOrthogonal<T>(
   return ops.mul(ops.reshape(ops.narrow(kernel), shape), ops.scalar(Math.fround(gain)))
 }
 
-/** Below float32's resolution; its square is the last digit of float64 numbers from 1 to 2. */
+/** Finer than float32. GRID^2 is the last digit of float64 numbers from 1 to 2. */
 const GRID = 2 ** -26
 
 /**
- * float64 rounded to the grid. Products of such numbers lie on the grid's square, and since rows and columns
- * here have norm 1 at most, all sums of them are exact. A matrix product then does not depend on the order of
- * its sums, which in TensorFlow depends on the number of threads.
+ * Rounds float64 to the grid. Products of such numbers are multiples of GRID^2, and since rows and columns here
+ * have norm 1 at most, all their sums are exact. A matrix product then does not depend on the order of its sums,
+ * which in TensorFlow depends on the number of threads.
  */
 function onGrid<T>(ops: DrawOps<T>, x: T): T {
   return ops.mul(ops.round(ops.mul(x, ops.double(1 / GRID))), ops.double(GRID))
 }
 
 /**
- * A matrix [in, out] at one tap of the window, given by its position along a side of a given size; 0 at all
- * other taps.
+ * A kernel with an [in, out] matrix at one tap and zeros elsewhere. `choosePosition` maps the size of each side to
+ * the tap's position along it.
  */
 export function atTap<T>(
   ops: DrawOps<T>,
@@ -108,8 +110,8 @@ export function atTap<T>(
 }
 
 /**
- * Q of a normal matrix that is at least as tall as wide. R's diagonal fixes the signs of the columns, so the
- * distribution is uniform over orthonormal columns.
+ * Q of the QR decomposition of a normal matrix with at least as many rows as columns. The signs of R's diagonal fix
+ * the signs of the columns, so the distribution is uniform over orthonormal columns.
  */
 function orthonormalColumns<T>(ops: DrawOps<T>, normal: T): T {
   const { q, r } = ops.qr(normal)

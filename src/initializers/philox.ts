@@ -1,9 +1,9 @@
 /**
- * Philox4x32-10, the counter-based generator of TensorFlow's stateless random ops (Salmon et al., "Parallel
- * random numbers: as easy as 1, 2, 3", SC 2011; `tensorflow/core/lib/random/philox_random.h`).
+ * Philox4x32-10, the counter-based generator of TensorFlow's stateless random ops (Salmon et al., "Parallel random
+ * numbers: as easy as 1, 2, 3", SC 2011; `tensorflow/core/lib/random/philox_random.h`).
  *
- * The service draws with TensorFlow itself. This port computes the keys and counters from which a tensor is
- * drawn in slices, selects subsamples, and is the tests' independent reference.
+ * TensorFlow itself draws all weights. This port computes the keys and counters of slices, selects subsamples, and
+ * is an independent reference for tests.
  */
 export type Words = readonly [number, number, number, number]
 export type Key = readonly [number, number]
@@ -33,7 +33,7 @@ export function philox(key: Key, counter: Words): Words {
   return [a, b, c, d]
 }
 
-/** The upper 32 bits of a 32x32 bit product, in 16-bit halves because doubles hold 53 bits. */
+/** The upper 32 bits of a 32x32 bit product. Halves of 16 bits are multiplied, because doubles hold 53 bits. */
 function multiplyHigh(x: number, y: number): number {
   const xl = x & 0xffff
   const xh = x >>> 16
@@ -45,7 +45,7 @@ function multiplyHigh(x: number, y: number): number {
   return (Math.imul(xh, yh) + (middle >>> 16) + (cross >>> 16)) >>> 0
 }
 
-/** The counter `steps` blocks further on, as a 128-bit addition. */
+/** Adds `steps` blocks to a 128-bit counter. */
 export function advance(counter: Words, steps: number): Words {
   const low = BigInt(counter[0]) | (BigInt(counter[1]) << 32n)
   const high = BigInt(counter[2]) | (BigInt(counter[3]) << 32n)
@@ -54,7 +54,9 @@ export function advance(counter: Words, steps: number): Words {
   return [word(0n), word(32n), word(64n), word(96n)]
 }
 
-/** A float32 in [0, 1) from 32 random bits, as `Uint32ToFloat` in TensorFlow: 23 mantissa bits, less one. */
+/**
+ * A float32 in [0, 1) from 32 random bits, as `Uint32ToFloat` in TensorFlow: the lower 23 bits become the mantissa.
+ */
 export function unitFloat(bits: number): number {
   return (bits & 0x7fffff) / 0x800000
 }

@@ -1,8 +1,7 @@
 import { philox, type Key, type Words } from './philox.ts'
 
 /**
- * The source of one tensor's draws: a seed and the number of the draw, as `keras.random.SeedGenerator` counts
- * them.
+ * The source of one tensor's draws: a seed and the number of the draw, as counted by `keras.random.SeedGenerator`.
  */
 export type SeedVector = readonly [seed: number, draw: number]
 
@@ -22,8 +21,8 @@ function toInt32Seed(value: number): number {
 }
 
 /**
- * TensorFlow's StatelessRandomGetKeyCounter (`stateless_random_ops.cc: GenerateKey`): the seed vector is scrambled by
- * one Philox block into the key and the upper half of the counter.
+ * TensorFlow's StatelessRandomGetKeyCounter (`stateless_random_ops.cc: GenerateKey`): one Philox block scrambles
+ * the seed vector into the key and the upper half of the counter.
  */
 export function deriveStream([seed, draw]: SeedVector): Stream {
   const mixed = philox(SCRAMBLE_KEY, [toInt32Seed(seed), 0, toInt32Seed(draw), 0])

@@ -11,9 +11,9 @@ export interface VarianceScaling {
 }
 
 /**
- * Entries of variance scale / max(1, fan), as in TensorFlow's VarianceScaling (`init_ops.py`). The truncated
- * normal is widened by 1 / 0.8796, so it has this variance after truncation (tensorflow#19081). fan_geo_avg
- * is from `jax.nn.initializers`.
+ * Entries of variance scale / max(1, fan), as TensorFlow's VarianceScaling (`init_ops.py`). The truncated normal is
+ * widened by 1 / 0.8796 and so has this variance after truncation (tensorflow#19081). fan_geo_avg comes from
+ * `jax.nn.initializers`.
  */
 export function varianceScaling(
   { scale, mode, distribution }: VarianceScaling,

@@ -7,19 +7,19 @@ import type { Specification } from './specification.ts'
 
 type Parameters = readonly InitializedParameter[]
 
-/** Advice about a network before it is built: one or two sentences each, with the plan's own numbers. */
+/** Advice about a network before it is built: one or two sentences each, with the plan's numbers. */
 export function adviceOn(specification: Specification, parameters: Parameters): string[] {
   return [
     denseShare(parameters),
     signal(specification, parameters),
-    loudKernels(specification, parameters),
+    largeGains(specification, parameters),
     equalFilters(specification, parameters),
     deadEnd(specification, parameters) ?? zeroGradients(specification, parameters),
     ...sharedSeeds(parameters),
   ].filter((item) => item !== undefined)
 }
 
-/** Reports a dense layer with half of all parameters: a global pool would save them. */
+/** Reports a dense layer that holds half of all parameters; a global pool would avoid them. */
 function denseShare(parameters: Parameters): string | undefined {
   const dense = parameters.find(({ name }) => name === DENSE)
   const size = sizeOf(dense?.shape ?? [0])
@@ -29,13 +29,16 @@ function denseShare(parameters: Parameters): string | undefined {
   return `The dense layer holds ${millions(size)} of the ${millions(count)} million parameters, because ${features.toLocaleString('en')} features reach it; "head": {"pool": "global_average"} would leave ${String(units)} weights per channel.`
 }
 
-/** A signal counts as exploded above this and as vanished below 1 over it, as in the signals' verdicts. */
+/**
+ * A signal above this counts as exploded, and below its inverse as vanished; the signals' verdicts use the same
+ * limit.
+ */
 const LIMIT = 30
 
-/** Without normalization the kernels' scale decides the signal's scale. */
+/** Reports exploding and vanishing signals of networks without norms, in which the kernels set the scale. */
 function signal(specification: Specification, parameters: Parameters): string | undefined {
   const { architecture, residual_scheme } = specification
-  // A residual scheme keeps signals in its own way.
+  // Residual schemes keep the signal by other means.
   if (architecture.norm.type !== 'none' || residual_scheme !== 'none') return undefined
   const sums = blockMeanSquares(specification, parameters)
   const last = sums?.at(-1)
@@ -46,39 +49,39 @@ function signal(specification: Specification, parameters: Parameters): string | 
   const rate = (last / first) ** (1 / Math.max(1, sums.length - 1))
   const each = sums.length > 1 ? `, ${brief(rate)}-fold a block` : ''
   if (last > LIMIT) {
-    return `Without norms the signal explodes: mean-field theory gives ${brief(last)} times the input's mean square after ${blocks}${each}. Norms keep it, or "residual_scheme": "fixup" or "skipinit", or "lsuv", which measures.`
+    return `Without norms the signal explodes: mean-field theory gives ${brief(last)} times the input's mean square after ${blocks}${each}. Use norms, or "residual_scheme": "fixup", "skipinit" or "lsuv".`
   }
-  const quietest = listKernels(parameters)
+  const smallest = listKernels(parameters)
     .filter((parameter) => parameter.name !== DENSE && computeGain(parameter) > 0)
     .sort((a, b) => computeGain(a) - computeGain(b))[0]
-  const why = quietest
-    ? ` ${quietest.name} (${quietest.initializer.class_name}) and a ReLU pass on ${brief(computeGain(quietest) / 2)} of a mean square; he_normal passes on 1.`
+  const why = smallest
+    ? ` ${smallest.name} (${smallest.initializer.class_name}) followed by a ReLU multiplies the mean square by ${brief(computeGain(smallest) / 2)}; he_normal by 1.`
     : ''
   return `Without norms the signal vanishes: mean-field theory leaves ${brief(last)} of the input's mean square after ${blocks}${each}.${why}`
 }
 
-/** Above this gain the kernel has no variance scaling at all. */
-const LOUD = 100
+/** A kernel above this gain has no variance scaling at all. */
+const LARGE_GAIN = 100
 
-function loudKernels(
+function largeGains(
   { architecture, residual_scheme }: Specification,
   parameters: Parameters,
 ): string | undefined {
   if (schemeNamed(residual_scheme).measured) return undefined
-  const loud = listKernels(parameters).filter((parameter) => computeGain(parameter) > LOUD)
-  const loudest = loud.sort((a, b) => computeGain(b) - computeGain(a))[0]
-  if (loudest === undefined) return undefined
-  const gain = computeGain(loudest)
+  const large = listKernels(parameters).filter((parameter) => computeGain(parameter) > LARGE_GAIN)
+  const largest = large.sort((a, b) => computeGain(b) - computeGain(a))[0]
+  if (largest === undefined) return undefined
+  const gain = computeGain(largest)
   const hidden =
-    architecture.norm.type === 'batch' && loudest.name !== DENSE
-      ? ` Its norm hides that, but its gradient is ${brief(Math.sqrt(gain / 2))} times smaller than with he_normal.`
+    architecture.norm.type === 'batch' && largest.name !== DENSE
+      ? ` Its norm compensates for that, but its gradient is ${brief(Math.sqrt(gain / 2))} times smaller than with he_normal.`
       : ''
-  return `${loudest.name} (${loudest.initializer.class_name}) gives ${brief(gain)} times the mean square it gets, where he_normal gives 2${others(loud.length - 1, `above ${String(LOUD)} times`)}.${hidden}`
+  return `${largest.name} (${largest.initializer.class_name}) multiplies the mean square by ${brief(gain)}, he_normal by 2${others(large.length - 1, `above ${String(LARGE_GAIN)} times`)}.${hidden}`
 }
 
 /**
- * Reports filters that start equal. They stay equal unless their reader separates them, which a ReLU of zeros
- * does not.
+ * Reports filters with equal initial values. They stay equal unless the next layer separates them, which a ReLU of
+ * zeros does not.
  */
 function equalFilters({ architecture }: Specification, parameters: Parameters): string | undefined {
   const length = branchLength(architecture)
@@ -90,12 +93,12 @@ function equalFilters({ architecture }: Specification, parameters: Parameters): 
   if (first?.law.kind !== 'constant') return undefined
   const dead =
     first.law.value === 0 && !first.name.includes('/shortcut/')
-      ? ' Zeros before a ReLU get no gradient, so they stay.'
+      ? ' Zeros before a ReLU get no gradient, so they stay zero.'
       : ''
-  return `All filters of ${first.name} start equal (${first.initializer.class_name})${others(equal.length - 1, 'like it')}; a random initializer lets them differ.${dead}`
+  return `All filters of ${first.name} start equal (${first.initializer.class_name})${others(equal.length - 1, 'likewise')}; a random initializer lets them differ.${dead}`
 }
 
-/** Reports a layer whose output is always zero: its reader and everything before it get no gradient. */
+/** Reports a layer whose output is always zero: the layers before and after it get no gradient. */
 function deadEnd({ architecture }: Specification, parameters: Parameters): string | undefined {
   const zeros = findZeros(parameters)
   const names = new Set(parameters.map(({ name }) => name))
@@ -111,7 +114,7 @@ function deadEnd({ architecture }: Specification, parameters: Parameters): strin
     ? 'the stem'
     : blocks.find((block) => silent(`${block}/shortcut`) && endsInZeros(architecture, zeros, block))
   if (dead === undefined) return undefined
-  return `Nothing but zeros comes out of ${dead}, so no kernel has a gradient at the first step, and the logits say nothing of the image; give it a kernel, and a gamma, that are not 0.`
+  return `The output of ${dead} is always zero, so no kernel has a gradient at the first step and the logits do not depend on the image; give it a nonzero kernel and gamma.`
 }
 
 function findZeros(parameters: Parameters): ReadonlySet<string> {
@@ -121,8 +124,7 @@ function findZeros(parameters: Parameters): ReadonlySet<string> {
 }
 
 /**
- * True if a multiplier, a norm or a convolution of zeros ends a block's branch. In v2 a norm's gamma does
- * not.
+ * True if a multiplier, norm or convolution of zeros ends a block's branch. In v2 a norm does not end the branch.
  */
 function endsInZeros(
   architecture: Specification['architecture'],
@@ -134,7 +136,10 @@ function endsInZeros(
   return zeros.has(`${block}/scale/multiplier`) || normed || zeros.has(`${block}/conv${last}/kernel`)
 }
 
-/** Branches that end in zeros have no gradient at the first step. Most schemes intend that. */
+/**
+ * Reports kernels with zero gradients at the first step, because their branch ends in zeros. Most schemes intend
+ * that.
+ */
 function zeroGradients({ architecture }: Specification, parameters: Parameters): string | undefined {
   const kernels = listKernels(parameters)
   const zeros = findZeros(parameters)
@@ -145,16 +150,16 @@ function zeroGradients({ architecture }: Specification, parameters: Parameters):
     const position = branchPosition(name)
     const block = name.split('/').slice(0, 2).join('/')
     if (position === undefined || !endsInZeros(architecture, zeros, block)) return false
-    // A convolution of zeros ends its branch and is the first to move.
+    // A convolution of zeros at the end of its branch has a gradient itself.
     return position < last || !zeros.has(name)
   })
   if (silent.length === 0) return undefined
   const share = (100 * totalSize(silent)) / totalSize(kernels)
   const why = zeros.has(DENSE) ? 'the dense kernel is 0' : 'their branches end in zeros'
-  return `At the first step ${share.toFixed(1)} % of the kernels' weights have a gradient of exactly 0, because ${why}; what is 0 moves first.`
+  return `At the first step ${share.toFixed(1)} % of the kernels' weights have a gradient of exactly 0, because ${why}; the zero parameters are updated first.`
 }
 
-/** Equal seed vectors with the same raw distribution give equal numbers, up to scale. */
+/** Reports equal seed vectors with the same raw distribution: they give equal numbers, up to scale. */
 function sharedSeeds(parameters: Parameters): string[] {
   const groups = new Map<string, InitializedParameter[]>()
   for (const parameter of parameters) {
@@ -172,7 +177,7 @@ function sharedSeeds(parameters: Parameters): string[] {
     const effect = same
       ? 'the same numbers'
       : 'the same numbers where shapes agree, correlated ones elsewhere'
-    return `${names.join(', ')}${rest} draw from one seed, [${first.seed.join(', ')}], and so get ${effect}, up to scale; leave "seed" out, and each has its own.`
+    return `${names.join(', ')}${rest} draw from one seed, [${first.seed.join(', ')}], and so get ${effect}, up to scale; without "seed" each has its own.`
   })
 }
 
@@ -187,8 +192,8 @@ function totalSize(parameters: Parameters): number {
   return parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
 }
 
-function others(number: number, what: string): string {
-  return number > 0 ? ` (${count(number, 'other kernel')} ${what})` : ''
+function others(number: number, condition: string): string {
+  return number > 0 ? ` (${count(number, 'other kernel')} ${condition})` : ''
 }
 
 function count(number: number, noun: string): string {

@@ -1,9 +1,7 @@
 import type { preprocessings } from './preprocessing.ts'
 import type { ArchitectureRequest } from './specification.ts'
 
-/**
- * A preset: an architecture as a client would describe it, and the defaults that it adds to a specification.
- */
+/** An architecture as in a request, with the defaults that it adds to a specification. */
 export interface Preset {
   readonly architecture: ArchitectureRequest
   readonly classes: number
@@ -51,11 +49,13 @@ function cifar(depth: number): Preset {
     },
     classes: 10,
     preprocessing: 'torch',
-    summary: `ResNet-${String(depth)} for 32x32 images, ${String(blocks)} blocks a stage`,
+    summary: `ResNet-${String(depth)} for 32x32 images, ${String(blocks)} blocks per stage`,
   }
 }
 
-/** `keras.applications`, equal to the bit with "seeding": "keras" (`keras/src/applications/resnet.py`). */
+/**
+ * ResNets of `keras.applications`: bit for bit equal with "seeding": "keras" (`keras/src/applications/resnet.py`).
+ */
 function application(version: 'v1' | 'v2', depth: number, blocks: readonly number[]): Preset {
   const preActivation = version === 'v2'
   const strides = preActivation ? [2, 2, 2, 1] : [1, 2, 2, 2]
@@ -77,13 +77,13 @@ function application(version: 'v1' | 'v2', depth: number, blocks: readonly numbe
     },
     classes: 1000,
     preprocessing: preActivation ? 'tf' : 'caffe',
-    summary: `Keras's ResNet${String(depth)}${preActivation ? 'V2' : ''}, of keras.applications`,
+    summary: `Keras's ResNet${String(depth)}${preActivation ? 'V2' : ''} from keras.applications`,
   }
 }
 
 const torchvision = (depth: number): string => `ResNet-${String(depth)} v1.5, torchvision's layout`
 
-/** The article's network, exactly as tf.layers builds it. */
+/** The article's network, as tf.layers builds it. */
 const residualNetwork: Preset = {
   architecture: {
     version: 'v1.5',

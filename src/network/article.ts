@@ -6,9 +6,9 @@ const ARTICLE_FIELDS = ['filters', 'strides', 'projection_shortcut'] as const
 const { stages: ARTICLE_STAGES = [] } = presets[ARTICLE_PRESET]?.architecture ?? {}
 
 /**
- * Translates the parameters of the article's `residual_network(filters, strides, projection_shortcut)` to a
- * full description. They are accepted with its own preset only; elsewhere `stages` and `shortcut` have the
- * same meaning.
+ * Translates the parameters of the article's `residual_network(filters, strides, projection_shortcut)` to a full
+ * description. Only the preset of the article accepts them; `stages` and `shortcut` have the same meaning for all
+ * presets.
  */
 export function translateArticle(given: ArchitectureRequest): ArchitectureRequest {
   const used = ARTICLE_FIELDS.find((field) => given[field] !== undefined)
@@ -16,7 +16,7 @@ export function translateArticle(given: ArchitectureRequest): ArchitectureReques
     const instead = used === 'projection_shortcut' ? 'shortcut' : 'stages'
     throw fieldError(
       `#/architecture/${used}`,
-      `goes with the preset "${ARTICLE_PRESET}" only; use "${instead}"`,
+      `is valid with the preset "${ARTICLE_PRESET}" only; use "${instead}"`,
     )
   }
   const { filters, strides, projection_shortcut: projection, ...described } = given

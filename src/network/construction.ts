@@ -4,12 +4,9 @@ import type { SeedVector } from '../initializers/seeds.ts'
 import { layersWithShortcutsBefore } from './layer-names.ts'
 import type { Role } from './ops.ts'
 
-/** Keras gives each initializer without a seed a random one up to this limit (`random_initializers.py`). */
+/** Upper limit of the random seeds that Keras gives to initializers without one (`random_initializers.py`). */
 const LARGEST_SEED = 10 ** 9
-/**
- * The order in which a layer constructs its initializers (`base_conv.py`, `dense.py`,
- * `batch_normalization.py`).
- */
+/** Construction order of a layer's initializers (`base_conv.py`, `dense.py`, `batch_normalization.py`). */
 const ROLES: readonly Role[] = ['kernel', 'bias', 'beta', 'gamma']
 
 interface ConstructedParameter {
@@ -19,9 +16,9 @@ interface ConstructedParameter {
 }
 
 /**
- * The seeds that follow from `keras.utils.set_random_seed(seed)`, by parameter: one drawn integer for each
- * initializer that draws and has no seed, in the order in which Keras constructs the layers. A block's
- * shortcut precedes its first convolution (`keras/src/applications/resnet.py`).
+ * The seeds after `keras.utils.set_random_seed(seed)`, one per parameter: each random initializer without a seed
+ * draws one integer, in the order in which Keras constructs the layers. A block's shortcut precedes its first
+ * convolution (`keras/src/applications/resnet.py`).
  */
 export function constructionSeeds(parameters: readonly ConstructedParameter[], seed: number): SeedVector[] {
   const random = new PythonRandom(seed)

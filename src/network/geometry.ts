@@ -1,7 +1,7 @@
 import { ServiceError } from '../common/errors.ts'
 import type { Padding, Window } from './ops.ts'
 
-/** The shape [h, w, c] after a window is applied. Throws SHAPE_MISMATCH where it does not fit. */
+/** The shape [h, w, c] after a window is applied. Throws SHAPE_MISMATCH if the window does not fit. */
 export function windowShape(
   name: string,
   shape: readonly number[],
@@ -36,7 +36,7 @@ function paddingMargin(padding: Padding): number {
   return typeof padding === 'string' ? 0 : padding.symmetric
 }
 
-/** Along one side of an image: for each position of a window, the taps that lie inside the image. */
+/** Taps along one side of an image: for each position of the window, the pixels inside the image. */
 export function windowTaps(length: number, window: Window): number[][] {
   const { size, strides, padding } = window
   const places = windowLength(length, window)

@@ -5,8 +5,8 @@
 const GLOB_PARTS = /(?<![^/])(?:\*{2,}\/)+|\*+|[^*]+/g
 
 /**
- * A matcher for parameter names. One asterisk matches within a segment, two match across segments; a leading
- * pair with its slash may also match nothing. Every other character matches itself.
+ * Compiles a glob for parameter names. One asterisk matches within a segment, two match across segments; a leading pair
+ * with its slash may also match nothing. Every other character matches itself.
  */
 export function nameMatcher(glob: string): (name: string) => boolean {
   const source = glob.replaceAll(GLOB_PARTS, (part) => {

@@ -12,8 +12,8 @@ interface Identified {
 }
 
 /**
- * The canonical form: a specification without the fields that equal their defaults, so a field that is added
- * later changes no id. Requests that resolve to the same network have the same form.
+ * The canonical form: a specification without fields that equal their defaults. A field added later therefore
+ * changes no id. Requests that resolve to the same network have the same form.
  */
 export function canonicalForm({ specification, initialized }: Identified): object {
   const { overrides, ...named } = specification.initializers
@@ -30,8 +30,8 @@ export function canonicalForm({ specification, initialized }: Identified): objec
 }
 
 /**
- * SHA-256 of the canonical JSON (RFC 8785). It includes loaded weights, and factors that were measured with a
- * client's own images, because they are not part of the specification.
+ * SHA-256 of the canonical JSON (RFC 8785). It includes the digest of loaded weights and factors measured with a
+ * client's own images, which the specification does not determine.
  */
 export function identify(
   identified: Identified,

@@ -21,7 +21,7 @@ export function kerasName(parameter: Parameter, { version }: Architecture): stri
   return `${prefix}${name}/${parameter.role}`
 }
 
-/** A norm has the number of the convolution that it follows, also in pre-activation blocks. */
+/** In Keras a norm has the number of the convolution before it, also in pre-activation blocks. */
 function branchLayer(kind: string, number: number, version: Architecture['version']): string {
   if (kind === 'conv') return `${String(number)}_conv`
   const followed = version === 'v2' ? number - 1 : number
@@ -29,8 +29,8 @@ function branchLayer(kind: string, number: number, version: Architecture['versio
 }
 
 /**
- * Sorts parameters in the order of `model.layers`, by which `load_weights` reads a file: by depth, so a
- * shortcut's layers directly precede the branch's last layers of the same kind.
+ * Sorts parameters in the order of `model.layers`, in which `load_weights` reads a file. Layers are ordered by
+ * depth, so a shortcut's layers directly precede the branch's last layers of the same kind.
  */
 export function inKerasOrder(parameters: readonly Parameter[], { block }: Architecture): Parameter[] {
   const last = block === 'bottleneck' ? '3' : '2'

@@ -2,15 +2,12 @@ interface Named {
   readonly name: string
 }
 
-/** The layer of a parameter: its name without the role. */
+/** Removes the role from a parameter's name. */
 function splitLayer({ name }: Named): string {
   return name.slice(0, name.lastIndexOf('/'))
 }
 
-/**
- * The position of a layer: its name within its block, or its full name outside of blocks. Numbers count from
- * 1.
- */
+/** A layer's name within its block and the block's numbers, which count from 1; the full name outside of blocks. */
 export function parsePlace(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
   const layer = splitLayer(parameter)
   const [, stage, number, within] = /^stage(\d+)\/block(\d+)\/(.+)$/.exec(layer) ?? []
@@ -19,8 +16,8 @@ export function parsePlace(parameter: Named): { layer: string; block?: { stage: 
 }
 
 /**
- * The layers of a network, each as a list of its parameters, with every block's shortcut moved before another
- * layer of the block: `before` names that layer for the shortcut's convolution and for its norm.
+ * The parameters of a network grouped by layer, with every block's shortcut moved before another layer of the
+ * block. `before` returns the name of that layer for the shortcut's convolution and for its norm.
  */
 export function layersWithShortcutsBefore<P extends Named>(
   parameters: readonly P[],
@@ -35,7 +32,7 @@ export function layersWithShortcutsBefore<P extends Named>(
     const [, block, layer] = /^(.+)\/shortcut\/(.+)$/.exec(name) ?? []
     put(moved, layer === undefined ? name : `${String(block)}/${before(layer)}`, name)
   }
-  // A layer follows the shortcut layers that were moved before it.
+  // The shortcut layers that were moved to a layer precede it.
   const order = [...layers.keys()].flatMap((name) => {
     const here = moved.get(name) ?? []
     return [...here.filter((other) => other !== name), ...here.filter((other) => other === name)]

@@ -3,7 +3,7 @@ import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
 import { torchvisionAxes, torchvisionName, torchvisionProblem } from './torchvision-names.ts'
 
-/** Naming schemes and axis orders of weights files. */
+/** Names and axis orders of weights files. */
 export const layouts = ['resinit', 'torchvision', 'keras'] as const
 export type Layout = (typeof layouts)[number]
 
@@ -12,11 +12,11 @@ export interface FileTensor {
   readonly name: string
   readonly shape: readonly number[]
   /**
-   * I64 is torch's count of the batches that a norm has seen. It has no effect: 0 is written and the value is
+   * I64 is torch's count of the batches that a norm has processed. It has no effect: 0 is written, and the value is
    * not read.
    */
   readonly dtype: 'F32' | 'I64'
-  /** The parameter whose values it holds, or the norm's parameter that the count belongs to. */
+  /** The parameter with these values, or the variance of the norm that the count belongs to. */
   readonly parameter: Parameter
   /** Axis i of the tensor is the parameter's axis axes[i]. */
   readonly axes: readonly number[]
@@ -33,13 +33,13 @@ const FORMS: Readonly<Record<Layout, RegExp>> = {
   keras: /^(conv\d+_|post_bn\/|predictions\/)/,
 }
 
-/** The layout that matches most of a file's names. */
+/** Detects the layout that matches most of a file's names. */
 export function detectLayout(names: readonly string[]): Layout {
   const fits = (layout: Layout): number => names.filter((name) => FORMS[layout].test(name)).length
   return layouts.reduce((best, layout) => (fits(layout) > fits(best) ? layout : best))
 }
 
-/** The reason why a network has no names in a layout; undefined if it has. */
+/** Returns why a layout has no names for a network; undefined if it has. */
 export function layoutProblem(
   layout: Layout,
   { specification: { architecture }, parameters }: Network,
@@ -51,7 +51,7 @@ export function layoutProblem(
   return reason === undefined ? undefined : `${layout} has no names for this network: ${reason}`
 }
 
-/** All tensors of a file in a layout that supports the network, in file order. */
+/** All tensors of a file in file order, for a layout that supports the network. */
 export function tensorsIn(
   layout: Layout,
   { specification: { architecture }, parameters }: Network,
@@ -68,7 +68,7 @@ export function tensorsIn(
       axes,
     }
   })
-  // The wider type comes first, so every tensor is aligned: torch views them in place.
+  // The wider type comes first, so that every tensor is aligned and torch can view it in place.
   return layout === 'torchvision' ? [...countNames(parameters), ...tensors] : tensors
 }
 

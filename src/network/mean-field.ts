@@ -5,9 +5,9 @@ import { branchLength, schemeNamed } from './schemes.ts'
 import type { Specification } from './specification.ts'
 
 /**
- * The factor of a kernel on the mean square: fan_in E[w^2], exact in expectation over kernels with
- * independent entries of mean 0. A ReLU after it halves the mean square, so He (a gain of 2) keeps it: chi =
- * gain / 2 (Poole et al. 2016, arXiv:1606.05340; He et al. 2015, arXiv:1502.01852).
+ * The factor by which a kernel multiplies the mean square: fan_in E[w^2], exact in expectation over kernels with
+ * independent entries of mean 0. A ReLU after it halves the mean square, so He (a gain of 2) keeps it: chi = gain /
+ * 2 (Poole et al. 2016, arXiv:1606.05340; He et al. 2015, arXiv:1502.01852).
  */
 export function computeGain({ law, shape }: InitializedParameter): number {
   const { mean, variance } = theoryOf(law, shape)
@@ -15,9 +15,8 @@ export function computeGain({ law, shape }: InitializedParameter): number {
 }
 
 /**
- * E[relu(relu(u) + b)^2] for independent normal u and b of mean 0. Half of all u are cut by the first ReLU,
- * which leaves b alone; the others meet b in a sector of the plane, where the integral is elementary (Cho and
- * Saul 2009).
+ * E[relu(relu(u) + b)^2] for independent normal u and b of mean 0. For u < 0 the sum is b; for u > 0 the sum is
+ * positive in a sector of the plane, over which the integral is elementary (Cho and Saul 2009).
  */
 export function reluOfSum(uSquare: number, bSquare: number): number {
   const from = -Math.atan2(Math.sqrt(uSquare), Math.sqrt(bSquare))
@@ -30,9 +29,9 @@ export function reluOfSum(uSquare: number, bSquare: number): number {
 }
 
 /**
- * The expected mean square of each block's sum for input of mean square 1, in a network without norms.
- * Ignores pools and borders, and treats every ReLU's input as normal. Undefined if a kernel's mean is not 0,
- * because the means of ReLU outputs then add up.
+ * The expected mean square of each block's sum in a network without norms, for input of mean square 1. Ignores
+ * pools and borders, and treats the input of every ReLU as normal. Undefined if a kernel's mean is not 0, because
+ * the means of ReLU outputs then add up.
  */
 export function blockMeanSquares(
   { architecture, residual_scheme }: Specification,

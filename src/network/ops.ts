@@ -1,9 +1,9 @@
 /**
- * The tensor operations that networks are written against, once for every executor: one computes shapes only,
- * one writes TensorFlow graph nodes. Initializers draw through `initializers/ops.ts`.
+ * The tensor operations that networks consist of. Each executor implements them: for shapes only, as TensorFlow
+ * graph nodes, eagerly, as mean-field theory, as bounds. Initializers use `initializers/ops.ts`.
  *
- * `T` is the executor's tensor. Image tensors are NHWC; shapes never include the batch. Executors own what
- * they create; callers only pass tensors on.
+ * `T` is the executor's tensor. Image tensors are NHWC; shapes exclude the batch. Executors own the tensors that
+ * they create.
  */
 
 /** The roles of parameters. Moving moments are buffers: stored with the weights, but not trained. */
@@ -28,21 +28,18 @@ export interface Moments<T> {
   readonly variance: T
 }
 
-/** The properties of every executor's tensors that networks read. */
+/** Properties of every executor's tensors that networks read. */
 export interface Shape {
   /** The static shape, without the batch. */
   readonly shape: readonly number[]
 }
 
 /**
- * A network's operations. `name` is the layer's, as in `stage1/block1/conv1`. Results may be deferred and
- * fused.
+ * A network's operations. `name` is the layer's name, as in `stage1/block1/conv1`. An executor may defer and fuse
+ * operations.
  */
 export interface NetworkOps<T extends Shape> {
-  /**
-   * A weight or buffer. Its name is the layer's followed by its role. Called once for each, in creation
-   * order.
-   */
+  /** A weight or buffer, named after its layer and role. Called once for each, in creation order. */
   parameter(name: string, shape: readonly number[], role: Role): T
   /** x [h, w, in], kernel [k, k, in, out] -> [h', w', out]. */
   conv2d(name: string, x: T, kernel: T, window: Window): T
@@ -56,13 +53,13 @@ export interface NetworkOps<T extends Shape> {
   /** x plus a scalar parameter, [1]. */
   shift(name: string, x: T, offset: T): T
   relu(name: string, x: T): T
-  /** The residual sum. Throws SHAPE_MISMATCH where the branch and the shortcut differ. */
+  /** The residual sum. Throws SHAPE_MISMATCH if the shapes of branch and shortcut differ. */
   add(name: string, branch: T, shortcut: T): T
   maxPool(name: string, x: T, window: Window): T
   averagePool(name: string, x: T, window: Window): T
   /** [h, w, c] -> [c]. */
   globalAverage(name: string, x: T): T
   flatten(name: string, x: T): T
-  /** Declares that x is read more than once, so no following operation may be fused into it. */
+  /** Declares that x is read more than once, so no later operation may be fused into it. */
   shared(x: T): T
 }

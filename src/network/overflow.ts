@@ -5,22 +5,28 @@ import type { Preprocessing } from './preprocessing.ts'
 import { residualFeatures } from './residual-network.ts'
 import type { Specification } from './specification.ts'
 
-/** Below float32's largest value (3.4e38) by what rounding and other orders of summing may add. */
+/**
+ * Limit of all magnitudes: float32's largest value (3.4e38) less a margin for rounding and other orders of
+ * summation.
+ */
 const LIMIT = 1e35
-/** Usual kernels let activations grow by no more between two checkpoints, so that limits there are far above usual values. */
+/**
+ * Usual kernels let activations grow by at most this factor between two checkpoints, so that limits are far above
+ * usual values.
+ */
 const MAX_GROWTH = 1e24
-/** More than a preprocessed pixel is. */
+/** Above the magnitude of any usual preprocessed pixel. */
 const USUAL_INPUT = 1e3
 
 /**
- * What a layer's variable makes of the largest magnitude that enters it: of a kernel the largest sum of magnitudes into
- * one output, of other variables the largest magnitude. Undefined where there is no such variable.
+ * The gain of a layer's variable on the largest magnitude: for a kernel the largest sum of magnitudes into one
+ * output, for other variables their largest magnitude. Undefined if there is no such variable.
  */
 export type ReadGain = (name: string, shape: readonly number[]) => number | undefined
 
 /**
- * Residual sums at which a network's activations have to be looked at. A network whose usual bound stays below the limit
- * has none: what enters it decides.
+ * The residual sums whose magnitudes are checked at each prediction. There are none if the usual bound of the
+ * network stays below the limit: the check of the input is then sufficient.
  */
 export function chooseCheckpoints(network: Specification): string[] {
   const usual: ReadGain = (name, shape) => {
@@ -41,9 +47,9 @@ export function chooseCheckpoints(network: Specification): string[] {
 }
 
 /**
- * The largest magnitudes of the input, and of the activations at each checkpoint, from which nothing overflows until the
- * next one: no sum into an output exceeds the magnitude of what enters times the layer's gain. NaN where weights are not
- * finite.
+ * The largest magnitudes of the input, and of the activations at each checkpoint, for which nothing overflows
+ * before the next checkpoint. The bound of a sum is the magnitude of the layer's input times the layer's gain. NaN
+ * if weights are not finite.
  */
 export function computeLimits(
   network: Specification,
@@ -63,19 +69,22 @@ export function pixelBound({ scale, mean, std }: Preprocessing): number {
   return Math.max(...bounds)
 }
 
-/** A tensor whose magnitudes are at most `growth` times those at the last checkpoint, plus `offset`. */
+/** A tensor with magnitudes of at most `growth` times those at the last checkpoint, plus `offset`. */
 interface BoundedTensor extends Shape {
-  /** Of a parameter, or of the convolution that a norm may be folded into. */
+  /** The name of a parameter, or of the convolution that a norm may be folded into. */
   readonly name: string
   readonly growth: number
   readonly offset: number
-  /** The convolution's bias is in it, and a folded norm's shift with it. */
+  /** True if the convolution's bias is included, and with it a folded norm's shift. */
   readonly isBiased?: boolean
 }
 
-/** Networks as bounds. What follows the last ReLU needs none: from there infinities and NaN reach the logits. */
+/**
+ * Computes bounds of magnitudes. Operations after the last ReLU need none: their infinities and NaN reach the
+ * logits.
+ */
 class BoundOps implements NetworkOps<BoundedTensor> {
-  /** For the input and each checkpoint, in order. */
+  /** One for the input and one for each checkpoint, in order. */
   readonly limits: number[] = [Infinity]
   readonly #gainOf: ReadGain
   readonly #isCheckpoint: (name: string, growth: number) => boolean
@@ -96,20 +105,20 @@ class BoundOps implements NetworkOps<BoundedTensor> {
   conv2d(name: string, x: BoundedTensor, kernel: BoundedTensor, window: Window): BoundedTensor {
     const gain = this.#gain(kernel)
     const shape = windowShape(name, x.shape, window, kernel.shape.at(-1) ?? 1)
-    return this.#held({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
+    return this.#limited({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
   }
 
   matMul(name: string, x: BoundedTensor, kernel: BoundedTensor): BoundedTensor {
     const gain = this.#gain(kernel)
     const shape = [...x.shape.slice(0, -1), kernel.shape.at(-1) ?? 1]
-    return this.#held({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
+    return this.#limited({ shape, name, growth: x.growth * gain, offset: x.offset * gain })
   }
 
   biasAdd(_name: string, x: BoundedTensor, bias: BoundedTensor): BoundedTensor {
     return { ...this.shift('', x, bias), name: x.name, isBiased: true }
   }
 
-  /** A folded norm is in its convolution's kernel and bias. */
+  /** The kernel and bias of the convolution include a folded norm. */
   batchNorm(name: string, x: BoundedTensor, { gamma }: Moments<BoundedTensor>): BoundedTensor {
     const gain = this.#gainOf(`${name}/scale`, gamma.shape)
     if (gain === undefined) {
@@ -122,11 +131,11 @@ class BoundOps implements NetworkOps<BoundedTensor> {
 
   scale(_name: string, x: BoundedTensor, factor: BoundedTensor): BoundedTensor {
     const gain = this.#gain(factor)
-    return this.#held({ shape: x.shape, name: '', growth: x.growth * gain, offset: x.offset * gain })
+    return this.#limited({ shape: x.shape, name: '', growth: x.growth * gain, offset: x.offset * gain })
   }
 
   shift(_name: string, { shape, growth, offset }: BoundedTensor, summand: BoundedTensor): BoundedTensor {
-    return this.#held({ shape, name: '', growth, offset: offset + this.#gain(summand) })
+    return this.#limited({ shape, name: '', growth, offset: offset + this.#gain(summand) })
   }
 
   relu(_name: string, x: BoundedTensor): BoundedTensor {
@@ -135,7 +144,7 @@ class BoundOps implements NetworkOps<BoundedTensor> {
 
   add(name: string, branch: BoundedTensor, shortcut: BoundedTensor): BoundedTensor {
     const [growth, offset] = [branch.growth + shortcut.growth, branch.offset + shortcut.offset]
-    const sum = this.#held({ shape: branch.shape, name: '', growth, offset })
+    const sum = this.#limited({ shape: branch.shape, name: '', growth, offset })
     if (!this.#isCheckpoint(name, growth)) return sum
     this.limits.push(Infinity)
     return { ...sum, growth: 1, offset: 0 }
@@ -147,7 +156,7 @@ class BoundOps implements NetworkOps<BoundedTensor> {
 
   averagePool(name: string, x: BoundedTensor, window: Window): BoundedTensor {
     const taps = window.size ** 2
-    this.#held({ ...x, growth: x.growth * taps, offset: x.offset * taps })
+    this.#limited({ ...x, growth: x.growth * taps, offset: x.offset * taps })
     return this.maxPool(name, x, window)
   }
 
@@ -165,12 +174,12 @@ class BoundOps implements NetworkOps<BoundedTensor> {
 
   #gain({ name, shape }: BoundedTensor): number {
     const gain = this.#gainOf(name, shape)
-    if (gain === undefined) throw new TypeError(`there is no gain of ${name}`)
+    if (gain === undefined) throw new TypeError(`${name} has no gain`)
     return gain
   }
 
   /** Lowers the limit so that the tensor stays below LIMIT. */
-  #held(x: BoundedTensor): BoundedTensor {
+  #limited(x: BoundedTensor): BoundedTensor {
     const limit = this.limits.pop() ?? Infinity
     this.limits.push(Math.min(limit, (LIMIT - x.offset) / x.growth))
     return x

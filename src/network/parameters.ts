@@ -9,22 +9,22 @@ import { schemeRule } from './schemes.ts'
 import type { Parameter } from './shapes.ts'
 import type { Specification } from './specification.ts'
 
-/** The variable scope of every parameter in a SavedModel. */
+/** Variable scope of all parameters in a SavedModel. */
 export const VARIABLE_SCOPE = 'residual_network'
 
 interface PlannedParameter extends Parameter {
   readonly initializer: Initializer
-  /** The residual scheme's factor on the initializer's values. The law includes it. */
+  /** The residual scheme's factor on the initializer's values; the law includes it. */
   readonly factor?: number
   readonly law: Law
 }
 
-/** A trainable parameter and the source of its values. */
+/** A trainable parameter with its law and seed. */
 export interface InitializedParameter extends PlannedParameter {
   readonly seed: SeedVector
 }
 
-/** The values of moving moments before any training. */
+/** Values of moving moments before any training. */
 export const INITIAL_MOMENTS = { moving_mean: 0, moving_variance: 1 } as const
 
 export function isBuffer({ role }: Parameter): boolean {
@@ -32,9 +32,9 @@ export function isBuffer({ role }: Parameter): boolean {
 }
 
 /**
- * Gives every trainable parameter its initializer, law and seed vector, in creation order. The residual
- * scheme's rules override the general initializers, and `overrides` override both. `factors` are measured
- * factors of kernels, by name.
+ * Assigns initializer, law and seed vector to every trainable parameter, in creation order. The residual scheme's
+ * rules take precedence over the general initializers, and `overrides` over both. `factors` are measured factors of
+ * kernels, by name.
  */
 export function initializeParameters(
   parameters: readonly Parameter[],
@@ -75,8 +75,8 @@ export function initializeParameters(
 }
 
 /**
- * Kernels are numbered from 0, drawn or not. Other parameters that draw take the numbers after the last
- * kernel, so an override changes no other seed.
+ * Numbers kernels from 0, drawn or not. Other drawn parameters get the numbers after the last kernel, so an
+ * override changes no other seed.
  */
 function layerSeeds(parameters: readonly PlannedParameter[], seed: number): SeedVector[] {
   let kernel = 0
@@ -106,7 +106,7 @@ function defaultInitializer(
   throw new TypeError(`no initializer for ${name}`)
 }
 
-/** The initializer as records show it, with its seed vector. */
+/** The initializer with its seed vector, as in records. */
 export function recordedInitializer({ initializer, seed }: InitializedParameter): Initializer {
   if (!('seed' in initializer.config)) return initializer
   return { class_name: initializer.class_name, config: { ...initializer.config, seed } }

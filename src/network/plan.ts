@@ -8,7 +8,7 @@ import { resolveSpecification } from './resolve.ts'
 import { ShapesExecutor, type Layer, type Parameter } from './shapes.ts'
 import type { Specification, SpecificationRequest } from './specification.ts'
 
-/** Everything that is known of a network without computing a tensor. */
+/** All properties of a network that follow from its specification without computing a tensor. */
 export interface Plan {
   readonly id: string
   readonly specification: Specification
@@ -20,7 +20,10 @@ export interface Plan {
   readonly advice: readonly string[]
 }
 
-/** Resolves a request and plans it. Throws INVALID_REQUEST or SHAPE_MISMATCH, or MODEL_TOO_LARGE above the limit. */
+/**
+ * Resolves a request and plans the network. Throws INVALID_REQUEST, SHAPE_MISMATCH, or MODEL_TOO_LARGE above the
+ * limit.
+ */
 export function planRequest(request: SpecificationRequest, maxParameters: number): Plan {
   const { architecture } = request
   const articles = typeof architecture === 'object' && architecture.projection_shortcut !== undefined
@@ -32,7 +35,7 @@ export function planRequest(request: SpecificationRequest, maxParameters: number
 
 interface PlanOptions {
   readonly maxParameters?: number
-  /** The field name with which the client specified shortcuts. */
+  /** The name of the request's field for shortcuts, for errors. */
   readonly shortcutField?: string
   /** Measured factors of kernels, by name. */
   readonly factors?: Readonly<Record<string, number>>
@@ -50,7 +53,7 @@ export function planSpecification(
   if (count > maxParameters) {
     throw fieldError(
       '#/architecture',
-      `has ${count.toLocaleString('en')} parameters, more than the ${maxParameters.toLocaleString('en')} this service allows; make the network smaller, or raise MAX_MODEL_PARAMETERS`,
+      `has ${count.toLocaleString('en')} parameters, more than the limit of ${maxParameters.toLocaleString('en')}; make the network smaller, or raise MAX_MODEL_PARAMETERS`,
       'MODEL_TOO_LARGE',
     )
   }

@@ -3,7 +3,7 @@ import { fieldError } from '../common/errors.ts'
 import { closed } from '../common/schema.ts'
 import { withDefaults } from '../common/canonical-json.ts'
 
-/** (x * scale - mean) / std on 0..255 pixels after `channel_order`; mean and std are in that order. */
+/** (x * scale - mean) / std of pixels 0..255, after `channel_order`; mean and std are in that order. */
 export const Preprocessing = closed({
   scale: Type.Number({ default: 1 }),
   mean: Type.Array(Type.Number(), { default: [0, 0, 0] }),
@@ -12,7 +12,7 @@ export const Preprocessing = closed({
 })
 export type Preprocessing = Static<typeof Preprocessing>
 
-/** The named presets. Missing fields are those of none, for any number of channels. */
+/** Named presets. Missing fields have the defaults, for any number of channels. */
 export const preprocessings = {
   torch: { scale: 1 / 255, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
   caffe: { mean: [103.939, 116.779, 123.68], channel_order: 'bgr' },
@@ -27,8 +27,8 @@ export const PreprocessingRequest = Type.Union([
 ])
 
 /**
- * Converts pixels of 0..255, whole images with the channels last, to the network's input. Uses the float32
- * arithmetic of the graph, so whole numbers give the same bits as uint8.
+ * Converts pixels 0..255, whole images with the channels last, to the network's input. Uses the graph's float32
+ * arithmetic, so integer pixels give the same bits as uint8.
  */
 export function preprocess(
   pixels: Uint8Array | Float32Array,
@@ -48,8 +48,7 @@ export function preprocess(
 }
 
 /**
- * Fills every field for a number of channels. The network computes in float32, so the numbers must be finite
- * there.
+ * Fills every field for a number of channels. All numbers must be finite in float32, in which the network computes.
  */
 export function resolvePreprocessing(
   given: Static<typeof PreprocessingRequest>,

@@ -34,10 +34,7 @@ export function postActivationBlock<T extends Shape>(
   if (scheme.reluInBranch) y = ops.relu(`${name}/relu${String(last)}`, y)
   y = layers.shift(`${name}/shift${String(last)}b`, layers.scale(`${name}/scale`, y))
   const shortcut = projection
-    ? layers.norm(
-        `${name}/shortcut/norm`,
-        layers.convolution(`${name}/shortcut`, 'conv', input, projection),
-      )
+    ? layers.norm(`${name}/shortcut/norm`, layers.convolution(`${name}/shortcut`, 'conv', input, projection))
     : identityShortcut(layers, name, x, options)
   const sum = ops.add(`${name}/add`, y, shortcut)
   return scheme.reluInBranch ? sum : ops.relu(`${name}/relu`, sum)

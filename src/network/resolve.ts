@@ -19,9 +19,8 @@ import {
 } from './specification.ts'
 
 /**
- * Fills every field of a specification. The request has passed its schema; remaining errors (an unknown
- * preset or initializer, contradicting fields) are INVALID_REQUEST with a pointer. Shapes are not checked
- * here.
+ * Fills every field of a specification. The request satisfies its schema. Throws INVALID_REQUEST with a pointer for
+ * the remaining errors: an unknown preset or initializer, contradicting fields. Shapes are not checked here.
  */
 export function resolveSpecification(request: SpecificationRequest): Specification {
   const { described, preset } = describeArchitecture(request.architecture)
@@ -30,7 +29,7 @@ export function resolveSpecification(request: SpecificationRequest): Specificati
   if (units !== undefined && classes !== units) {
     throw fieldError(
       '#/classes',
-      `contradicts head.units (${String(units)}); give one of them, or both the same`,
+      `contradicts head.units (${String(units)}); give one of them, or equal values`,
     )
   }
   const architecture = fillArchitecture(described, classes, request.residual_scheme)
@@ -50,7 +49,7 @@ export function resolveSpecification(request: SpecificationRequest): Specificati
   return specification
 }
 
-/** An architecture whose norm is a record. */
+/** An architecture request with the norm as an object. */
 type Described = Omit<ArchitectureRequest, 'norm'> & {
   readonly norm?: Exclude<NonNullable<ArchitectureRequest['norm']>, string>
 }
@@ -64,10 +63,7 @@ function describeArchitecture(given: SpecificationRequest['architecture']): {
   const described = inLongForm(translateArticle(given))
   if (preset !== undefined) return fromPreset(preset, '#/architecture/preset', described)
   if (overrides.stages !== undefined) return { described }
-  throw fieldError(
-    '#/architecture/stages',
-    'is required, unless "preset" names an architecture to start from',
-  )
+  throw fieldError('#/architecture/stages', 'is required without "preset"')
 }
 
 function fromPreset(name: string, pointer: string, overrides: Described) {
@@ -79,13 +75,13 @@ function fromPreset(name: string, pointer: string, overrides: Described) {
   )
 }
 
-/** A norm given as a string is its type. The numbers are the preset's, or the defaults. */
+/** Expands a norm given as a string. Its numbers are the preset's, or the defaults. */
 function inLongForm({ norm, ...described }: ArchitectureRequest): Described {
   if (norm === undefined) return described
   return { ...described, norm: typeof norm === 'string' ? { type: norm } : norm }
 }
 
-/** Overrides replace field by field; lists are replaced as a whole. */
+/** Merges field by field; lists are replaced as a whole. */
 function merge(base: Described, overrides: Described): Described {
   const join = (a: Json, b: Json): Json => {
     const joined: Record<string, unknown> = { ...a }
@@ -98,7 +94,7 @@ function merge(base: Described, overrides: Described): Described {
   return join(base, overrides)
 }
 
-/** A field without effect takes its default, so equal networks have equal specifications. */
+/** Sets fields without effect to their defaults, so that equal networks have equal specifications. */
 function fillArchitecture(described: Described, classes: number, scheme: SchemeName = 'none'): Architecture {
   const { version, block, expansion, norm, head, shortcut, stages = [] } = described
   if (Array.isArray(shortcut) && shortcut.length !== stages.length) {
@@ -113,7 +109,7 @@ function fillArchitecture(described: Described, classes: number, scheme: SchemeN
   const stepsLate = stages.some(({ blocks, strides = 1 }) => blocks > 1 && strides > 1)
   return withDefaults(Architecture, {
     ...described,
-    // Without norms every convolution is unnormed. Where norms follow convolutions, none is.
+    // 'unnormed' means true without norms, and false where every convolution has a norm of its own.
     use_bias: biases === 'unnormed' && (normless || version !== 'v2') ? normless : biases,
     strides_in: stepsLate ? described.strides_in : undefined,
     expansion: block === 'bottleneck' ? expansion : undefined,
@@ -131,8 +127,12 @@ function shortestRule(shortcut: Described['shortcut']): Described['shortcut'] {
 }
 
 function resolveInitializers(given: InitializersRequest = {}, scheme: SchemeName = 'none'): Initializers {
-  const brought = schemeNamed(scheme).initializers as InitializersRequest | undefined
-  const named = { ...(withDefaults(Initializers, {}) as InitializersRequest), ...brought, ...given }
+  const schemeInitializers = schemeNamed(scheme).initializers as InitializersRequest | undefined
+  const named = {
+    ...(withDefaults(Initializers, {}) as InitializersRequest),
+    ...schemeInitializers,
+    ...given,
+  }
   const complete = (reference: InitializerReference, field: string) =>
     completeInitializer(reference, `#/initializers/${field}`)
   const fields = initializerFields.flatMap((field) => {
@@ -153,12 +153,12 @@ function checkScheme({ residual_scheme, architecture }: Specification): void {
   if (problem !== undefined) throw fieldError('#/residual_scheme', problem)
 }
 
-/** The limits are numpy's: `keras.utils.set_random_seed` seeds it too. */
+/** Limits of `keras.utils.set_random_seed`, which seeds numpy too. */
 function checkSeed({ seeding, seed }: Specification): void {
   if (seeding !== 'keras' || (seed >= 0 && seed < 2 ** 32)) return
   throw fieldError(
     '#/seed',
-    `must be 0 to ${String(2 ** 32 - 1)} with "seeding": "keras", since keras.utils.set_random_seed takes no other; got ${String(seed)}`,
+    `must be 0 to ${String(2 ** 32 - 1)} with "seeding": "keras", the range of keras.utils.set_random_seed; got ${String(seed)}`,
   )
 }
 
@@ -172,7 +172,7 @@ function checkLabels({ labels, classes }: Specification): void {
       `must have one label per class (${String(classes)}), got ${String(labels.length)}`,
     )
   }
-  // An ill-formed string has no UTF-8, so neither an id nor a response could contain it.
+  // An ill-formed string has no UTF-8 form, which ids and responses need.
   const broken = labels.findIndex((label) => !label.isWellFormed())
   if (broken >= 0) throw fieldError(`#/labels/${String(broken)}`, 'must be well-formed Unicode')
 }

@@ -9,42 +9,42 @@ export type SchemeName = (typeof schemeNames)[number]
 
 export interface ResidualScheme {
   readonly paper: string
-  /** The norm that the scheme requires, and the reason. */
+  /** The norm that the scheme requires. */
   readonly norm: 'batch' | 'none'
   readonly because: string
   /** The reason why the scheme requires blocks that end in a ReLU (v1, v1.5), if it does. */
   readonly postActivation?: string
   readonly effect: string
-  /** The statistic that shows, before any training, that the scheme works. */
+  /** A statistic that confirms the scheme before any training. */
   readonly statistic: string
-  /** Initializers that replace the defaults. A client's own initializers take precedence. */
+  /** Initializers that replace the defaults. A request's initializers take precedence. */
   readonly initializers?: Readonly<Record<string, string | { class_name: string; config: object }>>
-  /** The parameter that is zero at the end of each branch. */
+  /** The role of the parameter at the end of each branch that is zero. */
   readonly zeros?: 'gamma' | 'kernel'
-  /** The branches' kernels are multiplied by L^(-1/(2m-2)), with L blocks and m convolutions per branch. */
+  /** Multiplies the kernels of branches by L^(-1/(2m-2)), with L blocks and m convolutions per branch. */
   readonly shrinks?: true
-  /** A scalar at the end of each branch, and its initial value. */
+  /** Adds a scalar multiplier at the end of each branch, with this initial value. */
   readonly multiplier?: 'zeros' | 'ones'
-  /** A scalar summand before each convolution, activation and dense layer. */
+  /** Adds a scalar summand before each convolution, activation and dense layer. */
   readonly shifts?: true
-  /** The ReLU after the sum moves to the end of the branch, so a block with multiplier 0 is the identity. */
+  /** Moves the ReLU after the sum to the end of the branch, so that a block with multiplier 0 is the identity. */
   readonly reluInBranch?: true
-  /** Each kernel is divided by the measured standard deviation of its output. */
+  /** Divides each kernel by the measured standard deviation of its output. */
   readonly measured?: true
 }
 
-const SCALARS_STAND_IN = 'its scalars stand in for norms, which would undo what it does to the scale'
+const SCALARS_STAND_IN = 'its scalars replace norms, which would undo its effect on the scale'
 const ZERO_MULTIPLIER = { norm: 'none', multiplier: 'zeros' } as const
 
 export const residualSchemes: Readonly<Record<Exclude<SchemeName, 'none'>, ResidualScheme>> = {
   zero_gamma: {
     paper: 'Goyal et al. 2017, arXiv:1706.02677',
     norm: 'batch',
-    because: "it is the gamma of each branch's last norm that it makes zero",
+    because: "it sets the gamma of each branch's last norm to zero",
     postActivation:
-      'a branch of v2 ends in a convolution, and a gamma of 0 before its ReLU would keep every gradient out of the branch for ever; an override with zeros for the last convolution of each branch does there what is meant',
+      'a branch of v2 ends in a convolution, and a gamma of 0 before its ReLU would keep every gradient of the branch at 0 for ever; the equivalent for v2 is an override with zeros for the last convolution of each branch',
     effect:
-      "The gamma of each branch's last norm is 0, so that a block starts as its shortcut. The paper also draws the dense kernel from N(0, 0.01): say so in dense_kernel.",
+      "The gamma of each branch's last norm is 0, so that a block starts as its shortcut. The paper also draws the dense kernel from N(0, 0.01), which dense_kernel can specify.",
     statistic: 'The variance of every branch is 0, and so is the gradient of its kernels at the first step.',
     zeros: 'gamma',
   },
@@ -52,9 +52,9 @@ export const residualSchemes: Readonly<Record<Exclude<SchemeName, 'none'>, Resid
     paper: 'Zhang et al. 2019, arXiv:1901.09321',
     norm: 'none',
     because: SCALARS_STAND_IN,
-    postActivation: 'its authors give it for blocks that end in a ReLU',
+    postActivation: 'the paper defines it for blocks that end in a ReLU',
     effect:
-      'The kernels of each branch are multiplied by L^(-1/(2m-2)) (L blocks, m convolutions a branch), its last one and the dense kernel are 0; a scalar summand (0) stands before each convolution, activation and dense layer, a scalar multiplier (1) at the end of each branch. Unless kernels are named, they are He normal by fan_out.',
+      'The kernels of each branch are multiplied by L^(-1/(2m-2)) (L blocks, m convolutions per branch); the last kernel of each branch and the dense kernel are 0. A scalar summand (0) precedes each convolution, activation and dense layer, and a scalar multiplier (1) ends each branch. The default kernel initializer is He normal by fan_out.',
     statistic: 'The variance of every branch is 0, and the logits are 0.',
     initializers: {
       kernel: {
@@ -80,33 +80,33 @@ export const residualSchemes: Readonly<Record<Exclude<SchemeName, 'none'>, Resid
     paper: 'Bachlechner et al. 2020, arXiv:2003.04887',
     because: SCALARS_STAND_IN,
     effect:
-      'Each branch ends in a ReLU and a scalar multiplier of 0, and no ReLU follows the sum: x + alpha relu(f(x)), so that a block starts as its shortcut itself. A block of v2 has no ReLU after its sum, and there rezero is what skipinit is.',
+      'Each branch ends in a ReLU and a scalar multiplier of 0, and no ReLU follows the sum: x + alpha relu(f(x)), so that a block starts as its shortcut. A block of v2 has no ReLU after its sum, so rezero equals skipinit there.',
     statistic: 'The singular values of the Jacobian of every block without a projection are 1.',
     reluInBranch: true,
   },
   lsuv: {
     paper: 'Mishkin and Matas 2015, arXiv:1511.06422',
     norm: 'none',
-    because: 'after a norm the scale of a kernel changes nothing',
+    because: 'a norm removes the scale of the kernel before it',
     effect:
-      "Kernels are orthogonal unless named; then each is divided, layer by layer, by the standard deviation of its output, over Gaussian images or over the client's own. An output is linear in its kernel, so one division does what the paper iterates for; biases come after.",
-    statistic: 'The variance of what every kernel gives is 1, on other images nearly so.',
+      "The default kernel initializer is orthogonal. Each kernel is then divided, layer by layer, by the standard deviation of its output over Gaussian images, or over images in the request. An output is linear in its kernel, so one division replaces the paper's iteration; biases are added afterwards.",
+    statistic: 'The variance of the output of every kernel is 1, and about 1 on other images.',
     initializers: { kernel: 'orthogonal' },
     measured: true,
   },
 }
 
-/** Returns a scheme by its name; none has no rules. */
+/** Returns a scheme by its name; `none` has no rules. */
 export function schemeNamed(name: SchemeName): Partial<ResidualScheme> {
   return name === 'none' ? {} : residualSchemes[name]
 }
 
-/** True if some of the scheme's numbers must be measured before the weights are defined. */
+/** True if the scheme needs measured factors before the weights are defined. */
 export function isMeasured({ residual_scheme }: { readonly residual_scheme: SchemeName }): boolean {
   return schemeNamed(residual_scheme).measured === true
 }
 
-/** The problem of a scheme in a network, with the cure; undefined if they are compatible. */
+/** Returns why a scheme and an architecture are incompatible, with the cure; undefined if they are compatible. */
 export function schemeProblem(
   name: SchemeName,
   { norm, version }: { readonly norm: { readonly type: 'batch' | 'none' }; readonly version: string },
@@ -121,10 +121,10 @@ export function schemeProblem(
   return undefined
 }
 
-/** A convolution or norm of a branch, with its number. */
+/** Matches a convolution or norm of a branch, with its number. */
 const BRANCH_LAYER = /^stage\d+\/block\d+\/(?:conv|norm)(\d)\/(?:kernel|gamma)$/
 
-/** The parts of a network's structure that a scheme's rules read. */
+/** The parts of an architecture that the rules read. */
 interface Structure {
   readonly block: 'basic' | 'bottleneck'
   readonly stages: readonly { readonly blocks: number }[]
@@ -141,9 +141,7 @@ export function branchPosition(parameter: string): number | undefined {
   return digits === undefined ? undefined : Number(digits)
 }
 
-/**
- * The scheme's rule for one parameter: an initializer that replaces the general one, or a factor of its law.
- */
+/** The scheme's rule for one parameter: an initializer that replaces the general one, or a factor on its law. */
 export function schemeRule(
   scheme: SchemeName,
   structure: Structure,

@@ -17,15 +17,15 @@ export interface Layer {
   readonly multiplyAdds: number
 }
 
-/** The shape executor's tensor: a shape, and its parameter if it is one. */
+/** A shape, with the parameter if the tensor is one. */
 export interface Shaped extends Shape {
   readonly parameter?: Parameter
 }
 
 /**
- * Executes a network on shapes alone: output shapes, parameters in creation order, multiply-adds of
- * convolutions and dense layers, and all shape errors. `shortcutField` is the field name with which the
- * client specified shortcuts.
+ * Executes a network on shapes alone: output shapes, parameters in creation order, multiply-adds of convolutions
+ * and dense layers, and all shape errors. `shortcutField` is the name of the request's field for shortcuts, for
+ * errors.
  */
 export class ShapesExecutor implements NetworkOps<Shaped> {
   readonly layers: Layer[] = []
@@ -81,7 +81,7 @@ export class ShapesExecutor implements NetworkOps<Shaped> {
       this.#shortcutField === 'projection_shortcut'
         ? '"projection_shortcut": "auto" (or true for this stage) puts a 1x1 convolution into the shortcut'
         : '"shortcut": "projection" (or "always" for this stage) puts a 1x1 convolution into it'
-    const detail = `${block}: the branch gives ${shapeText(branch.shape)} and the shortcut ${shapeText(shortcut.shape)}, which cannot be added; ${cure}`
+    const detail = `${block}: the branch gives ${shapeText(branch.shape)} and the shortcut ${shapeText(shortcut.shape)}, which have different shapes; ${cure}`
     throw new ServiceError('SHAPE_MISMATCH', detail, {
       errors: [{ pointer: `#/architecture/${this.#shortcutField}`, detail }],
     })

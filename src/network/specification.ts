@@ -9,16 +9,14 @@ import { closed, named, nullable } from '../common/schema.ts'
 import { Preprocessing, PreprocessingRequest, preprocessings } from './preprocessing.ts'
 import { schemeNames } from './schemes.ts'
 
-/*
- * Defaults are defined here only: they fill a request's missing fields, and the canonical form omits them.
- */
+/* Defaults are defined here only. They fill missing fields of a request, and the canonical form omits them. */
 const size = (value: number, description: string) =>
   Type.Integer({ minimum: 1, maximum: 65536, default: value, description })
 const nonEmptyList = <S extends TSchema>(type: S, description?: string) =>
   Type.Array(type, { minItems: 1, maxItems: 64, ...(description !== undefined && { description }) })
 const partial = <P extends TProperties>(properties: P) =>
   Type.Partial(Type.Object(properties), { additionalProperties: false })
-/** A record whose absence means the defaults of its fields. */
+/** A record that is filled with the defaults of its fields if it is missing. */
 const filled = <P extends TProperties>(properties: P) => Type.With(closed(properties), { default: {} })
 
 const poolTypes = ['max', 'average'] as const
@@ -26,14 +24,14 @@ const poolPaddings = ['same', 'symmetric', 'valid'] as const
 const Pool = closed({
   type: Type.Enum(poolTypes, { default: 'max' }),
   size: size(3, 'Window'),
-  strides: size(2, 'Step'),
+  strides: size(2, 'Strides'),
   padding: Type.Enum(poolPaddings, { default: 'same' }),
 })
 
 const stem = {
   kernel_size: size(7, 'Window of the first convolution'),
-  filters: size(64, 'Its filters'),
-  strides: size(2, 'Its step'),
+  filters: size(64, 'Filters of the first convolution'),
+  strides: size(2, 'Strides of the first convolution'),
   padding: Type.Enum(['same', 'symmetric'], { default: 'same' }),
 }
 
@@ -41,7 +39,7 @@ const stage = {
   blocks: Type.Integer({ minimum: 1, maximum: 256 }),
   filters: Type.Integer({ minimum: 1, maximum: 65536 }),
 }
-const strides = size(1, 'Step of the block that `strides_in` names')
+const strides = size(1, 'Strides of the block that `strides_in` selects')
 
 const ShortcutRule = Type.Enum(['projection', 'pool', 'always', 'never'])
 
@@ -57,44 +55,45 @@ const count = { minimum: 1, maximum: 1_000_000 }
 const headPool = {
   type: Type.Enum(poolTypes, { default: 'average' }),
   size: size(7, 'Window'),
-  strides: size(1, 'Step'),
+  strides: size(1, 'Strides'),
   padding: Type.Enum(poolPaddings, { default: 'valid' }),
 }
 const headWith = <S extends TSchema>(pool: S) => ({
   pool: Type.Union([Type.Enum(['global_average']), pool], { default: 'global_average' }),
-  units: Type.Integer({ ...count, default: DEFAULT_CLASSES, description: 'Filled by `classes`' }),
+  units: Type.Integer({ ...count, default: DEFAULT_CLASSES, description: 'Equals `classes`' }),
 })
 
 const architecture = {
   version: Type.Enum(['v1', 'v1.5', 'v2'], {
     default: 'v1.5',
-    description: 'Where a bottleneck steps: v1 in its first 1x1, v1.5 in the 3x3; v2 is pre-activation',
+    description:
+      "Position of a bottleneck's strides: v1 in the first 1x1 convolution, v1.5 in the 3x3; v2 is pre-activation",
   }),
   block: Type.Enum(['basic', 'bottleneck'], { default: 'basic' }),
   expansion: Type.Integer({
     minimum: 1,
     maximum: 64,
     default: 4,
-    description: "Bottleneck only: outer width over a stage's filters",
+    description: "Bottleneck only: ratio of a block's output channels to the stage's filters",
   }),
   strides_in: Type.Enum(['first', 'last'], {
     default: 'first',
-    description: "Which block of a stage takes its strides; last in Keras's v2 applications",
+    description: "The block of a stage that has its strides; last in Keras's v2 applications",
   }),
   kernel_size: size(3, "Window of the blocks' convolutions"),
   padding: Type.Enum(['same', 'symmetric'], {
     default: 'same',
-    description: 'same as TensorFlow pads, symmetric as torchvision and Keras applications do',
+    description: 'same: as TensorFlow pads; symmetric: as torchvision and Keras applications pad',
   }),
   shortcut: Type.Union([ShortcutRule, nonEmptyList(ShortcutRule)], {
     default: 'projection',
     description:
-      'A 1x1 convolution where shapes change (pool: where channels do; a 1x1 pool where only the size does), always or never; or one rule per stage',
+      'Shortcuts with a 1x1 convolution. projection: if the shape changes; pool: if the channels change, and a 1x1 pool if only the size changes; always; never. A list has one rule per stage',
   }),
   use_bias: Type.Union([Type.Boolean(), Type.Enum(['unnormed'])], {
     default: false,
     description:
-      'Biases on convolutions; unnormed: on those no norm follows alone. Default true when norm is none, but for fixup',
+      'Biases of convolutions; unnormed: except where only a norm reads the convolution. The default is true if norm is none and the scheme is not fixup, else false',
   }),
   activation: Type.Enum(['relu'], { default: 'relu' }),
   input_shape: Type.Array(Type.Integer({ minimum: 1, maximum: 8192 }), {
@@ -113,7 +112,7 @@ export const Architecture = named('Architecture', {
   head: filled(headWith(closed(headPool))),
 })
 
-/** A preset with overrides, or a full description; with `residual_network` also the article's own parameters. */
+/** A preset with overrides, or a full description; `residual_network` also accepts the article's own parameters. */
 const ArchitectureRequest = named('ArchitectureRequest', {
   ...partial({
     preset: Type.String(NAME_LENGTH),
@@ -125,14 +124,12 @@ const ArchitectureRequest = named('ArchitectureRequest', {
     filters: nonEmptyList(stage.filters, 'residual_network only'),
     strides: nonEmptyList(strides, 'residual_network only'),
     projection_shortcut: Type.Union([Type.Enum(['auto']), Type.Boolean(), nonEmptyList(Type.Boolean())], {
-      description: 'residual_network only: auto projects where shapes change',
+      description: 'residual_network only; auto: a projection if the shape changes',
     }),
   }).properties,
 })
 
-/**
- * The parameters that each field of `initializers` sets. A resolved specification always has the first four.
- */
+/** Fields of `initializers`. A resolved specification always has the first four. */
 export const initializerFields = [
   ...(['kernel', 'bias', 'gamma', 'beta'] as const),
   ...(['stem_kernel', 'shortcut_kernel', 'dense_kernel', 'dense_bias'] as const),
@@ -147,7 +144,8 @@ const overridesWith = <S extends TSchema>(initializer: S) =>
   Type.Array(closed({ match: Type.String({ minLength: 1, maxLength: 256 }), initializer }), {
     maxItems: 64,
     default: [],
-    description: 'By parameter name; the last match wins. * stays within a segment, ** does not',
+    description:
+      'Initializers by parameter name; the last match wins. * matches within a segment, ** across segments',
   })
 const always = (class_name: string) =>
   Type.Object(CompleteInitializer.properties, { default: { class_name, config: {} } })
@@ -167,15 +165,16 @@ const common = {
   seeding: Type.Enum(['per_layer', 'keras'], {
     default: 'per_layer',
     description:
-      'per_layer: kernel k draws from the seed vector [seed, k]; keras: as after keras.utils.set_random_seed(seed)',
+      'per_layer: kernel k draws from the seed vector [seed, k]; keras: the seeds after keras.utils.set_random_seed(seed)',
   }),
   residual_scheme: Type.Enum([...schemeNames], {
     default: 'none',
-    description: 'How branches start: GET /v1/residual-schemes says what each is and which norm it needs',
+    description:
+      'Initialization of the residual branches; GET /v1/residual-schemes describes each scheme and the norm it needs',
   }),
   precision: Type.Enum(['float32', 'bfloat16'], {
     default: 'float32',
-    description: 'What convolutions compute in; parameters are float32 always',
+    description: 'Precision of convolutions; parameters are always float32',
   }),
   labels: Type.Union(
     [Type.Enum(['none', 'imagenet']), Type.Array(Type.String({ maxLength: 256 }), { minItems: 1 })],
@@ -184,9 +183,12 @@ const common = {
 }
 
 export const specificationFields = {
-  architecture: Type.Union([Type.String({ ...NAME_LENGTH, description: 'A preset' }), ArchitectureRequest]),
+  architecture: Type.Union([
+    Type.String({ ...NAME_LENGTH, description: 'Name of a preset' }),
+    ArchitectureRequest,
+  ]),
   ...partial({
-    classes: Type.Integer({ ...count, description: 'Default 1000; 10 for the 32x32 presets' }),
+    classes: Type.Integer({ ...count, description: 'The default is 1000, and 10 for the 32x32 presets' }),
     initializers: InitializersRequest,
     ...common,
     preprocessing: PreprocessingRequest,
@@ -199,7 +201,7 @@ export type SpecificationRequest = Static<typeof SpecificationRequest>
 export type ArchitectureRequest = Static<typeof ArchitectureRequest>
 export type InitializersRequest = Static<typeof InitializersRequest>
 
-/** A specification with every field. It alone decides every weight and every prediction. */
+/** A specification with every field. It alone determines all weights and predictions. */
 export const Specification = named('Specification', {
   architecture: Architecture,
   classes: Type.Integer({ ...count, default: DEFAULT_CLASSES }),

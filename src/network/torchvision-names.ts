@@ -20,15 +20,13 @@ const ROLES: Readonly<Partial<Record<Role, string>>> = {
   moving_variance: 'running_var',
 }
 
-/**
- * The reason why torchvision's ResNet (`torchvision/models/resnet.py`) lacks such layers; undefined if it has
- * them.
- */
+/** Returns why torchvision's ResNet (`torchvision/models/resnet.py`) has no such layers; undefined if it has. */
 export function torchvisionProblem({ version, norm, use_bias, head }: Architecture): string | undefined {
-  if (version === 'v2') return 'its blocks are v1 and v1.5, and these are v2'
-  if (norm.type === 'none') return 'its convolutions have norms, and these have none'
-  if (use_bias !== false) return 'its convolutions have no biases, and these have'
-  if (head.pool !== 'global_average') return 'its head is a global average, and this one flattens a map'
+  if (version === 'v2') return 'its blocks are v1 or v1.5; this network has v2'
+  if (norm.type === 'none') return 'its convolutions have norms; this network has none'
+  if (use_bias !== false) return 'its convolutions have no biases; this network has them'
+  if (head.pool !== 'global_average')
+    return 'its head is a global average; this network flattens a feature map'
   return undefined
 }
 
@@ -40,7 +38,7 @@ export function torchvisionName(parameter: Parameter, role = ROLES[parameter.rol
   return `${block ? `layer${String(block.stage)}.${String(block.number - 1)}.` : ''}${name}.${role}`
 }
 
-/** OIHW from HWIO, [out, in] from [in, out]. */
+/** Axes of OIHW from HWIO, and of [out, in] from [in, out]. */
 export function torchvisionAxes({ shape }: Parameter): number[] {
   if (shape.length === 4) return [3, 2, 0, 1]
   return shape.length === 2 ? [1, 0] : [0]

@@ -3,19 +3,19 @@ import type { Initializer } from '../initializers/initializer.ts'
 import type { Law } from '../initializers/law.ts'
 import { varianceScaling, type VarianceScaling } from '../initializers/variance-scaling.ts'
 
-/** How kernels lie in memory: [...window, in, out], or [out, in, ...window] as torch has them. */
+/** The layout of kernels: [...window, in, out] (keras), or [out, in, ...window] (torch). */
 export type Layout = 'keras' | 'torch'
 
-/** Laws of independent entries by which tensors are commonly drawn. */
+/** Laws of independent entries that are common for tensors. */
 export type CandidateLaw = Extract<Law, { kind: 'uniform' | 'normal' | 'truncated_normal' }>
 
-/** A guess: an initializer, and the law it gives for the tensor's shape. */
+/** A candidate initializer, with its law for the tensor's shape. */
 export interface Candidate {
   readonly initializer: Initializer
   readonly law: CandidateLaw
 }
 
-/** The shape as TensorFlow would have it, for which fans are defined. */
+/** The shape in TensorFlow's layout, for which fans are defined. */
 export function kerasShape(shape: readonly number[], layout: Layout): number[] {
   if (layout === 'keras' || shape.length < 2) return [...shape]
   const [outputs = 1, inputs = 1, ...window] = shape
@@ -25,7 +25,7 @@ export function kerasShape(shape: readonly number[], layout: Layout): number[] {
 const MODES = ['fan_in', 'fan_avg', 'fan_out'] as const
 const DISTRIBUTIONS = ['uniform', 'truncated_normal', 'untruncated_normal'] as const
 
-/** Classes of their own among the scaled laws. */
+/** Scaled laws that have their own class. */
 const NAMED: Readonly<Record<string, string>> = {
   '1 fan_avg uniform': 'GlorotUniform',
   '1 fan_avg truncated_normal': 'GlorotNormal',
@@ -43,9 +43,9 @@ const OTHERS: readonly VarianceScaling[] = [
   { scale: 1 / 2, mode: 'fan_in', distribution: 'untruncated_normal' },
 ]
 
-/** Deviations that frameworks and papers give as a number. */
+/** Standard deviations that frameworks and papers state as numbers. */
 const DEVIATIONS = [0.05, 0.02, 0.01, 0.1, 0.001, 1e-6, 1]
-/** Bounds: Keras's RandomUniform, JAX's, torch's uniform_ and embeddings'. */
+/** Bounds of Keras's RandomUniform, JAX's uniform, torch's uniform_ and embeddings. */
 const BOUNDS: readonly [number, number][] = [
   [-0.05, 0.05],
   [0, 0.01],
@@ -55,8 +55,9 @@ const BOUNDS: readonly [number, number][] = [
 ]
 
 /**
- * The initializers a tensor of independent entries may come from, the more usual ones first: where two give the same
- * law, nothing but habit tells them apart. `biasFan` is the fan_in of the kernel that a bias belongs to.
+ * The initializers that a tensor of independent entries may come from, the more usual ones first: if two have the
+ * same law, only their frequency of use separates them. `biasFan` is the fan_in of the kernel that a bias belongs
+ * to.
  */
 export function candidatesFor(shape: readonly number[], layout: Layout, biasFan?: number): Candidate[] {
   const bound = biasFan === undefined ? [] : [1 / Math.sqrt(biasFan)]
@@ -70,10 +71,10 @@ export function candidatesFor(shape: readonly number[], layout: Layout, biasFan?
   ]
 }
 
-/** Gates whose weights and biases lie below one another: an LSTM's, a GRU's, a plain cell's. */
+/** Numbers of gates whose weights are concatenated: in an LSTM, a GRU, a plain cell. */
 const GATES = [4, 3, 1]
 
-/** torch and Equinox draw all of a recurrent cell from U(+-1 / sqrt(hidden)). */
+/** torch and Equinox draw all parameters of a recurrent cell from U(+-1 / sqrt(hidden)). */
 function recurrentBounds([rows = 1, ...others]: readonly number[], layout: Layout): number[] {
   if (others.length > 1 || (layout === 'keras' && others.length > 0)) return []
   return GATES.filter((gates) => rows % gates === 0).map((gates) => 1 / Math.sqrt(rows / gates))
@@ -87,10 +88,11 @@ function vectorCandidates(shape: readonly number[]): Candidate[] {
 }
 
 /**
- * The shapes whose fans an initializer may have meant. A kernel of rank 3 and more is a convolution's, or leads from its
- * first axes to the others, as those of attention do: Keras, which names the axes, and Flax then count as of a matrix.
+ * The shapes whose fans an initializer may have used. A kernel of rank 3 or more is a convolution, or maps its
+ * first axes to the others, as in attention. For such kernels Keras (with named axes) and Flax compute the fans of
+ * a matrix.
  */
-function readings(shape: readonly number[], layout: Layout): (readonly number[])[] {
+function shapeReadings(shape: readonly number[], layout: Layout): (readonly number[])[] {
   if (layout === 'torch' || shape.length < 3) return [shape]
   const splits = shape
     .slice(1)
@@ -102,12 +104,12 @@ function scaledCandidates(shape: readonly number[], layout: Layout): Candidate[]
   const scalings = [1, 2].flatMap((scale) =>
     MODES.flatMap((mode) => DISTRIBUTIONS.map((distribution) => ({ scale, mode, distribution }))),
   )
-  // torch draws its normals uncut.
+  // torch's normals are not truncated.
   const habit = ({ initializer: { class_name, config }, law }: Candidate): number => {
     if (layout === 'torch') return law.kind === 'truncated_normal' ? 1 : 0
     return ['GlorotUniform', 'HeNormal'].includes(class_name) ? 0 : 'scale' in config ? 2 : 1
   }
-  return readings(shape, layout).flatMap((read) => {
+  return shapeReadings(shape, layout).flatMap((read) => {
     const candidates = [...scalings, ...OTHERS].map((scaling): Candidate => {
       const { scale, mode, distribution } = scaling
       const name = NAMED[`${String(scale)} ${mode} ${distribution}`]
@@ -122,7 +124,7 @@ function scaledCandidates(shape: readonly number[], layout: Layout): Candidate[]
   })
 }
 
-/** What Haiku and Sonnet begin with: a normal of deviation 1 / sqrt(fan) that is cut and not widened. */
+/** The default of Haiku and Sonnet: a normal of standard deviation 1 / sqrt(fan), truncated and not widened. */
 function unwidened(shape: readonly number[]): Candidate[] {
   const { fanIn, fanOut } = fansOf(shape)
   return [fanIn, fanOut].map((fan) => normal('truncated_normal', 0, 1 / Math.sqrt(fan)))

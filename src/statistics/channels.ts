@@ -1,4 +1,4 @@
-/** What a batch of feature maps, flat with the channels last, shows of a signal. Population moments, in double precision. */
+/** Population moments of a batch of feature maps, flat with the channels last, in float64. */
 export interface ChannelMoments {
   /** Over all elements. */
   readonly mean: number
@@ -26,18 +26,18 @@ export function channelMoments(values: Float32Array, channels: number): ChannelM
   const averageVariance = average(variances)
   return {
     mean,
-    // Within the channels and between them.
-    variance: averageVariance + average(means.map((of) => (of - mean) ** 2)),
-    averageSquaredMean: average(means.map((of) => of ** 2)),
+    // Variance within the channels, plus variance between them.
+    variance: averageVariance + average(means.map((value) => (value - mean) ** 2)),
+    averageSquaredMean: average(means.map((value) => value ** 2)),
     averageVariance,
   }
 }
 
-/** The share of channels that a ReLU leaves at 0 throughout. */
+/** The share of channels that a ReLU maps to 0 throughout. */
 export function deadFraction(values: Float32Array, channels: number): number {
   const alive = new Float64Array(channels)
   for (let row = 0; row < values.length; row += channels) {
-    // What is not a number is not 0 either.
+    // NaN counts as alive.
     for (let c = 0; c < channels; c++) if (!((values[row + c] ?? 0) <= 0)) alive[c] = 1
   }
   return 1 - average(alive)

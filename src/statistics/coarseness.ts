@@ -1,11 +1,14 @@
-/** float32 has 23 bits of fraction; bfloat16, the coarsest that weights are rounded to, has 7. */
+/** Fraction bits of float32, and of bfloat16, the coarsest format of weights. */
 const FRACTION_BITS = 23
 const FEWEST_BITS = 7
 const FRACTION = 2 ** FRACTION_BITS - 1
 
-/** The relative precision of float32 values that go by in slices: that of float16 or bfloat16 where they were rounded to it. */
+/**
+ * Measures the relative precision of float32 values in slices: float16's or bfloat16's if the values were rounded
+ * to it.
+ */
 export class Precision {
-  /** The bits of the fraction that any value has. */
+  /** The fraction bits that are set in any value. */
   #bits = 0
 
   add(values: Float32Array): void {
@@ -15,7 +18,7 @@ export class Precision {
     this.#bits |= bits & FRACTION
   }
 
-  /** Distance of neighbouring values, at most, beside their size. */
+  /** The relative distance of neighbouring values, at most. */
   result(): number {
     const lowest = this.#bits & -this.#bits
     const unused = this.#bits === 0 ? FRACTION_BITS : Math.log2(lowest)
@@ -23,14 +26,17 @@ export class Precision {
   }
 }
 
-/** A vector to look at, and how many different values one of a few bits has at most. */
+/**
+ * Entries of an inspected row or column, its largest number of distinct values for a few bits, and the number of
+ * rows or columns.
+ */
 const LINE_LENGTH = 64
 const LEVELS = 24
 const LINES = 8
 
 /**
- * Whether the first rows or the first columns of a kernel each hold a few different values, as those of integers of 4 bits
- * and fewer do that have a scale for each.
+ * True if each of the first rows or columns of a kernel has a few distinct values, as integers of 4 bits or fewer
+ * with one scale per row or column.
  */
 export function hasFewLevels(values: Float32Array, shape: readonly number[]): boolean {
   const columns = shape.at(-1) ?? 1

@@ -3,8 +3,7 @@ import type { Measurement } from './record.ts'
 type Digested = Pick<Measurement, 'exact' | 'sample'> & { readonly name: string }
 
 /**
- * Groups of parameters with the same bytes, as a seed used twice gives them. Constants and identities are equal by
- * their nature and say nothing.
+ * Groups of parameters with the same bytes, which a repeated seed causes. Constants and identities are excluded.
  */
 export function findDuplicates(records: readonly Digested[]): string[][] {
   const groups = new Map<string, string[]>()

@@ -1,7 +1,7 @@
 import { sizeOf } from '../initializers/fans.ts'
 import { valueAt, type FixedLaw } from '../initializers/law.ts'
 
-/** Holds the values of a tensor, as they go by in slices, against a law that says each of them, to the bit. */
+/** Compares the values of a tensor, in slices, with a law without randomness, bit for bit. */
 export class Exactness {
   readonly #size: number
   readonly #entry: (index: number) => number
@@ -25,7 +25,7 @@ export class Exactness {
   }
 }
 
-/** The float32 value at a row-major place. */
+/** Returns a function from a row-major index to the float32 value. */
 function expectedEntry(law: FixedLaw, shape: readonly number[]): (index: number) => number {
   switch (law.kind) {
     case 'constant':

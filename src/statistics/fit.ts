@@ -8,50 +8,61 @@ import type { SampleMoments } from './moments.ts'
 import { normalTail } from '../initializers/normal.ts'
 import { kolmogorovSmirnov, momentTests, roundedKolmogorovSmirnov } from './tests.ts'
 
-/** How well an initializer explains a tensor. */
+/** The agreement of a tensor with an initializer. */
 export const Fit = Type.Object({
   initializer: CompleteInitializer,
   p_value: Type.Number({
     description:
-      'The smallest p of mean, variance, distribution and largest singular value, times their number (Bonferroni); ' +
-      '0 where a value lies out of bounds, 1 where a structure is met to rounding',
+      'Smallest p-value of the tests of mean, variance, distribution and largest singular value, times their number (Bonferroni); ' +
+      '0 if a value is out of bounds, 1 if a structure agrees up to rounding',
   }),
-  std_ratio: nullable(Type.Number(), { description: "The sample's standard deviation over the law's" }),
+  std_ratio: nullable(Type.Number(), {
+    description: "Ratio of the sample's standard deviation to the law's",
+  }),
 })
 export type Fit = Static<typeof Fit>
 
-/** A fit, and how it is ranked among others that are not rejected either. */
+/** A fit, with the values that rank it among other fits that are not rejected. */
 export interface RankedFit extends Fit {
-  /** Log-likelihood of all values, in nats: what tells two laws apart that both pass the tests. */
+  /** Log-likelihood of all values, in nats. It separates two laws that both pass the tests. */
   readonly logLikelihood: number
-  /** Its law; a structure is met exactly, or as nearly as values allow that were rounded to half of float32's bits. */
+  /**
+   * The kind of its law. A structure agrees exactly, or up to rounding for values with half of float32's bits or
+   * fewer.
+   */
   readonly kind: CandidateLaw['kind'] | 'structure' | 'rounded_structure'
 }
 
 export const VERDICTS = ['fresh', 'trained', 'constant', 'undecided'] as const
 export type Verdict = (typeof VERDICTS)[number]
 
-/** Below this a candidate is rejected: a tensor as it was drawn is called trained once in a hundred thousand times. */
+/**
+ * A candidate is rejected below this p-value: a freshly drawn tensor is called trained once in a hundred thousand
+ * times.
+ */
 export const REJECT_BELOW = 1e-5
-/** Nats within which two laws explain a tensor alike. */
+/** Two laws within this many nats explain a tensor equally well. */
 const ALIKE = 3
 
-/** What is known of a tensor's values when it is held against candidates. */
+/** Properties of a tensor's values that are compared with candidates. */
 export interface Evidence {
   readonly sample: SampleMoments
   readonly size: number
-  /** Finite values in order, all or a subsample. */
+  /** Sorted finite values: all, or a subsample. */
   readonly sorted: Float32Array
-  /** Of the flattened kernel, with its sides, where it was computed. */
+  /** Largest eigenvalue of the flattened kernel's Gram matrix, if computed, and the kernel's sides. */
   readonly largestSquare?: { readonly eigenvalue: number; readonly rows: number; readonly columns: number }
-  /** Relative rounding of the values, as they were stored. */
+  /** Relative rounding of the stored values. */
   readonly epsilon: number
 }
 
-/** Steps of the random numbers that uniforms and cut normals are made of, at their ends, beside the range; with room. */
+/**
+ * Resolution of the random numbers behind uniforms and truncated normals at their ends, relative to the range, with
+ * a margin.
+ */
 const GRAIN = 2 ** -16
 
-/** Tests of one candidate. */
+/** Tests one candidate. */
 export function fitCandidate({ initializer, law }: Candidate, evidence: Evidence): RankedFit {
   const { sample, size } = evidence
   const theory = theoryOf(law, [size])
@@ -59,13 +70,13 @@ export function fitCandidate({ initializer, law }: Candidate, evidence: Evidence
   if (outOfBounds(sample, theory, evidence.epsilon)) return { ...fit, p_value: 0, logLikelihood: -Infinity }
   const { mean_z, variance_z } = momentTests(sample, theory, size)
   const ps = [normalTail(mean_z), normalTail(variance_z)]
-  // A law of another scale needs no more.
+  // A law of another scale needs no further tests.
   if (Math.min(...ps) > REJECT_BELOW / 100) ps.push(...shapeTests(law, evidence))
   const p_value = Math.min(1, ps.length * Math.min(...ps))
   return { ...fit, p_value, logLikelihood: size * meanLogDensity(law, sample) }
 }
 
-/** The p-values of the distribution, of the extremes, and of the largest direction. */
+/** The p-values of the distribution, of the extremes, and of the largest singular value. */
 export function shapeTests(
   law: CandidateLaw,
   { sample, size, sorted, epsilon, largestSquare }: Evidence,
@@ -74,17 +85,17 @@ export function shapeTests(
   const { mean, variance, min, max } = theoryOf(law, [size])
   const test = isCoarse(sorted) ? roundedKolmogorovSmirnov : kolmogorovSmirnov
   const ps = [test(sorted, cdf).p_value]
-  // Of many values some lie at the bounds, unless all were made smaller.
+  // Of many values some lie near the bounds, unless all were scaled down.
   if (min !== null && max !== null) {
     const margin = (max - min) * Math.max(GRAIN, epsilon)
     ps.push(cdf(sample.max + margin) ** size, (1 - cdf(sample.min - margin)) ** size)
   }
-  // A mean is a direction of its own.
+  // A nonzero mean adds a large singular value.
   if (largestSquare && mean === 0) ps.push(edgeTail(largestSquare, variance))
   return ps
 }
 
-/** Whether values stand for what was rounded to them: of a float32 draw most are no other's equals. */
+/** True if most values occur more than once, which shows rounding: most values of a float32 draw are distinct. */
 function isCoarse(sorted: Float32Array): boolean {
   let distinct = 1
   for (let index = 1; index < sorted.length; index++) if (sorted[index] !== sorted[index - 1]) distinct++
@@ -101,9 +112,9 @@ function outOfBounds(
 }
 
 /**
- * The chance that the largest eigenvalue of W^T W exceeds this, for independent entries of mean 0: centred and scaled
- * (Johnstone 2001) it follows the Tracy-Widom law, whose tail stays below exp(-2/3 x^(3/2)). Training adds few
- * directions to many, which rise above the edge long before entries show it.
+ * The probability that the largest eigenvalue of W^T W exceeds this, for independent entries of mean 0. Centred and
+ * scaled (Johnstone 2001) it follows the Tracy-Widom law, whose tail is below exp(-2/3 x^(3/2)). Training adds a
+ * few directions with large singular values, long before it changes the distribution of entries.
  */
 function edgeTail(
   { eigenvalue, rows, columns }: NonNullable<Evidence['largestSquare']>,
@@ -116,7 +127,7 @@ function edgeTail(
   return x > 0 ? Math.exp((-2 / 3) * x ** 1.5) : 1
 }
 
-/** Mean log density, by the sample's moments; its values lie within the law's bounds. */
+/** Mean log density from the sample's moments, for values within the law's bounds. */
 function meanLogDensity(law: CandidateLaw, { mean, variance }: SampleMoments): number {
   if (law.kind === 'uniform') return -Math.log(law.high - law.low)
   const square = (variance + (mean - law.mean) ** 2) / law.std ** 2
@@ -125,8 +136,8 @@ function meanLogDensity(law: CandidateLaw, { mean, variance }: SampleMoments): n
 }
 
 /**
- * The best fits first: what is not rejected by its likelihood, then the rest by p. Of those that explain the tensor alike
- * the one that explains more tensors of the same file comes first, and then the more usual one.
+ * Sorts fits, best first: accepted ones by likelihood, then rejected ones by p. Among fits with about equal
+ * likelihood, the initializer that explains more tensors of the file comes first, then the more usual one.
  */
 export function rankFits(
   fits: readonly RankedFit[],
@@ -140,10 +151,10 @@ export function rankFits(
   return [
     ...alike.sort((a, b) => votes(b.initializer) - votes(a.initializer)),
     ...others.sort((a, b) => b.logLikelihood - a.logLikelihood),
-    ...rejected.sort((a, b) => b.p_value - a.p_value || strangeness(a) - strangeness(b)),
+    ...rejected.sort((a, b) => b.p_value - a.p_value || scaleDistance(a) - scaleDistance(b)),
   ]
 }
 
-function strangeness({ std_ratio }: Fit): number {
+function scaleDistance({ std_ratio }: Fit): number {
   return std_ratio !== null && std_ratio > 0 ? Math.abs(Math.log(std_ratio)) : Infinity
 }

@@ -4,16 +4,17 @@ import { valuesAtRanks } from './order.ts'
 
 export const Histogram = Type.Object({
   edges: Type.Array(Type.Number()),
-  counts: Type.Array(Type.Integer(), { description: 'Of finite values' }),
+  counts: Type.Array(Type.Integer(), { description: 'Counts of finite values' }),
   expected: nullable(Type.Array(Type.Number()), {
-    description: 'By theory; null where there is no law of independent entries',
+    description: 'Expected counts by theory; null without a law of independent entries',
   }),
 })
 export type Histogram = Static<typeof Histogram>
 
 /**
- * Counts of finite values over equal bins between finite edges, as numpy.histogram counts them in float64: a bin holds
- * its lower edge, the last one both. Values beyond the edges fall into the outermost bins, as the expected counts do.
+ * Counts finite values in equal bins between finite edges, as numpy.histogram does in float64: a bin includes its
+ * lower edge, and the last one both. Values beyond the edges count in the outermost bins, as in the expected
+ * counts.
  */
 export class HistogramCounts {
   readonly #edges: Float64Array
@@ -36,7 +37,7 @@ export class HistogramCounts {
       if (value - value !== 0) continue
       const place = (value - low) * scale
       let bin = place < 1 ? 0 : place >= last ? last : place | 0
-      // Rounding may lead to a neighbour.
+      // Rounding may select a neighbouring bin.
       if (value < (edges[bin] ?? 0)) bin = bin > 0 ? bin - 1 : 0
       else if (bin < last && value >= (edges[bin + 1] ?? 0)) bin++
       counts[bin] = (counts[bin] ?? 0) + 1
@@ -57,7 +58,10 @@ export class HistogramCounts {
   }
 }
 
-/** numpy.linspace; where all values are one, half a unit to both sides of it, or what a large value needs. */
+/**
+ * Edges as numpy.linspace. If all values are equal, the range is half a unit to both sides, or more for large
+ * values.
+ */
 function edgesBetween(low: number, high: number, bins: number): Float64Array {
   const half = low === high ? Math.max(0.5, Math.abs(low) * 2 ** -20) : 0
   const [first, last] = [low - half, high + half]
@@ -67,7 +71,7 @@ function edgesBetween(low: number, high: number, bins: number): Float64Array {
 
 const QUANTILES = [0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99] as const
 
-/** Quantiles of finite values in any order, linear between neighbours as numpy's default; NaN where there is none. */
+/** Quantiles of finite values in any order, linearly interpolated as numpy's default; NaN if there are none. */
 export function computeQuantiles(values: Float32Array): Record<string, number> {
   const last = values.length - 1
   if (last < 0) return Object.fromEntries(QUANTILES.map((quantile) => [String(quantile), Number.NaN]))

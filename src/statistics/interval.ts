@@ -1,10 +1,10 @@
-/** A mean over repeats, and where it lies with 95 % confidence; null where there was one repeat. */
+/** A mean over repeats and its 95 % confidence interval; null with one repeat. */
 export interface Estimate {
   readonly mean: number
   readonly interval: readonly [number, number] | null
 }
 
-/** The 97.5 % points of Student's t with 1, 2, ... 29 degrees of freedom. */
+/** 97.5 % points of Student's t distribution with 1, 2, ... 29 degrees of freedom. */
 const T_POINTS = [
   12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157, 2.228139,
   2.200985, 2.178813, 2.160369, 2.144787, 2.13145, 2.119905, 2.109816, 2.100922, 2.093024, 2.085963, 2.079614,
@@ -12,7 +12,7 @@ const T_POINTS = [
 ]
 export const MAX_REPEATS = T_POINTS.length + 1
 
-/** Student's interval of the mean of at most MAX_REPEATS values. */
+/** Student's confidence interval of the mean of at most MAX_REPEATS values. */
 export function estimate(values: readonly number[]): Estimate {
   const n = values.length
   const mean = values.reduce((sum, value) => sum + value, 0) / n
@@ -24,8 +24,8 @@ export function estimate(values: readonly number[]): Estimate {
 }
 
 /**
- * Ranks from 1 on, the smallest first: one more than there are others who lie wholly below. Who overlaps is not told
- * apart; without an interval nothing is known to lie anywhere, and what is not a number lies above all.
+ * Ranks from 1, smallest first: one more than the number of intervals that lie wholly below. Overlapping intervals
+ * may share a rank. Without an interval nothing lies below; a mean that is not finite ranks last.
  */
 export function rankIntervals(estimates: readonly Estimate[]): number[] {
   const bounds = estimates.map(({ mean, interval }): readonly [number, number] => {
@@ -35,7 +35,7 @@ export function rankIntervals(estimates: readonly Estimate[]): number[] {
   return bounds.map(([low]) => 1 + bounds.filter(([, high]) => high < low).length)
 }
 
-/** How far a positive quantity is from 1, as the absolute logarithm: 1 / 3 is as far as 3. */
+/** The distance of a positive quantity from 1 as the absolute logarithm: 1 / 3 is as far as 3. */
 export function distanceFromOne({ mean, interval }: Estimate): Estimate {
   const distance = (value: number): number => Math.abs(Math.log(Math.max(0, value)))
   if (interval === null) return { mean: distance(mean), interval }

@@ -3,21 +3,24 @@ import { TRUNCATION_STD } from '../initializers/law.ts'
 import type { CandidateLaw } from './candidates.ts'
 import { REJECT_BELOW, shapeTests, type Evidence, type RankedFit, type Verdict } from './fit.ts'
 
-/** Fewer values fit many a law. */
+/** Tensors with fewer values fit many laws. */
 const MIN_TELLING_SIZE = 256
-/** A deviation this near to an initializer's own, and that many standard errors away, is that initializer's, moved. */
+/**
+ * A standard deviation within this relative distance of an initializer's, but this many standard errors away, is
+ * evidence of training.
+ */
 const NEAR = 0.05
 const AWAY = 5
-/** A draw has no exact zeros but by chance; pruning leaves this share and more. */
+/** The share of exact zeros from which a tensor counts as pruned. Draws have hardly any. */
 const PRUNED = 1e-3
 
-/** A verdict, with what one has to know where it is undecided. */
+/** A verdict, with the reason if it is undecided. */
 export interface Judgement {
   readonly verdict: Verdict
   readonly note?: string
 }
 
-/** What a tensor that is no constant and no structure is, judged by itself. */
+/** Judges a single tensor that is neither constant nor a structure. */
 export function judge(
   fits: readonly RankedFit[],
   evidence: Evidence,
@@ -25,27 +28,31 @@ export function judge(
 ): Judgement {
   const { sample, size } = evidence
   if (fits.some(({ p_value }) => p_value >= REJECT_BELOW))
-    return size >= MIN_TELLING_SIZE ? { verdict: 'fresh' } : undecided('it is too small to tell')
+    return size >= MIN_TELLING_SIZE
+      ? { verdict: 'fresh' }
+      : undecided('the tensor is too small for a verdict')
   if (sample.zeros >= PRUNED * size)
-    return undecided(`${String(sample.zeros)} values are 0, as pruning leaves them`)
-  if (coarse) return undecided('its values were rounded to a few levels')
-  // A vector that no initializer explains is a bias or a scale that was learned.
+    return undecided(`${String(sample.zeros)} values are 0, which suggests pruning`)
+  if (coarse) return undecided('the values were rounded to a few levels')
+  // A vector that no initializer explains is a trained bias or scale.
   if (shape.filter((length) => length > 1).length < 2) return { verdict: 'trained' }
   const alike = plausibleLaws(evidence)
-  const moved = (kind: CandidateLaw['kind']) =>
+  const hasMoved = (kind: CandidateLaw['kind']) =>
     fits.some((fit) => {
       const distance = Math.abs((fit.std_ratio ?? Infinity) - 1)
       return fit.kind === kind && distance < NEAR && distance > AWAY / Math.sqrt(2 * size)
     })
-  if (alike.length === 0 || alike.some(moved)) return { verdict: 'trained' }
-  return undecided('its entries are as independent draws, of a deviation that no initializer here has')
+  if (alike.length === 0 || alike.some(hasMoved)) return { verdict: 'trained' }
+  return undecided(
+    'the entries look like independent draws with a standard deviation that no known initializer has',
+  )
 }
 
 function undecided(note: string): Judgement {
   return { verdict: 'undecided', note }
 }
 
-/** The distributions that entries may be independent draws of, whatever their deviation. */
+/** The distributions that fit the entries as independent draws of any standard deviation. */
 function plausibleLaws(evidence: Evidence): CandidateLaw['kind'][] {
   const { sample, size } = evidence
   const { std } = sample
@@ -65,7 +72,10 @@ function plausibleLaws(evidence: Evidence): CandidateLaw['kind'][] {
   return laws.filter(fits).map(({ kind }) => kind)
 }
 
-/** Training makes tails longer before anything else shows: the excess kurtosis of a normal's sample is some sqrt(24 / n). */
+/**
+ * Tests the excess kurtosis, which is about sqrt(24 / n) for a sample of a normal: longer tails are the first sign
+ * of training.
+ */
 function tailTest({ sample, size }: Evidence): number {
   return normalTail((sample.kurtosis ?? 0) * Math.sqrt(size / 24))
 }

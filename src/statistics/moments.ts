@@ -1,7 +1,7 @@
 import Type, { type Static } from 'typebox'
 import { nullable, Num } from '../common/schema.ts'
 
-/** Sample statistics over all finite values; NaN where there is none. Null where not defined. */
+/** Sample statistics over all finite values; NaN if there are none. Null if not defined. */
 export const SampleMoments = Type.Object({
   mean: Num,
   std: Num,
@@ -16,19 +16,19 @@ export const SampleMoments = Type.Object({
 })
 export type SampleMoments = Static<typeof SampleMoments>
 
-/** Values of a block: 16 KB, so that its second pass finds them in the first cache. */
+/** Values per block: 16 KB, so that the second pass reads them from the first cache. */
 const BLOCK = 4096
 
 /**
- * Moments about the mean of the data, in float64, of values that come in slices. Each block of values is summed about its
- * own mean and merged into the whole (Chan et al. 1983, Pébay 2008, SAND2008-6212), so a mean that is large beside the
- * spread cancels no digits. No power of a float32 deviation leaves the range of float64. Blocks are counted from the
- * first value on, so the result does not depend on the slices, to the bit.
+ * Moments about the mean, in float64, of values in slices. Each block of values is summed about its own mean and
+ * merged into the total (Chan et al. 1983, Pébay 2008, SAND2008-6212), so a mean that is large relative to the
+ * spread cancels no digits. No power of a float32 deviation leaves the range of float64. Blocks are counted from
+ * the first value, so the result is the same for all slicings, bit for bit.
  */
 export class MomentSums {
   #total: Moments = NOTHING
   #nonFinite = 0
-  /** Values of a block that the next slice completes. */
+  /** Values of the incomplete block. */
   readonly #pending = new Float32Array(BLOCK)
   #waiting = 0
 
@@ -57,7 +57,7 @@ export class MomentSums {
     this.#total = merged(this.#total, centralMoments(kept, powerSums(kept)))
   }
 
-  /** Of all values; none may follow. */
+  /** Moments of all values. No further call of `add` is allowed. */
   result(): SampleMoments {
     this.#merge(this.#pending.subarray(0, this.#waiting))
     this.#waiting = 0
@@ -70,7 +70,7 @@ export class MomentSums {
       std: Math.sqrt(variance),
       variance,
       skewness: shapeless ? null : third / n / variance ** 1.5,
-      // Rounding may pass the least there is.
+      // Rounding may go below the minimum of -2.
       kurtosis: shapeless ? null : Math.max(-2, fourth / n / variance ** 2 - 3),
       min: n === 0 ? Number.NaN : min,
       max: n === 0 ? Number.NaN : max,
@@ -83,7 +83,7 @@ export class MomentSums {
 
 interface PowerSums {
   readonly sum: number
-  /** About 0. */
+  /** Sum of squares about 0. */
   readonly squares: number
   readonly min: number
   readonly max: number
@@ -104,7 +104,7 @@ const NOTHING: Moments = {
   ...{ squares: 0, min: Infinity, max: -Infinity, zeros: 0 },
 }
 
-/** Two sums of each kind, so that one addition need not wait for the other. */
+/** Two accumulators of each kind, so that additions do not depend on each other. */
 function powerSums(values: Float32Array): PowerSums {
   let [a1, a2, b1, b2, zeros, min, max] = [0, 0, 0, 0, 0, Infinity, -Infinity]
   const { length } = values

@@ -1,18 +1,18 @@
 import Type, { type Static } from 'typebox'
 import { computeQuantiles } from './histogram.ts'
 
-/** Waves along a dimension of the input, unless the kernel is longer. */
+/** Frequencies along a dimension of the input, unless the kernel is longer. */
 const GRID = 8
-/** A sine and a cosine take as long as so many multiplications and additions. */
+/** Cost of a sine and a cosine, in multiplications and additions. */
 const PHASE = 100
-/** Complex multiplications and additions are four real ones each. */
+/** Real operations per complex multiplication and addition. */
 const COMPLEX = 4
 
 /** Singular values of the convolution itself, stride 1 and circular padding (Sedghi et al. 2019, arXiv:1805.10408). */
 export const OperatorSpectrum = Type.Object({
   grid: Type.Array(Type.Integer(), {
     description:
-      'Size of the input: 8 or the kernel where it is longer; 1 along dimensions of one tap, which are alike',
+      'Size of the input: 8, or the kernel size if larger; 1 along dimensions with one tap, whose frequencies are equal',
   }),
   min: Type.Number(),
   max: Type.Number(),
@@ -20,19 +20,25 @@ export const OperatorSpectrum = Type.Object({
 })
 export type OperatorSpectrum = Static<typeof OperatorSpectrum>
 
-/** A wave of the grid by its index along every dimension, and how many waves share its singular values. */
+/**
+ * A frequency of the grid by its index along every dimension, and the number of frequencies with the same singular
+ * values.
+ */
 export interface Wave {
   readonly index: readonly number[]
   readonly weight: 1 | 2
 }
 
-/** The grid a kernel acts on; null where the shape is no convolution kernel (rank 3 to 5). */
+/** The grid of a kernel; null if the shape is not a convolution kernel (rank 3 to 5). */
 export function chooseGrid(shape: readonly number[]): number[] | null {
   if (shape.length < 3 || shape.length > 5) return null
   return shape.slice(0, -2).map((size) => (size === 1 ? 1 : Math.max(GRID, size)))
 }
 
-/** The waves of a grid. A real kernel gives opposite ones conjugate matrices, so one of two is left out. */
+/**
+ * The frequencies of a grid. Opposite frequencies of a real kernel have conjugate matrices, so one of the two is
+ * omitted.
+ */
 export function listWaves(grid: readonly number[]): Wave[] {
   const seen = new Set<string>()
   return listIndices(grid).flatMap((index): Wave[] => {
@@ -44,8 +50,8 @@ export function listWaves(grid: readonly number[]): Wave[] {
 }
 
 /**
- * On a wave, a convolution acts as one [in, out] matrix: the taps summed with the wave's phases, which is their Fourier
- * transform. These are the cosines and sines of the phases, [waves, taps] each.
+ * At one frequency, a convolution is one [in, out] matrix: the Fourier transform of its taps. Returns the cosines
+ * and sines of the phases, [frequencies, taps] each.
  */
 export function computePhases(waves: readonly Wave[], window: readonly number[], grid: readonly number[]) {
   const taps = listIndices(window)
@@ -66,7 +72,7 @@ function listIndices(sizes: readonly number[]): number[][] {
   )
 }
 
-/** The answer from each wave's singular values. */
+/** Combines the singular values of all frequencies. */
 export function computeOperatorSpectrum(
   grid: readonly number[],
   perWave: readonly { readonly weight: number; readonly values: Float32Array }[],
@@ -78,7 +84,7 @@ export function computeOperatorSpectrum(
   return { grid: [...grid], min, max, quantiles: computeQuantiles(values) }
 }
 
-/** What the singular values of all waves take, about, in real operations. */
+/** Estimated real operations for the singular values of all frequencies. */
 export function operatorOperations(shape: readonly number[]): number {
   const grid = chooseGrid(shape)
   if (!grid) return 0

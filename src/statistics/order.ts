@@ -1,14 +1,14 @@
 /**
- * Float32 values by their order, through their bits: read as integers, with the negative ones turned around, they sort as
- * the numbers do. -0 comes before 0; NaN is not expected.
+ * Order of float32 values by their bits: as integers, with the bits of negative numbers inverted, they sort as the
+ * numbers do. -0 precedes 0; NaN is not supported.
  */
 const DIGIT_BITS = 11
 const DIGITS = 3
 const SIGN = 0x80000000
-/** Below this the tables cost more than comparing. */
+/** Below this size comparison sort is faster. */
 const SMALL = 4096
 
-/** Sorted in place, by radix: three passes of eleven bits. */
+/** Sorts in place by radix: three passes of eleven bits. */
 export function sortFloats(values: Float32Array): Float32Array {
   if (values.length < SMALL) return values.sort()
   let from: Uint32Array = toKeys(values)
@@ -45,7 +45,7 @@ function toKeys(values: Float32Array): Uint32Array {
   return keys
 }
 
-/** Without a branch, which random signs would mispredict half of the time. */
+/** Branch-free, because random signs would mispredict half of the branches. */
 function toKey(bits: number): number {
   return (bits ^ ((bits >> 31) | SIGN)) >>> 0
 }
@@ -61,8 +61,8 @@ function countDigits(keys: Uint32Array, shift: number): Uint32Array {
 }
 
 /**
- * The values at the given ranks of the order, without sorting all of them: values are counted by the upper half of their
- * bits, and only those that share theirs with a wanted one are sorted. Ranks lie within the values.
+ * The values at the given ranks, without a full sort: values are counted by the upper half of their bits, and only
+ * those that share it with a wanted one are sorted. Ranks must be below the number of values.
  */
 export function valuesAtRanks(values: Float32Array, ranks: readonly number[]): Map<number, number> {
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)

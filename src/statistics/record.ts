@@ -21,16 +21,16 @@ import { Spectrum } from './spectrum.ts'
 import { keepFinite, Subsample } from './subsample.ts'
 import { kolmogorovSmirnov, momentTests, Tests } from './tests.ts'
 
-/** What is measured, but for its values. */
+/** Shape and law of a measured tensor. */
 export interface Measured {
   readonly shape: readonly number[]
-  /** What it was drawn from; loaded weights have none. */
+  /** The law that it was drawn from; null for loaded weights. */
   readonly law: Law | null
 }
 
 /**
- * A tensor to measure: its values go by in slices, from the start each time they are asked for. A slice is not
- * empty, and the reader's, to keep or to give away with all of its buffer.
+ * A tensor to measure. Each call of `slices` yields the values from the start. A slice is not empty, and belongs to
+ * the reader with all of its buffer.
  */
 export interface TensorSource extends Measured {
   slices(): AsyncIterable<Float32Array>
@@ -44,7 +44,7 @@ export interface RecordOptions {
   readonly bins: number
 }
 
-/** What is measured of a tensor. */
+/** The measurements of a tensor. */
 export const Measurement = Type.Object({
   shape: Type.Array(Type.Integer()),
   size: Type.Integer(),
@@ -54,19 +54,19 @@ export const Measurement = Type.Object({
   theory: nullable(Theory),
   sample: Type.Object({ ...SampleMoments.properties, sha256: Type.String() }),
   tests: nullable(Tests, {
-    description: 'null where entries are no independent draws: not drawn so, or not all of them finite',
+    description: 'null unless the law has independent entries and all values are finite',
   }),
   exact: nullable(Type.Boolean(), {
-    description: 'Whether every value is that of a law that leaves nothing to chance; null of others',
+    description: 'True if every value equals that of a law without randomness; null for other laws',
   }),
   orthogonality_error: Type.Optional(
     nullable(Type.Number(), {
-      description: 'Of orthogonal laws, and of isometric convolutions by inputs; null for a gain of 0',
+      description: 'For orthogonal laws, and for isometric convolutions by inputs; null for a gain of 0',
     }),
   ),
   histogram: Type.Optional(Histogram),
   quantiles: Type.Optional(
-    Type.Record(Type.String(), Num, { description: 'Of finite values; NaN where there is none' }),
+    Type.Record(Type.String(), Num, { description: 'Quantiles of finite values; NaN if there are none' }),
   ),
   quantiles_sample_size: Type.Optional(Type.Integer()),
   spectrum: Type.Optional(Spectrum),
@@ -76,19 +76,19 @@ export type Measurement = Static<typeof Measurement>
 
 const KS_SAMPLE = 100_000
 const QUANTILE_SAMPLE = 2 ** 20
-/** Which values a subsample takes is fixed for all time, so that a record is reproducible too. */
+/** The seed of subsamples is fixed, so that records are reproducible. */
 const SUBSAMPLE_SEED = 20
-/** A normal's histogram reaches this many deviations; one value in two million lies beyond. */
+/** A normal's histogram extends over this many standard deviations; one value in two million lies beyond. */
 const NORMAL_REACH = 5
 
-/** How often a tensor's values have to go by: twice where a histogram has no theory to set its edges. */
+/** The number of passes over a tensor's values: two if a histogram has no theory to set its edges. */
 export function planPasses({ shape, law }: Measured, { histogram }: RecordOptions): 1 | 2 {
   return histogram && chooseRange(law, shape) === undefined ? 2 : 1
 }
 
 /**
- * Measures a tensor against its law, from its slices in order: all of them once, and once more where `passesOf` says so.
- * Spectra are not measured here: they take more than a pass.
+ * Measures a tensor and compares it with its law, from its slices in order: one pass, or two (`planPasses`).
+ * Spectra are not measured here, because they need the whole tensor.
  */
 export class Measure {
   readonly #tensor: Measured
@@ -103,11 +103,11 @@ export class Measure {
   readonly #ks: Subsample | undefined
   readonly #quantiles: Subsample | undefined
   #histogram: HistogramCounts | undefined
-  /** Of the first pass, once it is over. */
+  /** The moments, after the first pass. */
   #sample: SampleMoments | undefined
   #passed = 0
 
-  /** `all` takes the bytes in as well, once. */
+  /** `all` is also updated with the tensor's bytes, once. */
   constructor(tensor: Measured, options: RecordOptions, all?: Hash) {
     const { shape, law } = tensor
     this.#tensor = tensor
@@ -126,7 +126,7 @@ export class Measure {
     this.#histogram = options.histogram && range ? new HistogramCounts(...range, options.bins) : undefined
   }
 
-  /** Takes the next slice; the record, once that was the last. */
+  /** Takes the next slice. Returns the record after the last one. */
   add(values: Float32Array): Measurement | undefined {
     this.#histogram?.add(values)
     if (this.#sample === undefined) {
@@ -175,13 +175,16 @@ export class Measure {
   }
 }
 
-/** The law whose CDF and moments a sample can be held against: it has a spread, and numbers can say it. */
+/** The law for tests: one with independent entries and a positive, finite variance. */
 function drawnLaw(law: Law | null, theory: Theory | null): ElementwiseLaw | undefined {
   if (!law || !theory || !isElementwise(law)) return undefined
   return theory.variance > 0 && theory.variance < Infinity ? law : undefined
 }
 
-/** A histogram's edges by theory, where float32 reaches them; of draws no further than they do. */
+/**
+ * A histogram's edges by theory, if float32 can represent them; for draws limited to NORMAL_REACH standard
+ * deviations.
+ */
 function chooseRange(law: Law | null, shape: readonly number[]): [number, number] | undefined {
   const theory = law && theoryOf(law, shape)
   if (!theory) return undefined

@@ -1,11 +1,11 @@
 import Type, { type Static } from 'typebox'
 import { nullable, Num } from '../common/schema.ts'
 
-/** How far values are from those of a reference of the same shape. */
+/** Distance of values from a reference of the same shape. */
 export const Relative = Type.Object({
-  /** |a - b| over |b|, b the reference; 0 where both are equal. */
+  /** |a - b| / |b|, where b is the reference; 0 if both are equal. */
   l2_distance: Num,
-  cosine: nullable(Num, { description: '1 where both are equal; null where only one of them is all zeros' }),
+  cosine: nullable(Num, { description: '1 if both are equal; null if only one of them is all zeros' }),
 })
 export type Relative = Static<typeof Relative>
 
@@ -32,7 +32,7 @@ export class RelativeSums {
     this.#products += products
   }
 
-  /** Takes in what another has summed. */
+  /** Adds the sums of another instance. */
   join(other: RelativeSums): void {
     this.#differences += other.#differences
     this.#own += other.#own

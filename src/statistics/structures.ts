@@ -2,11 +2,11 @@ import type { Initializer } from '../initializers/initializer.ts'
 import { matrixOf, orthogonalityError } from './spectrum.ts'
 import { kerasShape, type Layout } from './candidates.ts'
 
-/** Fewer vectors are orthogonal by chance, or because there is nothing to be orthogonal to. */
+/** Fewer vectors may be orthogonal by chance. */
 const VECTORS = 4
-/** What rounding leaves of a float32 QR's orthogonality. */
+/** Orthogonality error of a float32 QR decomposition. */
 const ORTHOGONAL_WITHIN = 1e-5
-/** Gains that are meant exactly. */
+/** Usual gains, which a measured gain is rounded to. */
 const GAINS = [1, Math.SQRT2, 2, 0.5]
 
 /** A matrix by rows. */
@@ -16,7 +16,7 @@ interface Matrix {
   readonly values: Float32Array
 }
 
-/** What leaves nothing to chance, read off the values: an identity, alone or at one tap of a convolution. */
+/** Detects an identity, as a matrix or at one tap of a convolution. */
 export function identityIn(
   values: Float32Array,
   shape: readonly number[],
@@ -34,7 +34,7 @@ export function identityIn(
   return gain === 1 ? { class_name: 'Dirac', config: {} } : undefined
 }
 
-/** The matrix at the one tap of a convolution kernel that is not all zeros, [in, out]. */
+/** The [in, out] matrix at the only tap of a convolution kernel that is not all zeros. */
 export function onlyTap(values: Float32Array, shape: readonly number[], layout: Layout): Matrix | undefined {
   const [inputs = 1, outputs = 1] = kerasShape(shape, layout).slice(-2)
   const taps = values.length / (inputs * outputs)
@@ -54,10 +54,13 @@ export function onlyTap(values: Float32Array, shape: readonly number[], layout: 
   }
 }
 
-/** Blocks of a recurrent cell's biases, one a gate. */
+/** Numbers of blocks in the biases of a recurrent cell, one per gate. */
 const GATES = [2, 3, 4, 6, 8]
 
-/** Whether a vector is zeros with blocks of ones, one a gate: an LSTM that forgets nothing at first begins so. */
+/**
+ * True if a vector consists of blocks of zeros and ones, one per gate, such as an LSTM's biases with a forget gate
+ * of 1.
+ */
 export function isGateBias(values: Float32Array, shape: readonly number[]): boolean {
   if (shape.length !== 1 || !values.every((value) => value === 0 || value === 1)) return false
   return GATES.some((gates) => {
@@ -72,7 +75,9 @@ function matrixWith(values: Float32Array, shape: readonly number[]): Matrix | un
   return matrix ? { ...matrix, values } : undefined
 }
 
-/** The gain of an orthogonal matrix by its Gram matrix's eigenvalues, or undefined where it is none. */
+/**
+ * The gain of an orthogonal matrix from its Gram matrix's eigenvalues; undefined if the matrix is not orthogonal.
+ */
 export function estimateOrthogonalGain(eigenvalues: Float64Array, epsilon: number): number | undefined {
   const within = Math.max(ORTHOGONAL_WITHIN, epsilon / 2)
   const error = orthogonalityError(eigenvalues)

@@ -2,18 +2,21 @@ import { philox, unitFloat } from '../initializers/philox.ts'
 import type { Stream } from '../initializers/seeds.ts'
 import { sortFloats } from './order.ts'
 
-/** Multiples of it, modulo 1, lie as evenly as any (Weyl 1916), and never in step with channels or rows. */
+/**
+ * Multiples of the golden ratio, modulo 1, are evenly distributed (Weyl 1916) and never periodic with channels or
+ * rows.
+ */
 const GOLDEN = 0.6180339887498949
 
 /**
- * A seeded subsample of a tensor that goes by in slices: one value from each of `size` equal stretches, at a place that
- * moves on by the golden ratio from where the stream begins. The places never depend on the values, so independent
- * entries stay independent.
+ * A seeded subsample of a tensor in slices: one value from each of `size` equal stretches, at a position that
+ * advances by the golden ratio from the start that the stream gives. Positions do not depend on values, so
+ * independent entries stay independent.
  */
 export class Subsample {
   readonly #total: number
   readonly #values: Float32Array
-  /** Where in its stretch the first place lies, as a share. */
+  /** Position of the first value in its stretch, as a share. */
   readonly #phase: number
   #taken = 0
   #passed = 0
@@ -39,7 +42,7 @@ export class Subsample {
     const sample = this.#values
     let index = this.#taken
     for (; index < size; index++) {
-      // Stretches begin and end at whole places, equal but for one, so that no value is taken twice.
+      // Stretches have integer ends and differ in length by one at most, so no value is selected twice.
       const start = Math.floor((index * total) / size)
       const stretch = Math.floor(((index + 1) * total) / size) - start
       const share = phase + index * GOLDEN
@@ -50,18 +53,18 @@ export class Subsample {
     this.#taken = index
   }
 
-  /** What was taken, in the order of the tensor. */
+  /** The selected values in the order of the tensor. */
   values(): Float32Array {
     return this.#values.subarray(0, this.#taken)
   }
 
-  /** What is finite of it, in order. */
+  /** The finite selected values, sorted. */
   sorted(): Float32Array {
     return sortFloats(keepFinite(this.values()))
   }
 }
 
-/** The finite ones, moved together in place. */
+/** Moves the finite values to the front, in place, and returns them. */
 export function keepFinite(values: Float32Array): Float32Array {
   let kept = 0
   for (const value of values) {

@@ -3,7 +3,9 @@ import type { Theory } from '../initializers/law.ts'
 import { normalTail } from '../initializers/normal.ts'
 import type { SampleMoments } from './moments.ts'
 
-/** How far a sample is from its theory: z of the mean and of the variance, and the largest distance of the CDFs. */
+/**
+ * Tests of a sample against its theory: z-scores of mean and variance, and the largest distance of the CDFs (KS).
+ */
 export const Tests = Type.Object({
   mean_z: Type.Number(),
   variance_z: Type.Number(),
@@ -11,7 +13,10 @@ export const Tests = Type.Object({
 })
 export type Tests = Static<typeof Tests>
 
-/** The standard error of a variance is that of the fourth moment: for kurtosis k it is sqrt((k + 2) / n). */
+/**
+ * z-scores. The standard error of a variance follows from the fourth moment: sqrt((k + 2) / n) for excess kurtosis
+ * k.
+ */
 export function momentTests(
   sample: SampleMoments,
   theory: Theory,
@@ -24,13 +29,13 @@ export function momentTests(
   }
 }
 
-/** Kolmogorov-Smirnov on sorted values; the p-value with Stephens's correction for finite samples. */
+/** Kolmogorov-Smirnov test of sorted values; p-value with Stephens's correction for finite samples. */
 export function kolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): Tests['ks'] {
   return kolmogorovResult(largestDistance(sorted, cdf), sorted.length)
 }
 
 /**
- * The same of values that were rounded to the nearest of some numbers: each stands for what lies halfway to its
+ * Kolmogorov-Smirnov test of values that were rounded to a grid: each stands for the interval up to halfway to its
  * neighbours.
  */
 export function roundedKolmogorovSmirnov(sorted: Float32Array, cdf: (x: number) => number): Tests['ks'] {
@@ -49,12 +54,12 @@ function kolmogorovResult(statistic: number, n: number): Tests['ks'] {
   return { statistic, p_value: kolmogorovTail(lambda), sample_size: n }
 }
 
-/** Values whose CDF is bounded by those at both ends before it is asked for. */
+/** Values per stretch, whose CDF is bounded by the CDF at both ends. */
 const STRETCH = 128
 
 /**
- * The largest distance of the sorted values' steps from the CDF. Both ascend, so within a stretch neither can leave what
- * its ends say: most stretches cannot hold the largest and are passed over. The result is the same.
+ * The largest distance between the values' empirical CDF and the CDF. Both ascend, so the ends of a stretch bound
+ * the distances within it, and most stretches are skipped. The result is exact.
  */
 function largestDistance(sorted: Float32Array, cdf: (x: number) => number): number {
   const n = sorted.length
@@ -78,7 +83,7 @@ function largestDistance(sorted: Float32Array, cdf: (x: number) => number): numb
 }
 
 function kolmogorovTail(lambda: number): number {
-  // Below this the series needs many terms, and its sum is 1 to all digits.
+  // Below this the series converges slowly, and its sum is 1 to all digits.
   if (lambda < 0.2) return 1
   let sum = 0
   for (let j = 1; j <= 100; j++) {
@@ -89,12 +94,12 @@ function kolmogorovTail(lambda: number): number {
   return Math.min(1, Math.max(0, 2 * sum))
 }
 
-/** The p-values of one parameter's tests: of mean, variance and distribution. */
+/** The p-values of a parameter's tests of mean, variance and distribution. */
 export function pValues({ mean_z, variance_z, ks }: Tests): number[] {
   return [normalTail(mean_z), normalTail(variance_z), ks.p_value]
 }
 
-/** Holm's step-down correction: adjusted p-values in the given order. */
+/** Holm's step-down correction: adjusted p-values in the input's order. */
 export function holm(values: readonly number[]): number[] {
   const order = values.map((_, index) => index).sort((a, b) => (values[a] ?? 0) - (values[b] ?? 0))
   const adjusted = new Array<number>(values.length).fill(1)

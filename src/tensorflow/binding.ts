@@ -1,7 +1,7 @@
 import util from 'node:util'
 import type * as TensorFlow from '@tensorflow/tfjs-node-gpu'
 
-/** The part of tfjs-node's native binding that this service calls. */
+/** The functions of tfjs-node's native binding that this service uses. */
 export interface Binding {
   readonly TF_FLOAT: number
   readonly TF_INT32: number
@@ -28,7 +28,7 @@ export interface Backend {
   readonly libraryVersion: string
 }
 
-/** Loads libtensorflow through tfjs-node-gpu, once per process. Takes most of a second and about 370 MB. */
+/** Loads libtensorflow through tfjs-node-gpu, once per process. Takes almost a second and about 370 MB. */
 export async function openBackend(): Promise<Backend> {
   // tfjs-node 4.22 calls this function, which Node 23 removed.
   const legacy = util as { isNullOrUndefined?: (value: unknown) => boolean }

@@ -6,7 +6,7 @@ import { DataType, type NodeDef } from './proto.ts'
 const PHILOX = 1
 /**
  * Weights are drawn on the CPU on every machine: a GPU's sine and logarithm differ in the last bits, its QR
- * in more.
+ * decomposition in more.
  */
 const DRAW_DEVICE = '/device:CPU:0'
 
@@ -17,8 +17,8 @@ const RANDOM_OPS = {
 } as const
 
 /**
- * Initializers as graph nodes. The V2 stateless ops take key and counter as inputs, so the same nodes draw a
- * whole tensor or any slice of it. With equal key and counter they give the bytes of `tf.random.stateless_*`.
+ * Initializers as graph nodes. The V2 stateless ops have key and counter as inputs, so the same nodes draw a whole
+ * tensor or any slice of it. With equal key and counter they give the bytes of `tf.random.stateless_*`.
  */
 export class GraphDrawOps implements DrawOps<string> {
   readonly #graph: GraphWriter
@@ -163,8 +163,8 @@ export class GraphDrawOps implements DrawOps<string> {
   }
 
   /**
-   * The algorithm is read from a variable because TensorFlow's optimizers evaluate every subgraph of
-   * constants. They would draw each weight twice more, and then find it too large to keep as a constant.
+   * The algorithm is read from a variable, because TensorFlow's optimizers evaluate all subgraphs of constants:
+   * they would draw each weight two more times and discard it as too large for a constant.
    */
   #algorithm(): string {
     if (this.#philox === undefined) {
@@ -182,7 +182,7 @@ export class GraphDrawOps implements DrawOps<string> {
     return this.#philox
   }
 
-  /** A node over values of one type, the type of its first input. */
+  /** A node over values of one type: the type of its first input. */
   #floats(op: string, inputs: readonly string[], attributes: NodeDef['attributes'] = {}): string {
     if (!this.#doubles.has(inputs[0] ?? '')) return this.#node(op, inputs, { T: FLOAT, ...attributes })
     return this.#double(this.#node(op, inputs, { T: DOUBLE, ...attributes }))

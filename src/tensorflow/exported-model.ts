@@ -11,21 +11,20 @@ import { DataType, type TensorInfo } from './proto.ts'
 import { choosePrecision, preprocess } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
 
-/** The source of an exported model's weights: its own init op, or a checkpoint beside it. */
+/** The source of an exported model's weights: its init op, or a checkpoint beside it. */
 export type ExportedWeights = 'drawn' | 'checkpoint'
 
-/** The tensors of an exported model, by their names in the graph. */
+/** Names of an exported model's tensors. */
 export const EXPORTED = { images: 'images:0', logits: 'logits:0', probabilities: 'probabilities:0' } as const
 
 /**
- * The bytes of `saved_model.pb` for any TensorFlow. An initialized model's init op draws every weight. A
- * loaded model's true parameters are variables that are restored from a checkpoint under their own names, and
- * its init op folds them. Folded kernels can differ from a session's here in the last bit, because
- * TensorFlow's optimizers may reorder their factors.
+ * The bytes of `saved_model.pb` for any TensorFlow. With drawn weights the init op draws every weight. With loaded
+ * weights the parameters are variables that are restored from a checkpoint under their own names, and the init op
+ * folds them; folded kernels can differ from a session's here in the last bit, because TensorFlow's optimizers may
+ * reorder their factors.
  *
- * Signatures: `serving_default`, float32 `images` of pixels 0..255 to `logits` and `probabilities`;
- * `weights`, every true parameter by its name; `block_outputs`, each block's sum before its last ReLU, by the
- * block's name.
+ * Signatures: `serving_default`, float32 `images` of pixels 0..255 to `logits` and `probabilities`; `weights`,
+ * every unfolded parameter by name; `block_outputs`, each block's sum before its last ReLU, by the block's name.
  */
 export function exportedModel(
   { specification, initialized, parameters }: Plan,
@@ -62,9 +61,9 @@ export function exportedModel(
   const logits = graph.floats('Identity', [ops.float(forward.logits)], 'logits')
   graph.floats('Softmax', [logits], 'probabilities')
 
-  const float = (name: string, of: readonly number[]): TensorInfo => ({
+  const float = (name: string, dimensions: readonly number[]): TensorInfo => ({
     ...{ name, type: DataType.float },
-    shape: of,
+    shape: dimensions,
   })
   const inputs = { images: float(EXPORTED.images, [-1, ...shape]) }
   const rows = [-1, classes]
@@ -76,7 +75,7 @@ export function exportedModel(
     weights: {
       inputs: {},
       outputs: Object.fromEntries(
-        parameters.map(({ name, shape: of }) => [name, float(`${values.get(name) ?? ''}:0`, of)]),
+        parameters.map(({ name, shape }) => [name, float(`${values.get(name) ?? ''}:0`, shape)]),
       ),
     },
     block_outputs: {
@@ -95,7 +94,7 @@ export function exportedModel(
   return savedModelBytes({ graph, signatures, initOp, restore })
 }
 
-/** The read of a variable that holds a true parameter after a checkpoint was restored. */
+/** Writes a variable for an unfolded parameter, its restore op, and a read. Returns the read's node. */
 function restoreParameter(
   graph: GraphWriter,
   { name, shape }: Parameter,
@@ -112,7 +111,7 @@ function restoreParameter(
   return graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
 }
 
-/** Records the sums of blocks. */
+/** Records the blocks' sums. */
 class BlockSumOps extends GraphNetworkOps {
   readonly sums = new Map<string, Value>()
 
@@ -131,8 +130,8 @@ export const CHECKPOINTING = {
 } as const
 
 /**
- * A graph that writes checkpoints: one for each count, with that many tensors or parts of tensors; and merges
- * several into one.
+ * A graph that writes checkpoints: one for each count, with that many tensors or parts of tensors. It also merges
+ * several checkpoints into one.
  */
 export function checkpointingGraph(counts: readonly number[]): Uint8Array {
   const graph = new GraphWriter()

@@ -15,9 +15,8 @@ export const BOOL = { type: DataType.bool } as const
 export const INT32 = { type: DataType.int32 } as const
 
 /**
- * Writes a GraphDef node by node. Names are given or numbered; later nodes refer to a node by its name. Types
- * of values are always written; other attributes only where they differ from the op's default, which loaders
- * fill in.
+ * Writes a GraphDef node by node. Nodes without a given name are numbered; later nodes refer to a node by name.
+ * Types of values are always written, other attributes only if they differ from the op's default.
  */
 export class GraphWriter {
   readonly #nodes: NodeDef[] = []
@@ -44,7 +43,7 @@ export class GraphWriter {
     return this.node('Cast', [x], { SrcT: from, DstT: to })
   }
 
-  /** A constant tensor. Equal constants are one node. */
+  /** A constant tensor. Equal constants share one node. */
   constant(
     values: Float32Array | Float64Array | Int32Array | Uint32Array,
     shape: readonly number[],
@@ -59,12 +58,12 @@ export class GraphWriter {
     return name
   }
 
-  /** An int32 constant: a vector, unless a shape is given. */
+  /** An int32 constant, by default a vector. */
   integers(values: readonly number[], shape: readonly number[] = [values.length]): string {
     return this.constant(Int32Array.from(values), shape, DataType.int32)
   }
 
-  /** A float32 constant: a scalar. */
+  /** A float32 scalar. */
   number(value: number): string {
     return this.constant(Float32Array.of(value), [], DataType.float)
   }
@@ -78,7 +77,9 @@ export class GraphWriter {
     return this.node('Placeholder', [], { dtype: { type }, shape: { shape } }, { name })
   }
 
-  /** A function with one argument and one result. `write` gets the argument and returns the result's node. */
+  /**
+   * A function with one argument and one result. `write` receives the argument and returns the node of the result.
+   */
   unaryFunction(
     name: string,
     types: Pick<FunctionDef, 'argument' | 'result'>,
@@ -91,25 +92,24 @@ export class GraphWriter {
 
   /** The GraphDef so far. */
   get definition(): GraphDef {
-    // The oldest TensorFlow that has every op used here can read the graph. The producer version is
-    // TensorFlow 2.16's.
+    // All TensorFlow versions with these ops can read the graph. The producer version is that of TensorFlow 2.16.
     const versions = { producer: 1800, minConsumer: 12 }
     return { nodes: this.#nodes, functions: this.#functions, versions }
   }
 }
 
-/** In functions a node is referenced by its output's name in the op definition. */
+/** Functions refer to a node by the name of its output in the op definition. */
 const FIRST_OUTPUTS: Readonly<Record<string, string>> = {
   ...{ AddV2: 'z', Cast: 'y', Const: 'output', DecodeJpeg: 'image', EnsureShape: 'output', Mul: 'z' },
   ...{ Reshape: 'output', ReverseV2: 'output' },
 }
 
-/** Writes the nodes of a function, for the ops in the table above. */
+/** Writes the nodes of a function. Supports the ops of the table above. */
 class FunctionWriter extends GraphWriter {
   override node(...args: Parameters<GraphWriter['node']>): string {
     const [op] = args
     const output = FIRST_OUTPUTS[op]
-    if (output === undefined) throw new TypeError(`${op} has no place in a function`)
+    if (output === undefined) throw new TypeError(`${op} is not supported in a function`)
     return `${super.node(...args)}:${output}:0`
   }
 }

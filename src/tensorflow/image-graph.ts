@@ -8,19 +8,19 @@ import { preprocess, RECIPE } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
 import { Session, type Feed, type TensorHandle } from './session.ts'
 
-/** The tensors to feed, each with the tensor to fetch for it. */
+/** Names of the tensors to feed, with the tensors to fetch. */
 const JPEGS = { fed: 'jpegs:0', fetched: 'from_jpegs:0' } as const
 const PIXELS = { fed: 'pixels:0', fetched: 'from_pixels:0' } as const
 
-const COLOURS = 3
+const CHANNELS = 3
 const STDERR = 2
-const DECODING = { channels: { integer: COLOURS }, dct_method: { text: 'INTEGER_ACCURATE' } }
+const DECODING = { channels: { integer: CHANNELS }, dct_method: { text: 'INTEGER_ACCURATE' } }
 
 /**
- * Makes images ready for a network. JPEGs of its size are decoded by TensorFlow's DecodeJpeg: libjpeg-turbo, as in
- * sharp, and with the same pixels. For a network on the CPU preprocessing follows at once, image by image, while that
- * image is in the cache; a GPU is sent its pixels, a quarter of the bytes. A batch is one run and its results stay
- * with the library. Whoever opens it closes it.
+ * Converts batches to the input of a network. TensorFlow's DecodeJpeg decodes JPEGs of the input's size; it uses
+ * libjpeg-turbo like sharp and gives the same pixels. For a network on the CPU the images are also preprocessed,
+ * one by one while the image is in the cache; a GPU receives the pixels, a quarter of the bytes. A batch is one
+ * run, and results stay in the library. The opener closes it.
  */
 export class Images {
   readonly #session: Session
@@ -33,42 +33,45 @@ export class Images {
     this.#preprocesses = preprocesses
   }
 
-  /** For images of shape [height, width, channels]. */
+  /** Opens the conversion for images of shape [height, width, channels]. */
   static async open(
     backend: Backend,
     shape: readonly number[],
     preprocessing: Preprocessing,
   ): Promise<Images> {
     const preprocesses = backend.device === 'CPU'
-    const graph = preparingGraph(shape, preprocesses ? preprocessing : undefined)
+    const graph = imageGraph(shape, preprocesses ? preprocessing : undefined)
     return new Images(await Session.open(backend, graph), shape, preprocesses)
   }
 
-  /** The tensor of a recipe that takes what is handed over. */
+  /** The recipe's tensor that receives the converted images. */
   get input(): string {
     return this.#preprocesses ? RECIPE.images : RECIPE.pixels
   }
 
-  /** Hands over what pixels, uint8 [count, height, width, channels], amount to, for as long as `use` runs. */
-  prepared<R>(pixels: Uint8Array, count: number, use: (images: Feed) => R): R {
+  /** Converts uint8 pixels [count, height, width, channels]. The result is valid while `use` runs. */
+  withPixels<R>(pixels: Uint8Array, count: number, use: (images: Feed) => R): R {
     const feed = { values: pixels, shape: [count, ...this.#shape] }
     return this.#preprocesses ? withTensor(this.#run(PIXELS, feed), use) : use(feed)
   }
 
-  /** The same of JPEGs; and the indices of those that cannot be decoded to that size, whose rows say nothing. */
-  decoded<R>(jpegs: readonly Uint8Array[], use: (images: Feed, undecoded: readonly number[]) => R): R {
+  /**
+   * Converts JPEGs. Also passes the indices of JPEGs that cannot be decoded to the input's size; their rows are
+   * meaningless.
+   */
+  withJpegs<R>(jpegs: readonly Uint8Array[], use: (images: Feed, undecoded: readonly number[]) => R): R {
     const whole = this.#decode(jpegs)
     const undecoded = whole ? [] : this.#undecodable(jpegs)
-    // One that is sound takes the place of each that is not.
-    const sound = jpegs.find((_, index) => !undecoded.includes(index))
+    // Replace undecodable JPEGs by a valid one; their rows are discarded.
+    const valid = jpegs.find((_, index) => !undecoded.includes(index))
     const batch =
-      whole ?? (sound && this.#decode(jpegs.map((jpeg, index) => (undecoded.includes(index) ? sound : jpeg))))
+      whole ?? (valid && this.#decode(jpegs.map((jpeg, index) => (undecoded.includes(index) ? valid : jpeg))))
     if (batch !== undefined) return withTensor(batch, (images) => use(images, undecoded))
-    const none = new Uint8Array(jpegs.length * sizeOf(this.#shape))
-    return this.prepared(none, jpegs.length, (images) => use(images, [...jpegs.keys()]))
+    const zeros = new Uint8Array(jpegs.length * sizeOf(this.#shape))
+    return this.withPixels(zeros, jpegs.length, (images) => use(images, [...jpegs.keys()]))
   }
 
-  /** Undefined where one of them fails, or libjpeg warns of one: the run does not say which. */
+  /** Returns undefined if a JPEG fails or causes a warning of libjpeg. The run does not report which one. */
   #decode(jpegs: readonly Uint8Array[]): TensorHandle | undefined {
     const before = stderrBytes()
     try {
@@ -95,12 +98,12 @@ export class Images {
 
   #run({ fed, fetched }: typeof JPEGS | typeof PIXELS, feed: Feed): TensorHandle {
     const [held] = this.#session.runToHandles({ [fed]: feed }, [fetched])
-    if (held === undefined) throw new TypeError(`the session gave no ${fetched}`)
+    if (held === undefined) throw new TypeError(`the session returned no ${fetched}`)
     return held
   }
 }
 
-/** What was written to stderr, where that is a file: libjpeg's warnings show nowhere else. */
+/** Size of stderr if it is a file. libjpeg reports warnings only there. */
 function stderrBytes(): number {
   return fstatSync(STDERR).size
 }
@@ -113,11 +116,11 @@ function withTensor<R>(held: TensorHandle, use: (images: TensorHandle) => R): R 
   }
 }
 
-/** From JPEGs where images have as many colours, and from pixels; preprocessed where it is said how. */
-function preparingGraph(shape: readonly number[], preprocessing: Preprocessing | undefined): Uint8Array {
+/** Writes the conversions: from pixels if there is preprocessing, and from JPEGs if images have three channels. */
+function imageGraph(shape: readonly number[], preprocessing: Preprocessing | undefined): Uint8Array {
   const graph = new GraphWriter()
   const result = preprocessing === undefined ? DataType.uint8 : DataType.float
-  const ready = (body: GraphWriter, pixels: string): string => {
+  const writeInput = (body: GraphWriter, pixels: string): string => {
     if (preprocessing === undefined) return pixels
     const images = body.node('Reshape', [pixels, body.integers([1, ...shape])], { T: UINT8 })
     const prepared = preprocess(body, body.cast(images, UINT8, FLOAT), shape, preprocessing)
@@ -133,15 +136,15 @@ function preparingGraph(shape: readonly number[], preprocessing: Preprocessing |
     graph.node('MapDefun', [images], attributes, { name })
   }
   if (preprocessing !== undefined) {
-    graph.unaryFunction('prepare', { argument: DataType.uint8, result }, ready)
+    graph.unaryFunction('prepare', { argument: DataType.uint8, result }, writeInput)
     const pixels = graph.placeholder('pixels', DataType.uint8, [-1, ...shape])
     forEach(pixels, DataType.uint8, 'prepare', 'from_pixels')
   }
-  if (shape.at(-1) === COLOURS) {
+  if (shape.at(-1) === CHANNELS) {
     graph.unaryFunction('decode', { argument: DataType.string, result }, (body, jpeg) => {
       const decoded = body.node('DecodeJpeg', [jpeg], DECODING)
-      // Before anything could reshape what is of another size.
-      return ready(body, body.node('EnsureShape', [decoded], { T: UINT8, shape: { shape } }))
+      // An image of another size fails here, before it could be reshaped.
+      return writeInput(body, body.node('EnsureShape', [decoded], { T: UINT8, shape: { shape } }))
     })
     forEach(graph.placeholder('jpegs', DataType.string, [-1]), DataType.string, 'decode', 'from_jpegs')
   }

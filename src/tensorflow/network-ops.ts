@@ -7,12 +7,12 @@ import type { VariableValue } from './norm-folding.ts'
 import { type BFLOAT16, FLOAT, type GraphWriter } from './graph.ts'
 import type { NodeDef } from './proto.ts'
 
-/** The precision of convolutions. */
+/** Data type of convolutions. */
 export type Precision = typeof FLOAT | typeof BFLOAT16
 
 /**
- * A tensor of the graph, a parameter that is not in the graph yet, or a pending convolution whose kernel may
- * still take a norm.
+ * A tensor of the graph, a parameter that is not yet in the graph, or a pending convolution whose kernel may still
+ * be folded with a norm.
  */
 export type Value =
   | {
@@ -34,7 +34,7 @@ interface PendingConvolution {
   readonly window: Window
 }
 
-/** A variable of the graph: its node, the node that assigns it, and its value. */
+/** A variable of the graph, with the node that assigns it. */
 export interface Variable {
   readonly name: string
   readonly shape: readonly number[]
@@ -42,41 +42,42 @@ export interface Variable {
   readonly handle: string
   readonly assign: string
   readonly value: VariableValue
-  /** The node of its value, float32. */
+  /** The float32 node of its value. */
   readonly source: string
 }
 
 export interface GraphNetworkOptions {
-  /** Returns the node of a variable's value as float32: computed in the graph, or a placeholder. */
+  /** Returns the float32 node of a variable's value: computed in the graph, or a placeholder. */
   readonly source: (value: VariableValue, variable: Pick<Variable, 'name' | 'shape'>) => string
   readonly precision: Precision
   /**
-   * A node whose control edge prevents fusing the dense layer with its bias. When fused, oneDNN reorders the
-   * kernel at the first prediction, beside the variable's own: for 124 million weights 0.7 s and more, and
-   * 500 MB.
+   * A node whose control edge prevents the fusion of the dense layer with its bias. If fused, oneDNN reorders the
+   * kernel at the first prediction and keeps both: 0.7 s or more and 500 MB for 124 million weights.
    */
   readonly barrier?: string
-  /** Residual sums whose magnitudes are looked at, by name; where a ReLU alone reads them, behind it. */
+  /**
+   * Names of the residual sums whose magnitudes are computed. `rectified`: measure after the ReLU that alone reads
+   * the sum.
+   */
   readonly watched?: { readonly sums: readonly string[]; readonly rectified: boolean }
 }
 
 /**
- * Networks as graph nodes that read variables. At inference a batch normalization is a constant scale and
- * shift, so one that follows a convolution is folded into its kernel and bias where the variables are
- * assigned: variables hold folded kernels, and TensorFlow fuses convolution, bias, sum and ReLU into one
- * step.
+ * Networks as graph nodes that read variables. At inference a batch normalization is a constant scale and shift, so
+ * one after a convolution is folded into the values of kernel and bias. Variables then hold folded kernels, and
+ * TensorFlow fuses convolution, bias, sum and ReLU into one step.
  *
- * With bfloat16, convolutions, their kernels and the elementwise operations after them use it. Averages and
- * the dense layer stay float32, because eight bits of mantissa produce equal logits.
+ * With bfloat16, convolutions, their kernels and the elementwise operations after them use it. Averages and the
+ * dense layer stay float32, because eight bits of mantissa produce equal logits.
  */
 export class GraphNetworkOps implements NetworkOps<Value> {
   readonly variables: Variable[] = []
-  /** By variable: a network that is written twice has its variables once. */
+  /** By variable, so that a network that is written twice has its variables once. */
   readonly #reads = new Map<string, string>()
   readonly #graph: GraphWriter
   readonly #options: GraphNetworkOptions
   readonly #precision: Precision
-  /** A watched sum whose ReLU is still to come. */
+  /** A watched sum before its ReLU. */
   #unrectified: Value | undefined
   #peaks: string[] = []
 
@@ -86,10 +87,10 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     this.#precision = options.precision
   }
 
-  /** The graph's node of a value; a pending convolution is written now. */
+  /** The node of a value. Writes a pending convolution. */
   node(value: Value): string {
     if (value.kind === 'tensor') return value.node
-    if (value.kind === 'parameter') throw new TypeError(`${value.name} is a parameter, not a result`)
+    if (value.kind === 'parameter') throw new TypeError(`${value.name} is a parameter, not a node`)
     const type = this.#precision
     const convolution = this.#convolve(value, this.#plain(value.kernel, type))
     return value.bias ? this.#bias(convolution, this.#plain(value.bias, type), type) : convolution
@@ -170,7 +171,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return sum
   }
 
-  /** The nodes of what was watched since it was last asked for: each image's largest value, float32 [n]. */
+  /** Removes and returns the nodes of the watched magnitudes: the largest per image, float32 [n]. */
   takePeaks(): string[] {
     const peaks = this.#peaks
     this.#peaks = []
@@ -205,7 +206,10 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     this.#unrectified = undefined
   }
 
-  /** In float32, and rounded once: a scalar of eight bits would put a whole branch off by as much as one weight. */
+  /**
+   * Computed in float32 and rounded once: a scalar of eight bits would distort a whole branch as much as the error
+   * of one weight.
+   */
   #withScalar(op: string, x: Value, scalar: Value): Value {
     const inputs = [this.float(x), this.#plain(asParameter(scalar), FLOAT)]
     const type = this.#typeOf(x)
@@ -222,7 +226,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     return from === type ? node : this.#graph.cast(node, from, type)
   }
 
-  /** The read of a variable that holds the unfolded parameter. */
+  /** Reads a variable that holds the unfolded parameter. */
   #plain(parameter: Parameter, type: Precision): string {
     return this.#variable(parameter.name, parameter.shape, { kind: 'parameter', parameter }, type)
   }
@@ -261,7 +265,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
   #pool(op: string, name: string, x: Value, window: Window, type: Precision): Value {
     const { size, strides, padding } = window
     let input = this.#as(type, x)
-    // Keras applications and torch pad with zeros before they pool; after a ReLU zeros change no maximum.
+    // Keras applications and torch pad with zeros before pooling. After a ReLU zeros do not change a maximum.
     if (typeof padding !== 'string') {
       const margins = this.#graph.integers(paddingList(padding), [4, 2])
       input = this.#graph.node('Pad', [input, margins], { T: type })
@@ -284,7 +288,7 @@ export class GraphNetworkOps implements NetworkOps<Value> {
   }
 }
 
-/** [before, after] for batch, height, width, channels, flat. */
+/** Padding [before, after] of batch, height, width and channels, flat. */
 function paddingList(padding: Exclude<Padding, string>): number[] {
   const p = padding.symmetric
   return [0, 0, p, p, p, p, 0, 0]
@@ -300,6 +304,6 @@ export function tensor(
 }
 
 function asParameter(value: Value): Parameter {
-  if (value.kind !== 'parameter') throw new TypeError('a parameter is expected here')
+  if (value.kind !== 'parameter') throw new TypeError('expected a parameter')
   return value
 }

@@ -26,7 +26,7 @@ export type VariableValue =
 
 export type FoldedValue = Exclude<VariableValue, { readonly kind: 'parameter' }>
 
-/** The parameters from which a folded value is computed, by their role in it. */
+/** The parameters of a folded value, by their role in it. */
 export function splitParts(value: FoldedValue): Record<string, Parameter> {
   const { gamma, beta, mean, variance } = value.norm
   if (value.kind === 'kernel') return { kernel: value.kernel, gamma, variance }
@@ -34,7 +34,7 @@ export function splitParts(value: FoldedValue): Record<string, Parameter> {
   return { gamma, beta, mean, variance, ...(value.bias && { bias: value.bias }) }
 }
 
-/** Writes the nodes that fold. A common subexpression is one node. */
+/** Writes the nodes that fold. Common subexpressions are written once. */
 export class NormFoldingGraph {
   readonly #draws: GraphDrawOps
   readonly #source: (parameter: Parameter) => string
@@ -54,27 +54,27 @@ export class NormFoldingGraph {
 
   node(value: VariableValue): string {
     const draws = this.#draws
-    if (value.kind === 'parameter') return this.#valueOf(value.parameter)
+    if (value.kind === 'parameter') return this.#sourceNode(value.parameter)
     const { norm } = value
-    const scale = this.#scaleOf(norm)
+    const scale = this.#scale(norm)
     if (value.kind === 'scale') return scale
-    if (value.kind === 'kernel') return draws.mul(this.#valueOf(value.kernel), scale)
-    const center = draws.negative(this.#valueOf(norm.mean))
-    const offset = value.bias ? draws.sum(this.#valueOf(value.bias), center) : center
-    return draws.sum(this.#valueOf(norm.beta), draws.mul(offset, scale))
+    if (value.kind === 'kernel') return draws.mul(this.#sourceNode(value.kernel), scale)
+    const center = draws.negative(this.#sourceNode(norm.mean))
+    const offset = value.bias ? draws.sum(this.#sourceNode(value.bias), center) : center
+    return draws.sum(this.#sourceNode(norm.beta), draws.mul(offset, scale))
   }
 
-  #scaleOf(norm: Norm): string {
+  #scale(norm: Norm): string {
     const known = this.#scales.get(norm)
     if (known !== undefined) return known
     const draws = this.#draws
-    const inverse = draws.rsqrt(draws.sum(this.#valueOf(norm.variance), this.#epsilon(norm.epsilon)))
-    const scale = draws.mul(this.#valueOf(norm.gamma), inverse)
+    const inverse = draws.rsqrt(draws.sum(this.#sourceNode(norm.variance), this.#epsilon(norm.epsilon)))
+    const scale = draws.mul(this.#sourceNode(norm.gamma), inverse)
     this.#scales.set(norm, scale)
     return scale
   }
 
-  #valueOf(parameter: Parameter): string {
+  #sourceNode(parameter: Parameter): string {
     const known = this.#sources.get(parameter.name)
     if (known !== undefined) return known
     const node = this.#source(parameter)
@@ -84,8 +84,8 @@ export class NormFoldingGraph {
 }
 
 /**
- * Folds values for any network in one session. Folding in a network's own graph would add every norm's nodes
- * to the executors that fill variables, at a third of a millisecond per node.
+ * Folds the values of any network in one session. Folding nodes in a network's own graph would slow the executors
+ * of its assignments by a third of a millisecond per node.
  */
 export class NormFolder {
   readonly #session: Session
@@ -98,9 +98,7 @@ export class NormFolder {
     return new NormFolder(await Session.open(backend, foldingGraph()))
   }
 
-  /**
-   * Folds from the values of the parts, by their role. The result stays in the library; the caller closes it.
-   */
+  /** Computes a folded value from its parts, by role. The result stays in the library; the caller closes it. */
   fold(value: FoldedValue, parts: Readonly<Record<string, Feed>>): TensorHandle {
     const epsilon = { values: Float32Array.of(value.norm.epsilon), shape: [] }
     const feeds = Object.fromEntries(
@@ -108,7 +106,7 @@ export class NormFolder {
     )
     const name = value.kind === 'shift' && value.bias ? 'shift_with_bias' : value.kind
     const [folded] = this.#session.runToHandles(feeds, [`folded/${name}:0`])
-    if (folded === undefined) throw new TypeError(`the session gave no ${name}`)
+    if (folded === undefined) throw new TypeError(`the session returned no ${name}`)
     return folded
   }
 }

@@ -1,8 +1,8 @@
 import { PbfWriter } from 'pbf'
 
 /**
- * TensorFlow's messages (tensorflow/core/framework and tensorflow/core/protobuf), as far as this service
- * writes them: fields in numerical order, defaults omitted. No message is read here.
+ * TensorFlow's protocol buffer messages (tensorflow/core/framework and tensorflow/core/protobuf), with the fields
+ * that this service writes: in numerical order, defaults omitted. Nothing is read.
  */
 export interface SavedModel {
   readonly schemaVersion: number
@@ -29,7 +29,7 @@ export interface SignatureDef {
   readonly method?: string
 }
 
-/** A tensor of the graph; -1 is the batch. An op has a name only. */
+/** A tensor of the graph; -1 is the batch. An op has only a name. */
 export interface TensorInfo {
   readonly name: string
   readonly type?: number
@@ -60,7 +60,7 @@ export interface FunctionDef {
   readonly returned: string
 }
 
-/** An attribute of a node: exactly one of these kinds. */
+/** An attribute of a node: one of these kinds. */
 export type AttrValue =
   | { readonly type: number }
   | { readonly text: string }
@@ -145,7 +145,7 @@ function writeVersions({ producer, minConsumer }: GraphDef['versions'], pbf: Pbf
 }
 
 function writeLibrary(functions: readonly FunctionDef[], pbf: PbfWriter): void {
-  for (const one of functions) pbf.writeMessage(1, writeFunction, one)
+  for (const definition of functions) pbf.writeMessage(1, writeFunction, definition)
 }
 
 function writeFunction(one: FunctionDef, pbf: PbfWriter): void {

@@ -17,11 +17,11 @@ import {
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
 
-/** Tensor names of a recipe's inputs and results, for feeds and fetches. */
+/** Names of the input and result tensors. */
 export const RECIPE = {
   /** uint8 [n, height, width, channels], 0..255. */
   pixels: 'pixels:0',
-  /** float32, the preprocessed image; fed instead of pixels it enters unchanged. */
+  /** float32, the preprocessed image. Feeding it replaces `pixels`. */
   images: 'images:0',
   /** int32 scalar: the number of top classes. */
   k: 'k:0',
@@ -32,13 +32,16 @@ export const RECIPE = {
   topLogits: 'top:0',
   topClasses: 'top:1',
   topProbabilities: 'top_probabilities:0',
-  /** int32: whether all of a row's logits are finite. */
+  /** int32: 1 if all logits of a row are finite, else 0. */
   finite: 'finite:0',
-  /** float32 [n, checkpoints]: the largest magnitude of a row's activations at each; only where there are some. */
+  /**
+   * float32 [n, checkpoints]: the largest magnitude of a row's activations at each checkpoint. Absent without
+   * checkpoints.
+   */
   peaks: 'peaks:0',
 } as const
 
-/** The graph of a session. Only its assignments draw or set anything. */
+/** The graph of a session. Only its assignments draw or set values. */
 export interface SessionRecipe {
   readonly bytes: Uint8Array
   /** One for each variable, in creation order. */
@@ -46,12 +49,12 @@ export interface SessionRecipe {
 }
 
 /**
- * The network for a session of this process, which fills its variables step by step; where it is halved, a batch is
- * computed in two parts at the same time. `checkpoints` are the residual sums whose magnitudes it tells.
+ * The network for a session, whose variables are assigned step by step. With `split`, the two halves of a batch are
+ * computed at the same time. `checkpoints` are the residual sums whose magnitudes are fetched.
  */
 export function sessionRecipe(
   specification: Specification,
-  halved: boolean,
+  split: boolean,
   checkpoints: readonly string[],
 ): SessionRecipe {
   const graph = new GraphWriter()
@@ -60,7 +63,7 @@ export function sessionRecipe(
   const { version } = specification.architecture
   const rectified = version !== 'v2' && !schemeNamed(specification.residual_scheme).reluInBranch
   const watched = { sums: checkpoints, rectified }
-  const variables = writeNetwork(graph, specification, { source, barrier: 'k', halved, watched })
+  const variables = writeNetwork(graph, specification, { source, barrier: 'k', split, watched })
   const assignments = variables.map((variable) => buildAssignment(graph, variable))
   return { bytes: savedModelBytes({ graph, signatures: {} }), assignments: assignments }
 }
@@ -68,7 +71,7 @@ export function sessionRecipe(
 function writeNetwork(
   graph: GraphWriter,
   specification: Specification,
-  { halved, ...options }: Omit<GraphNetworkOptions, 'precision'> & { readonly halved: boolean },
+  { split, ...options }: Omit<GraphNetworkOptions, 'precision'> & { readonly split: boolean },
 ): readonly Variable[] {
   const { architecture, preprocessing } = specification
   const precision = choosePrecision(specification)
@@ -83,11 +86,11 @@ function writeNetwork(
   const images = graph.node('PlaceholderWithDefault', [prepared], float, { name: 'images' })
   const writeFeatures = (node: string) => {
     const features = residualFeatures<Value>(ops, specification, tensor(node, shape, FLOAT))
-    return tensor(withPeaks(graph, ops.float(features), ops.takePeaks()), features.shape, FLOAT)
+    return tensor(appendPeaks(graph, ops.float(features), ops.takePeaks()), features.shape, FLOAT)
   }
-  const computed = halved ? splitBatch(graph, images, writeFeatures) : writeFeatures(images)
+  const computed = split ? splitBatch(graph, images, writeFeatures) : writeFeatures(images)
   const count = options.watched?.sums.length ?? 0
-  const features = { ...computed, node: withoutPeaks(graph, computed, count) }
+  const features = { ...computed, node: splitPeaks(graph, computed, count) }
   graph.floats('Identity', [features.node], 'features')
   const logits = graph.floats('Identity', [ops.float(classify(ops, specification, features))], 'logits')
   const probabilities = graph.floats('Softmax', [logits], 'probabilities')
@@ -102,8 +105,8 @@ function writeNetwork(
   return ops.variables
 }
 
-/** Beside the features, so that what computes rows gives one tensor. */
-function withPeaks(graph: GraphWriter, features: string, peaks: readonly string[]): string {
+/** Concatenates the peaks to the features, so that a split batch is joined as one tensor. */
+function appendPeaks(graph: GraphWriter, features: string, peaks: readonly string[]): string {
   if (peaks.length === 0) return features
   const packing = { T: FLOAT, N: { integer: peaks.length }, axis: { integer: 1 } }
   const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }
@@ -114,7 +117,7 @@ function withPeaks(graph: GraphWriter, features: string, peaks: readonly string[
   )
 }
 
-function withoutPeaks(
+function splitPeaks(
   graph: GraphWriter,
   { node, shape }: Pick<Value, 'shape'> & { node: string },
   count: number,
@@ -134,8 +137,8 @@ export function choosePrecision({ precision }: Specification): Precision {
 }
 
 /**
- * (x * scale - mean) / std of float pixels as one multiplication and one sum per channel, over whole rows of
- * the image: TensorFlow broadcasts over three channels ten times slower.
+ * (x * scale - mean) / std of float pixels as one multiplication and one addition per channel, over whole rows of
+ * the image: a broadcast over three channels is ten times slower in TensorFlow.
  */
 export function preprocess(
   graph: GraphWriter,

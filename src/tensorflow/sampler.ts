@@ -22,15 +22,15 @@ export const SLICE = 2 ** 22
 
 const KINDS = ['uniform', 'normal', 'truncated_normal'] as const
 /**
- * Counters per value. One counter gives four values, or two of float64; four values of a truncated normal use
- * 256 counters, for redraws.
+ * Counters per value. One counter gives four values, or two of float64; four values of a truncated normal take 256
+ * counters, for redraws.
  */
 const COUNTERS = { uniform: 1 / 4, normal: 1 / 4, truncated_normal: 256 / 4, bounded_normal: 1 / 2 } as const
 
 /**
- * Draws tensors, whole or in slices, with the nodes of a recipe's init op. Independent entries come from one
- * small graph that is fed the stream. Laws that must be drawn as a whole (orthogonal) have a graph of their
- * own.
+ * Draws tensors, whole or in slices, with the nodes of an exported model's init op. Laws with independent entries
+ * share one small graph, which is fed the stream. Laws that must be drawn as a whole (orthogonal) get their own
+ * graph.
  */
 export class Sampler {
   readonly #backend: Backend
@@ -45,7 +45,7 @@ export class Sampler {
     return new Sampler(backend, await Session.open(backend, streamGraph()))
   }
 
-  /** Slices of at most SLICE values, in order. A law that cannot be sliced comes as one. */
+  /** Yields slices of at most SLICE values, in order. A law that cannot be sliced yields one. */
   async *slices(law: Law, shape: readonly number[], seed: SeedVector): AsyncGenerator<Float32Array> {
     const size = sizeOf(shape)
     const step = isDivisible(law) ? SLICE : size
@@ -71,11 +71,11 @@ export class Sampler {
     return whole.subarray(offset, offset + count)
   }
 
-  /** A whole tensor that stays in the library. The caller closes it. */
+  /** Draws a whole tensor that stays in the library. The caller closes it. */
   hold(law: ElementwiseLaw, shape: readonly number[], seed: SeedVector): TensorHandle {
     const feeds = streamFeeds(law, seed, { offset: 0, shape })
     const [values] = this.#session.runToHandles(feeds, [`${law.kind}:0`])
-    if (values === undefined) throw new TypeError(`the session gave no ${law.kind}`)
+    if (values === undefined) throw new TypeError(`the session returned no ${law.kind}`)
     return values
   }
 
@@ -98,7 +98,7 @@ export class Sampler {
   }
 }
 
-/** True if drawing a part costs no more than its share. A part of any other law is cut from the whole. */
+/** True if the cost of a part is proportional to its size. Parts of other laws are cut from the whole. */
 export function isDivisible(law: Law): boolean {
   return isElementwise(law) || law.kind === 'constant' || law.kind === 'values'
 }
@@ -117,15 +117,15 @@ function streamFeeds(law: ElementwiseLaw, seed: SeedVector, { offset, shape }: P
     'key:0': { values: words(key), shape: [1, 2] },
     'counter:0': { values: words(start), shape: [2, 2] },
     'shape:0': { values: Int32Array.from(shape), shape: [shape.length] },
-    ...readNumbers(law),
+    ...lawFeeds(law),
   }
 }
 
 /**
- * The numbers of a law as feeds. A float64 is fed as two int32, because the binding supports neither float64
- * nor uint64.
+ * The numbers of a law as feeds. A float64 is fed as two int32, because the binding supports neither float64 nor
+ * uint64.
  */
-function readNumbers(law: ElementwiseLaw): Record<string, Feed> {
+function lawFeeds(law: ElementwiseLaw): Record<string, Feed> {
   if (law.kind === 'bounded_normal') {
     const numbers = boundedNumbers(law)
     return Object.fromEntries(
@@ -145,7 +145,7 @@ function readNumbers(law: ElementwiseLaw): Record<string, Feed> {
 function streamGraph(): Uint8Array {
   const graph = new GraphWriter()
   const ops = new GraphDrawOps(graph)
-  // int32 pairs, because the binding supports neither uint64 nor float64.
+  // int32 pairs, for the same reason.
   const pairs = (name: string, shape: readonly number[], type: number): string =>
     graph.node('Bitcast', [graph.placeholder(name, DataType.int32, [...shape, 2])], {
       T: INT32,

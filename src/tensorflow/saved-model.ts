@@ -13,9 +13,9 @@ interface Signature {
 export interface SavedModelContents {
   readonly graph: GraphWriter
   readonly signatures: Readonly<Record<string, Signature>>
-  /** The op that a loader runs once, after restoring and before any signature. It assigns every variable. */
+  /** The op that a loader runs once, after a restore and before any signature. It assigns every variable. */
   readonly initOp?: string | undefined
-  /** Restores variables from a checkpoint: the tensor for the path, and the op. */
+  /** Restores variables from a checkpoint: the name of the path's tensor, and the op. */
   readonly restore?: { readonly path: string; readonly op: string } | undefined
 }
 
@@ -39,14 +39,11 @@ export function savedModelBytes({ graph, signatures, initOp, restore }: SavedMod
 }
 
 function buildSaver({ path, op }: NonNullable<SavedModelContents['restore']>): SaverDef {
-  // Nothing is saved, but loaders require a tensor name.
+  // Loaders require the name of a save tensor; nothing is saved.
   return { filenameTensor: path, saveTensor: path, restoreOp: op, version: CHECKPOINT_V2 }
 }
 
-/**
- * Writes a SavedModel to a directory of its own while `use` runs. A loaded session no longer needs the
- * directory.
- */
+/** Writes a SavedModel to a temporary directory while `use` runs. A loaded session does not need the directory. */
 export async function withSavedModelFolder<R>(
   bytes: Uint8Array,
   use: (folder: string) => R | Promise<R>,
@@ -61,7 +58,7 @@ export async function withSavedModelFolder<R>(
   }
 }
 
-/** A change of the temporary directory: STORAGE_FAILED where it could not be made. */
+/** Maps a failed write to the temporary directory to STORAGE_FAILED. */
 async function temporary<R>(write: Promise<R>): Promise<R> {
   try {
     return await write
@@ -71,8 +68,8 @@ async function temporary<R>(write: Promise<R>): Promise<R> {
 }
 
 /**
- * Creates the first directory of a sequence that does not exist yet, so the same few paths are reused:
- * TensorFlow counts loads by path and keeps 2 KB for every path (tensorflow/cc/saved_model/loader.cc).
+ * Creates the first directory of a sequence that does not exist, so that few paths are reused: TensorFlow counts
+ * loads by path and keeps 2 KB for each path (tensorflow/cc/saved_model/loader.cc).
  */
 async function makeFolder(): Promise<string> {
   for (let number = 1; ; number++) {

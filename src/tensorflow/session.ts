@@ -1,10 +1,7 @@
 import { withSavedModelFolder } from './saved-model.ts'
 import type { Backend, Binding } from './binding.ts'
 
-/**
- * A value that is fed to a session with its own dtype, never converted. An array of bytes is a tensor of
- * strings.
- */
+/** A value to feed, in its own dtype without conversion. An array of bytes is a tensor of strings. */
 export type Feed =
   | {
       readonly values: Uint8Array | Int32Array | Float32Array | readonly Uint8Array[]
@@ -12,7 +9,7 @@ export type Feed =
     }
   | TensorHandle
 
-/** A result that stays in the library. The owner closes it. */
+/** A result that stays in the library. Its owner closes it. */
 export class TensorHandle {
   readonly #binding: Binding
   readonly tensor: number
@@ -32,11 +29,11 @@ export class TensorHandle {
 }
 
 /**
- * A loaded SavedModel. Runs are synchronous and block the process's only JavaScript thread. The session
- * checks neither rank nor size of a feed, and a wrong rank aborts the process, so callers must check. The
- * opener closes the session.
+ * A loaded SavedModel. Runs are synchronous and block the process's only JavaScript thread. The session checks
+ * neither rank nor size of a feed, and a wrong rank aborts the process, so callers must check. The opener closes
+ * the session.
  *
- * TensorFlow keeps one executor for every distinct list of fetches: use few, fixed lists.
+ * TensorFlow caches one executor for every distinct list of fetches: use few, fixed lists.
  */
 export class Session {
   readonly #binding: Binding
@@ -63,7 +60,7 @@ export class Session {
     })
   }
 
-  /** Like `run`, but the results stay in the library and can be fed again without a copy. */
+  /** Like `run`, but results stay in the library and can be fed without a copy. */
   runToHandles(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): TensorHandle[] {
     const binding = this.#binding
     const made: number[] = []

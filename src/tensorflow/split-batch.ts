@@ -1,12 +1,12 @@
 import { FLOAT, type GraphWriter, INT32 } from './graph.ts'
 
 /**
- * Writes a computation of rows from images, float32 [n, ...], twice: for the two halves of a batch, at the
+ * Writes a computation of rows from images, float32 [n, ...], twice: the two halves of a batch are computed at the
  * same time.
  *
  * oneDNN divides a convolution into one part per thread and waits for the last part, so a delay of one thread
- * delays all. With a second half the other threads continue with that. A single image is computed by the
- * first half, and nothing of the second runs.
+ * delays all. With a second half the other threads have work meanwhile. A single image is computed by the first
+ * half; no node of the second half runs.
  */
 export function splitBatch<R extends { readonly node: string }>(
   graph: GraphWriter,
@@ -33,8 +33,8 @@ export function splitBatch<R extends { readonly node: string }>(
   })
   const divided = graph.node('Greater', [count, one], integers)
   const begun = compute(halves)
-  // The second output of a Switch exists if its predicate is true; nodes that depend on the other output do
-  // not run.
+  // The second output of a Switch exists if its predicate is true; nodes that depend on a missing output do not
+  // run.
   const rest = compute(`${writeSwitch(graph, `${halves}:1`, divided)}:1`)
   const whole = writeSwitch(graph, begun.node, divided)
   const joining = { T: FLOAT, Tidx: INT32, N: { integer: 2 } }

@@ -4,37 +4,32 @@ import { FLOAT, INT32, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
 import type { Precision, Variable } from './network-ops.ts'
 
-/** Variables with more values, 32 MB of float32, are filled by rows. */
+/** Larger variables (32 MB of float32) are assigned by rows. */
 const WHOLE_AT_MOST = 2 ** 23
 
-/**
- * The nodes with which a session fills a variable. Fetching `held` returns the variable's values as float32.
- */
+/** The nodes that assign a variable. Fetching `held` runs the assignment and returns the values as float32. */
 export interface VariableAssignment {
   readonly variable: Variable
-  /** Fed with the variable's value, float32, unless it has rows. */
+  /** Placeholder of the variable's value, float32. Not fed if there are rows. */
   readonly value: string
-  /** The whole variable, or the rows that were just filled. Fetching it runs the assignment. */
+  /** The whole variable, or the rows that were assigned. */
   readonly held: string
   /** Set for variables that are too large for one step. */
   readonly rows?: RowAssignment
 }
 
-/**
- * The variable as a matrix [n, columns]: fetch `create` once, then `held` with each group of rows and their
- * values.
- */
+/** The variable as a matrix [n, columns]: fetch `create` once, then `held` for each group of rows. */
 export interface RowAssignment {
   readonly parameter: Parameter
   readonly columns: number
   readonly create: string
-  /** int32 [m], fed. */
+  /** Placeholder of the row indices, int32 [m]. */
   readonly indices: string
-  /** float32 [m, columns], fed. */
+  /** Placeholder of the rows, float32 [m, columns]. */
   readonly part: string
 }
 
-/** Writes the nodes that fill a variable. */
+/** Writes the nodes that assign a variable. */
 export function buildAssignment(graph: GraphWriter, variable: Variable): VariableAssignment {
   const { shape, value, type } = variable
   if (value.kind === 'parameter' && shape.length > 1 && sizeOf(shape) > WHOLE_AT_MOST)
@@ -46,8 +41,8 @@ export function buildAssignment(graph: GraphWriter, variable: Variable): Variabl
 }
 
 /**
- * `InplaceUpdate` writes into the variable's own buffer. `ResourceStridedSliceAssign` would make every later
- * read copy the whole variable.
+ * `InplaceUpdate` writes to the variable's own buffer. After `ResourceStridedSliceAssign` every read would copy the
+ * whole variable.
  */
 function buildRowAssignment(
   graph: GraphWriter,

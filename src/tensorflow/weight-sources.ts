@@ -17,28 +17,27 @@ import type { TensorSource } from '../statistics/record.ts'
 import type { WeightsSource } from '../network/weights-source.ts'
 import { isDivisible, SLICE, type Sampler } from './sampler.ts'
 
-/** A stored tensor of a network: a source for measurements, and random access to its values. */
+/** A stored tensor of a network, for measurements and for access to its values. */
 export interface WeightTensor extends TensorSource {
   readonly name: string
-  /** Null for tensors without an initializer. */
+  /** Null without an initializer. */
   readonly initializer: Initializer | null
   readonly trainable: boolean
   /** The residual scheme's factor on the initializer. */
   readonly factor?: number | undefined
   /**
-   * True if reading a part costs no more than its share. Tensors without independent entries are drawn as a
-   * whole for any part.
+   * True if the cost of reading a part is proportional to its size. Other tensors are drawn as a whole for each
+   * part.
    */
   readonly divisible: boolean
-  /** `count` values from `offset`, which must be a multiple of 4. */
+  /** Reads `count` values from `offset`, which must be a multiple of 4. */
   read(offset: number, count: number): Promise<Float32Array>
-  /** All values in the library, if it draws them independently. The caller closes them. */
+  /** Draws all values in the library, if they are independent. The caller closes the handle. */
   readonly hold?: (() => TensorHandle) | undefined
 }
 
 /**
- * Opens a network's stored tensors in creation order while `use` runs. Their slices stop when the job is
- * aborted.
+ * Opens a network's stored tensors in creation order while `use` runs. Their slices throw when the job is aborted.
  */
 export async function withWeights<R>(
   sampler: Sampler,
@@ -60,7 +59,7 @@ interface OpenWeights {
   readonly close: () => Promise<void>
 }
 
-/** A network's stored tensors; the opener closes them. */
+/** Opens a network's stored tensors. The caller closes them. */
 export async function openWeights(
   sampler: Sampler,
   { specification, weightsFile, factors = {} }: WeightsSource,

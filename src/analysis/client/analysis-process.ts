@@ -5,14 +5,17 @@ import { childEntry, Worker } from '../../ipc/worker.ts'
 import type { Analysis, AnalysisMethods } from '../contract.ts'
 import { AnalysisQueue, type Priority } from './analysis-queue.ts'
 
-/** On the CPU even where there is a GPU: the bits of a weight are those the CPU draws. */
+/** The CPU even if there is a GPU: weights are defined by the bits that the CPU draws. */
 const ENVIRONMENT = { CUDA_VISIBLE_DEVICES: '' }
 
 export interface AnalysisOptions {
   readonly logger: Logger
-  /** Clients' questions that may wait. */
+  /** Largest number of queued client requests. */
   readonly maxQueue: number
-  /** Longest one step of a call may take before the process counts as hung and is killed; no limit, unless said. */
+  /**
+   * The longest duration of a step of a call. A longer one counts as hung, and the process is killed. No limit by
+   * default.
+   */
   readonly timeoutMs?: number
 }
 
@@ -26,36 +29,37 @@ export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions)
     ...options,
   })
   const queue = new AnalysisQueue(maxQueue)
-  const inTurn = <K extends keyof AnalysisMethods>(
-    claim: Priority,
+  const enqueue = <K extends keyof AnalysisMethods>(
+    priority: Priority,
     control: CallOptions,
     method: K,
     ...args: Parameters<AnalysisMethods[K]>
   ): ReturnType<AnalysisMethods[K]> =>
     queue.run<unknown>(() => worker.watched(control, method, ...args), {
-      priority: claim,
+      priority,
       signal: control.signal,
     }) as ReturnType<AnalysisMethods[K]>
   return {
     ready: async () => {
       await worker.info()
     },
-    digest: (weights, options, control = {}) => inTurn('service', control, 'digest', weights, options),
-    statistics: (weights, options, control = {}) => inTurn('client', control, 'statistics', weights, options),
-    fit: (weightsFile, options, control = {}) => inTurn('client', control, 'fit', weightsFile, options),
+    digest: (weights, options, control = {}) => enqueue('service', control, 'digest', weights, options),
+    statistics: (weights, options, control = {}) =>
+      enqueue('client', control, 'statistics', weights, options),
+    fit: (weightsFile, options, control = {}) => enqueue('client', control, 'fit', weightsFile, options),
     reader: async (weights, control = {}) => {
       await queue.run(() => Promise.resolve(), { priority: 'client', signal: control.signal })
-      return (name, offset, count) => inTurn('admitted', control, 'read', weights, name, offset, count)
+      return (name, offset, count) => enqueue('admitted', control, 'read', weights, name, offset, count)
     },
-    savedModel: (weights, folder, control = {}) => inTurn('client', control, 'savedModel', weights, folder),
+    savedModel: (weights, folder, control = {}) => enqueue('client', control, 'savedModel', weights, folder),
     unitVariance: (specification, pixels, control = {}) =>
-      inTurn('client', control, 'unitVariance', specification, pixels),
+      enqueue('client', control, 'unitVariance', specification, pixels),
     tensorStatistics: (draw, options, control = {}) =>
-      inTurn('client', control, 'tensorStatistics', draw, options),
-    sample: (draw, control = {}) => inTurn('client', control, 'sample', draw),
-    signals: (networks, request, control = {}) => inTurn('client', control, 'signals', networks, request),
+      enqueue('client', control, 'tensorStatistics', draw, options),
+    sample: (draw, control = {}) => enqueue('client', control, 'sample', draw),
+    signals: (networks, request, control = {}) => enqueue('client', control, 'signals', networks, request),
     train: (training, from, maxMs, control = {}) =>
-      inTurn('background', control, 'train', training, from, maxMs),
+      enqueue('background', control, 'train', training, from, maxMs),
     get answering() {
       return worker.ready
     },

@@ -1,9 +1,9 @@
 import { ServiceError } from '../../common/errors.ts'
 
 /**
- * Who asks for a turn. Clients are refused where too many wait; one that was admitted before (the further reads of an
- * export, whose answer has begun) is not. Neither is the service itself, which also goes before all clients, so that no
- * flood of theirs keeps a new model from its digest. What goes on in the background comes after all others.
+ * Priority of a job. `client`: rejected if too many wait. `admitted`: a further read of an export whose response
+ * has begun; never rejected. `service`: the service's own digests; never rejected, and before all clients, so that
+ * client load does not delay new models. `background`: after all others.
  */
 export type Priority = 'client' | 'admitted' | 'service' | 'background'
 
@@ -12,55 +12,55 @@ interface TurnRequest {
   readonly signal: AbortSignal | undefined
 }
 
-/** One job at a time, in order of asking among those of one claim; who leaves while he waits is forgotten. */
+/** Runs one job at a time, in arrival order within a priority. A job whose signal aborts leaves the queue. */
 export class AnalysisQueue {
   readonly #maxWaiting: number
   readonly #service: (() => void)[] = []
   readonly #clients: (() => void)[] = []
   readonly #background: (() => void)[] = []
   #busy = false
-  /** Milliseconds a job takes lately, for Retry-After. */
-  #pace = 200
+  /** Moving average of a job's duration in milliseconds, for Retry-After. */
+  #averageMs = 200
 
   constructor(maxWaiting: number) {
     this.#maxWaiting = maxWaiting
   }
 
-  /** What the job gives, when its turn has come; QUEUE_FULL at once where it is refused. */
-  async run<R>(job: () => Promise<R>, ask: TurnRequest): Promise<R> {
-    await this.#turn(ask)
+  /** Runs a job when its turn comes. Rejects with QUEUE_FULL at once if the queue is full. */
+  async run<R>(job: () => Promise<R>, request: TurnRequest): Promise<R> {
+    await this.#turn(request)
     const started = performance.now()
     try {
       return await job()
     } finally {
-      this.#pace = 0.8 * this.#pace + 0.2 * (performance.now() - started)
+      this.#averageMs = 0.8 * this.#averageMs + 0.2 * (performance.now() - started)
       this.#next()
     }
   }
 
-  async #turn({ priority: priority, signal }: TurnRequest): Promise<void> {
+  async #turn({ priority, signal }: TurnRequest): Promise<void> {
     signal?.throwIfAborted()
     if (!this.#busy) {
       this.#busy = true
       return
     }
     if (priority === 'client' && this.#clients.length >= this.#maxWaiting) throw this.#full()
-    const line = this.#lineOf(priority)
+    const queue = this.#queueFor(priority)
     await new Promise<void>((resolve, reject) => {
       const turn = (): void => {
         signal?.removeEventListener('abort', leave)
         resolve()
       }
       const leave = (): void => {
-        line.splice(line.indexOf(turn), 1)
+        queue.splice(queue.indexOf(turn), 1)
         reject(signal?.reason as Error)
       }
-      line.push(turn)
+      queue.push(turn)
       signal?.addEventListener('abort', leave, { once: true })
     })
   }
 
-  #lineOf(priority: Priority): (() => void)[] {
+  #queueFor(priority: Priority): (() => void)[] {
     if (priority === 'background') return this.#background
     return priority === 'service' ? this.#service : this.#clients
   }
@@ -73,8 +73,8 @@ export class AnalysisQueue {
 
   #full(): ServiceError {
     const waiting = this.#clients.length
-    const retryAfterSeconds = Math.max(1, Math.ceil(((waiting + 1) * this.#pace) / 1000))
-    const detail = `${String(waiting)} questions about weights wait already (MAX_ANALYSIS_QUEUE); try again in ${String(retryAfterSeconds)} s`
+    const retryAfterSeconds = Math.max(1, Math.ceil(((waiting + 1) * this.#averageMs) / 1000))
+    const detail = `${String(waiting)} analyses are already queued (MAX_ANALYSIS_QUEUE); try again in ${String(retryAfterSeconds)} s`
     return new ServiceError('QUEUE_FULL', detail, { retryAfterSeconds })
   }
 }

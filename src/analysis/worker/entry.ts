@@ -27,8 +27,8 @@ import { measureWeights } from './model-statistics.ts'
 import { drawState, train } from './train.ts'
 import { withWeights } from '../../tensorflow/weight-sources.ts'
 
-// Lower the priority below the engine's. Linux keeps a priority per thread: V8's threads exist already,
-// TensorFlow's inherit it.
+// Lower the priority below the engine's. Linux has a priority per thread: V8's threads exist already, TensorFlow's
+// will inherit it.
 for (const thread of readdirSync('/proc/self/task'))
   setPriority(Number(thread), constants.priority.PRIORITY_LOW)
 const { backend, sampler, spectra } = await startOrExit(async () => {
@@ -82,13 +82,15 @@ const handlers: Handlers<AnalysisMethods> = {
   signals: async (networks, request, job) => {
     const total = networks.length * request.repeats
     let done = 0
-    const tell = (): void => {
+    const report = (): void => {
       job.progress({ done: done++, total })
     }
-    tell()
+    report()
     const results: NetworkSignals[] = []
     for (const source of networks)
-      results.push(await measureSignals(backend.tf, sampler, await complete(source), request, job, tell))
+      results.push(
+        await measureSignals(backend.tf, sampler, await completeFactors(source), request, job, report),
+      )
     return results
   },
   train: async (training, from, maxMs, job) =>
@@ -96,31 +98,32 @@ const handlers: Handlers<AnalysisMethods> = {
       backend.tf,
       digits,
       training,
-      from ?? (await drawState(sampler, await complete({ specification: training.specification }), job)),
+      from ??
+        (await drawState(sampler, await completeFactors({ specification: training.specification }), job)),
       maxMs,
       job,
     ),
 }
 
 /**
- * Runs one job at a time, to bound memory. The parent sends one at a time too, but considers a cancelled job
- * finished at once; the next job waits here until the cancelled one has stopped.
+ * Runs one job at a time, to bound memory. The parent also sends one at a time, but considers a cancelled job
+ * finished at once; here the next job waits until the cancelled one has stopped.
  */
-function oneAtATime(given: typeof handlers): typeof handlers {
-  const turns = new Mutex()
-  const inTurn =
+function serialize(given: typeof handlers): typeof handlers {
+  const mutex = new Mutex()
+  const exclusive =
     (handler: (...args: never[]) => unknown) =>
     (...args: readonly unknown[]) =>
-      turns.runExclusive(async () => {
+      mutex.runExclusive(async () => {
         await checkpoint(args.at(-1) as JobContext)
         return Reflect.apply(handler, undefined, args) as unknown
       })
-  const entries = Object.entries(given).map(([name, handler]) => [name, inTurn(handler)])
+  const entries = Object.entries(given).map(([name, handler]) => [name, exclusive(handler)])
   return Object.fromEntries(entries) as typeof handlers
 }
 
-/** Adds the factors that a network's scheme needs, if none were measured. */
-async function complete(source: WeightsSource): Promise<WeightsSource> {
+/** Measures the factors that the network's scheme needs, if the source has none. */
+async function completeFactors(source: WeightsSource): Promise<WeightsSource> {
   const { specification, weightsFile, factors } = source
   if (weightsFile !== undefined || factors !== undefined || !isMeasured(specification)) return source
   return { specification, factors: readFactors(await unitVariance(backend, specification)) }
@@ -130,4 +133,4 @@ function resolveDraw({ initializer, shape, seed }: TensorDraw) {
   return { law: resolveLaw(initializer, shape, '#/shape'), seed: ownSeed(initializer) ?? seed }
 }
 
-answerCalls<AnalysisMethods>(oneAtATime(handlers), null)
+answerCalls<AnalysisMethods>(serialize(handlers), null)

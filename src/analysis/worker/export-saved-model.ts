@@ -11,7 +11,7 @@ import type { WeightsSource } from '../../network/weights-source.ts'
 import { SLICE, type Sampler } from '../../tensorflow/sampler.ts'
 import { withWeights, type WeightTensor } from '../../tensorflow/weight-sources.ts'
 
-/** Writes a model for any TensorFlow. For loaded weights the checkpoint is written to the directory. */
+/** Exports a model for any TensorFlow. For loaded weights the checkpoint is written to the directory. */
 export async function exportSavedModel(
   backend: Backend,
   sampler: Sampler,
@@ -23,7 +23,8 @@ export async function exportSavedModel(
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) return exportedModel(plan, 'drawn')
   try {
-    // A process that died over it may have begun. The folder itself is never made: where it is gone, so is who asked.
+    // A crashed process may have left files. The directory itself is never created: it is removed when the request
+    // ends.
     for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true })
     await withWeights(sampler, source, job, (tensors) => writeCheckpoint(backend, tensors, folder, job))
   } catch (error) {
@@ -33,7 +34,7 @@ export async function exportSavedModel(
 }
 
 /**
- * TensorFlow writes `variables.index` and `variables.data-...` to the directory, with at most one shard in
+ * Makes TensorFlow write `variables.index` and `variables.data-...` to the directory, with at most one shard in
  * memory.
  */
 async function writeCheckpoint(
@@ -45,8 +46,8 @@ async function writeCheckpoint(
   const shards = planShards(tensors)
   const session = await Session.open(backend, checkpointingGraph(shards.map(({ length }) => length)))
   const partsFolder = join(folder, 'parts')
-  // TensorFlow creates the directory that it merges into, even after the request's directory was removed, so
-  // it is another one.
+  // TensorFlow creates the directory that it merges into, even after the request's directory was removed. Therefore
+  // it merges into a subdirectory, and the files are then moved.
   const mergedFolder = join(folder, 'merged')
   try {
     await mkdir(partsFolder)
@@ -55,8 +56,8 @@ async function writeCheckpoint(
     for (const shard of shards) {
       await checkpoint(job)
       const path = encodeText(join(partsFolder, String(parts.length)))
-      const texts = (of: (part: Part) => string): Feed => ({
-        values: shard.map((part) => encodeText(of(part))),
+      const texts = (read: (part: Part) => string): Feed => ({
+        values: shard.map((part) => encodeText(read(part))),
         shape: [shard.length],
       })
       const feeds: Record<string, Feed> = {
@@ -81,8 +82,8 @@ async function writeCheckpoint(
 }
 
 /**
- * Whole rows of a tensor. `slice` tells TensorFlow which (`shape` and `start,length` by axis); an empty one
- * means all.
+ * Whole rows of a tensor. `slice` is TensorFlow's notation for them (`shape` and `start,length` by axis); an empty
+ * one means all.
  */
 interface Part {
   readonly tensor: WeightTensor
@@ -113,7 +114,7 @@ function* listParts(tensor: WeightTensor): Generator<Part> {
   const { shape } = tensor
   const [rows = 1, ...row] = shape
   const width = sizeOf(row)
-  // Reads start at multiples of four values.
+  // Reads must start at multiples of four values.
   const height = Math.max(4, Math.floor(SLICE / width / 4) * 4)
   if (rows <= height) {
     yield { tensor, slice: '', shape, offset: 0 }
@@ -126,7 +127,7 @@ function* listParts(tensor: WeightTensor): Generator<Part> {
   }
 }
 
-/** Runs an operation for its side effect; its result is not read. */
+/** Runs an operation for its side effect and discards the result. */
 function run(session: Session, fetch: string, feeds: Parameters<Session['runToHandles']>[0]): void {
   for (const held of session.runToHandles(feeds, [fetch])) held.close()
 }

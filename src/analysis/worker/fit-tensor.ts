@@ -19,27 +19,30 @@ import type { Spectra } from './spectra.ts'
 
 export type Tensor = SafetensorsFile['tensors'] extends ReadonlyMap<string, infer T> ? T : never
 
-/** What is found of a tensor before the rest of its file is known. */
+/** The result for one tensor, before the other tensors of the file are considered. */
 export interface TensorFit {
   readonly tensor: Omit<FittedTensor, 'candidates'>
   readonly fits: readonly RankedFit[]
 }
 
-/** Values held against a law's distribution: all of most tensors. */
+/** Values that are compared with a law's distribution: all values of most tensors. */
 const SORTED = SLICE
 const SAMPLE_SEED = 21
-/** Values with fewer bits than this says hide a small step. */
+/** With a larger relative rounding, values may hide a small training step. */
 const FINE = 2 ** -20
-/** Larger kernels are judged without their largest singular value. */
+/** The largest singular value is not computed for larger kernels. */
 const MAX_OPERATIONS = 2e10
 /**
- * torch's trunc_normal_ turns one float32 uniform in 16 million into -Infinity and clips it to its bound, -2 by default,
- * however small the deviation.
+ * torch's trunc_normal_ turns one float32 uniform in 16 million into -Infinity and clips it to the bound, by
+ * default -2, however small the standard deviation.
  */
 const STRAY = -2
 const STRAY_ABOVE_STD = 0.2
 
-/** Which initializers a tensor may come from, judged by itself. It is held whole where it is no longer than a slice. */
+/**
+ * Finds the initializers that a tensor may come from, without regard to other tensors. Tensors of at most a slice
+ * are held in memory whole.
+ */
 export async function fitTensor(
   file: SafetensorsFile,
   { name, shape, dtype }: Tensor,
@@ -50,7 +53,12 @@ export async function fitTensor(
   const about = { name, shape: [...shape], dtype }
   const size = sizeOf(shape)
   if (known === undefined) {
-    const tensor = { ...about, sample: null, verdict: 'undecided' as const, note: `${dtype} is not read` }
+    const tensor = {
+      ...about,
+      sample: null,
+      verdict: 'undecided' as const,
+      note: `${dtype} is not supported`,
+    }
     return { tensor, fits: [] }
   }
   const hash = createHash('sha256')
@@ -67,7 +75,7 @@ export async function fitTensor(
     tensor: tensor({ verdict: 'undecided', note }),
     fits: [],
   })
-  const one = (
+  const single = (
     verdict: Verdict,
     initializer: Initializer,
     kind: RankedFit['kind'] = 'structure',
@@ -76,30 +84,30 @@ export async function fitTensor(
     fits: [{ initializer, p_value: 1, std_ratio: null, logLikelihood: 0, kind }],
   })
 
-  if (size === 0) return undecided('it is empty')
+  if (size === 0) return undecided('the tensor is empty')
   if (moments.non_finite > 0) return undecided(`${String(moments.non_finite)} values are not finite`)
-  if (moments.min === moments.max) return one('constant', constantInitializer(moments.min))
+  if (moments.min === moments.max) return single('constant', constantInitializer(moments.min))
   if (known.epsilon === 0) return undecided(`no initializer draws ${dtype}`)
   if (isGateBias(whole, shape)) {
-    const note = 'zeros and blocks of ones, as biases of gates begin'
+    const note = 'zeros and blocks of ones, the usual initial biases of gates'
     return { tensor: tensor({ verdict: 'fresh', note }), fits: [] }
   }
   const epsilon = Math.max(known.epsilon, precision.result())
   const structure = moments.zeros > 0 ? identityIn(whole, shape, layout) : undefined
-  if (structure) return one('fresh', structure)
+  if (structure) return single('fresh', structure)
 
   const strays = moments.min === STRAY && moments.std < STRAY_ABOVE_STD
   const drawn = strays
     ? await collect(file, name, size, (values) => values.map((value) => (value === STRAY ? 0 : value)))
     : all
-  // A filter's weights lie in a column, or in one of torch's rows.
+  // The weights of a filter are a column, or in torch's layout a row.
   const flat = layout === 'torch' && shape.length >= 2 ? [shape[0] ?? 1, size / (shape[0] ?? 1)] : shape
   const eigenvalues =
     whole.length > 0 && shape.length >= 2 && spectrumOperations(flat) <= MAX_OPERATIONS
       ? spectra.eigenvalues(drawn.whole, flat)
       : undefined
   const isometry = eigenvalues && isometryIn(spectra, { whole, shape, layout, eigenvalues, epsilon })
-  if (isometry) return one('fresh', isometry, epsilon > FINE ? 'rounded_structure' : 'structure')
+  if (isometry) return single('fresh', isometry, epsilon > FINE ? 'rounded_structure' : 'structure')
 
   const matrix = matrixOf(flat)
   const evidence: Evidence = {
@@ -116,11 +124,11 @@ export async function fitTensor(
 interface Values {
   readonly moments: SampleMoments
   readonly kept: Subsample
-  /** Empty where a slice does not hold it. */
+  /** All values; empty if the tensor is larger than a slice. */
   readonly whole: Float32Array
 }
 
-/** Reads a tensor in slices, as `edit` gives them back. */
+/** Reads a tensor in slices and applies `edit` to each. */
 async function collect(
   file: SafetensorsFile,
   name: string,
@@ -144,7 +152,10 @@ function constantInitializer(value: number): Initializer {
   return value === 1 ? { class_name: 'Ones', config: {} } : { class_name: 'Constant', config: { value } }
 }
 
-/** The fan_in of the kernel beside a bias: torch draws biases by it, Equinox's have the axes of images beside. */
+/**
+ * The fan_in of the kernel that belongs to a bias, which torch's and Equinox's biases depend on. Equinox's biases
+ * of convolutions have axes of size 1 for the image.
+ */
 function biasFan(
   { tensors }: SafetensorsFile,
   name: string,

@@ -9,15 +9,18 @@ import type { FittedWeights } from '../contract.ts'
 import { fitTensor, type TensorFit } from './fit-tensor.ts'
 import type { Spectra } from './spectra.ts'
 
-/** Training that moves so few values by a tenth of their length moves no statistic of theirs that would show. */
+/**
+ * The smallest tensor with bounds that is called fresh among trained tensors. In smaller ones, training may move
+ * values by a tenth of their length without a visible change of any statistic.
+ */
 const MIN_STANDALONE_SIZE = 2 ** 15
 
-/** Candidates told of every tensor. */
+/** Largest number of candidates per tensor. */
 const MAX_REPORTED = 5
 
 /**
- * Which initializers the tensors of any safetensors file may come from. One tensor is held at a time, the largest in
- * part. INVALID_WEIGHTS where there is no tensor.
+ * Finds the initializers that the tensors of any safetensors file may come from. One tensor is in memory at a time,
+ * large ones in part. Throws INVALID_WEIGHTS if the file has no tensor.
  */
 export async function fitWeights(
   path: string,
@@ -48,26 +51,29 @@ export async function fitWeights(
 }
 
 /**
- * Networks are trained as a whole. A fresh tensor of one that is trained is called fresh where a step would have shown:
- * where it has a structure, which any step destroys, or bounds and so many values that some would have left them.
+ * Judges a tensor that looks fresh in a file with trained tensors, because networks are usually trained as a whole.
+ * It stays fresh if a training step would be visible: if it has a structure, which any step destroys, or bounds and
+ * so many values that some would have left them.
  */
 function judgeAmongTrained(size: number, fits: readonly RankedFit[]): Judgement {
   const kinds = fits.filter(({ p_value }) => p_value >= REJECT_BELOW).map(({ kind }) => kind)
   if (kinds.every((kind) => kind === 'structure')) return { verdict: 'fresh' }
   const bounded = kinds.every((kind) => kind === 'uniform' || kind === 'truncated_normal')
   if (bounded && size >= MIN_STANDALONE_SIZE) return { verdict: 'fresh' }
-  const reason = bounded ? 'it is too small to tell' : 'it has nothing by which a small step would show'
-  return { verdict: 'undecided', note: `${reason}, among tensors that are trained` }
+  const reason = bounded
+    ? 'the tensor is too small for a verdict'
+    : 'a small training step would not be visible in it'
+  return { verdict: 'undecided', note: `${reason}, among trained tensors` }
 }
 
-/** torch calls kernels weights; whoever else writes `format: pt` calls them kernels. */
+/** torch calls kernels `weight`; all other writers of `format: pt` call them `kernel`. */
 function detectLayout({ tensors, metadata }: SafetensorsFile): Layout {
   const names = [...tensors.keys()]
   if (names.some((name) => name.endsWith('kernel'))) return 'keras'
   return names.some((name) => name.endsWith('weight')) || metadata['format'] === 'pt' ? 'torch' : 'keras'
 }
 
-/** How many tensors each initializer explains. */
+/** Counts the tensors that each initializer explains. */
 function countVotes(found: readonly TensorFit[]): Map<string, number> {
   const votes = new Map<string, number>()
   for (const { fits } of found) {
@@ -78,7 +84,7 @@ function countVotes(found: readonly TensorFit[]): Map<string, number> {
   return votes
 }
 
-/** The first of each initializer: one that reads a shape in several ways is told once. */
+/** Selects the best fit of each initializer, which may read a shape in several ways. */
 function selectBest(fits: readonly RankedFit[]): Fit[] {
   const names = fits.map(({ initializer }) => JSON.stringify(initializer))
   return fits

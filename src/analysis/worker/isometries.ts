@@ -8,12 +8,12 @@ interface Kernel {
   readonly whole: Float32Array
   readonly shape: readonly number[]
   readonly layout: Layout
-  /** Of the flattened kernel. */
+  /** Eigenvalues of the flattened kernel's Gram matrix. */
   readonly eigenvalues: Float64Array
   readonly epsilon: number
 }
 
-/** What keeps norms: as a convolution, at one tap or at several, or flattened. */
+/** Detects a norm-preserving tensor: a convolution with one tap or several, or a flattened kernel. */
 export function isometryIn(
   spectra: Spectra,
   { whole, shape, layout, eigenvalues, epsilon }: Kernel,
@@ -24,7 +24,7 @@ export function isometryIn(
     const tapGain =
       tap && estimateOrthogonalGain(spectra.eigenvalues(tap.values, [tap.rows, tap.columns]), epsilon)
     if (tapGain !== undefined) return { class_name: 'ConvolutionDeltaOrthogonal', config: { gain: tapGain } }
-    // Before the flattened kernel, which is orthogonal too where there are as many inputs as outputs.
+    // Tested before the flattened kernel, which is orthogonal too if inputs and outputs are equally many.
     const [window, inputs] = layout === 'torch' ? [shape.slice(2), 1] : [shape.slice(0, -2), dimensions]
     const gain =
       sizeOf(window) > 1 && estimateOrthogonalGain(spectra.eigenvaluesBy(whole, shape, inputs), epsilon)

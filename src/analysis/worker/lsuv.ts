@@ -22,24 +22,22 @@ import type { Specification } from '../../network/specification.ts'
 import type { LayerScale } from '../contract.ts'
 
 /**
- * The number of Gaussian images to measure with, and of others to check with; fewer if they are larger than
- * usual.
+ * Number of Gaussian images for the measurement, and as many for the check; fewer if they are larger than usual.
  */
 const IMAGES = 8
 const USUAL_SIZE = 224 * 224 * 3
-/** Keras numbers a generator's draws from 0, so no parameter uses this number. */
+/** Keras numbers a generator's draws from 0, so no parameter has this number. */
 const IMAGE_DRAW = -1
 
 /**
- * LSUV (Mishkin and Matas 2015): for every kernel the factor that makes the variance of its output 1, in
- * layer order, each measured after the layers before it are scaled. All in one run: a layer's output is
- * linear in its kernel, so the output is divided instead of the kernel.
+ * LSUV (Mishkin and Matas 2015): the factor for every kernel that makes the variance of its output 1, in layer
+ * order, each measured after the layers before it are scaled. One run is enough: a layer's output is linear in its
+ * kernel, so the output is scaled instead of the kernel.
  *
- * A factor is a bfloat16 number. Eight bits leave a variance within 1 % of 1. A processor that sums in
- * another order differs by 1e-6 of the deviation, which changes fewer than one factor in three thousand.
+ * Factors are bfloat16 numbers. Eight bits leave a variance within 1 % of 1. Another order of sums on another
+ * processor changes the deviation by 1e-6, and so fewer than one factor in three thousand.
  *
- * The returned variances are those of as many other images; with the caller's images (uint8), of the same
- * images.
+ * Returns the variances on as many other Gaussian images, or on the same images if the caller gives them (uint8).
  */
 export async function unitVariance(
   backend: Backend,
@@ -93,7 +91,7 @@ export async function unitVariance(
 }
 
 interface Batch {
-  /** The number of images to measure with, out of all. */
+  /** Images for the measurement, out of all. */
   readonly first: number
   readonly count: number
 }
@@ -105,10 +103,7 @@ interface Measured {
   readonly variance: string
 }
 
-/**
- * A network whose convolutions and dense layers are scaled to unit variance while they are computed, before
- * any bias.
- */
+/** Scales the outputs of convolutions and dense layers to unit variance, before any bias. */
 class UnitVarianceOps extends GraphNetworkOps {
   readonly measured: Measured[] = []
   readonly #graph: GraphWriter
@@ -135,7 +130,7 @@ class UnitVarianceOps extends GraphNetworkOps {
     const mean = this.#mean(this.#perImage(y, output.shape), 0, first)
     const distances = this.#perImage(graph.floats('SquaredDifference', [y, mean]), output.shape)
     const variance = this.#mean(distances, 0, first)
-    // A constant output (of a kernel of zeros, for example) has no variance to scale.
+    // The output of a kernel of zeros, for example, has no variance to scale.
     const measurable = graph.floats('Greater', [variance, graph.number(0)])
     const inverse = graph.floats('SelectV2', [measurable, graph.floats('Rsqrt', [variance]), graph.number(1)])
     const factor = graph.cast(graph.cast(inverse, FLOAT, BFLOAT16), BFLOAT16, FLOAT)
@@ -151,7 +146,7 @@ class UnitVarianceOps extends GraphNetworkOps {
     return tensor(scaled, output.shape, FLOAT)
   }
 
-  /** The mean of each image, [count]: over positions first, so that float32 sums stay short. */
+  /** The mean of each image, [count]. Averages over positions first, to keep float32 sums short. */
   #perImage(x: string, shape: readonly number[]): string {
     const graph = this.#graph
     const channels = shape.length === 3 ? graph.floats('Mean', [x, graph.integers([1, 2])]) : x

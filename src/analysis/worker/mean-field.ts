@@ -13,17 +13,20 @@ interface Normal {
   readonly variance: number
 }
 
-/** One element of a tensor, as a random variable over all draws of the weights. All channels are alike. */
+/**
+ * One element of a tensor as a random variable over all draws of the weights. All channels have the same
+ * distribution.
+ */
 interface Point {
   /** Its distribution: a mixture of normals. */
   readonly mixture: readonly (Normal & { readonly share: number })[]
-  /** Mean square of a small independent disturbance that is 1 at the images. */
+  /** Mean square of a small independent disturbance, which is 1 at the images. */
   readonly gain: number
   /** For the output of a ReLU: its input's distribution. */
   readonly cut?: Point['mixture']
 }
 
-/** The elements at an image's positions, row by row, or the single one of a vector or a parameter. */
+/** The elements at an image's positions, row by row, or the single one of a vector or parameter. */
 interface Field extends Shape {
   readonly points: readonly Point[]
 }
@@ -32,7 +35,7 @@ interface Field extends Shape {
 export interface MeanField {
   /** Its variance. */
   readonly q: number[]
-  /** The growth of a disturbance's mean square from one sum to the next; the first counts from the stem. */
+  /** Growth of a disturbance's mean square from one sum to the next; the first value is relative to the stem. */
   readonly chi_1: number[]
 }
 
@@ -96,7 +99,7 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   batchNorm(name: string): Field {
-    throw new TypeError(`${name} sets a variance of its own`)
+    throw new TypeError(`${name} sets the variance`)
   }
 
   scale(_name: string, x: Field, factor: Field): Field {
@@ -138,7 +141,7 @@ class FieldOps implements NetworkOps<Field> {
   maxPool(name: string, x: Field, window: Window): Field {
     const known = new Map<string, Point>()
     return overWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => {
-      // Away from the edges all windows are equal.
+      // Windows away from the edges are equal.
       const key = JSON.stringify(taps.map(({ mixture }) => mixture))
       const largest = known.get(key) ?? takeLargest(taps)
       known.set(key, largest)
@@ -173,7 +176,10 @@ function computeMoments({ mixture }: Pick<Point, 'mixture'>): Normal {
   return { mean, variance }
 }
 
-/** A sum over all taps' channels, each times a weight of mean 0; `weight` is the weights' variance over the channels. */
+/**
+ * A sum over the channels of all taps, times weights of mean 0. `weight` is the variance of the weights times the
+ * channels.
+ */
 function weighted(taps: readonly Point[], weight: number): Point {
   const squares = taps.map(computeMoments).map(({ mean, variance }) => variance + mean ** 2)
   return normal({ mean: 0, variance: weight * total(squares) }, weight * total(taps.map(({ gain }) => gain)))
@@ -190,7 +196,7 @@ function addUp(a: Point, b: Point): Point {
   return { mixture, gain: a.gain + b.gain }
 }
 
-/** The positive part: a share of zeros, and the part of every normal above 0. */
+/** The ReLU of an element: a share of zeros, and the part of every normal above 0. */
 function rectified({ mixture, gain }: Point): Point {
   const positive = mixture.map(({ share, mean, variance }) => {
     const std = Math.sqrt(variance)
@@ -206,7 +212,7 @@ function rectified({ mixture, gain }: Point): Point {
   return { mixture: [zeros, ...positive], gain: gain * above, cut: mixture }
 }
 
-/** The largest of independent elements: its moments by Simpson's rule over P(all <= t). */
+/** The maximum of independent elements: its moments by Simpson's rule over P(all <= t). */
 function takeLargest(taps: readonly Point[]): Point {
   const elements = taps.map(({ cut, mixture }) => ({ parts: cut ?? mixture, positive: cut !== undefined }))
   const reach = Math.max(
@@ -236,7 +242,7 @@ function takeLargest(taps: readonly Point[]): Point {
   return normal({ mean, variance: Math.max(0, square - mean ** 2) }, gain)
 }
 
-/** The mean of independent elements; taps beyond the edge are zeros. */
+/** The mean of independent elements; taps beyond the edge count as zeros. */
 function averaged(taps: readonly Point[], count: number): Point {
   const moments = taps.map(computeMoments)
   return normal(
@@ -271,7 +277,7 @@ function each({ shape, points }: Field, of: (point: Point) => Point): Field {
 }
 
 function only({ points: [point] }: Field): Point {
-  if (point === undefined) throw new TypeError('a parameter is expected here')
+  if (point === undefined) throw new TypeError('expected a parameter')
   return point
 }
 

@@ -18,10 +18,7 @@ import { withWeights, type WeightTensor } from '../../tensorflow/weight-sources.
 type TensorFlow = Backend['tf']
 type Tensor = ReturnType<TensorFlow['tensor']>
 
-/**
- * Weights draw from the numbers 0, 1, ... of their seed; input and labels from numbers that no weight
- * reaches.
- */
+/** Weights use the draws 0, 1, ... of their seed; input and labels start at a number that no weight reaches. */
 const FIRST_DRAW = 2 ** 30
 const UNIT_NORMAL = { kind: 'normal', mean: 0, std: 1 } as const
 const UNIT_UNIFORM = { kind: 'uniform', low: 0, high: 1 } as const
@@ -32,7 +29,7 @@ interface Sums {
   readonly zeros: number
 }
 
-/** The weights of a network while it is measured. */
+/** A network's weights during its measurement. */
 interface Loaded {
   readonly plan: Plan
   readonly values: ReadonlyMap<string, Tensor>
@@ -40,9 +37,8 @@ interface Loaded {
 }
 
 /**
- * Measures signals through one network, forward and backward. Input and labels of repeat r are drawn from
- * [seed, 2^30 + 2r] and [seed, 2^30 + 2r + 1], the same for every network. `stepped` is called after every
- * repeat.
+ * Measures signals through one network, forward and backward. Repeat r draws input and labels from [seed, 2^30 +
+ * 2r] and [seed, 2^30 + 2r + 1], the same for every network. `stepped` is called after every repeat.
  */
 export async function measureSignals(
   tf: TensorFlow,
@@ -169,7 +165,7 @@ function measureActivation(block: BlockActivation) {
   }
 }
 
-/** Over all parameters under a scope; zeros are counted in kernels only. */
+/** The gradient of all parameters under a scope. Zeros are counted in kernels only. */
 function measureGradient(
   { initialized }: Plan,
   scope: string,
@@ -224,10 +220,10 @@ function summary(
     notes: [
       ...(pixels
         ? [
-            'The images are the same in every repeat: intervals of what labels do not touch have no width, and say nothing of other images.',
+            'The images are the same in every repeat: intervals of quantities that do not depend on labels have no width, and do not extend to other images.',
           ]
         : []),
-      ...(options.repeats === 1 ? ['One repeat gives no intervals; ask for more.'] : []),
+      ...(options.repeats === 1 ? ['One repeat gives no intervals; use more.'] : []),
     ],
   }
 }

@@ -11,12 +11,10 @@ import { assertAffordable, computeRecord } from './parameter-record.ts'
 import type { Spectra } from './spectra.ts'
 import type { WeightTensor } from '../../tensorflow/weight-sources.ts'
 
-/**
- * A parameter with a corrected p below this is flagged. By chance that happens to one model in a thousand.
- */
+/** A parameter with a corrected p below this is flagged, which happens to one freshly drawn model in a thousand. */
 const FLAG_BELOW = 0.001
 
-/** The tensors to compare with: the same network with other weights. */
+/** Tensors of the same network with other weights, for comparison. */
 type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'read'>[]
 
 /** Records of the matching trainable tensors, and their totals. */
@@ -64,21 +62,20 @@ export async function measureWeights(
   return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }
 }
 
-/**
- * The reference's tensors in the order of the model's. Throws INVALID_REQUEST with the first that differs.
- */
+/** The reference's tensors in the order of the model's. Throws INVALID_REQUEST for the first difference. */
 function counterparts(tensors: Reference, reference: Reference): Reference {
   const names = new Set(tensors.map(({ name }) => name))
   const extra = reference.find(({ name }) => !names.has(name))
   const others = tensors.map(({ name, shape }) => {
     const other = reference.find((candidate) => candidate.name === name)
     const here = `${name} is [${shape.join(', ')}] here`
-    if (other === undefined) throw fieldError('#/relative_to', `has other parameters: ${here}, not there`)
+    if (other === undefined)
+      throw fieldError('#/relative_to', `has other parameters: ${here} and missing there`)
     if (other.shape.join() === shape.join()) return other
     throw fieldError('#/relative_to', `has other parameters: ${here}, [${other.shape.join(', ')}] there`)
   })
   if (extra === undefined) return others
-  const there = `${extra.name} is [${extra.shape.join(', ')}] there, not here`
+  const there = `${extra.name} is [${extra.shape.join(', ')}] there and missing here`
   throw fieldError('#/relative_to', `has other parameters: ${there}`)
 }
 

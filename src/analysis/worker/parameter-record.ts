@@ -13,9 +13,9 @@ import {
 import type { StatisticsPass } from './statistics-thread-client.ts'
 import type { Spectra } from './spectra.ts'
 
-/** ResNet-152's kernels need a quarter of this. */
+/** Limit of the operations for spectra. ResNet-152's kernels need a quarter of it. */
 const MAX_OPERATIONS = 2e11
-/** A matrix is held as a whole, in float64 too: 400 MB. */
+/** Limit of a matrix's values. It is held whole and in float64: 400 MB. */
 const MAX_MATRIX = 2 ** 25
 
 /** The tools for computing a record. */
@@ -25,8 +25,8 @@ export interface Instruments {
 }
 
 /**
- * Computes a tensor's record from one pass, and its spectra if requested. Resolves when the tensor is no
- * longer read; the record may follow later. `look` receives every slice and its offset in the tensor.
+ * Computes a tensor's record from one pass, and its spectra if requested. Resolves when the tensor is no longer
+ * read; the record may be pending. `look` receives every slice and its offset in the tensor.
  */
 export async function computeRecord(
   source: TensorSource,
@@ -75,19 +75,21 @@ export function assertAffordable(
       (spectrum ? spectrumOperations(shape) : 0) + (operatorSpectrum ? operatorOperations(shape) : 0),
     values: sizeOf(shape),
   }))
-  const dearest = costs.sort((a, b) => b.operations - a.operations).slice(0, 3)
-  const list = dearest.map((cost) => `${cost.name} (${formatCount(cost.operations)})`).join(', ')
+  const costliest = costs.sort((a, b) => b.operations - a.operations).slice(0, 3)
+  const list = costliest.map((cost) => `${cost.name} (${formatCount(cost.operations)})`).join(', ')
   const cure =
-    costs.length > 1 ? `leave some out by ?parameters=; the dearest are ${list}` : `leave out that of ${list}`
+    costs.length > 1
+      ? `exclude some with ?parameters=; the most expensive are ${list}`
+      : `omit the spectrum of ${list}`
   const operations = costs.reduce((sum, cost) => sum + cost.operations, 0)
   if (operations > MAX_OPERATIONS) {
     const cost = `${formatCount(operations)} operations, more than ${formatCount(MAX_OPERATIONS)}`
-    throw fieldError('#/include', `asks for spectra that cost ${cost}; ${cure}`)
+    throw fieldError('#/include', `requests spectra that cost ${cost}; ${cure}`)
   }
   const large = costs.find((cost) => cost.operations > 0 && cost.values > MAX_MATRIX)
   if (large !== undefined) {
     const cost = `${formatCount(large.values)} values in memory, more than ${formatCount(MAX_MATRIX)}`
-    throw fieldError('#/include', `asks for the spectrum of ${large.name}, which costs ${cost}; ${cure}`)
+    throw fieldError('#/include', `requests the spectrum of ${large.name}, which costs ${cost}; ${cure}`)
   }
 }
 

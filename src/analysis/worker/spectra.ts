@@ -19,9 +19,9 @@ const COMPLEX = { type: DataType.complex128 } as const
 const WAVE_VALUES = 2 ** 21
 
 /**
- * Singular values from Gram matrices in float64, where products of float32 values are exact. Cheaper than
- * numpy.linalg.svd (`npm run bench` times both) and more accurate than a float32 Svd, because float64 has
- * more digits than squaring the condition number costs.
+ * Singular values from Gram matrices in float64, where products of float32 values are exact. Faster than
+ * numpy.linalg.svd (`npm run bench` times both) and more accurate than a float32 Svd: the digits of float64
+ * outweigh the squared condition number.
  */
 export class Spectra {
   readonly #session: Session
@@ -35,8 +35,8 @@ export class Spectra {
   }
 
   /**
-   * Eigenvalues of W^T W of a kernel flattened to W, or of W W^T if that is smaller, ascending. Requires rank
-   * 2 or more.
+   * Ascending eigenvalues of W^T W of a kernel flattened to W, or of W W^T if that is smaller. Requires rank 2 or
+   * more.
    */
   eigenvalues(values: Float32Array, shape: readonly number[]): Float64Array {
     const { rows, columns } = matrixOf(shape) ?? { rows: values.length, columns: 1 }
@@ -48,14 +48,14 @@ export class Spectra {
     return Float64Array.from(high, (value, index) => value + (low[index] ?? 0))
   }
 
-  /** The same for the matrix with one row for each index along an axis. */
+  /** Eigenvalues of the matrix with one row for each index along an axis. */
   eigenvaluesBy(values: Float32Array, shape: readonly number[], axis: number): Float64Array {
     const others = [...shape.keys()].filter((other) => other !== axis)
     const rows = shape[axis] ?? 1
     return this.eigenvalues(transposed(values, shape, [axis, ...others]), [rows, values.length / rows])
   }
 
-  /** null if the shape is not a convolution kernel. */
+  /** The spectrum of the convolution; null if the shape is not a convolution kernel. */
   operator(values: Float32Array, shape: readonly number[]): OperatorSpectrum | null {
     const grid = chooseGrid(shape)
     if (!grid) return null

@@ -11,10 +11,10 @@ import { childEntry } from '../../ipc/worker.ts'
 import type { Answer, ThreadMessage } from './statistics-thread.ts'
 import { SLICE } from '../../tensorflow/sampler.ts'
 
-/** The number of values that may be in flight to the thread: two slices. */
+/** Values that may be in transfer to the thread: two slices. */
 const AHEAD = 2 * SLICE
 
-/** A slice takes the thread a second or two; one that says nothing for so long hangs. */
+/** Silence after which the thread counts as hung. A slice takes a second or two. */
 const TIMEOUT_MS = 120_000
 
 export interface StatisticsThreadOptions {
@@ -23,7 +23,10 @@ export interface StatisticsThreadOptions {
   readonly timeoutMs?: number
 }
 
-/** Measures on a thread, while this one draws what comes next. The thread stays; one that died or hung is replaced. */
+/**
+ * Measures on a thread while this thread draws the next values. A thread that crashed or hung is replaced by the
+ * next job.
+ */
 export class StatisticsThread {
   readonly #options: Required<StatisticsThreadOptions>
   #thread: ThreadConnection
@@ -40,7 +43,7 @@ export class StatisticsThread {
   begin({ digest }: { readonly digest: boolean }): StatisticsPass {
     if (this.#thread.died) this.#thread = new ThreadConnection(this.#options)
     const thread = this.#thread
-    void thread.ask({ kind: 'job', digest })
+    void thread.send({ kind: 'job', digest })
     return new StatisticsPass(thread)
   }
 
@@ -58,8 +61,8 @@ export class StatisticsPass {
   }
 
   /**
-   * Transfers a tensor's values. Resolves when all slices are sent; the record follows when they are
-   * measured. `look` sees every slice once, in order, before it is sent.
+   * Transfers a tensor's values. Resolves when all slices are sent; the record is pending until they are measured.
+   * `look` receives every slice once, in order, before it is sent.
    */
   async measure(
     tensor: TensorSource,
@@ -74,7 +77,7 @@ export class StatisticsPass {
         if (pass === 1) await look(values)
         await this.#thread.room(values.length)
         const opening = last ? undefined : { tensor: { shape, law }, options }
-        last = this.#thread.ask({ kind: 'slice', opening, values })
+        last = this.#thread.send({ kind: 'slice', opening, values })
       }
     }
     return { record: last as Promise<Measurement> }
@@ -82,7 +85,7 @@ export class StatisticsPass {
 
   /** The digest over the bytes of all tensors, in order. */
   async digest(): Promise<string> {
-    return (await this.#thread.ask({ kind: 'digest' })) as string
+    return (await this.#thread.send({ kind: 'digest' })) as string
   }
 }
 
@@ -95,7 +98,7 @@ interface PendingReply {
 class ThreadConnection {
   readonly #worker: Worker
   readonly #watchdog: Watchdog
-  readonly #asked: PendingReply[] = []
+  readonly #replies: PendingReply[] = []
   readonly #ended = new AbortController()
   #ahead = 0
   #error: Error | undefined
@@ -104,16 +107,16 @@ class ThreadConnection {
     this.#worker = new Worker(entry)
     this.#worker.on('message', (answer: Answer) => {
       this.#watchdog.heard()
-      const asked = this.#asked.shift()
-      this.#ahead -= asked?.size ?? 0
-      asked?.resolve(answer)
+      const reply = this.#replies.shift()
+      this.#ahead -= reply?.size ?? 0
+      reply?.resolve(answer)
     })
     this.#worker.on('error', (error) => {
       this.#fail(error)
     })
     this.#watchdog = new Watchdog({
       limitMs: timeoutMs,
-      isWaiting: () => this.#asked.length > 0,
+      isWaiting: () => this.#replies.length > 0,
       onTimeout: () => {
         this.#fail(new Error(`the statistics thread was silent for ${String(timeoutMs)} ms and was ended`))
         void this.#worker.terminate()
@@ -134,14 +137,17 @@ class ThreadConnection {
       })
   }
 
-  /** Transfers the values of the message. A reply that has no reader may fail. */
-  ask(told: ThreadMessage): Promise<Answer> {
-    const size = told.kind === 'slice' ? told.values.length : 0
+  /** Sends a message and transfers its values. Unread replies may reject. */
+  send(message: ThreadMessage): Promise<Answer> {
+    const size = message.kind === 'slice' ? message.values.length : 0
     const answer = new Promise<Answer>((resolve, reject) => {
       if (this.#error) throw this.#error
-      this.#worker.postMessage(told, told.kind === 'slice' ? [told.values.buffer as ArrayBuffer] : [])
-      if (this.#asked.length === 0) this.#watchdog.heard()
-      this.#asked.push({ size, resolve, reject })
+      this.#worker.postMessage(
+        message,
+        message.kind === 'slice' ? [message.values.buffer as ArrayBuffer] : [],
+      )
+      if (this.#replies.length === 0) this.#watchdog.heard()
+      this.#replies.push({ size, resolve, reject })
       this.#ahead += size
     })
     answer.catch(() => undefined)
@@ -157,7 +163,7 @@ class ThreadConnection {
     this.#error = error
     this.#watchdog.close()
     this.#ahead = 0
-    for (const { reject } of this.#asked.splice(0)) reject(error)
+    for (const { reject } of this.#replies.splice(0)) reject(error)
     this.#ended.abort()
   }
 }

@@ -18,24 +18,24 @@ export interface Opening {
 
 export type Answer = Measurement | string | undefined
 
-/** Measures one tensor after another. An error ends the thread and is reported to the parent. */
+/** Measures one tensor after another. An error ends the thread, and the parent receives it. */
 function answerFrom(port: MessagePort): void {
   let all: Hash | undefined
   let measure: Measure | undefined
-  const answerTo = (told: ThreadMessage): Answer => {
-    switch (told.kind) {
+  const answerTo = (message: ThreadMessage): Answer => {
+    switch (message.kind) {
       case 'job':
-        all = told.digest ? createHash('sha256') : undefined
+        all = message.digest ? createHash('sha256') : undefined
         return undefined
       case 'slice':
-        if (told.opening) measure = new Measure(told.opening.tensor, told.opening.options, all)
-        return measure?.add(told.values)
+        if (message.opening) measure = new Measure(message.opening.tensor, message.opening.options, all)
+        return measure?.add(message.values)
       case 'digest':
         return all?.digest('hex')
     }
   }
-  port.on('message', (told: ThreadMessage) => {
-    port.postMessage(answerTo(told))
+  port.on('message', (message: ThreadMessage) => {
+    port.postMessage(answerTo(message))
   })
 }
 

@@ -14,7 +14,7 @@ import { withWeights } from '../../tensorflow/weight-sources.ts'
 type TensorFlow = Backend['tf']
 type Tensor = ReturnType<TensorFlow['tensor']>
 
-/** The state before the first step: drawn weights, velocity 0. */
+/** The state before the first step: drawn weights and zero velocity. */
 export function drawState(sampler: Sampler, source: WeightsSource, job: JobContext): Promise<TrainingState> {
   return withWeights(sampler, source, job, async (tensors) => {
     const total = (some: typeof tensors): number => some.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
@@ -35,8 +35,8 @@ export function drawState(sampler: Sampler, source: WeightsSource, job: JobConte
 }
 
 /**
- * Runs further steps of a training (`AnalysisMethods.train`). The state is changed in place; it arrived and
- * leaves as a message. Updates are computed in double precision and rounded once.
+ * Runs further steps of a training (`AnalysisMethods.train`). The state is changed in place, because it came in a
+ * message of its own. Updates are computed in float64 and rounded once.
  */
 export async function train(
   tf: TensorFlow,
@@ -88,8 +88,7 @@ export async function train(
     plan.initialized.forEach(({ name }, index) => {
       const weights = parts.get(name)
       const gradient = gradients[index]
-      if (weights === undefined || gradient === undefined)
-        throw new TypeError(`nothing was learned of ${name}`)
+      if (weights === undefined || gradient === undefined) throw new TypeError(`${name} has no gradient`)
       for (let at = 0; at < weights.length; at++, offset++) {
         const speed = momentum * (velocity[offset] ?? 0) + (gradient[at] ?? 0)
         velocity[offset] = speed
@@ -138,7 +137,7 @@ function selectPictures({ images, labels }: Pictures, batch: readonly number[]):
   return { images: chosen, labels: Int32Array.from(batch, (picture) => labels[picture] ?? 0) }
 }
 
-/** Updates a moving moment as Keras does: old value times momentum, plus the rest of the batch's. */
+/** Updates a moving moment as Keras does: momentum times the old value plus (1 - momentum) times the batch's. */
 function updateMoving(moving: Float32Array | undefined, moments: Float32Array, momentum: number): void {
   moving?.forEach((value, channel) => {
     moving[channel] = momentum * value + (1 - momentum) * (moments[channel] ?? 0)

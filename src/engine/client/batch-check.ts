@@ -3,7 +3,7 @@ import { sizeOf } from '../../initializers/fans.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Batch } from '../contract.ts'
 
-/** The properties of a model that a batch must match. */
+/** Properties of a model that a batch must match. */
 export interface ModelForm {
   readonly inputShape: readonly number[]
   readonly classes: number
@@ -14,14 +14,13 @@ export function batchForm({ architecture, classes }: Specification): ModelForm {
 }
 
 /**
- * Rejects batches that the native session does not check: a wrong rank aborts its process, a wrong length
- * reads out of bounds. MODEL_NOT_READY if no such model was built, INVALID_REQUEST if the batch does not
- * match it.
+ * Rejects batches that the native session does not check: a wrong rank aborts its process, a wrong length reads out
+ * of bounds. Throws MODEL_NOT_READY if the model was not built, INVALID_REQUEST if the batch does not match it.
  */
 export function assertBatch({ id, count, values, k }: Batch, form: ModelForm | undefined): void {
   if (form === undefined) throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${id}`)
   const { inputShape, classes } = form
-  // The type holds for callers in TypeScript only.
+  // The declared type is not checked at run time.
   const given: unknown = values
   const encoded = Array.isArray(given)
   if (!encoded && !(given instanceof Uint8Array || given instanceof Float32Array))

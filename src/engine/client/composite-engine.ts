@@ -1,6 +1,6 @@
 import type { Engine } from '../contract.ts'
 
-/** What engines over several others have in common. It owns them. */
+/** The common part of engines that consist of several engines, which they own. */
 export abstract class CompositeEngine {
   protected abstract readonly members: readonly { readonly engine: Engine }[]
 

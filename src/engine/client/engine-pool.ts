@@ -2,26 +2,24 @@ import { isCrash, ServiceError } from '../../common/errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from '../contract.ts'
 import { CompositeEngine } from './composite-engine.ts'
 
-/**
- * After this many crashes over a model, an engine does without the model until it is built again everywhere.
- */
+/** Attempts to restore a model on a crashed engine. After that, the engine lacks the model until its next build. */
 const RESTORES = 2
 
 interface PoolMember {
   readonly engine: Engine
-  /** Models that it holds. */
+  /** Ids of its models. */
   held: Set<string>
-  /** Images that it computes now. */
+  /** Images in computation. */
   busy: number
 }
 
 /**
- * One engine over several, one for each device. Models are built on all of them, and a batch goes to the
- * least busy one that holds its model. A crash loses the batch of that engine only; the others continue, and
- * it gets its models back after its restart. A pool of one behaves like that engine.
+ * An engine over several engines, one per device. Models are built on all of them, and a batch runs on the least
+ * busy one that has its model. A crash affects the batch of that engine only; the others continue, and the crashed
+ * one rebuilds its models after its restart. A pool of one behaves like that engine.
  *
- * `start` starts the engine of a device. `lost` is called for a model that no engine holds any more, or
- * without an id for all of them.
+ * `start` starts the engine of a device. `lost` is called for a model that no engine has any more, or without an id
+ * for all models.
  */
 export function startPool(
   devices: readonly (string | undefined)[],
@@ -60,7 +58,7 @@ class Pool extends CompositeEngine implements Engine {
 
   async info(): Promise<EngineInfo> {
     const [first] = await Promise.all(this.members.map(({ engine }) => engine.info()))
-    if (first === undefined) throw new TypeError('a pool has engines')
+    if (first === undefined) throw new TypeError('the pool has no engines')
     return first
   }
 
@@ -71,12 +69,12 @@ class Pool extends CompositeEngine implements Engine {
       return build.value
     })
     const [first] = results
-    if (first === undefined) throw new TypeError('a pool has engines')
+    if (first === undefined) throw new TypeError('the pool has no engines')
     const other = results.find(({ seal }) => seal !== first.seal)
     if (other) {
       throw new ServiceError(
         'WEIGHTS_DIVERGED',
-        `one device's variables of ${request.id} are sealed ${first.seal}, another's ${other.seal}`,
+        `two devices sealed the variables of ${request.id} differently: ${first.seal} and ${other.seal}`,
       )
     }
     this.#models.set(request.id, { request, seal: first.seal })
@@ -88,7 +86,7 @@ class Pool extends CompositeEngine implements Engine {
       .filter(({ held, engine }) => held.has(batch.id) && engine.ready)
       .sort((a, b) => a.busy - b.busy)
     if (member === undefined)
-      throw new ServiceError('MODEL_NOT_READY', `no engine holds model ${batch.id} now`)
+      throw new ServiceError('MODEL_NOT_READY', `no engine has model ${batch.id} at present`)
     member.busy += batch.count
     try {
       return await member.engine.predict(batch)
@@ -121,7 +119,7 @@ class Pool extends CompositeEngine implements Engine {
     }
   }
 
-  /** A build waits for the crashed engine's next process. */
+  /** Rebuilds a model on an engine that crashed; the build waits for its next process. */
   async #restore(member: PoolMember, id: string, attempts: number): Promise<void> {
     const model = this.#models.get(id)
     if (model === undefined || attempts === 0) return

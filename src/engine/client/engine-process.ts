@@ -7,29 +7,29 @@ import { assertBatch, batchForm, type ModelForm } from './batch-check.ts'
 import type { Engine, EngineInfo, EngineMethods } from '../contract.ts'
 
 /**
- * What makes this process fast makes eager convolutions wrong: with frozen weights assumed, oneDNN keeps the first
- * filter of a shape. So it is set for the process that runs sessions only, and that one runs nothing eagerly.
+ * Settings for a process that runs sessions only: with frozen weights assumed, oneDNN keeps the first filter of a
+ * shape, which would make eager convolutions wrong.
  */
 const SESSION_ENVIRONMENT = {
   TF_ONEDNN_ASSUME_FROZEN_WEIGHTS: '1',
-  // A batch's JPEGs are decoded by these, and its halves computed.
+  // These threads decode a batch's JPEGs and compute the halves of a split batch.
   TF_NUM_INTEROP_THREADS: '2',
   TF_FORCE_GPU_ALLOW_GROWTH: 'true',
 }
 
 export interface EngineOptions {
   readonly logger: Logger
-  /** The GPU it computes on, as CUDA_VISIBLE_DEVICES names it; '' is the CPU, and nothing what the library finds. */
+  /** The GPU, as in CUDA_VISIBLE_DEVICES; '' selects the CPU, undefined the library's default. */
   readonly gpu?: string | undefined
-  /** Threads it computes with; one for each processor, unless said. */
+  /** Computing threads; by default one for each processor. */
   readonly threads?: number
-  /** The engine died; the models it held are gone. */
+  /** Called after a crash; the models of the process are lost. */
   readonly onLost: () => void
-  /** Longest a call may take before the engine counts as hung and is killed. */
+  /** The longest duration of a call. A longer one counts as hung, and the engine is killed. */
   readonly timeoutMs: number
 }
 
-/** The engine in a child process, so that a crash in native code costs a restart and not the service. */
+/** Starts the engine in a child process, so that a crash in native code costs a restart of that process only. */
 export function startEngine({
   logger,
   gpu,
@@ -37,7 +37,10 @@ export function startEngine({
   onLost,
   timeoutMs,
 }: EngineOptions): Engine {
-  /** Of models that were built; the session would not notice a batch that does not fit. */
+  /**
+   * Input shapes and classes of built models, against which batches are checked before the native session receives
+   * them.
+   */
   const forms = new Map<string, ModelForm>()
   const memory = SharedBatchBuffer.open()
   const stderr = StderrFile.open()
@@ -64,7 +67,7 @@ export function startEngine({
     build: async (request) => {
       const build = ++builds
       await worker.call('begin', build, request)
-      // A step is asked for when the one before is done, so whatever was asked meanwhile comes first.
+      // The next step is requested after the previous one, so calls in between run first.
       for (;;) {
         const result = await worker.call('step', build)
         if (result === undefined) continue

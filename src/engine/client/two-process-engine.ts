@@ -2,23 +2,23 @@ import { ServiceError } from '../../common/errors.ts'
 import type { Batch, BatchResult, BuildRequest, BuildResult, Engine, EngineInfo } from '../contract.ts'
 import { CompositeEngine } from './composite-engine.ts'
 
-/** A process that predicted within this time is not used for a build if another can do it. */
+/** A process with a prediction within this time is not used for a build if another process is available. */
 const IN_USE_MS = 60_000
 
 interface Member {
   readonly engine: Engine
   readonly held: Set<string>
-  /** The time of its last prediction. */
+  /** Time of its last prediction. */
   lastUsed: number
 }
 
 /**
- * An engine of two processes for one device. A model lives in one of them. While one predicts, the other
- * builds, because some steps of a build (the first run of a deep network) take a second and cannot be split.
- * The second process is started by the first build that would delay a prediction, and stays. Predictions
- * still run one after another.
+ * An engine of two processes for one device. A model resides in one of them. While one predicts, the other builds,
+ * because some steps of a build (the first run of a deep network) take a second and cannot be split. The second
+ * process is started by the first build that would delay a prediction, and stays. Predictions run one after
+ * another.
  *
- * `start` starts an engine process; `lost` is called for every model of a process that died.
+ * `start` starts an engine process; `lost` is called for every model of a process that crashed.
  */
 export function startTwoProcessEngine(
   start: (onLost: () => void) => Engine,
@@ -82,7 +82,7 @@ class TwoProcessEngine extends CompositeEngine implements Engine {
     return this.#second === undefined ? [this.#first] : [this.#first, this.#second]
   }
 
-  /** The responding process whose models were used least recently, or a new one if that was just now. */
+  /** The available process whose models were used least recently, or a new one if that was within IN_USE_MS. */
   #pickBuildProcess(): Member {
     const [idle = this.#first] = this.members
       .filter(({ engine }) => engine.ready)

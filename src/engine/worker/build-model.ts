@@ -20,11 +20,11 @@ import { Session, type Feed } from '../../tensorflow/session.ts'
 import { closeHandles, VALUES_PER_STEP, VariableValues, type CooperativeTask } from './variable-values.ts'
 
 /**
- * Values assigned per step. Every group costs an executor, by its variables and a constant, so fewer and
- * larger groups finish sooner and delay predictions less in total.
+ * Values per assignment step. Every group costs an executor, with its variables and a constant, so fewer and larger
+ * groups finish sooner and delay predictions less in total.
  */
 const VALUES_PER_ASSIGNMENT = 2 ** 23
-/** Parts of a tensor begin at multiples of this many values. */
+/** Parts of a tensor start at multiples of this many values. */
 const PART = 4
 
 export interface Build {
@@ -33,12 +33,12 @@ export interface Build {
 }
 
 /**
- * Builds a network in steps; the caller may run predictions between them. Most steps take about 50 ms; the
- * first assignment took up to 400 ms on a processor with AVX2. Steps that cannot be split take longer: the
- * first prediction of a deep network, a large orthogonal kernel.
+ * Builds a network in steps, between which the caller may run predictions. Most steps take about 50 ms; the first
+ * assignment took up to 400 ms on a processor with AVX2. Steps that cannot be split take longer: the first
+ * prediction of a deep network, a large orthogonal kernel.
  *
- * Values come in parts from the sources that digests and statistics use, and are folded before assignment.
- * The caller closes the model. A failed build leaves nothing behind.
+ * Values come in parts from the sources that digests and statistics use, and are folded before assignment. The
+ * caller closes the model. A failed build releases everything.
  */
 export async function* buildModel(
   backend: Backend,
@@ -49,9 +49,9 @@ export async function* buildModel(
   const { specification } = request
   const artifactBytes = measureArtifact(request)
   yield
-  const halved = isSplit(specification, backend)
+  const split = isSplit(specification, backend)
   const checkpoints = chooseCheckpoints(specification)
-  const { bytes, assignments: fillings } = sessionRecipe(specification, halved, checkpoints)
+  const { bytes, assignments: fillings } = sessionRecipe(specification, split, checkpoints)
   yield
   const session = await Session.open(backend, bytes)
   let images: Images | undefined
@@ -64,7 +64,7 @@ export async function* buildModel(
     images = await Images.open(backend, shape, preprocessing)
     const limits = computeLimits(specification, checkpoints, (name) => gains.of(name))
     const model = new Model(session, images, shape, { limits, pixels: pixelBound(preprocessing) })
-    yield* model.warmUp(halved ? 2 : 1)
+    yield* model.warmUp(split ? 2 : 1)
     return { model, result: { seal, artifactBytes } }
   } catch (error) {
     session.close()
@@ -73,19 +73,25 @@ export async function* buildModel(
   }
 }
 
-/** Whether a batch is computed in halves: not by a GPU, nor by one thread, nor where the first prediction would be late. */
+/**
+ * True if batches are split: not on a GPU, nor with one thread, nor for networks whose first prediction would be
+ * late.
+ */
 function isSplit(specification: Specification, { device }: Backend): boolean {
   return device === 'CPU' && computingThreads() > 1 && isSplittable(specification)
 }
 
-/** The size of an export: its graph, and the parameters if no recipe draws them. */
+/** The size of an exported model: its graph, and the parameters if they are loaded. */
 function measureArtifact({ specification, weightsFile, factors = {} }: BuildRequest): number {
   const plan = planSpecification(specification, { factors })
   if (weightsFile === undefined) return exportedModel(plan, 'drawn').byteLength
   return exportedModel(plan, 'checkpoint').byteLength + plan.totals.bytes
 }
 
-/** Who takes part in filling a session's variables: who draws, who folds, who looks at what it then holds. */
+/**
+ * The tools that assign a session's variables: the session, the sampler that draws, the folder of norms, and the
+ * observer of the assigned values.
+ */
 interface AssignmentTools {
   readonly session: Session
   readonly sampler: Sampler
@@ -93,10 +99,10 @@ interface AssignmentTools {
   readonly gains: Gains
 }
 
-/** Takes a variable's values, or its next rows, as the session holds them. */
+/** Receives a variable's values, or its next rows, as the session holds them. */
 type RecordHeld = (filling: VariableAssignment, held: Float32Array | Int32Array) => void
 
-/** Fills every variable; SHA-256 over all of them in creation order, as the session holds them. */
+/** Assigns every variable. Returns SHA-256 over all values in creation order, as the session holds them. */
 async function* assignAll(
   { session, sampler, folder, gains }: AssignmentTools,
   fillings: readonly VariableAssignment[],
@@ -106,14 +112,14 @@ async function* assignAll(
   try {
     const values = new VariableValues(folder, tensors)
     const hash = createHash('sha256')
-    const seal = ({ variable }: VariableAssignment, held: Float32Array | Int32Array): void => {
+    const record = ({ variable }: VariableAssignment, held: Float32Array | Int32Array): void => {
       hash.update(held)
       gains.add(variable, held)
     }
     for (const group of groupAssignments(fillings)) {
       const [first] = group
-      if (first?.rows) yield* assignRows(session, first, first.rows, values, seal)
-      else yield* assignGroup(session, group, values, seal)
+      if (first?.rows) yield* assignRows(session, first, first.rows, values, record)
+      else yield* assignGroup(session, group, values, record)
     }
     return hash.digest('hex')
   } finally {
@@ -125,7 +131,7 @@ async function* assignGroup(
   session: Session,
   group: readonly VariableAssignment[],
   values: VariableValues,
-  seal: RecordHeld,
+  record: RecordHeld,
 ): CooperativeTask {
   const feeds: Record<string, Feed> = {}
   let drawn = 0
@@ -137,25 +143,25 @@ async function* assignGroup(
         drawn = 0
       }
       drawn += size
-      feeds[value] = yield* values.of(variable.value)
+      feeds[value] = yield* values.feed(variable.value)
     }
     yield
     const fetches = group.map((filling) => filling.held)
     const held = session.run(feeds, fetches)
-    for (const [index, filling] of group.entries()) seal(filling, held[index] as Float32Array)
+    for (const [index, filling] of group.entries()) record(filling, held[index] as Float32Array)
   } finally {
     closeHandles(feeds)
   }
   yield
 }
 
-/** Fills a variable that is too large for one step. At most a part of it exists twice. */
+/** Assigns a variable that is too large for one step. At most a part of it exists twice. */
 async function* assignRows(
   session: Session,
   filling: VariableAssignment,
   { parameter, columns, create, indices, part }: RowAssignment,
   values: VariableValues,
-  seal: RecordHeld,
+  record: RecordHeld,
 ): CooperativeTask {
   const { variable, held } = filling
   const size = sizeOf(variable.shape)
@@ -172,12 +178,12 @@ async function* assignRows(
       [indices]: { values: Int32Array.from({ length: count }, (_, index) => row + index), shape: [count] },
       [part]: { values: drawn, shape: [count, columns] },
     }
-    for (const rows of session.run(feeds, [held])) seal(filling, rows)
+    for (const rows of session.run(feeds, [held])) record(filling, rows)
   }
   yield
 }
 
-/** Groups variables that are assigned together, in order. A variable filled by rows is alone. */
+/** Groups variables that are assigned together, in order. A variable with rows is a group of its own. */
 function groupAssignments(fillings: readonly VariableAssignment[]): VariableAssignment[][] {
   const groups: VariableAssignment[][] = []
   let room = 0

@@ -1,15 +1,15 @@
 import { VARIABLE_SCOPE } from '../../network/parameters.ts'
 import type { Variable } from '../../tensorflow/network-ops.ts'
 
-/** Infinities and NaN that the dense layer makes are in the logits, so its gain is not needed. */
+/** The dense layer needs no gain: its infinities and NaN reach the logits. */
 const DENSE = `${VARIABLE_SCOPE}/head/dense/`
 
-/** What each variable makes of magnitudes (`network/overflow.ts`), from the values that it holds. */
+/** Computes each variable's gain on magnitudes (`network/overflow.ts`) from its values. */
 export class Gains {
-  /** By variable: the sum of magnitudes into each output. */
+  /** Sums of magnitudes into each output, by variable. */
   readonly #sums = new Map<string, Float64Array>()
 
-  /** Whole rows of a variable. */
+  /** Adds whole rows of a variable. */
   add({ name, shape }: Variable, values: Float32Array | Int32Array): void {
     if (name.startsWith(DENSE)) return
     const columns = shape.at(-1) ?? 1
@@ -20,7 +20,7 @@ export class Gains {
         sums[column] = (sums[column] ?? 0) + Math.abs(values[at] ?? 0)
   }
 
-  /** NaN where the variable's values are not finite; undefined where there is no such variable. */
+  /** The gain of a variable: NaN if its values are not finite, undefined if there is no such variable. */
   of(name: string): number | undefined {
     const sums = this.#sums.get(`${VARIABLE_SCOPE}/${name}`)
     if (sums === undefined) return undefined

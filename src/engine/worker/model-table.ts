@@ -13,7 +13,7 @@ interface PendingBuild {
   readonly steps: ReturnType<typeof buildModel>
 }
 
-/** The networks of the serving process: models by id, and those that are being built. */
+/** The models of an engine process by id, and its unfinished builds. */
 export class Models implements Handlers<EngineMethods> {
   readonly #backend: Backend
   readonly #reader: SharedBatchReader
@@ -39,15 +39,15 @@ export class Models implements Handlers<EngineMethods> {
   }
 
   async step(build: number): Promise<BuildResult | undefined> {
-    const begun = this.#builds.get(build)
-    // It was begun in a process that is gone.
-    if (begun === undefined) throw new ServiceError('ENGINE_CRASHED', 'the engine died while it built this')
+    const pending = this.#builds.get(build)
+    // The build began in an earlier process, which crashed.
+    if (pending === undefined) throw new ServiceError('ENGINE_CRASHED', 'the engine crashed during the build')
     try {
-      const { done, value } = await begun.steps.next()
+      const { done, value } = await pending.steps.next()
       if (done !== true) return undefined
       this.#builds.delete(build)
-      this.unload(begun.id)
-      this.#models.set(begun.id, value.model)
+      this.unload(pending.id)
+      this.#models.set(pending.id, value.model)
       return value.result
     } catch (error) {
       this.#builds.delete(build)

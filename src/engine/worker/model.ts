@@ -4,7 +4,10 @@ import { RECIPE } from '../../tensorflow/recipe.ts'
 import type { Images } from '../../tensorflow/image-graph.ts'
 import type { Feed, Session } from '../../tensorflow/session.ts'
 
-/** One list for all: another one would be another executor, with filters of its own, and made while a caller waits. */
+/**
+ * Always fetch the same list: TensorFlow caches one executor per list, with its own filters, and creates it during
+ * a request.
+ */
 const FETCHED = [
   'topClasses',
   'topLogits',
@@ -15,15 +18,15 @@ const FETCHED = [
 ] as const
 const FETCHES = FETCHED.map((name) => RECIPE[name])
 
-/** From which magnitudes a network's activations cannot overflow (`network/overflow.ts`). */
+/** The magnitudes up to which a network's activations cannot overflow (`network/overflow.ts`). */
 export interface Magnitudes {
-  /** Of the input, and of the activations at each checkpoint. */
+  /** Limits for the input, and for the activations at each checkpoint. */
   readonly limits: readonly number[]
-  /** What preprocessed pixels are at most. */
+  /** The largest magnitude of preprocessed pixels. */
   readonly pixels: number
 }
 
-/** A network whose variables are filled. Owns its sessions. */
+/** A network with assigned variables. Owns its sessions. */
 export class Model {
   readonly #session: Session
   readonly #images: Images
@@ -37,24 +40,24 @@ export class Model {
     this.#magnitudes = magnitudes
   }
 
-  predict({ values, count, ...asked }: Omit<Batch, 'id'>): BatchResult {
+  predict({ values, count, ...options }: Omit<Batch, 'id'>): BatchResult {
     if (values instanceof Float32Array) {
       const feed = { values, shape: [count, ...this.#inputShape] }
-      return this.#run(RECIPE.images, feed, asked, (row) => findLargestMagnitude(values, row, count))
+      return this.#run(RECIPE.images, feed, options, (row) => findLargestMagnitude(values, row, count))
     }
     const images = this.#images
     const { pixels } = this.#magnitudes
     const started = performance.now()
     const compute = (feed: Feed, undecoded: readonly number[] = []): BatchResult => {
       const decodeMs = performance.now() - started
-      return { ...this.#run(images.input, feed, asked, () => pixels), undecoded, decodeMs }
+      return { ...this.#run(images.input, feed, options, () => pixels), undecoded, decodeMs }
     }
     return values instanceof Uint8Array
-      ? images.prepared(values, count, compute)
-      : images.decoded(values, compute)
+      ? images.withPixels(values, count, compute)
+      : images.withJpegs(values, compute)
   }
 
-  /** `inputOf` tells the largest magnitude of a row's input. */
+  /** Runs a batch. `readInputMagnitude` returns the largest magnitude of a row's input. */
   #run(
     input: string,
     images: Feed,
@@ -91,19 +94,19 @@ export class Model {
   }
 
   /**
-   * The first run optimizes the graph and reorders filters; no caller should wait for that. A batch of no images is enough
-   * for the former; that oneDNN's convolutions refuse it afterwards says nothing. `images` are as many as it takes for
-   * every convolution of the graph to run.
+   * Runs the network before the first request, because the first run optimizes the graph and reorders filters. A
+   * batch without images is enough for the optimization; oneDNN's convolutions then reject it, which is ignored.
+   * `images` is the number at which every convolution of the graph runs.
    */
   *warmUp(images: number): Generator<undefined, void> {
-    const asked = { k: 1, vectors: [] }
+    const options = { k: 1, vectors: [] }
     try {
-      this.predict({ values: new Uint8Array(0), count: 0, ...asked })
+      this.predict({ values: new Uint8Array(0), count: 0, ...options })
     } catch {
-      // What is wrong with the graph itself is told by the run that follows.
+      // An error of the graph itself recurs in the next run.
     }
     yield
-    this.predict({ values: new Uint8Array(images * sizeOf(this.#inputShape)), count: images, ...asked })
+    this.predict({ values: new Uint8Array(images * sizeOf(this.#inputShape)), count: images, ...options })
   }
 
   close(): void {
@@ -112,7 +115,7 @@ export class Model {
   }
 }
 
-/** Of one row of several; NaN where one of its values is. */
+/** The largest magnitude of one row of the batch; NaN if one of its values is NaN. */
 function findLargestMagnitude(values: Float32Array, row: number, count: number): number {
   const size = values.length / count
   let largest = 0

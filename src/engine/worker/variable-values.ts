@@ -5,15 +5,15 @@ import { splitParts, type NormFolder, type VariableValue } from '../../tensorflo
 import { TensorHandle, type Feed } from '../../tensorflow/session.ts'
 
 /**
- * Values drawn per step, so that one step draws ResNet's largest kernels: 25 to 80 ms on two cores, by their
- * law.
+ * Values drawn per step. A step then draws even ResNet's largest kernels whole, in 25 to 80 ms on two cores,
+ * depending on the law.
  */
 export const VALUES_PER_STEP = 2_500_000
 
-/** Work in steps; the caller may do other work between them. */
+/** Work in steps, between which the caller may do other work. */
 export type CooperativeTask<R = void> = AsyncGenerator<undefined, R>
 
-/** The values of a network's variables as feeds: drawn or read, and folded. */
+/** Values of a network's variables as feeds: drawn or read, and folded. */
 export class VariableValues {
   readonly #folder: NormFolder
   readonly #tensors: ReadonlyMap<string, WeightTensor>
@@ -23,8 +23,8 @@ export class VariableValues {
     this.#tensors = new Map(tensors.map((tensor) => [tensor.name, tensor]))
   }
 
-  /** The caller closes the handles. */
-  async *of(value: VariableValue): CooperativeTask<Feed> {
+  /** The value of a variable. The caller closes the handle. */
+  async *feed(value: VariableValue): CooperativeTask<Feed> {
     if (value.kind === 'parameter') return yield* readWhole(this.tensorOf(value.parameter))
     const parts: Record<string, Feed> = {}
     try {
@@ -43,7 +43,7 @@ export class VariableValues {
   }
 }
 
-/** Closes the feeds that are handles of the library. */
+/** Closes the feeds that are handles. */
 export function closeHandles(feeds: Readonly<Record<string, Feed>>): void {
   for (const feed of Object.values(feeds)) if (feed instanceof TensorHandle) feed.close()
 }

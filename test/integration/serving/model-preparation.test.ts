@@ -57,24 +57,24 @@ it.each([
       const both = Buffer.concat([await pixelsOf(first), await pixelsOf(second)])
       const rows = expected(both)
       const [one, two] = [rows.subarray(0, rows.length / 2), rows.subarray(rows.length / 2)]
-      images.prepared(both, 2, (feed) => {
+      images.withPixels(both, 2, (feed) => {
         expect(seen(images, feed)).toEqual(rows)
       })
-      images.decoded([first, second], (feed, undecoded) => {
+      images.withJpegs([first, second], (feed, undecoded) => {
         expect(seen(images, feed)).toEqual(rows)
         expect(undecoded).toEqual([])
       })
 
       // As many pixels, of another size; and no JPEG at all.
       const [other, none] = [await jpegOf(SIDE / 2, SIDE * 2), Buffer.from('no image')]
-      images.decoded([other, first, none, second], (feed, undecoded) => {
+      images.withJpegs([other, first, none, second], (feed, undecoded) => {
         const values = seen(images, feed)
         const size = values.length / 4
         expect(values.subarray(size, 2 * size)).toEqual(one)
         expect(values.subarray(3 * size)).toEqual(two)
         expect(undecoded).toEqual([0, 2])
       })
-      images.decoded([other, none], (feed, undecoded) => {
+      images.withJpegs([other, none], (feed, undecoded) => {
         expect(seen(images, feed)).toHaveLength(2 * SIDE * SIDE * 3)
         expect(undecoded).toEqual([0, 1])
       })

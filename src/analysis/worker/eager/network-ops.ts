@@ -2,7 +2,7 @@ import type * as TensorFlow from '@tensorflow/tfjs-node-gpu'
 import type { Tensor, Tensor1D, Tensor4D } from '@tensorflow/tfjs-node-gpu'
 import type { Moments, NetworkOps, Padding, Shape, Window } from '../../../network/ops.ts'
 
-/** A computed tensor. `shape` excludes its batch, if it has one. */
+/** A computed tensor. `shape` excludes the batch. */
 export interface Eager extends Shape {
   readonly tensor: Tensor
 }
@@ -13,7 +13,7 @@ export interface Recorder {
   sum(name: string, sum: Tensor, branch: Tensor): void
   /** The input of a ReLU. */
   rectified(x: Tensor): void
-  /** The derivative has come back to a residual sum. */
+  /** Called when the backward pass reaches a residual sum. */
   returned?(): void
 }
 
@@ -27,7 +27,7 @@ export interface EagerOptions {
 
 /**
  * Runs networks eagerly, so that they can be differentiated. Created tensors belong to the caller's `tidy`.
- * Requires a process without TF_ONEDNN_ASSUME_FROZEN_WEIGHTS, under which eager convolutions are wrong.
+ * Requires a process without TF_ONEDNN_ASSUME_FROZEN_WEIGHTS, which makes eager convolutions wrong.
  */
 export class EagerNetworkOps implements NetworkOps<Eager> {
   readonly #tf: typeof TensorFlow
@@ -40,7 +40,7 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
 
   parameter(name: string, shape: readonly number[]): Eager {
     const tensor = this.#options.values.get(name)
-    if (tensor === undefined) throw new TypeError(`there are no values for ${name}`)
+    if (tensor === undefined) throw new TypeError(`${name} has no values`)
     return { tensor, shape }
   }
 
@@ -52,8 +52,7 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
     const input = this.#padded(x, padding)
     if (size > 1 || strides === 1)
       return batched(this.#tf.conv2d(input, filter, strides, paddingMode(padding)))
-    // libtensorflow's gradient for a 1x1 filter with strides writes out of bounds for odd batches (oneDNN,
-    // 2.21).
+    // libtensorflow's gradient of a 1x1 filter with strides writes out of bounds for odd batches (oneDNN, 2.21).
     return batched(this.#tf.conv2d(this.#tf.maxPool(input, 1, strides, 'valid'), filter, 1, 'valid'))
   }
 
@@ -132,7 +131,7 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
     return x
   }
 
-  /** Explicit padding adds zeros; the operation that follows is 'valid'. */
+  /** Adds explicit zeros; the operation that follows is 'valid'. */
   #padded({ tensor }: Eager, padding: Padding): Tensor4D {
     const x = tensor as Tensor4D
     if (typeof padding === 'string' || padding.symmetric === 0) return x

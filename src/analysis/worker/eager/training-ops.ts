@@ -3,7 +3,7 @@ import type { Tensor } from '@tensorflow/tfjs-node-gpu'
 import type { Moments } from '../../../network/ops.ts'
 import { batched, EagerNetworkOps, type Eager } from './network-ops.ts'
 
-/** The interface of tfjs-node's backend for TensorFlow's own operations. */
+/** The part of tfjs-node's backend that runs TensorFlow's own operations. */
 interface Kernels {
   readonly binding: Readonly<
     Record<'TF_FLOAT' | 'TF_ATTR_TYPE' | 'TF_ATTR_FLOAT' | 'TF_ATTR_STRING' | 'TF_ATTR_BOOL', number>
@@ -22,25 +22,24 @@ interface Attribute {
   readonly value: number | string | boolean
 }
 
-/** Receives a norm's batch moments, [channels], with the variance divided by the count. */
+/** Receives the batch moments of a norm, [channels], with the population variance. */
 export type OnMoments = (norm: string, mean: Float32Array, variance: Float32Array) => void
 
 /**
- * Networks in training. A batch norm, its moments, a ReLU and a bias, which tfjs differentiates in dozens of
- * small operations, are one TensorFlow operation here and one for the gradient. That halves the time of a
- * step.
+ * Networks in training. tfjs differentiates a batch norm, its moments, a ReLU and a bias in dozens of small
+ * operations; here each is one TensorFlow operation, and one for the gradient. That halves the time of a step.
  */
 export class TrainingOps extends EagerNetworkOps {
   readonly #tf: typeof TensorFlow
   readonly #kernels: Kernels
-  readonly #heard: OnMoments
+  readonly #onMoments: OnMoments
 
-  constructor(tf: typeof TensorFlow, values: ReadonlyMap<string, Tensor>, heard: OnMoments) {
+  constructor(tf: typeof TensorFlow, values: ReadonlyMap<string, Tensor>, onMoments: OnMoments) {
     const recorder = { sum: () => undefined, rectified: () => undefined }
     super(tf, { values, batchStatistics: true, recorder })
     this.#tf = tf
     this.#kernels = tf.backend() as unknown as Kernels
-    this.#heard = heard
+    this.#onMoments = onMoments
   }
 
   override batchNorm(name: string, x: Eager, { gamma, beta }: Moments<Eager>, epsilon: number): Eager {
@@ -55,8 +54,8 @@ export class TrainingOps extends EagerNetworkOps {
     return this.#differentiated([x, gamma, beta], ([input, scale, offset]) => {
       const none = this.#tf.tensor1d([])
       const inputs = [input, scale, offset, none, none] as Tensor[]
-      // The output, the moments for a moving average (with the sample variance), and two inputs of the
-      // gradient.
+      // Outputs: the normalized tensor, the moments for a moving average (with the sample variance), and two inputs
+      // of the gradient.
       const [output, , , ...kept] = this.#kernels.executeMultipleOutputs(
         'FusedBatchNormV3',
         attributes,
@@ -65,8 +64,8 @@ export class TrainingOps extends EagerNetworkOps {
       )
       const [mean, variance] = kept.map((moments) => moments.dataSync() as Float32Array)
       if (output === undefined || mean === undefined || variance === undefined)
-        throw new TypeError('FusedBatchNormV3 gave no moments')
-      this.#heard(name, mean, variance)
+        throw new TypeError('FusedBatchNormV3 returned no moments')
+      this.#onMoments(name, mean, variance)
       return {
         output,
         saved: [input, scale, ...kept] as Tensor[],

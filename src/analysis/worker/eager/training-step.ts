@@ -20,14 +20,14 @@ export function computeGradients(
   values: ReadonlyMap<string, Tensor>,
   parameters: readonly Tensor[],
   { images, labels }: Batch,
-  heard: OnMoments,
+  onMoments: OnMoments,
 ): { readonly loss: number; readonly gradients: readonly Float32Array[] } {
   let loss = NaN
   let gradients: readonly Float32Array[] = []
   tf.tidy(() => {
     const { input_shape: shape, head } = network.architecture
     const { value, grads } = tf.valueAndGrads(() => {
-      const ops = new TrainingOps(tf, values, heard)
+      const ops = new TrainingOps(tf, values, onMoments)
       const input = { tensor: tf.tensor(images, [labels.length, ...shape]), shape }
       const { logits } = residualNetwork(ops, network, input)
       const own = tf.oneHot(tf.tensor1d(labels, 'int32'), head.units)

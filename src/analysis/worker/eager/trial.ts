@@ -29,9 +29,9 @@ export interface Trial {
 }
 
 /**
- * Runs a batch forward and back. `gradient` sees the loss's derivative by every trainable parameter, in the order of
- * `parameters`, before it is freed. `alive` is called on the way, at every block in both directions. Nothing stays:
- * whatever is created is gone when it returns.
+ * Runs a batch forward and backward. `gradient` receives the loss's derivative by every trainable parameter, in the
+ * order of `parameters`, before it is freed. `alive` is called at every block in both directions. All created
+ * tensors are freed.
  */
 export function runTrial(
   tf: typeof TensorFlow,
@@ -52,11 +52,11 @@ export function runTrial(
       const batch = tf.tensor(images, [labels.length, ...shape])
       const { logits } = residualNetwork(ops, specification, { tensor: batch, shape })
       const logs = tf.logSoftmax(logits.tensor)
-      const own = tf.oneHot(tf.tensor1d(labels, 'int32'), head.units)
+      const targets = tf.oneHot(tf.tensor1d(labels, 'int32'), head.units)
       outputEntropy = meanEntropy(logs.dataSync() as Float32Array, labels.length)
-      return tf.neg(tf.mean(tf.sum(tf.mul(own, logs), -1)))
+      return tf.neg(tf.mean(tf.sum(tf.mul(targets, logs), -1)))
     }
-    // Differentiation is by tensor objects, which the network reads by name.
+    // valueAndGrads differentiates by tensor objects, which the network reads by name.
     const { value, grads } = tf.valueAndGrads(computeLoss)([...parameters])
     grads.forEach((derivative, index) => {
       gradient(index, derivative.dataSync() as Float32Array)
@@ -67,7 +67,7 @@ export function runTrial(
   return { blocks, loss, outputEntropy }
 }
 
-/** A block's sum is added; the ReLU that reads it first says which channels are dead. */
+/** Records each block's sum. The first ReLU that reads it determines the dead channels. */
 function recordBlocks(blocks: BlockActivation[], alive: () => void): Recorder {
   let open: BlockActivation | undefined
   return {
@@ -90,7 +90,7 @@ function recordBlocks(blocks: BlockActivation[], alive: () => void): Recorder {
   }
 }
 
-/** From the logarithms of the probabilities, row after row; what has no chance adds nothing. */
+/** Mean entropy from the logarithms of probabilities, row by row. Probabilities of 0 add nothing. */
 function meanEntropy(logs: Float32Array, rows: number): number {
   let sum = 0
   for (const log of logs) if (log !== -Infinity) sum -= Math.exp(log) * log
