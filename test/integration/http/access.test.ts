@@ -2,7 +2,7 @@ import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { hashKey, newKey, type KeyLine } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, generateKey, type KeyLine } from '../../../src/http/shared/api-keys.ts'
 import type { Client } from '../../support/client.ts'
 import { isForeign, openapi } from '../../support/contract.ts'
 import { tiny } from '../../support/networks.ts'
@@ -14,8 +14,8 @@ const SCOPES = ['predict', 'read', 'manage'] as const
 const ADDRESS_LIMIT = 1200
 
 const keys = {
-  ...{ reader: newKey(), predictor: newKey(), manager: newKey() },
-  ...{ expired: newKey(), hurried: newKey(), early: newKey(), late: newKey() },
+  ...{ reader: generateKey(), predictor: generateKey(), manager: generateKey() },
+  ...{ expired: generateKey(), hurried: generateKey(), early: generateKey(), late: generateKey() },
 }
 const lineOf = (name: keyof typeof keys, fields: Partial<KeyLine>): string =>
   JSON.stringify({
@@ -125,7 +125,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
     const unauthorized = { status: 401, code: 'UNAUTHORIZED', says: /Authorization: Bearer/ } as const
     await refused({}, unauthorized)
     await refused(bearer('wrong'), unauthorized)
-    await refused({ 'x-api-key': newKey() }, unauthorized)
+    await refused({ 'x-api-key': generateKey() }, unauthorized)
     await refused({ authorization: `Basic ${keys.reader}` }, unauthorized)
     await refused(bearer(hashKey(holderOf[scope]).toString('hex')), unauthorized)
     await refused(bearer(keys.expired), { ...unauthorized, says: /"expired" has expired/ })
@@ -133,7 +133,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
 
   it('accepts keys with its scope only', async () => {
     for (const other of SCOPES.filter((one) => one !== scope)) {
-      const says = new RegExp(`asks for the scope "${scope}"; the key "\\w+" has "${other}"`)
+      const says = new RegExp(`requires the scope "${scope}"; the key "\\w+" has "${other}"`)
       await refused(bearer(holderOf[other]), { status: 403, code: 'FORBIDDEN', says })
     }
     expect([401, 403]).not.toContain((await send(bearer(holderOf[scope]))).status)

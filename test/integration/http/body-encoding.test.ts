@@ -92,7 +92,7 @@ describe.each(paths)('%s', (path) => {
     for (const [encoding, compress] of ENCODINGS.slice(2, 4)) {
       const whole = compress(body)
       for (const wrong of [body, whole.subarray(0, -3), Buffer.concat([whole, Buffer.from('more')])]) {
-        const says = /^the body (is not|goes on behind the end of its) (deflate|br)$/
+        const says = /^the body (is not|continues after the end of its) (deflate|br)$/
         const answer = await send(path, type, wrong, encoding)
         if (isForeign(path)) expectForeignError(answer, { status: 400 })
         else expectProblem(answer, { status: 400, code: 'MALFORMED_REQUEST', says })
@@ -126,7 +126,7 @@ describe.each(paths)('%s', (path) => {
       if (isForeign(path)) expectForeignError(answer, { status: 400, says: /MAX_BODY_BYTES/ })
       // A form that begins with no part is none, and ends there.
       else expect([400, 413], answer.bytes.toString()).toContain(answer.status)
-      expect(answer.bytes.toString()).toMatch(/MAX_BODY_BYTES|MAX_MODEL_PARAMETERS|form cannot be read/)
+      expect(answer.bytes.toString()).toMatch(/MAX_BODY_BYTES|MAX_MODEL_PARAMETERS|form cannot be parsed/)
     }
   })
 })

@@ -214,7 +214,7 @@ describe('the Host', () => {
       ' ',
     ],
   ])('%j is not', async (host) => {
-    expectProblem(await list({ host }), { ...REFUSED, says: /is no name of this machine/ })
+    expectProblem(await list({ host }), { ...REFUSED, says: /is not a name of this machine/ })
   })
 
   it('may be missing in HTTP/1.0, which no browser sends', async () => {

@@ -198,6 +198,6 @@ it('a download that its client does not read is cut off, which the log says in o
   expect(answer.complete).toBe(false)
   const warnings = running.log.filter(({ level }) => Number(level) >= 40).map(({ msg }) => msg)
   expect(warnings).toEqual([
-    'an answer is cut off: it had begun and would not end before SHUTDOWN_TIMEOUT_MS',
+    'a response is cut off: it had begun and did not end before SHUTDOWN_TIMEOUT_MS',
   ])
 })

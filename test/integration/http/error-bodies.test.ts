@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../../src/common/errors.ts'
-import { hashKey, newKey } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, generateKey } from '../../../src/http/shared/api-keys.ts'
 import type { Answer, Client } from '../../support/client.ts'
 import { assertContract } from '../../support/contract.ts'
 import { untilRead, whileHalted } from '../../support/halt.ts'
@@ -15,7 +15,7 @@ import { startService, temporaryFolder, type RunningService } from '../../suppor
 
 const SHAPE = [8, 8, 3] as const
 const MAX_BODY_BYTES = 100_000
-const keys = { all: newKey(), reader: newKey(), hurried: newKey() }
+const keys = { all: generateKey(), reader: generateKey(), hurried: generateKey() }
 const keyed = (key: string) => ({ authorization: `Bearer ${key}` })
 const lineOf = (name: keyof typeof keys, fields: object = {}): string =>
   JSON.stringify({

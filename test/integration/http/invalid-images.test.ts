@@ -104,7 +104,7 @@ const refused: Record<string, readonly [Buffer, string | undefined, string, Refu
     '',
     query('#/extra', /not a known field/),
   ],
-  'an unknown vector': [flowerJpeg, 'image/jpeg', '?include=logit', query('#/include', /knows logits/)],
+  'an unknown vector': [flowerJpeg, 'image/jpeg', '?include=logit', query('#/include', /must be among logits/)],
   'a batch of maybe': [flowerJpeg, 'image/jpeg', '?batch=maybe', query('#/batch', /boolean/)],
   'a misspelt query field': [flowerJpeg, 'image/jpeg', '?topk=1', query('#/topk', /did you mean "top_k"\?/)],
 }
@@ -151,7 +151,7 @@ describe('an upload is rejected:', () => {
     const empty = await running.client.upload(path, '--x--\r\n', 'multipart/form-data; boundary=x')
     expectProblem(empty, query('#/images', /at least one file part/))
     const text = await running.client.form(path, [{ name: 'image', value: 'text' }])
-    expectProblem(text, query('#/image', /is no file; send every image as a file part/))
+    expectProblem(text, query('#/image', /is not a file; send every image as a file part/))
   })
 
   it('a form with a part that has no name', async () => {

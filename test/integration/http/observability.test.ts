@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { errorTitles } from '../../../src/common/errors.ts'
+import { ERRORS } from '../../../src/common/errors.ts'
 import { arithmeticImage, npy } from '../../support/images.ts'
 import { tiny } from '../../support/networks.ts'
 import { startService, type RunningService } from '../../support/service.ts'
@@ -55,7 +55,7 @@ it.each(FILES.slice(0, 2))('every label and code in %s exists', (file) => {
       (label) => !offered.labels.has(label) && !scraped.includes(label),
     ),
   ).toEqual([])
-  expect(matched.filter(({ label, value }) => label === 'code' && !(value in errorTitles))).toEqual([])
+  expect(matched.filter(({ label, value }) => label === 'code' && !(value in ERRORS))).toEqual([])
 })
 
 it('every metric has a panel, except the count of predictions and the process start', () => {

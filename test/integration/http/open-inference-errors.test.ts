@@ -34,19 +34,19 @@ const infer = (json: object, path = INFER): Promise<Answer> => running.client.po
 const refused: Record<string, readonly [object, RegExp]> = {
   'a sequence that starts': [
     { inputs: [images()], parameters: { sequence_start: true } },
-    /sequence_start is for models with a state/,
+    /sequence_start requires a stateful model/,
   ],
   'a sequence that ends': [
     { inputs: [images()], parameters: { sequence_end: true } },
-    /sequence_end is for models with a state/,
+    /sequence_end requires a stateful model/,
   ],
   'a sequence identifier that is none': [
     { inputs: [images()], parameters: { sequence_id: false } },
-    /sequence_id is for models with a state/,
+    /sequence_id requires a stateful model/,
   ],
   'a flag of a sequence that is none': [
     { inputs: [images()], parameters: { sequence_start: 0 } },
-    /sequence_start is for models with a state/,
+    /sequence_start requires a stateful model/,
   ],
   'a priority that is none': [
     { inputs: [images()], parameters: { priority: -1 } },
@@ -55,7 +55,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
   'a negative timeout': [{ inputs: [images()], parameters: { timeout: -1 } }, /timeout must be an integer/],
   'a parameter with a reserved name': [
     { inputs: [images()], parameters: { triton_enable_empty_final_response: true } },
-    /triton_enable_empty_final_response is a name that is reserved/,
+    /triton_enable_empty_final_response is a name reserved/,
   ],
   ...Object.fromEntries(
     [[1], { a: 1 }, null].flatMap((value) => [
@@ -123,7 +123,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
     { inputs: [images({ data: [null, ...data.slice(1)] })] },
     /integer from 0 to 255 at 0/,
   ],
-  'null for data': [{ inputs: [images({ data: null })] }, /there is null in dimension 0/],
+  'null for data': [{ inputs: [images({ data: null })] }, /got null in dimension 0/],
   'too many values': [{ inputs: [images({ data: [...data, 1] })] }, /192 values, flat or nested/],
   'a number for encoded images': [
     { inputs: [{ name: 'image_bytes', datatype: 'BYTES', shape: [1], data: [7] }] },
@@ -142,7 +142,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
         }),
       ],
     },
-    /#\/inputs\/0\/parameters\/shared_memory_region needs shared memory, which is not offered/,
+    /#\/inputs\/0\/parameters\/shared_memory_region needs shared memory, which is not supported/,
   ],
   'an input in shared memory beside its data': [
     { inputs: [images({ parameters: { shared_memory_region: 'r' } })] },
@@ -218,7 +218,7 @@ describe('refused:', () => {
         says: /Failed to convert version/,
       })
       for (const version of ['0', '2', '99', String(2n ** 63n - 1n)])
-        expectForeignError(await ask('net', version), { status: 404, says: /there is only version 1/ })
+        expectForeignError(await ask('net', version), { status: 404, says: /only version 1 exists/ })
       for (const version of ['1', '01']) expect((await ask('net', version)).status).toBe(200)
     },
   )
