@@ -120,7 +120,9 @@ export const ResidualSchemeList = Type.Object({
       norm: Type.Enum(['batch', 'none'], { description: 'The norm that it requires' }),
       versions: Type.Array(Type.String()),
       effect: Type.String(),
-      multiplier: nullable(Type.Number(), { description: 'Initial value of the scalar at the end of each branch' }),
+      multiplier: nullable(Type.Number(), {
+        description: 'Initial value of the scalar at the end of each branch',
+      }),
     }),
   ),
   next_cursor: NextCursor,
@@ -147,9 +149,7 @@ export const StatisticsQuery = closed({
   include: optional(
     Type.String({ description: 'histogram, quantiles, spectrum, operator_spectrum; separated by commas' }),
   ),
-  relative_to: optional(
-    Type.String({ description: 'A model with the same parameters, for comparison' }),
-  ),
+  relative_to: optional(Type.String({ description: 'A model with the same parameters, for comparison' })),
   bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
 })
 

@@ -6,7 +6,9 @@ export const PredictQuery = closed({
   top_k: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 5 })),
   fit: optional(Type.Enum(['cover', 'fill', 'contain', 'exact'], { default: 'cover' })),
   include: optional(Type.String({ description: 'logits, probabilities, features; separated by commas' })),
-  batch: optional(Type.Boolean({ default: true, description: 'false computes this request in a batch of its own' })),
+  batch: optional(
+    Type.Boolean({ default: true, description: 'false computes this request in a batch of its own' }),
+  ),
 })
 
 export const PredictBody = closed({

@@ -10,7 +10,7 @@ import { expectForeignError, expectProblem, type Refusal } from '../../support/p
 import { startService, temporaryFolder, type RunningService } from '../../support/service.ts'
 
 const SCOPES = ['predict', 'read', 'manage'] as const
-/** What this file sends without a valid key is far less. */
+/** Requests of this file without a valid key stay far below it. */
 const ADDRESS_LIMIT = 1200
 
 const keys = {
@@ -36,7 +36,7 @@ let folder: string
 let running: RunningService
 let client: Client
 
-/** As a volume of Kubernetes has them: the file is a link into a folder that is a link, which is replaced whole. */
+/** The layout of a Kubernetes volume: the file links into a folder link, and the folder link is replaced. */
 async function publish(version: string, text: string): Promise<void> {
   await mkdir(join(folder, version))
   await writeFile(join(folder, version, 'keys'), text)
@@ -141,7 +141,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
 })
 
 describe('no spelling of a path bypasses authentication:', () => {
-  /** Sends a path as it is, which clients do not. */
+  /** Sends a path unchanged; clients normalize it. */
   const raw = (method: string, path: string): Promise<{ status: number; text: string }> =>
     new Promise((resolve, reject) => {
       const { hostname, port } = new URL(client.url)
@@ -317,7 +317,7 @@ describe('rotation', () => {
       },
       { timeout: 15_000 },
     )
-    // Looked at again and said no more.
+    // The file is read again without another log line.
     await new Promise((resolve) => setTimeout(resolve, 2500))
     expect(complaints()).toHaveLength(4)
     expect(await statusOf(keys.late)).toBe(200)

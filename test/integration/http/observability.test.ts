@@ -14,7 +14,7 @@ const FILES = [
 ]
 const read = (name: string): string =>
   readFileSync(new URL(`../../../deploy/${name}`, import.meta.url), 'utf8').replaceAll('\\"', '"')
-/** What a query may name: a metric is no word of another kind, as `resinit` is. */
+/** Metric names in a query; other words such as `resinit` are not metrics. */
 const namesIn = (text: string): string[] => [...text.matchAll(/\bresinit_[a-z_]+/g)].map(([name]) => name)
 
 let running: RunningService

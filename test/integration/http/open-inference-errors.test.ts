@@ -7,8 +7,8 @@ import { startService, type RunningService } from '../../support/service.ts'
 import { inferenceOf } from '../../support/tensors.ts'
 
 /*
- * What Triton's qa/L0_http, L0_parameters and L0_input_validation, OpenVINO's kfs_rest_test and the checks of Triton's
- * http_server.cc and infer_request.cc expect of malformed requests.
+ * Malformed requests of Triton's qa/L0_http, L0_parameters and L0_input_validation, OpenVINO's kfs_rest_test
+ * and the checks of Triton's http_server.cc and infer_request.cc.
  */
 const SHAPE = [8, 8, 3] as const
 const SIZE = 192
@@ -204,7 +204,7 @@ describe('refused:', () => {
   })
 
   it.each(['', '/infer', '/ready', '/config', '/stats'])(
-    'a version that is not a number, of any model; 404 for one that is not there: versions/...%s',
+    'a version that is not a number; 404 for a version that does not exist: versions/...%s',
     async (rest) => {
       const ask = (model: string, version: string) =>
         rest === '/infer'
@@ -223,7 +223,7 @@ describe('refused:', () => {
     },
   )
 
-  it('what the repository cannot be asked', async () => {
+  it('invalid repository requests', async () => {
     const act = (what: string, body: string) =>
       running.client.upload(`/v2/repository/models/net/${what}`, body)
     for (const ready of [1, 'true', null, {}, []])
@@ -260,7 +260,7 @@ describe('taken:', () => {
     expect(inferenceOf(await infer({ inputs: [images()], ...changes }))).toEqual(wanted)
   })
 
-  it('gives classes as binary data', async () => {
+  it('returns classes as binary data', async () => {
     const parameters = { classification: 2, binary_data: true }
     const answer = await infer({ inputs: [images()], outputs: [{ name: 'logits', parameters }] })
     const length = Number(answer.headers['inference-header-content-length'])

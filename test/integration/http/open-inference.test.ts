@@ -88,7 +88,7 @@ describe('inference', () => {
     }
   })
 
-  it('takes nested data, JSON and binary outputs side by side, values and classes', async () => {
+  it('accepts nested data, and returns JSON and binary outputs, values and classes together', async () => {
     const rows = Array.from({ length: 8 }, (_, y) =>
       Array.from({ length: 8 }, (_, x) => data.slice((y * 8 + x) * 3, (y * 8 + x) * 3 + 3)),
     )
@@ -159,7 +159,7 @@ describe('inference', () => {
 })
 
 describe('requests of other clients', () => {
-  it('are JSON also when the header length is the whole body', async () => {
+  it('are JSON if the header length is the whole body', async () => {
     const body = JSON.stringify({ inputs: [images()] })
     const headers = { 'inference-header-content-length': String(body.length) }
     expect((await running.client.upload(INFER, body, 'application/json', headers)).status).toBe(200)
@@ -190,7 +190,7 @@ describe('compression', () => {
     })
   })
 
-  it('of answers is for inference alone, and as asked', async () => {
+  it('of responses applies to inference only, by Accept-Encoding', async () => {
     const asked = async (path: string, accept: string | undefined, method: 'GET' | 'POST' = 'GET') => {
       const answer = await fetch(`${running.client.url}${path}`, {
         method,
@@ -382,7 +382,7 @@ describe('rejected:', () => {
     expectForeignError(await running.client.upload(INFER, large), { status: 400, says: /MAX_BODY_BYTES/ })
   })
 
-  it('beyond the queue, with Retry-After; and past a timeout parameter', async () => {
+  it('a full queue, with Retry-After, and an expired timeout parameter', async () => {
     const { client, service } = running
     const request = { inputs: [images({ shape: [4, ...SHAPE], data: [data, data, data, data].flat() })] }
     const { waiting, full, late } = await whileHalted(service.engine.pid, async () => {
@@ -400,7 +400,7 @@ describe('rejected:', () => {
     expect((await waiting).status).toBe(200)
   })
 
-  it('non-finite values in JSON, which binary data can carry', async () => {
+  it('non-finite values in JSON; binary data can represent them', async () => {
     const kernel = { class_name: 'Constant', config: { value: 1e30 } }
     const { architecture } = tiny
     const { id } = await running.client.create({
@@ -457,7 +457,7 @@ describe('the repository', () => {
   it('unloads under load without a lost response', async () => {
     const wanted = logitsOf(await infer({ inputs: [images()] }))?.length
     const answers: Promise<Answer>[] = []
-    // As many as may wait.
+    // As many requests as the queue holds.
     for (let round = 0; round < 4; round++) {
       answers.push(infer({ inputs: [images()] }))
       expect((await act('unload')).status).toBe(200)
@@ -477,7 +477,7 @@ describe('the repository', () => {
     })
   })
 
-  it('lists a model by each of its names, by its id where it has none', async () => {
+  it('lists a model under each of its names, or under its id if it has none', async () => {
     const { id } = await running.client.create({ ...tiny, seed: 77 })
     const names = async () => ((await running.client.get('/v2/models')).json as { models: string[] }).models
     expect(await names()).toContain(id)
