@@ -24,7 +24,7 @@ beforeAll(async () => {
   const filter = (path: string) => !/examples\/(client|dist)$/.test(path)
   for (const path of ['package.json', 'openapi', 'test/fixtures'])
     await cp(join(ROOT, path), join(folder, path), { recursive: true, filter })
-  await run(commandsOf('TypeScript')[0])
+  await run(readCommands('TypeScript')[0])
 
   running = await startProcess({ HOST: '0.0.0.0', DATA_DIR: join(folder, 'data') })
   key = String(running.log.find((entry) => 'key' in entry)?.['key'])
@@ -36,7 +36,7 @@ afterAll(async () => {
 })
 
 /** The command blocks under a heading of the README of the examples. */
-function commandsOf(heading: string): string[] {
+function readCommands(heading: string): string[] {
   const section = README.split(/^## /m).find((text) => text.startsWith(heading)) ?? ''
   return [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, commands = '']) => commands)
 }
@@ -52,7 +52,7 @@ const access = (): NodeJS.ProcessEnv => ({ RESINIT: running.client.url, RESINIT_
 // The first one builds and measures a ResNet-18, while another test file runs.
 describe('examples', { timeout: 180_000 }, () => {
   it.each(['curl', 'Python', 'TypeScript'])('%s: a model, a class, a verdict, weights', async (heading) => {
-    const printed = await run(commandsOf(heading).at(-1), access())
+    const printed = await run(readCommands(heading).at(-1), access())
 
     const model = (await client.get('/v1/models/example')).json as ModelBody
     expect(model.spec).toMatchObject({ seed: 7, initializers: { kernel: { class_name: 'HeNormal' } } })
@@ -63,12 +63,12 @@ describe('examples', { timeout: 180_000 }, () => {
     await rm(join(folder, 'example.safetensors'))
     expect(printed).toContain(`model ${model.id}\n`)
     expect(printed).toContain(String(best?.logit))
-    expect(printed).toContain('verdict: every parameter is what he_normal promises\n')
+    expect(printed).toContain('verdict: every parameter matches he_normal\n')
     expect(printed).toContain(`weights: ${String(file.length)} bytes\n`)
   })
 
   it.each(['curl', 'Python', 'TypeScript'])('%s: prints the error of the service', async (heading) => {
-    const refused = run(commandsOf(heading).at(-1), { ...access(), RESINIT_KEY: 'wrong' })
+    const refused = run(readCommands(heading).at(-1), { ...access(), RESINIT_KEY: 'wrong' })
     await expect(refused).rejects.toMatchObject({ stderr: expect.stringContaining('send the key as') })
   })
 })
