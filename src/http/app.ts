@@ -105,7 +105,7 @@ export async function buildApp(services: Services): Promise<App> {
     bodyLimit: config.MAX_BODY_BYTES,
     // Longer than any name, so that the error of an invalid name describes it.
     routerOptions: { maxParamLength: 1024 },
-    // Otherwise Node answers a missing Host in a format of its own.
+    // Otherwise Node answers a missing Host without a problem document.
     http: { requireHostHeader: false, IncomingMessage: Incoming, ...createHeadTimeouts(config) },
     requestTimeout: config.UPLOAD_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_MS,

@@ -20,10 +20,10 @@ import { parseJsonBody } from '../shared/uploads.ts'
 
 const ORDER =
   'send "spec" (JSON) once, then "weights" (a safetensors file) once, or "images" for "residual_scheme": "lsuv"'
-/** Images that are measured at once, in images of 224x224. */
+/** The most images measured at once, counted in images of 224x224. */
 const MAX_IMAGES = 32
 const REFERENCE_PIXELS = 224 * 224
-/** The limit for small images. */
+/** The most parts of a form; only small images reach it. */
 const MAX_PARTS = 1024
 const parseCreate = parser(CreateRequest)
 

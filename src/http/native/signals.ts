@@ -91,7 +91,7 @@ export function registerSignalRoutes(app: App, context: Context): void {
     async (request, reply) => {
       const { specs, signals = {} } = request.body
       const measured = planDraw(signals, '#/signals')
-      const plans = specs.map((spec, index) => planAt(spec, index, MAX_MODEL_PARAMETERS))
+      const plans = specs.map((spec, index) => planListed(spec, index, MAX_MODEL_PARAMETERS))
       for (const plan of plans) affordableMemory(plan, measured.batch_size, budget, '#/signals/batch_size')
       return answerJob(request, reply, async (options) => {
         const sources = plans.map(({ specification }) => ({ specification }))
@@ -118,7 +118,7 @@ function planDraw(question: SignalsQuestion, pointer: string): SignalsRequest {
 }
 
 /** Plans a specification of a list. Pointers of errors start at its index. */
-function planAt(spec: SpecificationRequest, index: number, maxParameters: number): Plan {
+function planListed(spec: SpecificationRequest, index: number, maxParameters: number): Plan {
   try {
     return planRequest(spec, maxParameters)
   } catch (error) {

@@ -13,7 +13,7 @@ import type { LingeringConnections } from './lingering-close.ts'
 import { METHODS } from './unknown-routes.ts'
 
 const HOST = 'host'
-/** Longer than any path with a protocol of its own. */
+/** Longer than any path that selects an error format. */
 const MAX_TARGET = 4096
 
 /** An error of Node for a connection. Some have the bytes that could not be parsed. */
@@ -87,7 +87,7 @@ export class SocketErrorResponder {
   }
 }
 
-/** Answers in the service's error format the heads that Node rejects by itself, and those that it accepts wrongly. */
+/** Rejects invalid heads in the service's error format, including those that Node rejects in its own or accepts. */
 export const protocolErrors = fp<{ readonly responder: SocketErrorResponder }>(
   (app, { responder }, done) => {
     for (const event of ['checkContinue', 'checkExpectation'] as const)

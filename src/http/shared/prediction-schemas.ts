@@ -7,7 +7,7 @@ export const PredictQuery = closed({
   fit: optional(Type.Enum(['cover', 'fill', 'contain', 'exact'], { default: 'cover' })),
   include: optional(Type.String({ description: 'logits, probabilities, features; separated by commas' })),
   batch: optional(
-    Type.Boolean({ default: true, description: 'false computes this request in a batch of its own' }),
+    Type.Boolean({ default: true, description: 'false computes this request in a separate batch' }),
   ),
 })
 

@@ -8,7 +8,7 @@ export function createShutdownError(): ServiceError {
   return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
 }
 
-/** Aborts with SHUTTING_DOWN when a response that has already begun must end by itself. */
+/** Aborts with SHUTTING_DOWN when a response has begun and its handler must end it. */
 export function createShutdownSignal({ raw }: FastifyReply): AbortSignal {
   const controller = new AbortController()
   raw.once(SHUTDOWN, () => {

@@ -89,10 +89,10 @@ function readInstances({ instances }: PredictBody, { MAX_QUEUE }: Config): Uploa
   return { kind: 'images', images }
 }
 
-export async function parseJsonBody(text: Buffer, what: string): Promise<unknown> {
+export async function parseJsonBody(text: Buffer, subject: string): Promise<unknown> {
   try {
     return await readJson(text)
   } catch (error) {
-    throw malformedJson(what, error)
+    throw malformedJson(subject, error)
   }
 }
