@@ -1,6 +1,6 @@
-"""Draws an answer of POST /v1/comparisons: the variance of every block's sum, block by block, on a logarithmic scale.
+"""Plots a response of POST /v1/comparisons: the variance of the sum after each block, on a logarithmic scale.
 
-draw_signals.py COMPARISON.json PICTURE.svg NAME...   with a name for each of its specs, in their order
+draw_signals.py COMPARISON.json PICTURE.svg NAME...   with a name for each spec, in order
 """
 
 import json
@@ -12,13 +12,13 @@ from pathlib import Path
 source, picture, *names = sys.argv[1:]
 networks = json.loads(Path(source).read_text())["results"]
 if len(names) != len(networks):
-    sys.exit(f"{len(networks)} networks were compared; give as many names")
+    sys.exit(f"{len(networks)} networks were compared; give one name for each")
 
 COLORS = ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999"]
 LEFT, RIGHT, TOP, BOTTOM = 60, 500, 20, 300
-# The input comes first: it is what the verdict holds the last block against.
+# The input comes first: the verdict compares the last block with it.
 curves = [[n["input_variance"], *(block["activation"]["variance"] for block in n["blocks"])] for n in networks]
-# An infinity or a NaN is a word, and has no place on a scale.
+# Infinity and NaN are strings, and are not plotted.
 curves = [[v if isinstance(v, float) and v > 0 else None for v in curve] for curve in curves]
 powers = [math.log10(v) for curve in curves for v in curve if v is not None]
 low, high = math.floor(min(powers)), math.ceil(max(powers))
@@ -49,7 +49,7 @@ for limit in (30, 1 / 30):
     if low < level < high:
         parts += [line(y(level), "6 4"), text(RIGHT + 8, y(level) + 4, f"{'30' if limit > 1 else '1/30'} times the input's")]
 parts += [text(x(step), BOTTOM + 18, str(step) if step else "input", "middle") for step in range(steps + 1)]
-parts.append(text((LEFT + RIGHT) / 2, BOTTOM + 38, "variance of the sum, after so many blocks", "middle"))
+parts.append(text((LEFT + RIGHT) / 2, BOTTOM + 38, "variance of the sum after each block", "middle"))
 for place, (name, network, curve, color) in enumerate(zip(names, networks, curves, COLORS)):
     print(f"{name}: {network['verdict']}; {network['reason']}")
     points = " ".join(f"{x(i):.1f},{y(math.log10(v)):.1f}" for i, v in enumerate(curve) if v is not None)

@@ -14,7 +14,7 @@ call() {
   printf %s "$answer"
 }
 
-# The answer comes when the model is ready; the same specification is always the same model.
+# The response arrives when the model is ready. The same specification always gives the same model.
 model=$(call /v1/models -H 'Content-Type: application/json' -d '{
   "architecture": "resnet18",
   "initializers": {"kernel": "he_normal"},
@@ -27,10 +27,10 @@ echo "model ${id%%'"'*}"
 call '/v1/models/example/predict?top_k=1' -H 'Content-Type: image/jpeg' --data-binary "@$photograph"
 echo
 
-# Flagged is what its initializer would not have drawn.
+# Flagged parameters contradict their initializer.
 statistics=$(call /v1/models/example/statistics)
 case $statistics in
-  *'"flagged":[]'*) echo 'verdict: every parameter is what he_normal promises' ;;
+  *'"flagged":[]'*) echo 'verdict: every parameter matches he_normal' ;;
   *) echo "verdict: $statistics" ;;
 esac
 

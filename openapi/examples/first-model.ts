@@ -8,7 +8,7 @@ client.setConfig({ baseUrl: RESINIT, auth: RESINIT_KEY })
 const photograph = await readFile(process.argv[2] ?? 'photograph.jpg')
 const path = { model: 'example' }
 
-// The answer comes when the model is ready; the same specification is always the same model.
+// The response arrives when the model is ready. The same specification always gives the same model.
 const { data: model } = await createModel({
   body: { architecture: 'resnet18', initializers: { kernel: 'he_normal' }, seed: 7, name: 'example' },
   throwOnError: true,
@@ -24,11 +24,11 @@ const { data: prediction } = await predict({
 for (const { index, logit, probability } of prediction.predictions.flatMap(({ classes }) => classes))
   console.log(`class ${index}: logit ${logit}, probability ${probability}`)
 
-// Flagged is what its initializer would not have drawn.
+// Flagged parameters contradict their initializer.
 const { data: statistics } = await getStatistics({ path, throwOnError: true })
 const { flagged } = statistics.totals
 console.log(
-  `verdict: ${flagged.length > 0 ? `flagged are ${flagged.join(', ')}` : 'every parameter is what he_normal promises'}`,
+  `verdict: ${flagged.length > 0 ? `flagged are ${flagged.join(', ')}` : 'every parameter matches he_normal'}`,
 )
 
 const { data: weights } = await getWeights({ path, throwOnError: true })

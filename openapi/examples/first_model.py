@@ -12,13 +12,13 @@ KEY = os.environ.get("RESINIT_KEY", "")
 
 
 def call(path, body=None, content_type="application/json"):
-    """The bytes of an answer: GET, or POST where there is a body."""
+    """Returns the bytes of a response. Sends POST if there is a body, otherwise GET."""
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": content_type}
     try:
         with urlopen(Request(ADDRESS + path, data=body, headers=headers)) as answer:
             return answer.read()
     except HTTPError as error:
-        # Errors are problems (RFC 9457), which say what is wrong and what would be right.
+        # Errors are problem documents (RFC 9457) with the cause and the cure.
         sys.exit(json.load(error)["detail"])
 
 
@@ -30,7 +30,7 @@ specification = {
     "name": "example",
 }
 
-# The answer comes when the model is ready; the same specification is always the same model.
+# The response arrives when the model is ready. The same specification always gives the same model.
 model = json.loads(call("/v1/models", json.dumps(specification).encode()))
 print("model", model["id"])
 
@@ -38,10 +38,10 @@ prediction = json.loads(call("/v1/models/example/predict?top_k=1", photograph, "
 [best] = prediction["predictions"][0]["classes"]
 print(f"class {best['index']}: logit {best['logit']}, probability {best['probability']}")
 
-# Flagged is what its initializer would not have drawn.
+# Flagged parameters contradict their initializer.
 totals = json.loads(call("/v1/models/example/statistics"))["totals"]
 flagged = ", ".join(totals["flagged"])
-print(f"verdict: {f'flagged are {flagged}' if flagged else 'every parameter is what he_normal promises'}")
+print(f"verdict: {f'flagged are {flagged}' if flagged else 'every parameter matches he_normal'}")
 
 weights = call("/v1/models/example/weights")
 Path("example.safetensors").write_bytes(weights)

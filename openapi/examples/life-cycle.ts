@@ -1,4 +1,4 @@
-// A model from its creation to its end, every answer and every error typed by the generated client.
+// The life cycle of a model. The generated client types every response and every error.
 import { readFile } from 'node:fs/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { client } from './client/client.gen.js'
@@ -23,7 +23,7 @@ client.setConfig({ baseUrl: RESINIT, auth: RESINIT_KEY })
 const photograph = await readFile(process.argv[2] ?? 'photograph.jpg')
 const throwOnError = true
 
-// Created without waiting, then asked for until it is ready.
+// Create without waiting, then poll until the model is ready.
 const { data: accepted, response } = await createModel({
   headers: { Prefer: 'respond-async' },
   body: { architecture: 'resnet20', initializers: { kernel: 'he_normal' }, seed: 11 },
@@ -42,7 +42,7 @@ const { data: prediction } = await predict({
   throwOnError,
 })
 
-// Where an operation takes several types, the generator knows JSON alone; the others go by the client itself.
+// The generator supports only JSON if an operation accepts several types; send the others with the client itself.
 const security: Auth[] = [{ scheme: 'bearer', type: 'http' }]
 const { data: sameInBytes } = await client.post<PredictResponses, PredictErrors, true>({
   url: '/v1/models/{model}/predict',
@@ -57,12 +57,12 @@ const { data: sameInBytes } = await client.post<PredictResponses, PredictErrors,
 const { data: statistics } = await getStatistics({ path, query: { parameters: '**/kernel' }, throwOnError })
 const { data: weights } = await getWeights({ path, throwOnError })
 
-// Whose weights are these?
+// Find the initializers that explain the weights.
 const { data: fitted } = await fitInitializers({ body: weights, throwOnError })
 
 const removed = await deleteModel({ path, throwOnError })
 
-// A weights file of the service makes a model again, with no specification.
+// A weights file of the service restores the model without a specification.
 const form = new FormData()
 form.append('weights', weights, 'weights.safetensors')
 const { data: restored } = await client.post<CreateModelResponses, CreateModelErrors, true>({

@@ -1,11 +1,11 @@
 import { parseArgs } from 'node:util'
-import { hashKey, newKey, problemOfLine, type KeyLine } from '../http/shared/api-keys.ts'
+import { hashKey, generateKey, checkKeyLine, type KeyLine } from '../http/shared/api-keys.ts'
 
 const USAGE =
   'Usage: npm run key -- --name team --scopes predict,read [--expires 2027-01-01] [--rate-limit 600/minute]'
 
 /** Makes a key, prints it this once, and the line of API_KEYS_FILE that lets its holder in: `npm run key`. */
-const made = newKey()
+const made = generateKey()
 try {
   const {
     name,
@@ -24,7 +24,7 @@ try {
     ...(expires === undefined ? {} : { expires }),
     ...(rateLimit === undefined ? {} : { rate_limit: rateLimit }),
   } satisfies KeyLine
-  const problem = problemOfLine(line)
+  const problem = checkKeyLine(line)
   if (problem !== undefined) throw new Error(problem)
   process.stdout.write(`The key, which is shown this once:\n${made}\n\n`)
   process.stdout.write(`Its line for API_KEYS_FILE:\n${JSON.stringify(line)}\n`)

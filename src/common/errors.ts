@@ -1,54 +1,51 @@
-/**
- * Every error the service answers with, as one table: code -> title. The code is the stable name clients may
- * rely on; which HTTP status it becomes is decided in `http/error-handler.ts` alone.
- */
-export const errorTitles = {
-  MALFORMED_REQUEST: 'The request could not be read',
-  UNAUTHORIZED: 'A key is required',
-  FORBIDDEN: 'The key is not for this',
-  CROSS_SITE_REFUSED: 'Pages of other sites may not call this service',
-  ROUTE_NOT_FOUND: 'No such route',
-  MODEL_NOT_FOUND: 'No such model',
-  INITIALIZER_NOT_FOUND: 'No such initializer',
-  EXPERIMENT_NOT_FOUND: 'No such experiment',
-  METHOD_NOT_ALLOWED: 'The route does not take this method',
-  NOT_ACCEPTABLE: 'The answer is not offered in this format',
-  REQUEST_TIMEOUT: 'The request did not arrive in time',
-  MODEL_NOT_READY: 'The model cannot answer',
-  NAME_TAKEN: 'The name belongs to another model',
-  BODY_TOO_LARGE: 'The body is too large',
-  UNSUPPORTED_MEDIA_TYPE: 'The body has a type this route does not read',
-  UNSUPPORTED_ENCODING: 'The body is compressed in a way the service does not read',
-  RANGE_NOT_SATISFIABLE: 'The range lies outside the content',
-  EXPECTATION_FAILED: 'The header Expect asks for what the service does not do',
-  INVALID_REQUEST: 'The request is well-formed but not valid',
-  SHAPE_MISMATCH: 'The shapes of the network do not meet',
-  MODEL_TOO_LARGE: 'The model is larger than this service allows',
-  INVALID_IMAGE: 'The image cannot be used',
-  INVALID_WEIGHTS: 'The weights cannot be used',
-  QUEUE_FULL: 'The queue is full',
-  RATE_LIMITED: 'Too many requests',
-  HEADERS_TOO_LARGE: 'The headers are too large',
-  WEIGHTS_DIVERGED: 'The weights differ from those first built',
-  WEIGHTS_DAMAGED: 'The stored weights are not those of the model',
-  ENGINE_CRASHED: 'The engine died while it computed this',
-  MODEL_QUARANTINED: 'The engine keeps dying of this model',
-  ENGINE_UNAVAILABLE: 'The engine is not there',
-  PRELOADING: 'Models that are to be there from the start are not ready yet',
-  SHUTTING_DOWN: 'The service is shutting down',
-  DEADLINE_EXCEEDED: 'The answer took too long',
-  STORAGE_FAILED: 'A directory of the service could not be written',
-  INTERNAL: 'The service failed',
+/** Every error: its code, which clients may rely on, its HTTP status and its title. */
+export const ERRORS = {
+  MALFORMED_REQUEST: { status: 400, title: 'The request is malformed' },
+  UNAUTHORIZED: { status: 401, title: 'A valid key is required' },
+  FORBIDDEN: { status: 403, title: 'The key lacks the required scope' },
+  CROSS_SITE_REFUSED: { status: 403, title: 'Pages of other sites may not call this service' },
+  ROUTE_NOT_FOUND: { status: 404, title: 'No such route' },
+  MODEL_NOT_FOUND: { status: 404, title: 'No such model' },
+  INITIALIZER_NOT_FOUND: { status: 404, title: 'No such initializer' },
+  EXPERIMENT_NOT_FOUND: { status: 404, title: 'No such experiment' },
+  METHOD_NOT_ALLOWED: { status: 405, title: 'The route does not support this method' },
+  NOT_ACCEPTABLE: { status: 406, title: 'The response is not available in this format' },
+  REQUEST_TIMEOUT: { status: 408, title: 'The request did not arrive in time' },
+  NAME_TAKEN: { status: 409, title: 'The name belongs to another model' },
+  BODY_TOO_LARGE: { status: 413, title: 'The body is too large' },
+  UNSUPPORTED_MEDIA_TYPE: { status: 415, title: 'The route does not read this media type' },
+  UNSUPPORTED_ENCODING: { status: 415, title: 'The service does not read this content encoding' },
+  RANGE_NOT_SATISFIABLE: { status: 416, title: 'The range lies outside the content' },
+  EXPECTATION_FAILED: { status: 417, title: 'The Expect header cannot be met' },
+  INVALID_REQUEST: { status: 422, title: 'The request is well-formed but not valid' },
+  SHAPE_MISMATCH: { status: 422, title: 'Shapes within the network do not match' },
+  MODEL_TOO_LARGE: { status: 422, title: 'The model is larger than this service allows' },
+  INVALID_IMAGE: { status: 422, title: 'The image is not valid' },
+  INVALID_WEIGHTS: { status: 422, title: 'The weights are not valid' },
+  QUEUE_FULL: { status: 429, title: 'The queue is full' },
+  RATE_LIMITED: { status: 429, title: 'Too many requests' },
+  HEADERS_TOO_LARGE: { status: 431, title: 'The headers are too large' },
+  WEIGHTS_DIVERGED: { status: 500, title: 'A rebuild gave different weights' },
+  WEIGHTS_DAMAGED: { status: 500, title: 'The stored weights are damaged' },
+  ENGINE_CRASHED: { status: 500, title: 'The engine crashed during this call' },
+  STORAGE_FAILED: { status: 500, title: 'A directory of the service cannot be written' },
+  INTERNAL: { status: 500, title: 'Internal error' },
+  MODEL_NOT_READY: { status: 503, title: 'The model is not ready' },
+  MODEL_QUARANTINED: { status: 503, title: 'The model crashed the engine repeatedly' },
+  ENGINE_UNAVAILABLE: { status: 503, title: 'The engine is unavailable' },
+  PRELOADING: { status: 503, title: 'Preloaded models are not ready yet' },
+  SHUTTING_DOWN: { status: 503, title: 'The service is shutting down' },
+  DEADLINE_EXCEEDED: { status: 504, title: 'The response took too long' },
 } as const
 
-/** Errors that a refusal lists: what a person would correct at once. */
-export const MOST_ERRORS = 100
-/** Of a name that was sent and is of any length. */
-const SHOWN_NAME = 100
+/** The most field errors in one response. */
+export const MAX_REPORTED = 100
+/** Longer names are cut in messages. */
+const MAX_NAME_LENGTH = 100
 
-export type ErrorCode = keyof typeof errorTitles
+export type ErrorCode = keyof typeof ERRORS
 
-/** One wrong field: where it is (a JSON pointer in a URI fragment) and what would be right. */
+/** One invalid field: a JSON pointer in a URI fragment, and a message that names the cure. */
 export interface FieldError {
   readonly pointer: string
   readonly detail: string
@@ -81,22 +78,22 @@ export function bodyTooLarge(): ServiceError {
   )
 }
 
-/** Whether a child process died over a call; what is pure can be asked again. */
+/** Whether a child process crashed during a call. A pure call can be retried. */
 export function isCrash(error: unknown): boolean {
   return error instanceof ServiceError && error.code === 'ENGINE_CRASHED'
 }
 
-/** A JSON pointer (RFC 6901) one step further down. */
+/** Appends a name to a JSON pointer (RFC 6901). */
 export function pointerTo(base: string, name: string): string {
   return `${base}/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 }
 
-/** A name as it is said in an error: how it begins, where it is long. */
+/** A name for an error message; a long name is cut. */
 export function shownName(name: string): string {
-  return name.length > SHOWN_NAME ? `${name.slice(0, SHOWN_NAME)}...` : name
+  return name.length > MAX_NAME_LENGTH ? `${name.slice(0, MAX_NAME_LENGTH)}...` : name
 }
 
-/** A value as JSON, where a number that was too large for one, such as 1e400, is Infinity and not null. */
+/** A value as JSON for an error message. A number that overflows, such as 1e400, is written as Infinity, not as null. */
 export function shownJson(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value)
   const text: unknown = JSON.stringify(value, (_, field: unknown) =>
@@ -105,7 +102,7 @@ export function shownJson(value: unknown): string | undefined {
   return text as string | undefined
 }
 
-/** A single wrong field, said both as the detail and as the field's own error. */
+/** An error for one invalid field, named in the detail and in `errors`. */
 export function fieldError(
   pointer: string,
   detail: string,
@@ -114,16 +111,16 @@ export function fieldError(
   return new ServiceError(code, `${pointer} ${detail}`, { errors: [{ pointer, detail }] })
 }
 
-/** Several wrong fields: the first of them as the detail, MOST_ERRORS in the list. */
+/** An error for several invalid fields: the detail names the first, `errors` lists at most MAX_REPORTED. */
 export function fieldErrors(
   errors: readonly FieldError[],
   code: ErrorCode = 'INVALID_REQUEST',
 ): ServiceError {
   const [first, ...others] = errors
   if (first === undefined) throw new TypeError('fieldErrors needs at least one error')
-  const listed = errors.length > MOST_ERRORS ? `, of which the first ${String(MOST_ERRORS)} are listed` : ''
+  const listed = errors.length > MAX_REPORTED ? `, of which the first ${String(MAX_REPORTED)} are listed` : ''
   const more = others.length > 0 ? ` (and ${String(others.length)} more${listed})` : ''
   return new ServiceError(code, `${first.pointer} ${first.detail}${more}`, {
-    errors: errors.slice(0, MOST_ERRORS),
+    errors: errors.slice(0, MAX_REPORTED),
   })
 }

@@ -1,7 +1,7 @@
 import { Ajv, type ErrorObject } from 'ajv'
 import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
-import { fieldErrors, MOST_ERRORS, pointerTo, shownJson, shownName, type FieldError } from './errors.ts'
+import { fieldErrors, MAX_REPORTED, pointerTo, shownJson, shownName, type FieldError } from './errors.ts'
 
 /** Optimizing the code saves less per check than it costs at the start. */
 const PLAIN = { verbose: true, strict: true, code: { optimize: false } } as const
@@ -78,7 +78,7 @@ function describe(errors: readonly ErrorObject[], pointer: string): FieldError[]
       const line = `${pointer} ${detail}`
       return seen.has(line) ? false : seen.add(line)
     })
-    .slice(0, MOST_ERRORS)
+    .slice(0, MAX_REPORTED)
 }
 
 /**

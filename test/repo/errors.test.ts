@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { errorTitles } from '../../src/common/errors.ts'
+import { ERRORS } from '../../src/common/errors.ts'
 
 test('some test receives every error code', () => {
   const folder = fileURLToPath(new URL('../integration', import.meta.url))
@@ -9,5 +9,5 @@ test('some test receives every error code', () => {
   const expected = new Set(
     texts.flatMap((text) => [...text.matchAll(/'([A-Z_]+)'/g)].map(([, word]) => word)),
   )
-  expect(Object.keys(errorTitles).filter((code) => !expected.has(code))).toEqual([])
+  expect(Object.keys(ERRORS).filter((code) => !expected.has(code))).toEqual([])
 })

@@ -3,8 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { errorTitles, type ErrorCode } from '../../src/common/errors.ts'
-import { statusOf } from '../../src/http/plugins/error-handler.ts'
+import { ERRORS, type ErrorCode } from '../../src/common/errors.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (name: string): string => readFileSync(path.join(ROOT, name), 'utf8')
@@ -57,8 +56,8 @@ test('no file contains a path of a machine', () => {
 test('docs/errors.md lists every error code', () => {
   const rows = [...read('docs/errors.md').matchAll(/^\| `(\w+)` +\| (\d{3}) +\| (.+?) +\| (.+?) +\|$/gm)]
   const written = rows.map(([, code, status]) => `${code ?? ''} ${status ?? ''}`)
-  const codes = Object.keys(errorTitles) as ErrorCode[]
+  const codes = Object.keys(ERRORS) as ErrorCode[]
 
   expect(written).toEqual([...new Set(written)])
-  expect(written.toSorted()).toEqual(codes.map((code) => `${code} ${String(statusOf[code])}`).toSorted())
+  expect(written.toSorted()).toEqual(codes.map((code) => `${code} ${String(ERRORS[code].status)}`).toSorted())
 })

@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { hashKey, newKey } from '../../src/http/shared/api-keys.ts'
+import { hashKey, generateKey } from '../../src/http/shared/api-keys.ts'
 import type { Scope } from '../../src/http/shared/scopes.ts'
 import { temporaryFolder } from './service.ts'
 
@@ -12,7 +12,7 @@ export async function makeKeys<N extends string>(
   const entries = (Object.entries(scopes) as [N, readonly Scope[]][]).map(([name, of]) => ({
     name,
     scopes: of,
-    key: newKey(),
+    key: generateKey(),
   }))
   const lines = entries.map(({ name, scopes: of, key }) =>
     JSON.stringify({ name, sha256: hashKey(key).toString('hex'), scopes: of }),

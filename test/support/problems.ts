@@ -1,5 +1,5 @@
 import { expect } from 'vitest'
-import { errorTitles, type ErrorCode } from '../../src/common/errors.ts'
+import { ERRORS, type ErrorCode } from '../../src/common/errors.ts'
 import type { Answer, ProblemBody } from './client.ts'
 
 /** What a refusal must say: its status and code, and of wrong fields where they are and what would be right. */
@@ -16,7 +16,7 @@ export function expectProblem(answer: Answer, { status, code, pointer, says }: R
   expect([answer.status, problem.code], problem.detail).toEqual([status, code])
   expect(problem).toMatchObject({
     type: `urn:resinit:problem:${code}`,
-    title: errorTitles[code],
+    title: ERRORS[code].title,
     status,
     error: problem.detail,
   })

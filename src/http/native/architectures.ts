@@ -2,15 +2,22 @@ import { presets } from '../../network/architectures.ts'
 import { recordedInitializer } from '../../network/parameters.ts'
 import { planRequest } from '../../network/plan.ts'
 import { residualSchemes, schemeNames } from '../../network/schemes.ts'
-import { precisionAdvice } from '../shared/model-view.ts'
+import { advisePrecision } from './model-view.ts'
 import { paginate } from '../shared/query.ts'
 import { Page } from '../shared/schema-parts.ts'
 import { ArchitectureList, Plan, ResidualSchemeList } from '../shared/model-schemas.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
+import type { Engine } from '../../engine/contract.ts'
 
-/** What can be known of networks without building them: presets, residual schemes, the plan of any specification. */
-export function architectureRoutes(app: App, { config, engine }: Services): void {
+interface Context {
+  readonly engine: Engine
+  readonly config: Pick<Config, 'MAX_MODEL_PARAMETERS'>
+}
+
+/** Presets, residual schemes, and plans of specifications: nothing here builds a model. */
+export function registerArchitectureRoutes(app: App, { engine, config }: Context): void {
   app.get(
     '/v1/architectures',
     {
@@ -18,7 +25,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
       schema: {
         operationId: 'listArchitectures',
         tags: ['catalogue'],
-        summary: 'All presets',
+        summary: 'Lists the presets',
         querystring: Page,
         response: { 200: ArchitectureList },
       },
@@ -42,7 +49,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
       schema: {
         operationId: 'listResidualSchemes',
         tags: ['catalogue'],
-        summary: 'All residual schemes: what each does, which norm it needs, what shows that it worked',
+        summary: 'Lists the residual schemes with their effect, required norm and test statistic',
         querystring: Page,
         response: { 200: ResidualSchemeList },
       },
@@ -69,7 +76,7 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
       schema: {
         operationId: 'planModel',
         tags: ['models'],
-        summary: 'What a specification would be: layers, shapes, parameters, cost. Nothing is built',
+        summary: 'Plans a specification without building it: layers, shapes, parameters, cost',
         body: SpecificationRequest,
         response: { 200: Plan },
       },
@@ -80,13 +87,13 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
         config.MAX_MODEL_PARAMETERS,
       )
       const known = new Map(initialized.map((parameter) => [parameter.name, parameter]))
-      const valuesOf = (name: string) => {
+      const describeInitializer = (name: string) => {
         const parameter = known.get(name)
         if (parameter === undefined) return { initializer: null }
         const { factor } = parameter
         return { initializer: recordedInitializer(parameter), ...(factor === undefined ? {} : { factor }) }
       }
-      // A plan needs no engine: what one would say of itself is left out where none can be started.
+      // Only the advice on precision needs the engine; it is omitted if the engine cannot start.
       const device =
         specification.precision === 'float32' ? undefined : await engine.info().catch(() => undefined)
       return {
@@ -99,12 +106,12 @@ export function architectureRoutes(app: App, { config, engine }: Services): void
           parameters: own.map((parameter) => ({
             name: parameter.name,
             shape: [...parameter.shape],
-            ...valuesOf(parameter.name),
+            ...describeInitializer(parameter.name),
           })),
           multiply_adds: multiplyAdds,
         })),
         totals: { parameters: totals.parameters, multiply_adds: totals.multiplyAdds, bytes: totals.bytes },
-        advice: [...advice, ...precisionAdvice(specification, device)],
+        advice: [...advice, ...advisePrecision(specification, device)],
       }
     },
   )

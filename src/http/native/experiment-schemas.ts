@@ -6,11 +6,11 @@ import { answer, nullable, Num } from '../../common/schema.ts'
 import { experimentStates } from '../../serving/experiments/experiment-job.ts'
 import { NextCursor } from '../shared/schema-parts.ts'
 
-export const ExperimentId = Type.Object({ id: Type.String({ description: "An experiment's id" }) })
+export const ExperimentId = Type.Object({ id: Type.String({ description: 'Id of an experiment' }) })
 
 const time = nullable(Type.String(), { description: 'RFC 3339' })
 const job = {
-  id: Type.String({ description: 'SHA-256 of the canonical form: the same experiment has the same' }),
+  id: Type.String({ description: 'SHA-256 of the canonical form; equal experiments have equal ids' }),
   state: Type.Enum([...experimentStates]),
   last_error: nullable(Type.String()),
   experiment: Resolved,
@@ -18,9 +18,9 @@ const job = {
   progress: Type.Object({
     runs_done: Type.Integer(),
     runs: Type.Integer(),
-    step: Type.Integer({ description: 'Done, of the run under way' }),
-    steps: Type.Integer({ description: 'That a run has' }),
-    loss: nullable(Num, { description: 'Of the last step; null between runs' }),
+    step: Type.Integer({ description: 'Completed steps of the current run' }),
+    steps: Type.Integer({ description: 'Steps per run' }),
+    loss: nullable(Num, { description: 'Loss of the last step; null between runs' }),
   }),
   created_at: Type.String(),
   started_at: time,
@@ -29,12 +29,12 @@ const job = {
 export const ExperimentJob = answer('ExperimentJob', job)
 export const ExperimentResult = answer('ExperimentResult', {
   ...job,
-  runs: Type.Array(Run, { description: 'Those done, in the order of their ends' }),
-  current: nullable(Run, { description: 'The one under way, as far as it is' }),
+  runs: Type.Array(Run, { description: 'Completed runs, in order of completion' }),
+  current: nullable(Run, { description: 'The current run so far' }),
   summary: Summary,
 })
 export const ExperimentList = answer('ExperimentList', {
-  experiments: Type.Array(ExperimentJob, { description: 'The newest first' }),
+  experiments: Type.Array(ExperimentJob, { description: 'Newest first' }),
   next_cursor: NextCursor,
 })
 export const ExperimentPresetList = answer('ExperimentPresetList', {

@@ -12,13 +12,20 @@ import {
   ExperimentPresetList,
   ExperimentResult,
 } from './experiment-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
+import type { Experiments } from '../../serving/experiments/experiment-runner.ts'
 
-/** Whole networks are sent between the processes with every part of a training. */
+/** The processes exchange whole networks with every part of a training. */
 const MAX_PARAMETERS = 2_000_000
 
-/** Initializers side by side in training: experiments are jobs, asked for, watched and cancelled. */
-export function experimentRoutes(app: App, { experiments, config }: Services): void {
+interface Context {
+  readonly experiments: Experiments
+  readonly config: Pick<Config, 'MAX_EXPERIMENT_SECONDS' | 'ANALYSIS_MEMORY_BYTES'>
+}
+
+/** Experiments: training runs that compare initializers, as jobs to create, poll and cancel. */
+export function registerExperimentRoutes(app: App, { experiments, config }: Context): void {
   const tags = ['experiments']
   const limits = { seconds: config.MAX_EXPERIMENT_SECONDS, parameters: MAX_PARAMETERS }
 
@@ -30,7 +37,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
         operationId: 'createExperiment',
         tags,
         summary:
-          'Trains a network on the digits with every initializer, learning rate and seed; the job to watch',
+          'Trains a network on the digits with every initializer, learning rate and seed; returns a job to poll',
         body: ExperimentRequest,
         response: { 200: ExperimentJob, 202: ExperimentJob },
       },
@@ -45,7 +52,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       )
       const job = experiments.submit(planned)
       void reply.code(job.finished ? 200 : 202).header('location', `/v1/experiments/${planned.id}`)
-      return jobView(job)
+      return viewJob(job)
     },
   )
 
@@ -56,14 +63,14 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       schema: {
         operationId: 'listExperiments',
         tags,
-        summary: 'The experiments that wait, run, or are kept, without their results',
+        summary: 'Lists queued, running and finished experiments, without results',
         querystring: Page,
         response: { 200: ExperimentList },
       },
     },
     ({ query }) => {
       const { items, next_cursor } = paginate(experiments.list(), query)
-      return { experiments: items.map(jobView), next_cursor }
+      return { experiments: items.map(viewJob), next_cursor }
     },
   )
 
@@ -74,7 +81,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       schema: {
         operationId: 'listExperimentPresets',
         tags,
-        summary: 'Experiments worth a look, as bodies to send, and what they cost',
+        summary: 'Lists example experiments, as request bodies, with their cost',
         querystring: Page,
         response: { 200: ExperimentPresetList },
       },
@@ -96,7 +103,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       schema: {
         operationId: 'getExperiment',
         tags,
-        summary: 'One experiment: how far it is, every run so far, and what they amount to',
+        summary: 'Gets an experiment with its progress, runs and summary',
         params: ExperimentId,
         response: { 200: ExperimentResult },
       },
@@ -104,7 +111,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
     ({ params }) => {
       const job = experiments.find(params.id)
       const { runs, current, summary } = job
-      return { ...jobView(job), runs: [...runs], current, summary }
+      return { ...viewJob(job), runs: [...runs], current, summary }
     },
   )
 
@@ -115,10 +122,9 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
       schema: {
         operationId: 'deleteExperiment',
         tags,
-        summary:
-          'Cancels an experiment that waits or runs, whose results so far stay; removes one that is over',
+        summary: 'Cancels a queued or running experiment and keeps its results, or removes a finished one',
         params: ExperimentId,
-        response: { 204: Nothing('Cancelled, or removed') },
+        response: { 204: Nothing('Cancelled or removed') },
       },
     },
     ({ params }, reply) => {
@@ -128,7 +134,7 @@ export function experimentRoutes(app: App, { experiments, config }: Services): v
   )
 }
 
-function jobView(job: Job) {
+function viewJob(job: Job) {
   const { planned, state, progress, lastError, createdAt, startedAt, finishedAt } = job
   const { id, experiment, cost } = planned
   return {

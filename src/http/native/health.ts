@@ -1,16 +1,21 @@
 import Type from 'typebox'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { ServiceError } from '../../common/errors.ts'
 
 const Status = Type.Object({ status: Type.String() })
 
-export function healthRoutes(app: App, { notReady }: Services): void {
+interface Context {
+  readonly notReady: () => ServiceError | undefined
+}
+
+export function registerHealthRoutes(app: App, { notReady }: Context): void {
   app.get(
     '/livez',
     {
       schema: {
         operationId: 'checkLive',
         tags: ['operation'],
-        summary: 'Whether the process answers',
+        summary: 'Checks that the process answers',
         response: { 200: Status },
       },
     },
@@ -22,7 +27,7 @@ export function healthRoutes(app: App, { notReady }: Services): void {
       schema: {
         operationId: 'checkReady',
         tags: ['operation'],
-        summary: 'Whether it can take traffic',
+        summary: 'Checks that the service can take traffic',
         response: { 200: Status },
       },
     },

@@ -5,10 +5,9 @@ import { safetensorsHeader } from '../../formats/safetensors.ts'
 import { catalogueEntry, initializerNamed, resolveLaw } from '../../initializers/catalogue.ts'
 import { definitions } from '../../initializers/definitions.ts'
 import { sizeOf } from '../../initializers/fans.ts'
-import type { TensorDraw } from '../../analysis/contract.ts'
-import { hangUp } from '../shared/client-abort.ts'
-import { paginate } from '../shared/query.ts'
-import { recordOptions } from '../shared/query.ts'
+import type { Analysis, TensorDraw } from '../../analysis/contract.ts'
+import { abortOnClose } from '../shared/client-abort.ts'
+import { paginate, parseRecordOptions } from '../shared/query.ts'
 import { Content, NPY, Page, SAFETENSORS, toJson } from '../shared/schema-parts.ts'
 import {
   InitializerEntry,
@@ -18,16 +17,22 @@ import {
   TensorRecord,
   TensorRequest,
 } from '../shared/initializer-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
 
 const MAX_JSON_VALUES = 10_000
 const MAX_SAMPLE_VALUES = 2 ** 25
 
-/** The catalogue, and single tensors drawn from it without a model. */
-export function initializerRoutes(app: App, { analysis, config }: Services): void {
+interface Context {
+  readonly analysis: Analysis
+  readonly config: Pick<Config, 'MAX_MODEL_PARAMETERS'>
+}
+
+/** The catalogue of initializers, and single tensors sampled from it without a model. */
+export function registerInitializerRoutes(app: App, { analysis, config }: Context): void {
   const tags = ['catalogue']
 
-  function sampleTensor(
+  function planDraw(
     name: string,
     body: Static<typeof TensorRequest>,
     maxValues: number,
@@ -53,7 +58,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       schema: {
         operationId: 'listInitializers',
         tags,
-        summary: 'All initializers',
+        summary: 'Lists the initializers',
         querystring: Page,
         response: { 200: InitializerList },
       },
@@ -71,7 +76,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       schema: {
         operationId: 'getInitializer',
         tags,
-        summary: 'One initializer',
+        summary: 'Gets an initializer',
         params: InitializerName,
         response: { 200: InitializerEntry },
       },
@@ -86,7 +91,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       schema: {
         operationId: 'measureInitializer',
         tags,
-        summary: 'Statistics of one tensor, held against theory',
+        summary: 'Samples a tensor and tests its statistics against theory',
         params: InitializerName,
         body: TensorRequest,
         response: { 200: TensorRecord },
@@ -94,9 +99,9 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
     },
     ({ params, body }, reply) =>
       analysis.tensorStatistics(
-        sampleTensor(params.name, body, config.MAX_MODEL_PARAMETERS),
-        recordOptions(body),
-        { signal: hangUp(reply) },
+        planDraw(params.name, body, config.MAX_MODEL_PARAMETERS),
+        parseRecordOptions(body),
+        { signal: abortOnClose(reply) },
       ),
   )
 
@@ -107,7 +112,7 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
       schema: {
         operationId: 'sampleInitializer',
         tags,
-        summary: `The tensor itself: ${NPY}, ${SAFETENSORS} or JSON by Accept`,
+        summary: `Samples a tensor as ${NPY}, ${SAFETENSORS} or JSON, by Accept`,
         params: InitializerName,
         body: TensorRequest,
         response: {
@@ -124,17 +129,20 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
     async (request, reply) => {
       const type = request.accepts().type(['application/json', NPY, SAFETENSORS])
       if (typeof type !== 'string')
-        throw new ServiceError('NOT_ACCEPTABLE', `offered are application/json, ${NPY} and ${SAFETENSORS}`)
+        throw new ServiceError(
+          'NOT_ACCEPTABLE',
+          `available types are application/json, ${NPY} and ${SAFETENSORS}`,
+        )
       const { params, body } = request
       const { shape } = body
       const json = type === 'application/json'
       const draw = json
-        ? sampleTensor(params.name, body, MAX_JSON_VALUES, ` as JSON; send "Accept: ${NPY}"`)
-        : sampleTensor(params.name, body, MAX_SAMPLE_VALUES)
-      // It is the same body as that of statistics, and wrong in the same cases.
-      recordOptions(body)
-      const values = await analysis.sample(draw, { signal: hangUp(reply) })
-      if (json) return reply.type(type).send(tensorJson(shape, values))
+        ? planDraw(params.name, body, MAX_JSON_VALUES, ` as JSON; send "Accept: ${NPY}"`)
+        : planDraw(params.name, body, MAX_SAMPLE_VALUES)
+      // The body is the same as for statistics, so the same fields are checked.
+      parseRecordOptions(body)
+      const values = await analysis.sample(draw, { signal: abortOnClose(reply) })
+      if (json) return reply.type(type).send(formatTensor(shape, values))
       const header =
         type === NPY ? npyHeader(shape) : safetensorsHeader([{ name: 'sample', shape }], { format: 'pt' })
       const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength)
@@ -143,8 +151,8 @@ export function initializerRoutes(app: App, { analysis, config }: Services): voi
   )
 }
 
-/** JSON.stringify writes -0 as 0. */
-function tensorJson(shape: readonly number[], values: Float32Array): string {
+/** JSON of a tensor that keeps -0, which JSON.stringify writes as 0. */
+function formatTensor(shape: readonly number[], values: Float32Array): string {
   const texts = Array.from(values, (value) => (Object.is(value, -0) ? '-0.0' : toJson(value)))
   return `{"shape":[${shape.join()}],"dtype":"float32","values":[${texts.join()}]}`
 }

@@ -1,8 +1,13 @@
 import Type from 'typebox'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 
-/** What the service measured of itself. Like any other call it asks for the key, where there is one. */
-export function metricsRoutes(app: App, { metrics }: Services): void {
+interface Context {
+  readonly metrics: Metrics
+}
+
+/** Metrics of the service. They require a key, like other calls. */
+export function registerMetricsRoutes(app: App, { metrics }: Context): void {
   app.get(
     '/metrics',
     {
@@ -10,9 +15,12 @@ export function metricsRoutes(app: App, { metrics }: Services): void {
       schema: {
         operationId: 'getMetrics',
         tags: ['operation'],
-        summary: 'Counters, gauges and histograms for Prometheus',
+        summary: 'Gets counters, gauges and histograms for Prometheus',
         response: {
-          200: { description: 'The text format', content: { 'text/plain': { schema: Type.String() } } },
+          200: {
+            description: 'Prometheus text format',
+            content: { 'text/plain': { schema: Type.String() } },
+          },
         },
       },
     },

@@ -1,18 +1,25 @@
 import type { Static } from 'typebox'
 import { fieldError } from '../../common/errors.ts'
 import { ResultCache } from '../../serving/result-cache.ts'
-import { hangUp } from '../shared/client-abort.ts'
-import { recordOptions } from '../shared/query.ts'
+import { abortOnClose } from '../shared/client-abort.ts'
+import { parseRecordOptions } from '../shared/query.ts'
 import { toJson } from '../shared/schema-parts.ts'
 import { ModelReference, ModelStatistics, StatisticsQuery } from '../shared/model-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Analysis } from '../../analysis/contract.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 
-/** Records of some networks; with all spectra of ResNet-152 an answer has a megabyte. */
-const KEPT = { entries: 256, characters: 2 ** 25 }
+/** Limits of the result cache. The response for ResNet-152 with all spectra has a megabyte. */
+const CACHE_LIMITS = { entries: 256, characters: 2 ** 25 }
 
-/** A model's parameters, each measured and held against what its initializer promises. */
-export function statisticsRoutes(app: App, { registry, analysis }: Services): void {
-  const answers = new ResultCache(KEPT)
+interface Context {
+  readonly registry: Registry
+  readonly analysis: Analysis
+}
+
+/** Measures the parameters of a model and tests each against the distribution of its initializer. */
+export function registerStatisticsRoutes(app: App, { registry, analysis }: Context): void {
+  const results = new ResultCache(CACHE_LIMITS)
 
   app.get(
     '/v1/models/:model/statistics',
@@ -21,7 +28,7 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
       schema: {
         operationId: 'getStatistics',
         tags: ['models'],
-        summary: 'Statistics of the trainable parameters, held against theory',
+        summary: 'Statistics of the trainable parameters, tested against theory',
         params: ModelReference,
         querystring: StatisticsQuery,
         response: { 200: ModelStatistics },
@@ -31,17 +38,17 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
       const model = registry.find(params.model)
       const { id, weights } = model.record
       const reference = query.relative_to === undefined ? undefined : registry.find(query.relative_to)
-      // Weights that diverged or were damaged have no statistics, whatever was answered before.
+      // Diverged or damaged weights have no statistics, even if a result is cached.
       await registry.weightsOf(model)
       if (reference) await registry.weightsOf(reference)
       const options = {
-        ...recordOptions(query),
+        ...parseRecordOptions(query),
         ...(query.parameters === undefined ? {} : { match: query.parameters }),
       }
       const key = JSON.stringify([id, reference?.record.id ?? null, options])
-      const json = await answers.get(
+      const json = await results.get(
         key,
-        hangUp(reply),
+        abortOnClose(reply),
         async (signal) => {
           const statistics = await registry.withWeights(model, (source) =>
             reference === undefined
@@ -60,7 +67,7 @@ export function statisticsRoutes(app: App, { registry, analysis }: Services): vo
         },
         toJson,
       )
-      // It is kept as it goes out: writing numbers takes longer than finding them.
+      // The cache holds JSON, because writing the numbers takes longer than the lookup.
       const written = json as unknown as Static<typeof ModelStatistics>
       return reply.type('application/json; charset=utf-8').send(written)
     },

@@ -4,8 +4,8 @@ import { fieldError } from '../../common/errors.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import type { Model } from '../../serving/models/model.ts'
 import { parser } from '../../common/validation.ts'
-import { largestWeights } from '../shared/forms.ts'
-import { viewModel } from '../shared/model-view.ts'
+import { maxWeightsBytes } from '../shared/forms.ts'
+import { viewModel, type ProtocolFields } from './model-view.ts'
 import { paginate } from '../shared/query.ts'
 import { Nothing, Page } from '../shared/schema-parts.ts'
 import {
@@ -18,7 +18,13 @@ import {
   ModelReference,
   NameRequest,
 } from '../shared/model-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Analysis } from '../../analysis/contract.ts'
+import type { Config } from '../../config.ts'
+import type { Engine } from '../../engine/contract.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import type { Registry } from '../../serving/models/registry.ts'
+import type { Store } from '../../serving/models/store.ts'
 import { readModelForm, type FormModel } from './model-form.ts'
 
 const tags = ['models']
@@ -30,21 +36,32 @@ const creation = { 200: ModelSchema, 201: ModelSchema, 202: ModelSchema }
 interface Creation extends Partial<FormModel> {
   readonly plan: Plan
   readonly name: string | undefined
-  /** Whether the name may leave another model for this one. */
+  /** Whether the name may move from another model to this one. */
   readonly moves?: boolean
-  /** Of a call that is about a name; otherwise the model's own newness counts. */
+  /** Whether a call that sets a name creates it. Other calls report whether the model is new. */
   readonly nameIsNew?: boolean
 }
 
-/** Models: created from a specification or from weights, named, listed, deleted. */
-export function modelRoutes(app: App, services: Services): void {
-  const { registry, engine, config } = services
+interface Context {
+  readonly registry: Registry
+  readonly engine: Engine
+  readonly protocolFields: ProtocolFields
+  /** Used by forms. */
+  readonly store: Store
+  readonly analysis: Analysis
+  readonly decoder: ImageDecoder
+  readonly config: Pick<Config, 'MAX_MODEL_PARAMETERS' | 'MAX_BODY_BYTES' | 'MAX_IMAGE_PIXELS'>
+}
+
+/** Creates models from a specification, weights or images; names, lists and deletes them. */
+export function registerModelRoutes(app: App, context: Context): void {
+  const { registry, engine, config, protocolFields } = context
 
   async function view(model: Model): Promise<Static<typeof ModelSchema>> {
-    return viewModel(model, registry.namesOf(model.record.id), await engine.info())
+    return viewModel(model, registry.namesOf(model.record.id), await engine.info(), protocolFields)
   }
 
-  /** Creates and answers: 201 when ready, 200 where it was there, 202 at once where the client prefers that. */
+  /** Creates a model and answers with 201 when it is ready, 200 if it existed, or 202 at once if the client prefers. */
   async function create(
     { plan, nameIsNew, ...options }: Creation,
     request: FastifyRequest,
@@ -61,7 +78,7 @@ export function modelRoutes(app: App, services: Services): void {
   app.post(
     '/v1/models',
     {
-      config: { scope: 'manage', bodies: 'disk', maxStreamedBytes: largestWeights(config) },
+      config: { scope: 'manage', bodies: 'disk', maxStreamedBytes: maxWeightsBytes(config) },
       schema: {
         operationId: 'createModel',
         tags,
@@ -81,7 +98,7 @@ export function modelRoutes(app: App, services: Services): void {
         const { name, ...specification } = request.body as Static<typeof CreateRequest>
         return create({ plan: planRequest(specification, config.MAX_MODEL_PARAMETERS), name }, request, reply)
       }
-      const { name, given } = await readModelForm(request, reply, services)
+      const { name, given } = await readModelForm(request, reply, context)
       return create({ ...given, name }, request, reply)
     },
   )
@@ -93,7 +110,7 @@ export function modelRoutes(app: App, services: Services): void {
       schema: {
         operationId: 'nameModel',
         tags,
-        summary: 'Gives a model a name: a specification creates it, an id points to one that is there',
+        summary: 'Names a model: a new one by its specification, or an existing one by its id',
         params: ModelName,
         body: NameRequest,
         headers: CreationHeaders,
@@ -109,7 +126,7 @@ export function modelRoutes(app: App, services: Services): void {
         return create({ plan, name, moves: true, nameIsNew }, request, reply)
       }
       if (Object.keys(given).length > 0)
-        throw fieldError('#/id', 'goes alone; give an id or a specification, not both')
+        throw fieldError('#/id', 'excludes a specification; send an id or a specification, not both')
       const model = await registry.setName(name, id)
       void reply.code(nameIsNew ? 201 : 200).header('location', `/v1/models/${model.record.id}`)
       return view(model)
@@ -123,7 +140,7 @@ export function modelRoutes(app: App, services: Services): void {
       schema: {
         operationId: 'listModels',
         tags,
-        summary: 'All models',
+        summary: 'Lists the models',
         querystring: Page,
         response: { 200: ModelList },
       },
@@ -142,7 +159,7 @@ export function modelRoutes(app: App, services: Services): void {
       schema: {
         operationId: 'getModel',
         tags,
-        summary: 'One model',
+        summary: 'Gets a model',
         params: ModelReference,
         response: { 200: ModelSchema },
       },
@@ -157,7 +174,7 @@ export function modelRoutes(app: App, services: Services): void {
       schema: {
         operationId: 'deleteModel',
         tags,
-        summary: 'Removes a name, or by id a model and its names',
+        summary: 'Removes a name; by id, a model and its names',
         params: ModelReference,
         response: { 204: Nothing('Removed') },
       },

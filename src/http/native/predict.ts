@@ -5,40 +5,44 @@ import { fieldError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
 import { labelsOf } from '../../serving/models/labels.ts'
 import type { Model } from '../../serving/models/model.ts'
-import { createPredictionAdmission } from '../shared/prediction-admission.ts'
-import { imagesAs, readImages, type Images, type ImagesContext } from '../shared/encoded-images.ts'
-import { predictor } from '../shared/prediction.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import type { PredictionAdmission } from '../shared/prediction-admission.ts'
+import { readImages, wrapPixels, type Images, type ImagesContext } from '../shared/encoded-images.ts'
+import type { Predict } from '../shared/prediction.ts'
 import { parseList } from '../shared/query.ts'
 import { Bytes, NPY } from '../shared/schema-parts.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
 import { PredictBody, PredictQuery, Predictions } from '../shared/prediction-schemas.ts'
 import { setServerTiming } from '../shared/server-timing.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
 import { assertCount, readUpload, type Upload } from '../shared/uploads.ts'
 
 type Answer = Static<typeof Predictions>
 
-/** Predictions from uploaded images. */
-export function predictRoutes(app: App, services: Services): void {
-  const { config, decoder } = services
-  const predict = predictor(services)
-  const {
-    admit,
-    delayClientErrors: refuseInTurn,
-    permitOf: placeOf,
-    modelOf,
-  } = createPredictionAdmission(services)
+interface Context {
+  readonly predictionAdmission: PredictionAdmission
+  readonly predict: Predict
+  readonly decoder: ImageDecoder
+  readonly config: Config
+}
+
+/** Predictions for uploaded images. */
+export function registerPredictRoutes(
+  app: App,
+  { predictionAdmission, predict, decoder, config }: Context,
+): void {
+  const { admit, delayClientErrors, findPermit, findModel } = predictionAdmission
   const encoded = Bytes('One encoded image')
   app.post(
     '/v1/models/:model/predict',
     {
       onRequest: admit,
-      errorHandler: refuseInTurn,
+      errorHandler: delayClientErrors,
       config: { scope: 'predict', bodies: 'admitted' },
       schema: {
         operationId: 'predict',
         tags: ['prediction'],
-        summary: 'Top classes of one or more images',
+        summary: 'Predicts the top classes of one or more images',
         params: ModelReference,
         querystring: PredictQuery,
         body: {
@@ -51,7 +55,7 @@ export function predictRoutes(app: App, services: Services): void {
             'multipart/form-data': {
               schema: Type.Object(
                 { images: Type.Array(Bytes()) },
-                { description: 'Any number of file parts, by any name' },
+                { description: 'Any number of file parts under any name' },
               ),
             },
           },
@@ -61,21 +65,21 @@ export function predictRoutes(app: App, services: Services): void {
     },
     async (request, reply) => {
       const started = performance.now()
-      const permit = placeOf(request)
-      const model = modelOf(request)
+      const permit = findPermit(request)
+      const model = findModel(request)
       const { top_k = 5, fit = 'cover', batch = true } = request.query
       const vectors = [...parseList(request.query.include, OPTIONAL_OUTPUTS, '#/include')]
       const upload = await readUpload(request, config)
       const shape = model.record.specification.architecture.input_shape
-      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, permit: permit })
+      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, permit })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),
         vectors,
         alone: !batch,
-        permit: permit,
+        permit,
       }
-      const { result, costs, answered } = await predict(images, job, started)
+      const { result, costs, recordAnswer } = await predict(images, job, started)
       const { values, about } = images
       setServerTiming(reply, costs)
       const predictions = about.map((image, row) =>
@@ -85,20 +89,25 @@ export function predictRoutes(app: App, services: Services): void {
         model: model.record.id,
         weights: model.record.weights,
         predictions,
-        timing_ms: { decode: costs.decode, queue: costs.queue, compute: costs.compute, total: answered() },
+        timing_ms: {
+          decode: costs.decode,
+          queue: costs.queue,
+          compute: costs.compute,
+          total: recordAnswer(),
+        },
         batch_size: result.batchSize,
       }
     },
   )
 }
 
-/** The images of an upload. QUEUE_FULL before they are decoded where there is no room for them. */
+/** Reads the images of an upload. QUEUE_FULL before decoding if memory runs out. */
 async function readImagesOrArray(
   upload: Upload,
   context: ImagesContext & { readonly config: Pick<Config, 'MAX_QUEUE'> },
 ): Promise<Images> {
   if (upload.kind === 'images') return readImages(upload.images, context)
-  const { shape, config, permit: permit } = context
+  const { shape, config, permit } = context
   const { shape: given, values } = upload.array
   const [count = 0, ...image] = given.length === shape.length ? [1, ...given] : given
   if (count < 1 || image.join() !== shape.join()) {
@@ -110,7 +119,7 @@ async function readImagesOrArray(
   }
   assertCount(count, '#', config.MAX_QUEUE)
   permit.reserve(count, values.byteLength)
-  return imagesAs(values instanceof Uint8Array ? 'npy uint8' : 'npy float32', values, [count, ...shape])
+  return wrapPixels(values instanceof Uint8Array ? 'npy uint8' : 'npy float32', values, [count, ...shape])
 }
 
 interface RowContext {
@@ -120,21 +129,21 @@ interface RowContext {
   readonly vectors: readonly OptionalOutput[]
 }
 
-/** One image's rows of a result. */
+/** Formats the result of one image. */
 function formatPrediction(
   row: number,
   count: number,
   image: Answer['predictions'][number]['image'],
   { model, values, result, vectors }: RowContext,
 ): Answer['predictions'][number] {
-  const rowOf = <A extends Float32Array | Int32Array>(all: A): A => {
+  const sliceRow = <A extends Float32Array | Int32Array>(all: A): A => {
     const width = all.length / count
     return all.subarray(row * width, (row + 1) * width) as A
   }
   const labels = labelsOf(model.record.specification)
-  const probabilities = rowOf(result.topProbabilities)
-  const logits = rowOf(result.topLogits)
-  const classes = [...rowOf(result.topClasses)].map((index, rank) => ({
+  const probabilities = sliceRow(result.topProbabilities)
+  const logits = sliceRow(result.topLogits)
+  const classes = [...sliceRow(result.topClasses)].map((index, rank) => ({
     index,
     label: labels?.[index] ?? null,
     probability: probabilities[rank] ?? Number.NaN,
@@ -143,19 +152,19 @@ function formatPrediction(
   const prediction = {
     classes,
     entropy: result.entropy[row] ?? Number.NaN,
-    // What goes in counts too: a ReLU takes NaN for 0 on some processors.
-    finite: result.finite[row] === 1 && (!(values instanceof Float32Array) || allFinite(rowOf(values))),
+    // The input counts too: on some processors a ReLU maps NaN to 0.
+    finite: result.finite[row] === 1 && (!(values instanceof Float32Array) || areFinite(sliceRow(values))),
     image,
   }
   if (vectors.length === 0) return prediction
   return {
     ...prediction,
-    ...Object.fromEntries(vectors.map((vector) => [vector, [...rowOf(outputOf(result, vector))]])),
+    ...Object.fromEntries(vectors.map((vector) => [vector, [...sliceRow(outputOf(result, vector))]])),
   }
 }
 
-/** Twice as fast as `every`, which asks a function of each. */
-function allFinite(values: Float32Array): boolean {
+/** Twice as fast as `every`, which calls a function for each value. */
+function areFinite(values: Float32Array): boolean {
   for (const value of values) if (!Number.isFinite(value)) return false
   return true
 }

@@ -7,12 +7,16 @@ import { finished } from 'node:stream/promises'
 import { TAR_END, tarHeader, tarPadding } from '../../formats/tar.ts'
 import type { Specification } from '../../network/specification.ts'
 import { VERSION as SERVICE_VERSION } from '../../common/version.ts'
-import { hangUp } from '../shared/client-abort.ts'
+import { abortOnClose } from '../shared/client-abort.ts'
 import { VERSION } from '../shared/versions.ts'
-import { formatEtag, knows } from '../shared/ranges.ts'
+import { formatEtag, matchesEtag } from '../shared/ranges.ts'
 import { Content, Nothing, optional } from '../shared/schema-parts.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Analysis } from '../../analysis/contract.ts'
+import type { Config } from '../../config.ts'
+import type { Registry } from '../../serving/models/registry.ts'
+import type { Store } from '../../serving/models/store.ts'
 
 const TAR = 'application/x-tar'
 
@@ -20,7 +24,7 @@ const Query = Type.Object({
   config: optional(
     Type.Enum(['triton'], {
       description:
-        "Lays the model out as Triton's repository has it, with a config.pbtxt; otherwise as TensorFlow Serving's",
+        "Layout of Triton's model repository, with a config.pbtxt; by default TensorFlow Serving's layout",
     }),
   ),
 })
@@ -31,10 +35,17 @@ interface ArchiveFile {
   readonly content: () => Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 }
 
-/** A model as a SavedModel in a tar, for TensorFlow Serving, Triton, KServe and `tf.saved_model.load`; streamed. */
-export function savedModelRoutes(
+interface Context {
+  readonly registry: Registry
+  readonly analysis: Analysis
+  readonly store: Store
+  readonly config: Pick<Config, 'MAX_BATCH_SIZE'>
+}
+
+/** Streams a model as a SavedModel in a tar, for TensorFlow Serving, Triton, KServe and `tf.saved_model.load`. */
+export function registerSavedModelRoutes(
   app: App,
-  { registry, analysis, store, config: { MAX_BATCH_SIZE } }: Services,
+  { registry, analysis, store, config: { MAX_BATCH_SIZE } }: Context,
 ): void {
   app.get(
     '/v1/models/:model/savedmodel',
@@ -44,16 +55,16 @@ export function savedModelRoutes(
         operationId: 'getSavedModel',
         tags: ['models'],
         summary:
-          'The model as a SavedModel, in a tar; weights of initialized models are drawn by its own init op',
+          'Exports a model as a SavedModel in a tar; the init op of an initialized model samples its weights',
         params: ModelReference,
         querystring: Query,
-        response: { 200: Content('The archive', [TAR]), 304: Nothing('The client has it') },
+        response: { 200: Content('The archive', [TAR]), 304: Nothing('Not modified') },
       },
     },
     async (request, reply) => {
       const model = registry.find(request.params.model)
       const { id, specification } = model.record
-      // What is refused is refused before anything else is said of it.
+      // Rejects a model without valid weights.
       await registry.weightsOf(model)
       const { config } = request.query
       const names = registry.namesOf(id)
@@ -62,36 +73,36 @@ export function savedModelRoutes(
         : (names[0] ?? id.slice(0, SHORT_ID))
       const etag = formatEtag([id, name, config ?? '', SERVICE_VERSION, String(MAX_BATCH_SIZE)].join('\n'))
       const caching = { etag, 'cache-control': 'private, max-age=0, must-revalidate' }
-      if (knows(request.headers['if-none-match'], etag)) return reply.headers(caching).code(304).send()
+      if (matchesEtag(request.headers['if-none-match'], etag)) return reply.headers(caching).code(304).send()
       const head = {
         ...caching,
         'content-type': TAR,
         'content-disposition': `attachment; filename="${name}.tar"`,
       }
-      // Without its length, which is known only when all of it is written.
+      // HEAD omits the length, which is known only after the export.
       if (request.method === 'HEAD') return reply.headers(head).send(Readable.from([], { objectMode: false }))
 
-      const signal = hangUp(reply)
+      const signal = abortOnClose(reply)
       const variables = await store.stageFolder()
       try {
         const folder = `${name}/${VERSION}${config === 'triton' ? '/model.savedmodel' : ''}`
-        const graph = openArchive(
+        const graph = createFile(
           `${folder}/saved_model.pb`,
           await registry.withWeights(model, (source) =>
             analysis.savedModel(source, variables.path, { signal }),
           ),
         )
-        const files = [graph, ...(await filesIn(variables.path, `${folder}/variables`))]
+        const files = [graph, ...(await listFiles(variables.path, `${folder}/variables`))]
         if (config === 'triton')
           files.unshift(
-            openArchive(
+            createFile(
               `${name}/config.pbtxt`,
-              Buffer.from(tritonConfig(name, specification, MAX_BATCH_SIZE)),
+              Buffer.from(writeTritonConfig(name, specification, MAX_BATCH_SIZE)),
             ),
           )
         signal.throwIfAborted()
-        const length = files.reduce((sum, file) => sum + archived(file), TAR_END.length)
-        const stream = Readable.from(archive(files), { objectMode: false })
+        const length = files.reduce((sum, file) => sum + countArchiveBytes(file), TAR_END.length)
+        const stream = Readable.from(writeArchive(files), { objectMode: false })
         signal.addEventListener('abort', () => stream.destroy())
         void reply.headers({ ...head, 'content-length': String(length) }).send(stream)
         await finished(stream).catch(() => undefined)
@@ -103,10 +114,10 @@ export function savedModelRoutes(
   )
 }
 
-/** Of an id, where a model has no name. */
+/** Length of the id prefix that replaces a missing name. */
 const SHORT_ID = 12
 
-async function filesIn(folder: string, archiveFolder: string): Promise<ArchiveFile[]> {
+async function listFiles(folder: string, archiveFolder: string): Promise<ArchiveFile[]> {
   const names = (await readdir(folder)).toSorted()
   return Promise.all(
     names.map(async (name) => {
@@ -117,11 +128,11 @@ async function filesIn(folder: string, archiveFolder: string): Promise<ArchiveFi
   )
 }
 
-function openArchive(name: string, bytes: Uint8Array): ArchiveFile {
+function createFile(name: string, bytes: Uint8Array): ArchiveFile {
   return { name, size: bytes.length, content: () => [bytes] }
 }
 
-async function* archive(files: readonly ArchiveFile[]): AsyncGenerator<Uint8Array> {
+async function* writeArchive(files: readonly ArchiveFile[]): AsyncGenerator<Uint8Array> {
   for (const { name, size, content } of files) {
     yield tarHeader(name, size)
     yield* content()
@@ -130,14 +141,18 @@ async function* archive(files: readonly ArchiveFile[]): AsyncGenerator<Uint8Arra
   yield TAR_END
 }
 
-function archived({ name, size }: ArchiveFile): number {
+function countArchiveBytes({ name, size }: ArchiveFile): number {
   return tarHeader(name, size).length + size + tarPadding(size).length
 }
 
-/** Triton's model configuration for its TensorFlow backend (`model_config.proto`, as text). */
-function tritonConfig(name: string, { architecture, classes }: Specification, maxBatchSize: number): string {
-  const output = (of: string): string =>
-    `  { name: "${of}" data_type: TYPE_FP32 dims: [ ${String(classes)} ] }`
+/** Writes the configuration for Triton's TensorFlow backend (`model_config.proto` as text). */
+function writeTritonConfig(
+  name: string,
+  { architecture, classes }: Specification,
+  maxBatchSize: number,
+): string {
+  const output = (name: string): string =>
+    `  { name: "${name}" data_type: TYPE_FP32 dims: [ ${String(classes)} ] }`
   return `name: "${name}"
 platform: "tensorflow_savedmodel"
 max_batch_size: ${String(maxBatchSize)}

@@ -14,7 +14,7 @@ export const ModelSignals = answer('ModelSignals', {
 const { seed, repeats, mode } = SignalFields
 export const SignalsForm = Type.Object(
   { ...Type.Partial(Type.Object({ seed, repeats, mode })).properties, images: Type.Array(Bytes()) },
-  { description: 'The images are the batch' },
+  { description: 'The images form the batch' },
 )
 
 export const ComparisonRequest = named('ComparisonRequest', {
@@ -28,8 +28,8 @@ export const Comparison = answer('Comparison', {
   rankings: Rankings,
 })
 
-/** JSON, or events that end with the same. */
+/** JSON, or events that end with the same result. */
 export const withEvents = <S extends object>(schema: S) => ({
-  description: `The result; under Accept: ${EVENTS} events "progress" {"done", "total"}, then "result" or "error"`,
+  description: `The result; with Accept: ${EVENTS}, events "progress" {"done", "total"}, then "result" or "error"`,
   content: { 'application/json': { schema }, [EVENTS]: { schema: Type.String() } },
 })

@@ -4,9 +4,10 @@ import { MAX_BATCH, SignalFields, type SignalsQuestion } from '../../analysis/si
 import { bodyTooLarge, fieldError, pointerTo } from '../../common/errors.ts'
 import { parser } from '../../common/validation.ts'
 import { decodeAll } from '../shared/encoded-images.ts'
-import { partsOf } from '../shared/forms.ts'
-import { hangUp } from '../shared/client-abort.ts'
-import type { Services } from '../shared/services.ts'
+import { readParts } from '../shared/forms.ts'
+import { abortOnClose } from '../shared/client-abort.ts'
+import type { Config } from '../../config.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 
 const { seed, repeats, mode } = SignalFields
 const FormFields = Type.Partial(Type.Object({ input: Type.Enum(['images']), seed, repeats, mode }), {
@@ -14,23 +15,28 @@ const FormFields = Type.Partial(Type.Object({ input: Type.Enum(['images']), seed
 })
 const parseFields = parser(FormFields, 'text')
 
-/** A form of images (file parts, in their order the batch) and fields that say how to measure. */
+interface Context {
+  readonly decoder: ImageDecoder
+  readonly config: Pick<Config, 'MAX_BODY_BYTES' | 'MAX_IMAGE_PIXELS'>
+}
+
+/** Reads a form of images (file parts, which form the batch in their order) and measurement settings. */
 export async function readSignalsForm(
   request: FastifyRequest,
   reply: FastifyReply,
   shape: readonly number[],
-  { decoder, config }: Pick<Services, 'decoder' | 'config'>,
+  { decoder, config }: Context,
 ): Promise<{ question: SignalsQuestion; pixels: Uint8Array; count: number }> {
   const { MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
   const fields: Record<string, unknown> = {}
   const files: Buffer[] = []
   let total = 0
   const limits = { parts: MAX_BATCH + 16, fileSize: MAX_BODY_BYTES }
-  for await (const part of partsOf(request, { limits })) {
+  for await (const part of readParts(request, { limits })) {
     if (part.type === 'field') {
       if (part.fieldname === 'batch_size')
         throw fieldError('#/batch_size', 'is the number of images; leave it out')
-      if (part.fieldname in fields) throw fieldError(pointerTo('#', part.fieldname), 'is given twice')
+      if (part.fieldname in fields) throw fieldError(pointerTo('#', part.fieldname), 'is sent twice')
       fields[part.fieldname] = part.value
       continue
     }
@@ -44,6 +50,6 @@ export async function readSignalsForm(
   const question = parseFields(fields)
   if (files.length === 0) throw fieldError('#/images', 'needs at least one file part')
   const encoded = files.map((bytes, index) => ({ bytes, pointer: `#/images/${String(index)}` }))
-  const decoded = await decodeAll(encoded, { shape, fit: 'cover', maxPixels }, decoder, hangUp(reply))
+  const decoded = await decodeAll(encoded, { shape, fit: 'cover', maxPixels }, decoder, abortOnClose(reply))
   return { question, pixels: Buffer.concat(decoded.map(({ pixels }) => pixels)), count: files.length }
 }

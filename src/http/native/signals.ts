@@ -1,4 +1,4 @@
-import type { SignalsRequest } from '../../analysis/contract.ts'
+import type { Analysis, SignalsRequest } from '../../analysis/contract.ts'
 import { affordableMemory } from '../../analysis/memory-estimate.ts'
 import { rankModels } from '../../analysis/rankings.ts'
 import { SignalsQuestion } from '../../analysis/signals-contract.ts'
@@ -8,12 +8,25 @@ import type { SpecificationRequest } from '../../network/specification.ts'
 import { answerJob } from '../shared/server-sent-events.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
 import { Comparison, ComparisonRequest, ModelSignals, SignalsForm, withEvents } from './signal-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { readSignalsForm } from './signals-form.ts'
 
-/** Signals on their way through a network and back: of a model, and of specifications side by side. */
-export function signalRoutes(app: App, services: Services): void {
-  const { registry, analysis, config } = services
+interface Context {
+  readonly registry: Registry
+  readonly analysis: Analysis
+  readonly decoder: ImageDecoder
+  readonly config: Pick<
+    Config,
+    'ANALYSIS_MEMORY_BYTES' | 'MAX_MODEL_PARAMETERS' | 'MAX_BODY_BYTES' | 'MAX_IMAGE_PIXELS'
+  >
+}
+
+/** Measures forward signals and gradients: of a model, and of several specifications for comparison. */
+export function registerSignalRoutes(app: App, context: Context): void {
+  const { registry, analysis, config } = context
   const { ANALYSIS_MEMORY_BYTES: budget, MAX_MODEL_PARAMETERS } = config
 
   app.post(
@@ -23,7 +36,7 @@ export function signalRoutes(app: App, services: Services): void {
       schema: {
         operationId: 'measureSignals',
         tags: ['models'],
-        summary: 'How signals and gradients pass through the network: block by block, with a verdict',
+        summary: 'Measures signals and gradients of the network block by block, with a verdict',
         params: ModelReference,
         body: {
           content: {
@@ -42,22 +55,22 @@ export function signalRoutes(app: App, services: Services): void {
       const plan = planSpecification(specification)
       const { measured, pointer } = await readQuestion()
       affordableMemory(plan, measured.batch_size, budget, pointer)
-      // What is refused is refused with its status, before an answer of events begins.
+      // Rejects a model without valid weights before an event stream starts.
       await registry.weightsOf(model)
-      return answerJob(request, reply, async (control) => {
+      return answerJob(request, reply, async (options) => {
         const [signals] = await registry.withWeights(model, (source) =>
-          analysis.signals([source], measured, control),
+          analysis.signals([source], measured, options),
         )
-        if (signals === undefined) throw new TypeError('no signals came of a network')
+        if (signals === undefined) throw new TypeError('the analysis returned no signals')
         return { model: id, weights, ...signals }
       })
 
       async function readQuestion(): Promise<{ measured: SignalsRequest; pointer: string }> {
         if (!request.isMultipart())
-          return { measured: drawn(request.body as SignalsQuestion, '#'), pointer: '#/batch_size' }
+          return { measured: planDraw(request.body as SignalsQuestion, '#'), pointer: '#/batch_size' }
         const shape = specification.architecture.input_shape
-        const { question, pixels, count } = await readSignalsForm(request, reply, shape, services)
-        return { measured: { ...settings(question), batch_size: count, pixels }, pointer: '#/images' }
+        const { question, pixels, count } = await readSignalsForm(request, reply, shape, context)
+        return { measured: { ...selectSettings(question), batch_size: count, pixels }, pointer: '#/images' }
       }
     },
   )
@@ -70,19 +83,19 @@ export function signalRoutes(app: App, services: Services): void {
         operationId: 'compareSpecifications',
         tags: ['models'],
         summary:
-          'The same for several specifications under the same input and labels, ranked; nothing is built',
+          'Measures and ranks several specifications on the same input and labels, without building them',
         body: ComparisonRequest,
         response: { 200: withEvents(Comparison) },
       },
     },
     async (request, reply) => {
       const { specs, signals = {} } = request.body
-      const measured = drawn(signals, '#/signals')
-      const plans = specs.map((spec, index) => planAt(spec, index, MAX_MODEL_PARAMETERS))
+      const measured = planDraw(signals, '#/signals')
+      const plans = specs.map((spec, index) => planListed(spec, index, MAX_MODEL_PARAMETERS))
       for (const plan of plans) affordableMemory(plan, measured.batch_size, budget, '#/signals/batch_size')
-      return answerJob(request, reply, async (control) => {
+      return answerJob(request, reply, async (options) => {
         const sources = plans.map(({ specification }) => ({ specification }))
-        const networks = await analysis.signals(sources, measured, control)
+        const networks = await analysis.signals(sources, measured, options)
         const classes = plans.map(({ specification }) => specification.classes)
         return {
           results: networks.map((network, index) => ({ id: plans[index]?.id ?? '', ...network })),
@@ -93,19 +106,19 @@ export function signalRoutes(app: App, services: Services): void {
   )
 }
 
-function settings({ seed = 0, repeats = 5, mode = 'training' }: SignalsQuestion) {
+function selectSettings({ seed = 0, repeats = 5, mode = 'training' }: SignalsQuestion) {
   return { seed, repeats, mode }
 }
 
-function drawn(question: SignalsQuestion, pointer: string): SignalsRequest {
+function planDraw(question: SignalsQuestion, pointer: string): SignalsRequest {
   const { input = 'gaussian', batch_size = 8 } = question
   if (input === 'images')
     throw fieldError(`${pointer}/input`, 'needs images: send them to a model as multipart/form-data')
-  return { ...settings(question), batch_size }
+  return { ...selectSettings(question), batch_size }
 }
 
-/** What is wrong with a specification is wrong at its place in the list. */
-function planAt(spec: SpecificationRequest, index: number, maxParameters: number): Plan {
+/** Plans a specification of a list. Pointers of errors start at its index. */
+function planListed(spec: SpecificationRequest, index: number, maxParameters: number): Plan {
   try {
     return planRequest(spec, maxParameters)
   } catch (error) {

@@ -3,21 +3,29 @@ import { Readable } from 'node:stream'
 import Type from 'typebox'
 import { fieldError, pointerTo, ServiceError } from '../../common/errors.ts'
 import type { StagedWeights, Store } from '../../serving/models/store.ts'
-import { hangUp } from '../shared/client-abort.ts'
+import { releaseStored } from '../shared/body-permit.ts'
+import { abortOnClose } from '../shared/client-abort.ts'
 import { Bytes, SAFETENSORS } from '../shared/schema-parts.ts'
 import { FitQuery, FittedWeights } from '../shared/model-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
-import { largestWeights, partsOf } from '../shared/forms.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Analysis } from '../../analysis/contract.ts'
+import type { Config } from '../../config.ts'
+import { maxWeightsBytes, readParts, weightsTooLarge } from '../shared/forms.ts'
 
 const OCTETS = 'application/octet-stream'
-/** No type, and curl's default, say nothing of the content. */
+/** Includes no type and curl's default, which do not identify the content. */
 const TYPES = ['', OCTETS, SAFETENSORS, 'application/x-www-form-urlencoded']
 
-/** Weights of any network, and which initializers they may come from. In a scope of its own: bodies are streams here. */
-export function fitRoutes(app: App, { analysis, store, config }: Services): void {
-  const maxBytes = largestWeights(config)
+interface Context {
+  readonly analysis: Analysis
+  readonly store: Store
+  readonly config: Pick<Config, 'MAX_MODEL_PARAMETERS' | 'MAX_BODY_BYTES'>
+}
+
+/** Finds the initializers that explain the weights of any network. Bodies are streams in its scope. */
+export function registerFitRoutes(app: App, { analysis, store, config }: Context): void {
+  const maxBytes = maxWeightsBytes(config)
   app.removeContentTypeParser(['*', 'application/json'])
-  // Onto the disk, not into memory.
   app.addContentTypeParser('*', (_request, payload, done) => {
     done(null, payload)
   })
@@ -29,14 +37,15 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
       schema: {
         operationId: 'fitInitializers',
         tags: ['models'],
-        summary:
-          'Whose weights are these: which initializers the tensors of a safetensors file may come from',
+        summary: 'Finds the initializers that the tensors of a safetensors file may come from',
         querystring: FitQuery,
         body: {
           content: {
             [OCTETS]: { schema: Bytes('A safetensors file') },
-            [SAFETENSORS]: { schema: Bytes('The same') },
-            'multipart/form-data': { schema: Type.Object({ weights: Bytes('The same') }) },
+            [SAFETENSORS]: { schema: Bytes('Same as application/octet-stream') },
+            'multipart/form-data': {
+              schema: Type.Object({ weights: Bytes('Same as application/octet-stream') }),
+            },
           },
         },
         response: { 200: FittedWeights },
@@ -45,7 +54,7 @@ export function fitRoutes(app: App, { analysis, store, config }: Services): void
     async (request, reply) => {
       const weights = await stageWeights(request, store, maxBytes)
       try {
-        return await analysis.fit(weights.path, request.query, { signal: hangUp(reply) })
+        return await analysis.fit(weights.path, request.query, { signal: abortOnClose(reply) })
       } finally {
         await weights.discard()
       }
@@ -59,18 +68,18 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
     if (!TYPES.includes(type))
       throw new ServiceError(
         'UNSUPPORTED_MEDIA_TYPE',
-        `send the file as ${OCTETS}, or as a form's part "weights"`,
+        `send the file as ${OCTETS}, or as the part "weights" of a form`,
       )
     const { body } = request
-    if (body instanceof Readable) return store.createTemp(limited(body, maxBytes, request))
+    if (body instanceof Readable) return store.createTemp(streamToDisk(body, maxBytes, request))
     throw new ServiceError('MALFORMED_REQUEST', `the body is empty; send a safetensors file as ${OCTETS}`)
   }
   let weights: StagedWeights | undefined
   try {
-    for await (const part of partsOf(request, { limits: { parts: 2, fileSize: maxBytes + 1 } })) {
+    for await (const part of readParts(request, { limits: { parts: 2, fileSize: maxBytes + 1 } })) {
       if (part.fieldname !== 'weights' || part.type !== 'file' || weights)
-        throw fieldError(pointerTo('#', part.fieldname), 'is not wanted here; send "weights" once, as a file')
-      weights = await store.createTemp(limited(part.file, maxBytes, request))
+        throw fieldError(pointerTo('#', part.fieldname), 'is not expected; send "weights" once, as a file')
+      weights = await store.createTemp(streamToDisk(part.file, maxBytes, request))
     }
     if (!weights) throw fieldError('#/weights', 'is required: a safetensors file')
     return weights
@@ -80,22 +89,17 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
   }
 }
 
-/**
- * A stream as long as it is no larger. Its rest stays unread, so that the refusal can still be answered; what is passed
- * on goes onto the disk and holds no room.
- */
-function limited(source: Readable, maxBytes: number, { permit }: FastifyRequest): Readable {
-  return Readable.from(
-    (async function* () {
-      let bytes = 0
-      for await (const chunk of source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-        bytes += chunk.length
-        const sentence = 'the weights are larger than any network MAX_MODEL_PARAMETERS allows'
-        if (bytes > maxBytes) throw new ServiceError('BODY_TOO_LARGE', sentence)
-        yield chunk
-        permit?.releaseBytes(chunk.length)
-      }
-    })(),
-    { objectMode: false },
-  )
+/** Limits a stream that is written to disk. The rest of a larger one stays unread, so that the error can be answered. */
+function streamToDisk(source: Readable, maxBytes: number, { permit }: FastifyRequest): Readable {
+  const chunks = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+  return Readable.from(releaseStored(limitBytes(chunks, maxBytes), permit), { objectMode: false })
+}
+
+async function* limitBytes(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  let bytes = 0
+  for await (const chunk of chunks) {
+    bytes += chunk.length
+    if (bytes > maxBytes) throw weightsTooLarge()
+    yield chunk
+  }
 }

@@ -8,17 +8,24 @@ import { layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts
 import { planSpecification } from '../../network/plan.ts'
 import { METADATA } from '../../serving/models/import-weights.ts'
 import { streamedBytes, tensorStream, type StreamedTensor } from '../../serving/models/weights-stream.ts'
-import { hangUp } from '../shared/client-abort.ts'
-import { formatEtag, knows, parseRange } from '../shared/ranges.ts'
+import { abortOnClose } from '../shared/client-abort.ts'
+import { formatEtag, matchesEtag, parseRange } from '../shared/ranges.ts'
 import { Content, HDF5, Nothing, NPY, SAFETENSORS } from '../shared/schema-parts.ts'
 import { ModelReference, WeightsQuery } from '../shared/model-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Analysis } from '../../analysis/contract.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 
-/** Safetensors under either of its names, one tensor as npy, or what Keras's load_weights takes. */
-const OFFERED = [SAFETENSORS, 'application/octet-stream', NPY, HDF5]
+/** Safetensors under either of its types, npy for one tensor, or HDF5 for Keras's load_weights. */
+const TYPES = [SAFETENSORS, 'application/octet-stream', NPY, HDF5]
 
-/** A model's true weights as a file, streamed: never more than a tensor in memory. */
-export function weightsRoutes(app: App, { registry, analysis }: Services): void {
+interface Context {
+  readonly registry: Registry
+  readonly analysis: Analysis
+}
+
+/** Streams the weights of a model as a file, with at most one tensor in memory. */
+export function registerWeightsRoutes(app: App, { registry, analysis }: Context): void {
   app.get(
     '/v1/models/:model/weights',
     {
@@ -27,19 +34,19 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
         operationId: 'getWeights',
         tags: ['models'],
         summary:
-          "All weights as safetensors under one's own or another framework's names, as Keras's HDF5, or one tensor as npy; with ETag and ranges",
+          'Downloads all weights as safetensors, under the names of this service or another framework, as HDF5 for Keras, or one tensor as npy; supports ETag and ranges',
         params: ModelReference,
         querystring: WeightsQuery,
         response: {
-          200: Content('The weights', OFFERED),
-          206: Content('A range of them', OFFERED),
-          304: Nothing('The client has them'),
+          200: Content('The weights', TYPES),
+          206: Content('A range of the weights', TYPES),
+          304: Nothing('Not modified'),
         },
       },
     },
     async (request, reply) => {
       const model = registry.find(request.params.model)
-      // What is refused is refused before anything else is said of it.
+      // Rejects a model without valid weights.
       const source = await registry.weightsOf(model)
       const glob = request.query.parameters
       const matches = glob === undefined ? () => true : nameMatcher(glob)
@@ -51,11 +58,11 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
       const tensors = tensorsIn(names, plan).filter(({ parameter }) => matches(parameter.name))
       if (tensors.length === 0)
         throw fieldError('#/parameters', `${JSON.stringify(glob)} matches no parameter`)
-      const type = request.accepts().type(OFFERED)
+      const type = request.accepts().type(TYPES)
       if (typeof type !== 'string')
-        throw new ServiceError('NOT_ACCEPTABLE', `offered are ${OFFERED.join(', ')}`)
+        throw new ServiceError('NOT_ACCEPTABLE', `available types are ${TYPES.join(', ')}`)
       if (type === HDF5 && names !== 'keras')
-        throw fieldError('#/names', `must be keras for ${HDF5}, which is for Keras's load_weights`)
+        throw fieldError('#/names', `must be keras for ${HDF5}, the format of Keras's load_weights`)
       const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.digestOf(model) }
       const { header, content } = openWeightsFile(type, tensors, origin, JSON.stringify(specification))
       const length = content.reduce((sum, tensor) => sum + streamedBytes(tensor), header.length)
@@ -66,7 +73,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
         'accept-ranges': 'bytes',
         'cache-control': 'private, max-age=0, must-revalidate',
       })
-      if (knows(request.headers['if-none-match'], etag)) return reply.code(304).send()
+      if (matchesEtag(request.headers['if-none-match'], etag)) return reply.code(304).send()
 
       const range = parseRange(request.headers.range, request.headers['if-range'], etag, length)
       if (range === 'outside') {
@@ -79,9 +86,9 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
           .code(206)
           .header('content-range', `bytes ${String(start)}-${String(end - 1)}/${String(length)}`)
       void reply.header('content-length', String(end - start)).type(type)
-      // The content of an answer to HEAD would be drawn only to be thrown away.
+      // HEAD does not sample the weights.
       if (request.method === 'HEAD') return reply.send(Readable.from([], { objectMode: false }))
-      const read = await analysis.reader(source, { signal: hangUp(reply) })
+      const read = await analysis.reader(source, { signal: abortOnClose(reply) })
       const readUnchanged: typeof read = (...part) => registry.withWeights(model, () => read(...part))
       async function* bytes(): AsyncGenerator<Buffer> {
         if (start < header.length) yield header.subarray(start, end)
@@ -95,7 +102,7 @@ export function weightsRoutes(app: App, { registry, analysis }: Services): void 
   )
 }
 
-/** A file's beginning, and the tensors that follow it. */
+/** The header of a weights file, and the tensors that follow it. */
 function openWeightsFile(
   type: string,
   tensors: readonly FileTensor[],

@@ -4,7 +4,7 @@ import { findVersion, versionedPaths } from '../shared/versions.ts'
 
 export const tags = ['open inference']
 
-/** A path of the protocol without and with a version. */
+/** The paths of a route without and with a version. */
 export function paths(rest: string) {
   return versionedPaths('/v2/models/:model', ':version', rest)
 }
@@ -17,8 +17,8 @@ export function findModel(registry: Registry, params: unknown) {
   )
 }
 
-/** Every model by each of its names; by its id where it has none. */
-export function namedModels(registry: Registry): { model: Model; name: string }[] {
+/** Lists every model under each of its names, or under its id if it has none. */
+export function listNamedModels(registry: Registry): { model: Model; name: string }[] {
   return registry.list().flatMap((model) => {
     const { id } = model.record
     const names = registry.namesOf(id)

@@ -1,19 +1,24 @@
 import Type from 'typebox'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { ServiceError } from '../../common/errors.ts'
 import { tags } from './find-model.ts'
 
 const Live = Type.Object({ live: Type.Literal(true) })
-/** The specification's text asks for `live`, its implementations for `ready`. */
+/** The text of the specification has `live`, its implementations `ready`. */
 const Ready = Type.Object({ live: Type.Literal(true), ready: Type.Literal(true) })
 
-export function healthRoutes(app: App, { notReady }: Services): void {
+interface Context {
+  readonly notReady: () => ServiceError | undefined
+}
+
+export function registerHealthRoutes(app: App, { notReady }: Context): void {
   app.get(
     '/v2/health/live',
     {
       schema: {
         operationId: 'checkServerLive',
         tags,
-        summary: 'Whether the process answers',
+        summary: 'Checks that the process answers',
         response: { 200: Live },
       },
     },
@@ -25,7 +30,7 @@ export function healthRoutes(app: App, { notReady }: Services): void {
       schema: {
         operationId: 'checkServerReady',
         tags,
-        summary: 'Whether it can take traffic',
+        summary: 'Checks that the service can take traffic',
         response: { 200: Ready },
       },
     },

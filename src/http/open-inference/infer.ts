@@ -6,33 +6,43 @@ import { sizeOf } from '../../initializers/fans.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Permit } from '../../serving/prediction/permit.ts'
 import { labelsOf } from '../../serving/models/labels.ts'
-import { createPredictionAdmission } from '../shared/prediction-admission.ts'
-import { bodyOf } from '../shared/raw-body.ts'
-import { predictor } from '../shared/prediction.ts'
+import type { PredictionAdmission } from '../shared/prediction-admission.ts'
+import { readRawBody } from '../shared/raw-bodies.ts'
+import type { Predict } from '../shared/prediction.ts'
 import { Bytes } from '../shared/schema-parts.ts'
 import { InferRequest, InferResponse } from './schemas.ts'
 import { setServerTiming } from '../shared/server-timing.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { readInputs } from './inputs.ts'
 import { OUTPUTS } from './metadata.ts'
 import { VERSION } from '../shared/versions.ts'
 import { findModel, paths, tags } from './find-model.ts'
-import { requestedOutputs, writeAnswer } from './outputs.ts'
-import { countOf } from './parameters.ts'
-import { headLength, readRequest, type InferenceRequest } from './request.ts'
+import { selectOutputs, writeAnswer } from './outputs.ts'
+import { readCount } from './parameters.ts'
+import { parseHeadLength, readRequest, type InferenceRequest } from './request.ts'
 
 const HEAD_LENGTH = 'inference-header-content-length'
 const COMPRESSORS = { gzip: promisify(gzip), deflate: promisify(deflate) } as const
 
-/** Inference: tensors or encoded images in, tensors or classes out, as JSON and as binary data. */
-export function inferRoutes(app: App, services: Services): void {
-  const { registry, config, decoder } = services
-  const predict = predictor(services)
-  const { admit, delayClientErrors: refuseInTurn, permitOf: placeOf } = createPredictionAdmission(services)
+interface Context {
+  readonly registry: Registry
+  readonly predictionAdmission: PredictionAdmission
+  readonly predict: Predict
+  readonly decoder: ImageDecoder
+  readonly config: Config
+}
+
+/** Inference: tensors or encoded images in, tensors or classes out, as JSON or binary data. */
+export function registerInferRoutes(app: App, context: Context): void {
+  const { registry, predictionAdmission, predict, decoder, config } = context
+  const { admit, delayClientErrors, findPermit } = predictionAdmission
   const contents = <S>(schema: S) => ({
     content: {
       'application/json': { schema },
-      'application/octet-stream': { schema: Bytes('The JSON, and tensors behind it') },
+      'application/octet-stream': { schema: Bytes('The JSON, followed by binary tensors') },
     },
   })
   for (const { path, subject, params } of paths('/infer')) {
@@ -40,7 +50,7 @@ export function inferRoutes(app: App, services: Services): void {
       path,
       {
         onRequest: admit,
-        errorHandler: refuseInTurn,
+        errorHandler: delayClientErrors,
         config: { scope: 'predict', bodies: 'admitted' },
         schema: {
           operationId: `infer${subject}`,
@@ -53,36 +63,36 @@ export function inferRoutes(app: App, services: Services): void {
       },
       async (request, reply) => {
         const started = performance.now()
-        const permit = placeOf(request)
+        const permit = findPermit(request)
         const { model, name } = findModel(registry, request.params)
         const { specification, id } = model.record
-        const inference = await read(bodyOf(request), request.headers[HEAD_LENGTH], specification)
+        const inference = await read(readRawBody(request), request.headers[HEAD_LENGTH], specification)
         releaseOnTimeout(inference, permit, reply)
-        const requested = requestedOutputs(inference)
-        const images = await readInputs(inference, { specification, config, decoder, permit: permit })
+        const requested = selectOutputs(inference)
+        const images = await readInputs(inference, { specification, config, decoder, permit })
         const count = images.about.length
         const vectors = OUTPUTS.filter((output) => requested.some(({ name }) => name === output))
-        const job = { model: id, k: 1, vectors, alone: false, permit: permit }
-        const { result, costs, answered } = await predict(images, job, started)
+        const job = { model: id, k: 1, vectors, alone: false, permit }
+        const { result, costs, recordAnswer } = await predict(images, job, started)
         setServerTiming(reply, costs)
         const labels = labelsOf(specification)
         const answer = writeAnswer(inference, requested, result, { name, version: VERSION, count, labels })
-        answered()
+        recordAnswer()
         if (answer.headLength !== undefined) void reply.header(HEAD_LENGTH, String(answer.headLength))
         void reply.type(answer.headLength === undefined ? 'application/json' : 'application/octet-stream')
-        return reply.send(await compressed(answer.body, request, reply))
+        return reply.send(await compress(answer.body, request, reply))
       },
     )
   }
 }
 
-/** Without JSON the whole body is one image of one request: pixels where it has their size, else an encoded one. */
+/** Reads a request. A body without JSON is one image: raw pixels if it has their size, otherwise an encoded image. */
 async function read(
   body: Buffer,
   header: string | string[] | undefined,
   { architecture }: Specification,
 ): Promise<InferenceRequest> {
-  const length = headLength(header, body.length)
+  const length = parseHeadLength(header, body.length)
   if (length > 0 || header === undefined) return readRequest(body.subarray(0, length), body.subarray(length))
   const raw = { parameters: {}, id: undefined, outputs: undefined, binary: true }
   const shape = architecture.input_shape
@@ -97,10 +107,10 @@ async function read(
   }
 }
 
-/** `timeout`, in microseconds, ends a request sooner than REQUEST_TIMEOUT_MS does. */
+/** The parameter `timeout`, in microseconds, can shorten REQUEST_TIMEOUT_MS. */
 function releaseOnTimeout({ parameters }: InferenceRequest, permit: Permit, reply: FastifyReply): void {
-  const microseconds = countOf(parameters, 'timeout', '#/parameters') ?? 0
-  // Longer ones than a timer takes are longer than any REQUEST_TIMEOUT_MS.
+  const microseconds = readCount(parameters, 'timeout', '#/parameters') ?? 0
+  // A value beyond the range of a timer exceeds any REQUEST_TIMEOUT_MS.
   if (microseconds === 0 || microseconds / 1000 >= 2 ** 31) return
   const timer = setTimeout(() => {
     permit.release(
@@ -112,8 +122,8 @@ function releaseOnTimeout({ parameters }: InferenceRequest, permit: Permit, repl
   })
 }
 
-/** The answer as `Accept-Encoding` asks for it; no other answer of the protocol is ever compressed. */
-async function compressed(body: Buffer, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
+/** Compresses a response by `Accept-Encoding`. The protocol compresses inference responses only. */
+async function compress(body: Buffer, request: FastifyRequest, reply: FastifyReply): Promise<Buffer> {
   void reply.header('vary', 'accept-encoding')
   if (request.headers['accept-encoding'] === undefined) return body
   const encoding = request.encoding(['gzip', 'deflate', 'identity'])

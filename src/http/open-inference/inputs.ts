@@ -5,10 +5,10 @@ import type { Fit } from '../../images/decoder-contract.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Permit } from '../../serving/prediction/permit.ts'
-import { imagesAs, readImages, type Images } from '../shared/encoded-images.ts'
+import { wrapPixels, readImages, type Images } from '../shared/encoded-images.ts'
 import { assertCount } from '../shared/uploads.ts'
 import { assertUniqueNames, type InferenceRequest, type InputTensor } from './request.ts'
-import { byteElements, floatValues, uint8Values } from './tensors.ts'
+import { readElements, readFloats, readUint8 } from './tensors.ts'
 
 interface Context {
   readonly specification: Specification
@@ -20,7 +20,7 @@ interface Context {
 const FITS: readonly unknown[] = ['cover', 'fill', 'contain', 'exact'] satisfies readonly Fit[]
 const HIGHEST_PIXEL = 255
 
-/** The images of a request, from exactly one of `images` and `image_bytes`. The place holds what they take. */
+/** Reads the images of a request, from exactly one of `images` and `image_bytes`, and reserves their memory. */
 export async function readInputs(
   { inputs, parameters }: InferenceRequest,
   context: Context,
@@ -42,7 +42,7 @@ export async function readInputs(
   return decodeInput(input, fit as Fit, context)
 }
 
-function readPixels(input: InputTensor, { specification, config, permit: permit }: Context): Images {
+function readPixels(input: InputTensor, { specification, config, permit }: Context): Images {
   const { architecture, preprocessing } = specification
   const { pointer, datatype, shape } = input
   const [count = 0, ...image] = shape
@@ -53,27 +53,27 @@ function readPixels(input: InputTensor, { specification, config, permit: permit 
     )
   assertCount(count, `${pointer}/shape/0`, config.MAX_QUEUE)
   if (datatype === 'UINT8') {
-    const values = uint8Values(input)
+    const values = readUint8(input)
     permit.reserve(count, values.byteLength)
-    return imagesAs('uint8 tensor', values, shape)
+    return wrapPixels('uint8 tensor', values, shape)
   }
   if (datatype !== 'FP32')
     throw fieldError(`${pointer}/datatype`, `of input 'images' must be UINT8 or FP32, got ${datatype}`)
-  const pixels = floatValues(input)
+  const pixels = readFloats(input)
   const wrong = pixels.findIndex((value) => !(value >= 0 && value <= HIGHEST_PIXEL))
   if (wrong >= 0)
     throw fieldError(
       `${pointer}/data`,
-      `of input 'images' must be pixels from 0 to 255, before any preprocessing; there is ${String(pixels[wrong])} at ${String(wrong)}`,
+      `of input 'images' must be pixels from 0 to 255, before preprocessing; got ${String(pixels[wrong])} at ${String(wrong)}`,
     )
   permit.reserve(count, pixels.byteLength)
-  return imagesAs('fp32 tensor', preprocess(pixels, preprocessing), shape)
+  return wrapPixels('fp32 tensor', preprocess(pixels, preprocessing), shape)
 }
 
 async function decodeInput(
   input: InputTensor,
   fit: Fit,
-  { specification, config, decoder, permit: permit }: Context,
+  { specification, config, decoder, permit }: Context,
 ): Promise<Images> {
   const { pointer, datatype, shape } = input
   const [count = 0, width = 1] = shape
@@ -85,7 +85,7 @@ async function decodeInput(
   if (datatype !== 'BYTES')
     throw fieldError(`${pointer}/datatype`, `of input 'image_bytes' must be BYTES, got ${datatype}`)
   assertCount(count, `${pointer}/shape/0`, config.MAX_QUEUE)
-  const encoded = byteElements(input).map((bytes, index) => ({
+  const encoded = readElements(input).map((bytes, index) => ({
     bytes,
     pointer: `${pointer}/data/${String(index)}`,
   }))
@@ -94,6 +94,6 @@ async function decodeInput(
     fit,
     config,
     decoder,
-    permit: permit,
+    permit,
   })
 }

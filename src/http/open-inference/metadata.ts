@@ -1,14 +1,16 @@
 import type { Static } from 'typebox'
 import type { Specification } from '../../network/specification.ts'
 import { VERSION as SERVICE_VERSION } from '../../common/version.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { VERSION } from '../shared/versions.ts'
-import { findModel, namedModels, paths, tags } from './find-model.ts'
-import { repositoryState } from './repository.ts'
+import { findModel, listNamedModels, paths, tags } from './find-model.ts'
+import { viewRepositoryState } from './repository.ts'
 import { ModelConfig, ModelMetadata, ModelNames, ModelReady, ServerMetadata } from './schemas.ts'
 import { ServiceError } from '../../common/errors.ts'
 
-/** As `Vector`s are called. */
+/** Names of optional outputs of the engine. */
 export const OUTPUTS = ['probabilities', 'logits'] as const
 
 const PLATFORM = 'tensorflow_savedmodel'
@@ -20,13 +22,18 @@ const EXTENSIONS = [
   'statistics',
 ]
 
-/** What there is: the server, its models, what goes into each and comes out. */
-export function metadataRoutes(app: App, { registry, config }: Services): void {
+interface Context {
+  readonly registry: Registry
+  readonly config: Pick<Config, 'MAX_BATCH_SIZE'>
+}
+
+/** Metadata of the server, and inputs, outputs and configuration of its models. */
+export function registerMetadataRoutes(app: App, { registry, config }: Context): void {
   const server = { name: 'resinit', version: SERVICE_VERSION, extensions: EXTENSIONS }
   const schema = {
     operationId: 'getServerMetadata',
     tags,
-    summary: 'The server and its extensions',
+    summary: 'Gets the name, version and extensions of the server',
     response: { 200: ServerMetadata },
   }
   app.get('/v2', { config: { scope: 'read' }, schema }, () => server)
@@ -38,19 +45,19 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
       schema: {
         operationId: 'listModelNames',
         tags,
-        summary: 'Names of all models',
+        summary: 'Lists the names of all models',
         response: { 200: ModelNames },
       },
     },
     () => ({
-      models: namedModels(registry).map(({ name }) => name),
+      models: listNamedModels(registry).map(({ name }) => name),
     }),
   )
   for (const { path, subject, params } of paths('')) {
     const schema = {
       operationId: `get${subject}Metadata`,
       tags,
-      summary: 'Inputs and outputs of a model',
+      summary: 'Gets the inputs and outputs of a model',
       params,
       response: { 200: ModelMetadata },
     }
@@ -63,7 +70,7 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
     const schema = {
       operationId: `get${subject}Config`,
       tags,
-      summary: 'Configuration of a model',
+      summary: 'Gets the configuration of a model',
       params,
       response: { 200: ModelConfig },
     }
@@ -76,13 +83,13 @@ export function metadataRoutes(app: App, { registry, config }: Services): void {
     const schema = {
       operationId: `check${subject}Ready`,
       tags,
-      summary: 'Whether a model is loaded',
+      summary: 'Checks that a model is loaded',
       params,
       response: { 200: ModelReady },
     }
     app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
-      const { state, reason } = repositoryState(model)
+      const { state, reason } = viewRepositoryState(model)
       if (state !== 'READY')
         throw new ServiceError('MODEL_NOT_READY', `model '${name}' is not ready: ${reason}`)
       return { name, ready: true }
@@ -104,8 +111,8 @@ function describeModel(name: string, { architecture, classes }: Specification): 
 }
 
 /**
- * Shapes are whole, the batch first, so `max_batch_size` is 0: by Triton's rule any other would take the batch away from
- * every shape of the metadata, and `image_bytes` has nothing else; perf_analyzer would find an input without a shape.
+ * Describes a model in Triton's format. Shapes include the batch dimension, so `max_batch_size` is 0: by Triton's rule any
+ * other value removes the batch from every shape, and perf_analyzer would find `image_bytes` without a shape.
  */
 function describeConfig(
   name: string,

@@ -13,25 +13,25 @@ export interface OutputContext {
 
 export interface InferenceAnswer {
   readonly body: Buffer
-  /** Length of the JSON where tensors follow it; undefined where none does. */
+  /** Length of the JSON if binary tensors follow it. */
   readonly headLength: number | undefined
 }
 
-/** INVALID_REQUEST for an unknown or repeated output; checked before anything is computed. An empty list requests all. */
-export function requestedOutputs({ outputs = [], binary }: InferenceRequest): readonly RequestedOutput[] {
+/** Selects the outputs of a request before it is computed. An empty list selects all; INVALID_REQUEST if invalid. */
+export function selectOutputs({ outputs = [], binary }: InferenceRequest): readonly RequestedOutput[] {
   if (outputs.length === 0) return OUTPUTS.map((name) => ({ pointer: '#/outputs', name, binary, classes: 0 }))
   assertUniqueNames('output', outputs)
   for (const { name, pointer } of outputs) {
     if (!OUTPUTS.includes(name as (typeof OUTPUTS)[number]))
       throw fieldError(
         `${pointer}/name`,
-        `unexpected inference output '${name}'; there are ${OUTPUTS.join(' and ')}`,
+        `unexpected inference output '${name}'; request ${OUTPUTS.join(' or ')}`,
       )
   }
   return outputs
 }
 
-/** The answer to a request: JSON, and behind it what was asked for as binary, joined once. */
+/** Writes a response: JSON, followed by the outputs that were requested as binary data. */
 export function writeAnswer(
   { id }: Pick<InferenceRequest, 'id'>,
   requested: readonly RequestedOutput[],
@@ -52,12 +52,12 @@ export function writeAnswer(
       if (!elements && !values.every(Number.isFinite))
         throw fieldError(
           pointer,
-          `output '${output}' has values that JSON has no numbers for (NaN or infinite); ask for it as binary data`,
+          `output '${output}' has NaN or infinite values, which JSON cannot represent; request it as binary data`,
         )
       return { ...about, data: elements ?? [...values] }
     }
     const bytes = elements
-      ? framed(elements)
+      ? frameElements(elements)
       : Buffer.from(values.buffer, values.byteOffset, values.byteLength)
     tensors.push(bytes)
     return { ...about, parameters: { binary_data_size: bytes.length } }
@@ -69,7 +69,7 @@ export function writeAnswer(
     : { body: Buffer.concat([head, ...tensors]), headLength: head.length }
 }
 
-/** The k largest of every row as "value:index" or "value:index:label", in falling order; NaN comes last. */
+/** Formats the k largest values of each row as "value:index" or "value:index:label", in descending order, NaN last. */
 function formatClasses(
   values: Float32Array,
   width: number,
@@ -92,8 +92,8 @@ function formatClasses(
   return elements
 }
 
-/** Elements as BYTES: each behind its length. */
-function framed(elements: readonly string[]): Buffer {
+/** Writes elements as BYTES: each after its length. */
+function frameElements(elements: readonly string[]): Buffer {
   return Buffer.concat(
     elements.flatMap((element) => {
       const bytes = Buffer.from(element)

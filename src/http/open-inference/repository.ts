@@ -2,31 +2,36 @@ import type { FastifyRequest } from 'fastify'
 import Type, { type Static } from 'typebox'
 import { fieldError, pointerTo } from '../../common/errors.ts'
 import type { Model } from '../../serving/models/model.ts'
-import { bodyOf } from '../shared/raw-body.ts'
-import type { App, Services } from '../shared/services.ts'
+import { readRawBody } from '../shared/raw-bodies.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { VERSION } from '../shared/versions.ts'
-import { findModel, namedModels, tags } from './find-model.ts'
-import { flagOf, objectOf, parametersOf } from './parameters.ts'
-import { requestJson } from './request.ts'
+import { findModel, listNamedModels, tags } from './find-model.ts'
+import { readFlag, parseObject, parseParameters } from './parameters.ts'
+import { parseJson } from './request.ts'
 import { RepositoryIndex } from './schemas.ts'
 import { Nothing } from '../shared/schema-parts.ts'
 import { ModelReference } from '../shared/model-schemas.ts'
 
 type IndexEntry = Static<typeof RepositoryIndex>[number]
 
-/** The state of a model as a repository has it. */
-export function repositoryState({ state, lastError }: Model): Pick<IndexEntry, 'state' | 'reason'> {
+/** Maps the state of a model to a repository state. */
+export function viewRepositoryState({ state, lastError }: Model): Pick<IndexEntry, 'state' | 'reason'> {
   if (state === 'ready') return { state: 'READY', reason: '' }
   if (state === 'building') return { state: 'LOADING', reason: '' }
-  if (state === 'failed') return { state: 'UNAVAILABLE', reason: lastError?.detail ?? 'it failed' }
+  if (state === 'failed') return { state: 'UNAVAILABLE', reason: lastError?.detail ?? 'the build failed' }
   return { state: 'UNAVAILABLE', reason: 'unloaded; a load, or the next inference, builds it again' }
 }
 
-/** The repository: what is there, and what of it the engine holds. */
-export function repositoryRoutes(app: App, { registry }: Services): void {
-  const read = async (request: FastifyRequest) => {
-    const bytes = bodyOf(request)
-    return bytes.length === 0 ? {} : objectOf(await requestJson(bytes), '#')
+interface Context {
+  readonly registry: Registry
+}
+
+/** The model repository: lists models with their state, loads and unloads them. */
+export function registerRepositoryRoutes(app: App, { registry }: Context): void {
+  const readBody = async (request: FastifyRequest) => {
+    const bytes = readRawBody(request)
+    return bytes.length === 0 ? {} : parseObject(await parseJson(bytes), '#')
   }
   const json = (properties: object) => ({
     required: false,
@@ -35,8 +40,8 @@ export function repositoryRoutes(app: App, { registry }: Services): void {
       'application/octet-stream': { schema: properties },
     },
   })
-  const parameters = (also: object) =>
-    json({ type: 'object', properties: { parameters: { type: ['object', 'null'], ...also } } })
+  const parameters = (options: object) =>
+    json({ type: 'object', properties: { parameters: { type: ['object', 'null'], ...options } } })
   const nothing = { 200: Nothing('Done') }
 
   app.post(
@@ -46,17 +51,17 @@ export function repositoryRoutes(app: App, { registry }: Services): void {
       schema: {
         operationId: 'listRepository',
         tags,
-        summary: 'All models and their states',
+        summary: 'Lists all models with their state',
         body: json(Type.Object({ ready: Type.Optional(Type.Boolean()) })),
         response: { 200: RepositoryIndex },
       },
     },
     async (request) => {
-      const { ready = false } = await read(request)
+      const { ready = false } = await readBody(request)
       if (typeof ready !== 'boolean') throw fieldError('#/ready', 'must be true or false')
       await registry.refresh()
-      return namedModels(registry)
-        .map(({ model, name }) => ({ name, version: VERSION, ...repositoryState(model) }))
+      return listNamedModels(registry)
+        .map(({ model, name }) => ({ name, version: VERSION, ...viewRepositoryState(model) }))
         .filter(({ state }) => !ready || state === 'READY')
     },
   )
@@ -68,16 +73,16 @@ export function repositoryRoutes(app: App, { registry }: Services): void {
       schema: {
         ...{ operationId: 'loadModel', tags, params: ModelReference, response: nothing },
         body: parameters({ additionalProperties: false }),
-        summary: 'Has the engine hold a model; answers when it is ready',
+        summary: 'Loads a model into the engine; answers when it is ready',
       },
     },
     async (request, reply) => {
       const { model } = findModel(registry, request.params)
-      const [override] = Object.keys(parametersOf(await read(request), '#'))
+      const [override] = Object.keys(parseParameters(await readBody(request), '#'))
       if (override !== undefined)
         throw fieldError(
           pointerTo('#/parameters', override),
-          'cannot be set: a model is its specification; create another with POST /v1/models',
+          'cannot be overridden: a model is immutable; create another with POST /v1/models',
         )
       await registry.ensureReady(model.record.id)
       return reply.code(200).send()
@@ -91,13 +96,13 @@ export function repositoryRoutes(app: App, { registry }: Services): void {
       schema: {
         ...{ operationId: 'unloadModel', tags, params: ModelReference, response: nothing },
         body: parameters({}),
-        summary: "Frees the engine's memory of a model; it stays, and is built again when it is asked for",
+        summary: 'Unloads a model from the engine; the next request for it builds it again',
       },
     },
     async (request, reply) => {
       const { model } = findModel(registry, request.params)
-      // No model depends on another, so the flag changes nothing.
-      flagOf(parametersOf(await read(request), '#'), 'unload_dependents', '#/parameters')
+      // Models are independent, so the flag has no effect.
+      readFlag(parseParameters(await readBody(request), '#'), 'unload_dependents', '#/parameters')
       await registry.unload(model.record.id)
       return reply.code(200).send()
     },

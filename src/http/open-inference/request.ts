@@ -1,9 +1,16 @@
 import { fieldError, ServiceError } from '../../common/errors.ts'
 import { jsonProblem } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
-import { checkRequestParameters, countOf, flagOf, objectOf, parametersOf, type Json } from './parameters.ts'
+import {
+  checkRequestParameters,
+  readCount,
+  readFlag,
+  parseObject,
+  parseParameters,
+  type Json,
+} from './parameters.ts'
 
-/** One input as it was sent: its data are JSON, or bytes of the request's body. */
+/** One input tensor, with its data as JSON or as bytes of the request body. */
 export interface InputTensor {
   readonly pointer: string
   readonly name: string
@@ -16,7 +23,7 @@ export interface RequestedOutput {
   readonly pointer: string
   readonly name: string
   readonly binary: boolean
-  /** How many top classes in place of values; 0 for the values. */
+  /** Number of top classes to return in place of values; 0 returns the values. */
   readonly classes: number
 }
 
@@ -24,14 +31,14 @@ export interface InferenceRequest {
   readonly id: string | undefined
   readonly parameters: Json
   readonly inputs: readonly InputTensor[]
-  /** Undefined or empty for all of them. */
+  /** Undefined or empty selects all. */
   readonly outputs: readonly RequestedOutput[] | undefined
-  /** What the request says of outputs that say nothing themselves. */
+  /** The default of `binary_data` for outputs. */
   readonly binary: boolean
 }
 
-/** How much of a body is JSON, the rest being tensors; MALFORMED_REQUEST where the header says nonsense. */
-export function headLength(header: string | string[] | undefined, bodyLength: number): number {
+/** Parses the length of the JSON, which binary tensors follow. MALFORMED_REQUEST if the header is invalid. */
+export function parseHeadLength(header: string | string[] | undefined, bodyLength: number): number {
   if (header === undefined) return bodyLength
   const length = typeof header === 'string' && /^\d{1,15}$/.test(header) ? Number(header) : Infinity
   if (length > bodyLength)
@@ -43,26 +50,26 @@ export function headLength(header: string | string[] | undefined, bodyLength: nu
 }
 
 /**
- * Reads an inference request (docs/protocol of Triton: inference and binary tensor data). `tail` is what follows the
- * JSON: each binary input is a view of it, in the order of the inputs, and nothing may be left over.
+ * Parses an inference request (docs/protocol of Triton: inference and binary tensor data). `tail` are the bytes after the
+ * JSON. Binary inputs are views of it, in order, and must use all of it.
  */
 export async function readRequest(head: Buffer, tail: Buffer): Promise<InferenceRequest> {
-  const json = objectOf(await requestJson(head), '#')
-  const parameters = parametersOf(json, '#')
+  const json = parseObject(await parseJson(head), '#')
+  const parameters = parseParameters(json, '#')
   checkRequestParameters(parameters)
-  const binary = flagOf(parameters, 'binary_data_output', '#/parameters') ?? false
+  const binary = readFlag(parameters, 'binary_data_output', '#/parameters') ?? false
   const { id, inputs, outputs } = json
   if (id !== undefined && typeof id !== 'string') throw fieldError('#/id', 'must be a string')
   if (!Array.isArray(inputs)) throw fieldError('#/inputs', 'must be an array of tensors')
   if (outputs !== undefined && outputs !== null && !Array.isArray(outputs))
-    throw fieldError('#/outputs', 'must be an array, or left out for all outputs')
+    throw fieldError('#/outputs', 'must be an array; omit it for all outputs')
   let offset = 0
   const take = (size: number, input: string, pointer: string): Buffer => {
     const missing = offset + size - tail.length
     if (missing > 0)
       throw fieldError(
         pointer,
-        `unexpected size for input '${input}', expecting ${String(missing)} additional bytes; send all of them behind the JSON`,
+        `unexpected size for input '${input}', expecting ${String(missing)} additional bytes; send them after the JSON`,
       )
     offset += size
     return tail.subarray(offset - size, offset)
@@ -71,15 +78,15 @@ export async function readRequest(head: Buffer, tail: Buffer): Promise<Inference
   if (offset < tail.length)
     throw new ServiceError(
       'MALFORMED_REQUEST',
-      `unexpected additional input data for model: ${String(tail.length - offset)} bytes behind the last input's; say every input's binary_data_size`,
+      `unexpected additional input data for model: ${String(tail.length - offset)} bytes after the last input; set binary_data_size of every input`,
     )
-  const asked = (outputs as unknown[] | null | undefined)?.map((output, index) =>
+  const requested = (outputs as unknown[] | null | undefined)?.map((output, index) =>
     parseOutput(output, `#/outputs/${String(index)}`, binary),
   )
-  return { id, parameters, inputs: tensors, outputs: asked, binary }
+  return { id, parameters, inputs: tensors, outputs: requested, binary }
 }
 
-export async function requestJson(text: Buffer): Promise<unknown> {
+export async function parseJson(text: Buffer): Promise<unknown> {
   try {
     return await readJson(text)
   } catch (error) {
@@ -90,7 +97,7 @@ export async function requestJson(text: Buffer): Promise<unknown> {
   }
 }
 
-/** Refuses a name that an earlier tensor of the request has. */
+/** Rejects duplicate names. */
 export function assertUniqueNames(
   kind: 'input' | 'output',
   tensors: readonly { readonly name: string; readonly pointer: string }[],
@@ -108,7 +115,7 @@ function parseInput(
   pointer: string,
   take: (size: number, input: string, pointer: string) => Buffer,
 ): InputTensor {
-  const json = objectOf(given, pointer)
+  const json = parseObject(given, pointer)
   const { name, datatype, shape, data } = json
   if (typeof name !== 'string') throw fieldError(`${pointer}/name`, 'must be a string')
   if (typeof datatype !== 'string') throw fieldError(`${pointer}/datatype`, 'must be a string such as UINT8')
@@ -117,26 +124,29 @@ function parseInput(
     throw fieldError(`${pointer}/shape`, `of input '${name}' must be an array of integers of at least 0`)
   const common = { pointer, name, datatype, shape: shape as number[] }
   const parameters = `${pointer}/parameters`
-  const size = countOf(parametersOf(json, pointer), 'binary_data_size', parameters)
+  const size = readCount(parseParameters(json, pointer), 'binary_data_size', parameters)
   if (size === undefined) {
     if (data === undefined)
-      throw fieldError(`${pointer}/data`, `is required of input '${name}', or parameters.binary_data_size`)
+      throw fieldError(`${pointer}/data`, `of input '${name}' is required, or parameters.binary_data_size`)
     return { ...common, data: { json: data } }
   }
   if (data !== undefined)
-    throw fieldError(`${pointer}/data`, `of input '${name}' goes without parameters.binary_data_size`)
+    throw fieldError(
+      `${pointer}/data`,
+      `of input '${name}' excludes parameters.binary_data_size; send one of them`,
+    )
   return { ...common, data: { bytes: take(size, name, `${parameters}/binary_data_size`) } }
 }
 
 function parseOutput(given: unknown, pointer: string, binary: boolean): RequestedOutput {
-  const json = objectOf(given, pointer)
+  const json = parseObject(given, pointer)
   if (typeof json['name'] !== 'string') throw fieldError(`${pointer}/name`, 'must be a string')
-  const parameters = parametersOf(json, pointer)
+  const parameters = parseParameters(json, pointer)
   const at = `${pointer}/parameters`
   return {
     pointer,
     name: json['name'],
-    binary: flagOf(parameters, 'binary_data', at) ?? binary,
-    classes: countOf(parameters, 'classification', at) ?? 0,
+    binary: readFlag(parameters, 'binary_data', at) ?? binary,
+    classes: readCount(parameters, 'classification', at) ?? 0,
   }
 }

@@ -53,7 +53,7 @@ export const ModelConfig = answer('ModelConfig', {
   name: Type.String(),
   platform: Type.String(),
   backend: Type.String(),
-  max_batch_size: Type.Integer({ description: '0: shapes are whole, the batch first' }),
+  max_batch_size: Type.Integer({ description: 'Always 0: shapes include the batch dimension' }),
   input: Type.Array(
     Type.Object({
       ...TensorConfig,
@@ -84,7 +84,7 @@ export const InferenceStatistics = answer('InferenceStatistics', {
     Type.Object({
       name: Type.String(),
       version: Type.String(),
-      last_inference: Type.Integer({ description: 'Unix time in ms; 0 before the first' }),
+      last_inference: Type.Integer({ description: 'Unix time in ms; 0 before the first inference' }),
       inference_count: Type.Integer(),
       execution_count: Type.Integer(),
       inference_stats: Type.Object({

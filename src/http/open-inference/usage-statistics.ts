@@ -1,23 +1,34 @@
 import type { Static } from 'typebox'
-import type { ModelUsage, Tally } from '../../serving/prediction/usage.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { ModelUsage, Tally, Usage } from '../../serving/prediction/usage.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { VERSION } from '../shared/versions.ts'
-import { findModel, namedModels, paths, tags } from './find-model.ts'
+import { findModel, listNamedModels, paths, tags } from './find-model.ts'
 import { InferenceStatistics } from './schemas.ts'
 
 type Statistics = Static<typeof InferenceStatistics>['model_stats'][number]
 
-/** What models have done since the service started, whichever protocol asked them. */
-export function statisticsRoutes(app: App, { registry, usage }: Services): void {
+interface Context {
+  readonly registry: Registry
+  readonly usage: Usage
+}
+
+/** Usage of models over all protocols since the service started. */
+export function registerUsageRoutes(app: App, { registry, usage }: Context): void {
   const response = { 200: InferenceStatistics }
   app.get(
     '/v2/models/stats',
     {
       config: { scope: 'read' },
-      schema: { operationId: 'getInferenceStatistics', tags, summary: 'What all models have done', response },
+      schema: {
+        operationId: 'getInferenceStatistics',
+        tags,
+        summary: 'Gets the usage of all models',
+        response,
+      },
     },
     () => ({
-      model_stats: namedModels(registry).map(({ model, name }) =>
+      model_stats: listNamedModels(registry).map(({ model, name }) =>
         formatStatistics(name, usage.of(model.record.id)),
       ),
     }),
@@ -26,7 +37,7 @@ export function statisticsRoutes(app: App, { registry, usage }: Services): void 
     const schema = {
       operationId: `get${subject}InferenceStatistics`,
       tags,
-      summary: 'What a model has done',
+      summary: 'Gets the usage of a model',
       params,
       response,
     }
@@ -47,24 +58,24 @@ function formatStatistics(name: string, usage: ModelUsage): Statistics {
     inference_count: usage.images,
     execution_count: usage.batches,
     inference_stats: {
-      success: inNanoseconds(usage.success),
-      fail: inNanoseconds(usage.fail),
-      queue: inNanoseconds(usage.queue),
-      compute_input: inNanoseconds(usage.decode),
-      compute_infer: inNanoseconds(usage.compute),
-      compute_output: inNanoseconds(usage.encode),
+      success: toNanoseconds(usage.success),
+      fail: toNanoseconds(usage.fail),
+      queue: toNanoseconds(usage.queue),
+      compute_input: toNanoseconds(usage.decode),
+      compute_infer: toNanoseconds(usage.compute),
+      compute_output: toNanoseconds(usage.encode),
       cache_hit: none,
       cache_miss: none,
     },
     batch_stats: sizes.map(([batch_size, tally]) => ({
       batch_size,
       compute_input: none,
-      compute_infer: inNanoseconds(tally),
+      compute_infer: toNanoseconds(tally),
       compute_output: none,
     })),
   }
 }
 
-function inNanoseconds({ count, ms }: Tally): { count: number; ns: number } {
+function toNanoseconds({ count, ms }: Tally): { count: number; ns: number } {
   return { count, ns: Math.round(ms * 1e6) }
 }

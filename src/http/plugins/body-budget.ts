@@ -1,68 +1,50 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import type { Config } from '../../config.ts'
 import { Admission } from '../../serving/prediction/admission.ts'
-import type { Permit } from '../../serving/prediction/permit.ts'
-import { Arrivals } from './body-arrivals.ts'
-import { reserveDecoded } from '../shared/body-encoding.ts'
+import { BodyArrivals } from '../shared/body-arrivals.ts'
+import { announcedBytes, growPermit } from '../shared/body-permit.ts'
 import { CLIENT_ABORTED } from '../shared/client-abort.ts'
-import { incomingOf } from '../shared/incoming-requests.ts'
+import { findIncoming } from '../shared/incoming-requests.ts'
 
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** Where bodies go that are not read into memory: a place that the route takes, or the disk. */
-    readonly bodies?: 'admitted' | 'disk'
-  }
-  interface FastifyInstance {
-    readonly arrivals: Arrivals
-  }
-  interface FastifyRequest {
-    /** What the request holds of the room for bodies; undefined where it has no body. */
-    permit: Permit | undefined
-  }
-}
-
-/** Bytes that a head announces; a body in chunks may be as little as one. */
-export function announcedBytes({ headers }: FastifyRequest): number {
-  return headers['transfer-encoding'] === undefined ? Number(headers['content-length'] ?? 0) : 1
-}
-
-/** A body holds so many bytes more, or (negative) less, of those that it may hold. */
-export function growPlace(permit: Permit, more: number, most: number): void {
-  permit.reserve(permit.images, Math.max(0, Math.min(permit.bytes + more, most)))
-}
+type BudgetConfig = Pick<Config, 'MAX_QUEUE_BYTES' | 'MAX_BODY_BYTES' | 'STALL_TIMEOUT_MS'>
 
 /**
- * Bodies on their way hold no more than MAX_QUEUE_BYTES, else QUEUE_FULL. Predictions have a room of their own
- * (`admittance`), so that neither keeps the other out.
+ * Limits the memory of request bodies to MAX_QUEUE_BYTES; QUEUE_FULL beyond it. Predictions have a separate budget
+ * (`predictionAdmission`), so that neither blocks the other.
  */
-export function limitBodies(app: FastifyInstance, config: Config): void {
-  const room = new Admission({ maxImages: Infinity, maxBytes: config.MAX_QUEUE_BYTES })
-  const arrivals = new Arrivals(config)
-  app.decorate('arrivals', arrivals)
-  app.decorateRequest('place', undefined)
-  app.addHook('onClose', (_app, done) => {
-    arrivals.close()
+export const bodyBudget = fp<{ readonly config: BudgetConfig }>(
+  (app, { config }, done) => {
+    const admission = new Admission({ maxImages: Infinity, maxBytes: config.MAX_QUEUE_BYTES })
+    const arrivals = new BodyArrivals(config)
+    app.decorate('arrivals', arrivals)
+    app.decorateRequest('permit', undefined)
+    app.decorateRequest('onDecoded', undefined)
+    app.addHook('onClose', (_app, next) => {
+      arrivals.close()
+      next()
+    })
+    app.addHook('onRequest', (request, reply, next) => {
+      const announced = announcedBytes(request)
+      const { bodies } = request.routeOptions.config
+      if (announced > 0 && bodies !== 'admitted') {
+        const bytes = bodies === 'disk' ? 1 : Math.min(announced, config.MAX_BODY_BYTES)
+        const permit = admission.admit({ client: request.caller, model: '' }, bytes)
+        request.permit = permit
+        request.onDecoded = (more) => {
+          growPermit(permit, more, config.MAX_BODY_BYTES)
+        }
+        reply.raw.once('close', () => {
+          permit.release(CLIENT_ABORTED)
+        })
+        arrivals.follow(findIncoming(request), permit)
+      }
+      next()
+    })
+    // A body that has failed already would never end.
+    app.addHook('preParsing', (request, _reply, _payload, next) => {
+      next(findIncoming(request)?.failure)
+    })
     done()
-  })
-  app.addHook('onRequest', (request, reply, done) => {
-    const announced = announcedBytes(request)
-    const { bodies } = request.routeOptions.config
-    if (announced > 0 && bodies !== 'admitted') {
-      const bytes = bodies === 'disk' ? 1 : Math.min(announced, config.MAX_BODY_BYTES)
-      const permit = room.admit({ client: request.caller, model: '' }, bytes)
-      request.permit = permit
-      reserveDecoded(request, (more) => {
-        growPlace(permit, more, config.MAX_BODY_BYTES)
-      })
-      reply.raw.once('close', () => {
-        permit.release(CLIENT_ABORTED)
-      })
-      arrivals.follow(incomingOf(request), permit)
-    }
-    done()
-  })
-  // One that failed before it was read would be waited for.
-  app.addHook('preParsing', (request, _reply, _payload, done) => {
-    done(incomingOf(request)?.failure)
-  })
-}
+  },
+  { name: 'body-budget', dependencies: ['authentication'] },
+)

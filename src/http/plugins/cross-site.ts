@@ -1,51 +1,61 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
 import type { Config } from '../../config.ts'
 import { ServiceError } from '../../common/errors.ts'
-import { isLoopbackAddress, isLoopbackName } from './loopback.ts'
 import { isOpen } from '../shared/scopes.ts'
+import { isLoopbackAddress, isLoopbackName } from './loopback.ts'
 
-/** A name or an IPv4 address, without its last dot, or an IPv6 address; a port may follow. Nothing else is a Host. */
+/** A name or IPv4 address without a final dot, or an IPv6 address, with an optional port. */
 const HOST_HEADER = /^(?:\[([0-9a-f:.]+)\]|([a-z0-9._-]+?)\.?)(?::\d*)?$/
 const MAX_QUOTED = 100
 
 type CrossSiteConfig = Pick<Config, 'HOST' | 'CORS_ORIGINS'>
 
 /**
- * Refuses the requests of other sites' pages, for a service that asks for no key: every page that its user's browser opens
- * could send them. A service that asks for keys needs no such check, because a browser adds no key by itself.
+ * Rejects requests from pages of other sites, for a service without keys: any page in the user's browser could send them.
+ * With keys the check is unnecessary, because a browser adds no key by itself.
  *
- * Runs before the route's own hooks, so that nothing is reserved and no byte of a body is read. A client that is no browser
- * sends neither `Origin` nor `Sec-Fetch-Site`.
+ * It runs before the hooks of the route, so that nothing is reserved and no body is read. Clients other than browsers send
+ * neither `Origin` nor `Sec-Fetch-Site`.
  */
-export function refuseCrossSite(app: FastifyInstance, config: CrossSiteConfig): void {
-  const isRebound = hostCheck(app, config)
-  const isForeign = originCheck(config)
-  app.addHook('onRequest', (request, _reply, done) => {
-    const { host, origin } = request.headers
-    if (isRebound(host))
-      done(
-        refused(
-          `the Host ${quoted(host)} is no name of this machine; send the request to localhost, to a loopback address or to HOST, or set API_KEYS_FILE`,
-        ),
-      )
-    else if (isForeign(request))
-      done(
-        refused(
-          `the request comes from ${origin === undefined ? 'a page of another site' : `the origin ${quoted(origin)}`}; name its origin in CORS_ORIGINS, or set API_KEYS_FILE`,
-        ),
-      )
-    else done()
-  })
-}
+export const crossSite = fp<{ readonly config: CrossSiteConfig }>(
+  (app, { config }, done) => {
+    const isRebound = createHostCheck(app, config)
+    const isForeign = createOriginCheck(config)
+    app.addHook('onRequest', (request, _reply, next) => {
+      const { host, origin } = request.headers
+      if (isRebound(host))
+        next(
+          new ServiceError(
+            'CROSS_SITE_REFUSED',
+            `the Host ${quote(host)} is not a name of this machine; send the request to localhost, to a loopback address or to HOST, or set API_KEYS_FILE`,
+          ),
+        )
+      else if (isForeign(request))
+        next(
+          new ServiceError(
+            'CROSS_SITE_REFUSED',
+            `the request comes from ${origin === undefined ? 'a page of another site' : `the origin ${quote(origin)}`}; name its origin in CORS_ORIGINS, or set API_KEYS_FILE`,
+          ),
+        )
+      else next()
+    })
+    done()
+  },
+  { name: 'cross-site', dependencies: ['error-handler'] },
+)
 
 /**
- * Whether a Host shows that a name of another site was resolved to this machine (DNS rebinding). Only a service that listens
- * on loopback alone knows its own names. HTTP/1.0 without a Host is sent by no browser.
+ * Detects DNS rebinding: a Host that is a name of another site, resolved to this machine. Only a service that listens on
+ * loopback alone knows its own names. Browsers never send HTTP/1.0 without a Host.
  */
-function hostCheck(app: FastifyInstance, { HOST }: CrossSiteConfig): (host: string | undefined) => boolean {
+function createHostCheck(
+  app: FastifyInstance,
+  { HOST }: CrossSiteConfig,
+): (host: string | undefined) => boolean {
   const own = HOST.toLowerCase()
   let local: boolean | undefined
-  /** Nearly all requests have the same Host. */
+  /** The last accepted Host: nearly all requests have the same one. */
   let accepted: string | undefined
   return (host) => {
     local ??= listensOnLoopback(app)
@@ -58,30 +68,30 @@ function hostCheck(app: FastifyInstance, { HOST }: CrossSiteConfig): (host: stri
   }
 }
 
-/** Undefined while the service does not listen. */
+/** Undefined before the service listens. */
 function listensOnLoopback({ server }: FastifyInstance): boolean | undefined {
   const bound = server.address()
   if (bound === null) return undefined
   return typeof bound === 'object' && isLoopbackAddress(bound.address)
 }
 
-/** Whether a request was begun by a page of another origin that CORS_ORIGINS does not name. */
-function originCheck({ CORS_ORIGINS }: CrossSiteConfig): (request: FastifyRequest) => boolean {
+/** Detects requests from pages of another origin that is not in CORS_ORIGINS. */
+function createOriginCheck({ CORS_ORIGINS }: CrossSiteConfig): (request: FastifyRequest) => boolean {
   if (CORS_ORIGINS === '*') return () => false
   const named = new Set(CORS_ORIGINS?.split(','))
   return (request) => {
     const { host, origin, 'sec-fetch-site': site } = request.headers
     if (origin !== undefined && named.has(origin)) return false
-    if (origin !== undefined && !isOriginOf(origin, host)) return true
-    return site !== undefined && site !== 'same-origin' && site !== 'none' && !isVisit(request)
+    if (origin !== undefined && !isOwnOrigin(origin, host)) return true
+    return site !== undefined && site !== 'same-origin' && site !== 'none' && !isNavigation(request)
   }
 }
 
-/** Whether an origin is this service under the name that the request has for it; TLS may end in front of the service. */
-function isOriginOf(origin: string, host: string | undefined): boolean {
+/** Whether an origin is this service under the Host of the request. A proxy may terminate TLS. */
+function isOwnOrigin(origin: string, host: string | undefined): boolean {
   const [, scheme, authority] = /^(https?):\/\/([^/?#@\\]+)$/i.exec(origin) ?? []
   if (scheme === undefined || authority === undefined || host === undefined) return false
-  // The default port may be written or left out.
+  // URL normalizes the default port.
   const [page, service] = [authority, host].map((name) => `${scheme}://${name}`)
   return (
     page !== undefined &&
@@ -93,10 +103,10 @@ function isOriginOf(origin: string, host: string | undefined): boolean {
 }
 
 /**
- * Whether a person follows a link to the page, to the documentation or to a probe. These answer everyone alike, say nothing
- * of models and start no work, and the page that has the link cannot read them.
+ * Whether a person follows a link to the page, the documentation or a probe. These responses are the same for all, reveal
+ * no model and start no work, and the linking page cannot read them.
  */
-function isVisit({ method, headers, routeOptions }: FastifyRequest): boolean {
+function isNavigation({ method, headers, routeOptions }: FastifyRequest): boolean {
   return (
     (method === 'GET' || method === 'HEAD') &&
     headers['sec-fetch-mode'] === 'navigate' &&
@@ -105,6 +115,6 @@ function isVisit({ method, headers, routeOptions }: FastifyRequest): boolean {
   )
 }
 
-const refused = (detail: string): ServiceError => new ServiceError('CROSS_SITE_REFUSED', detail)
-
-const quoted = (text: string | undefined): string => JSON.stringify(text?.slice(0, MAX_QUOTED))
+function quote(text: string | undefined): string {
+  return JSON.stringify(text?.slice(0, MAX_QUOTED))
+}

@@ -1,35 +1,39 @@
-import type { FastifyInstance } from 'fastify'
+import fp from 'fastify-plugin'
 import { isProbe } from '../shared/scopes.ts'
 
-/** What is begun in one turn of the event loop: some milliseconds of work. */
-const BEGUN_IN_A_TURN = 4
+/** Tasks started per turn of the event loop: some milliseconds of work. */
+const STARTS_PER_TURN = 4
 
-/** Begins things in the order they came, no more than some in one turn of the event loop. */
+/** Starts tasks in order, at most STARTS_PER_TURN in one turn of the event loop. */
 export class EventLoopThrottle {
-  #begun = 0
-  readonly #waiting: (() => void)[] = []
+  #started = 0
+  readonly #queue: (() => void)[] = []
 
-  run(begin: () => void): void {
-    if (this.#begun === BEGUN_IN_A_TURN || this.#waiting.length > 0) this.#waiting.push(begin)
-    else this.#begin(begin)
+  run(task: () => void): void {
+    if (this.#started === STARTS_PER_TURN || this.#queue.length > 0) this.#queue.push(task)
+    else this.#start(task)
   }
 
-  #begin(begin: () => void): void {
-    if (this.#begun === 0) setImmediate(this.#turn)
-    this.#begun += 1
-    begin()
+  #start(task: () => void): void {
+    if (this.#started === 0) setImmediate(this.#nextTurn)
+    this.#started += 1
+    task()
   }
 
-  readonly #turn = (): void => {
-    this.#begun = 0
-    for (const begin of this.#waiting.splice(0, BEGUN_IN_A_TURN)) this.#begin(begin)
+  readonly #nextTurn = (): void => {
+    this.#started = 0
+    for (const task of this.#queue.splice(0, STARTS_PER_TURN)) this.#start(task)
   }
 }
 
-/** A thousand requests that arrive at once are not all begun before a probe that comes after them is answered. */
-export function throttleRequests(app: FastifyInstance, pace: EventLoopThrottle): void {
-  app.addHook('onRequest', ({ routeOptions }, _reply, done) => {
-    if (isProbe(routeOptions.url)) done()
-    else pace.run(done)
-  })
-}
+/** Throttles the start of requests, so that a burst of a thousand does not delay a probe that follows it. */
+export const eventLoopThrottle = fp<{ readonly throttle: EventLoopThrottle }>(
+  (app, { throttle }, done) => {
+    app.addHook('onRequest', ({ routeOptions }, _reply, next) => {
+      if (isProbe(routeOptions.url)) next()
+      else throttle.run(next)
+    })
+    done()
+  },
+  { name: 'event-loop-throttle' },
+)

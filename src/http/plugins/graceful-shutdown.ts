@@ -1,96 +1,80 @@
-import type { FastifyInstance, FastifyReply } from 'fastify'
+import type { FastifyReply } from 'fastify'
+import fp from 'fastify-plugin'
 import type { Config } from '../../config.ts'
-import { ServiceError } from '../../common/errors.ts'
-import { incomingOf } from '../shared/incoming-requests.ts'
-import type { Lingerers } from './lingering-close.ts'
+import { findIncoming } from '../shared/incoming-requests.ts'
+import { abortResponse, createShutdownError } from '../shared/shutdown-signal.ts'
+import type { LingeringConnections } from './lingering-close.ts'
 
-/** What is on its way to a client gets this long to leave before its connection is cut. */
+/** Time for sent bytes to leave before a connection is closed. */
 const FLUSH_MS = 100
-/** Of SHUTDOWN_TIMEOUT_MS: then the rest is refused, so that whoever waits hears of it and the children can end. */
-const REFUSED_AT = 0.75
-/** Then connections that still send what nobody reads are cut. */
-const CUT_AT = 0.9
+/** At this fraction of SHUTDOWN_TIMEOUT_MS the remaining requests get 503, so that clients get a response. */
+const REJECT_AT = 0.75
+/** At this fraction of SHUTDOWN_TIMEOUT_MS connections that still send discarded bytes are closed. */
+const CLOSE_AT = 0.9
 
-/** Emitted by a response that must end now. */
-const REFUSED = Symbol('refused')
-
-/** Aborts with SHUTTING_DOWN when an answer that has begun must end by itself, because no status can refuse it any more. */
-export function refusal({ raw }: FastifyReply): AbortSignal {
-  const controller = new AbortController()
-  raw.once(REFUSED, () => {
-    controller.abort(refused())
-  })
-  return controller.signal
-}
-
-/** The rest of a refused body is read away, or the next request of its connection would never be. */
-export function discardRefusedBodies(app: FastifyInstance, lingerers: Lingerers): void {
-  lingerers.watch(app.server)
-  app.addHook('onResponse', (request, _reply, done) => {
-    lingerers.readAway(incomingOf(request))
-    done()
-  })
+interface Options {
+  readonly config: Pick<Config, 'SHUTDOWN_TIMEOUT_MS'>
+  readonly isDraining: () => boolean
+  readonly lingering: LingeringConnections
 }
 
 /**
- * Ends well: while it drains every answer ends its connection, so that clients go elsewhere with their next request. From
- * the end of listening on, what was begun is answered, what comes later on a connection that is kept alive is refused, as
- * is what cannot be answered in time, and when nothing is left every connection is cut; one that never sent a request
- * would keep the server open.
+ * Finishes requests before the service stops. While it drains, every response closes its connection. From the end of
+ * listening on, started requests are answered, and later requests of open connections are rejected, as are requests that
+ * cannot finish in time. When none is left, all connections are closed; an idle one would keep the server open.
  */
-export function shutDownGracefully(
-  app: FastifyInstance,
-  { SHUTDOWN_TIMEOUT_MS }: Pick<Config, 'SHUTDOWN_TIMEOUT_MS'>,
-  draining: () => boolean,
-  lingerers: Lingerers,
-): void {
-  let closing = false
-  const answering = new Set<FastifyReply>()
-  const isDone = (): boolean => closing && answering.size === 0 && lingerers.size === 0
-  const cut = (): void => {
-    if (isDone()) app.server.closeAllConnections()
-  }
-  const cutSoon = (): void => {
-    if (isDone()) setTimeout(cut, FLUSH_MS).unref()
-  }
-  lingerers.whenNone = cutSoon
-  const refuseTheRest = (): void => {
-    for (const reply of answering) {
-      const { raw, sent } = reply
-      const endsItself = raw.emit(REFUSED)
-      // Whatever of its body is still to come is not waited for.
-      raw.once('finish', () => {
-        incomingOf(reply.request)?.fail(refused())
-      })
-      if (sent) continue
-      if (!raw.headersSent) {
-        void reply.header('connection', 'close').send(refused())
-        // Its handler ends later, and Fastify would log that the reply was already sent.
-        reply.log = reply.log.child({}, { level: 'silent' })
-      } else if (!endsItself) {
-        reply.log.warn('an answer is cut off: it had begun and would not end before SHUTDOWN_TIMEOUT_MS')
-        raw.destroy()
-      }
+export const gracefulShutdown = fp<Options>(
+  (app, { config: { SHUTDOWN_TIMEOUT_MS }, isDraining, lingering }, done) => {
+    let closing = false
+    const pending = new Set<FastifyReply>()
+    const isFinished = (): boolean => closing && pending.size === 0 && lingering.size === 0
+    const closeAll = (): void => {
+      if (isFinished()) app.server.closeAllConnections()
     }
-  }
-  app.addHook('preClose', (done) => {
-    closing = true
-    setTimeout(refuseTheRest, REFUSED_AT * SHUTDOWN_TIMEOUT_MS).unref()
-    setTimeout(() => {
-      if (answering.size === 0) app.server.closeAllConnections()
-    }, CUT_AT * SHUTDOWN_TIMEOUT_MS).unref()
-    cutSoon()
-    done()
-  })
-  app.addHook('onRequest', (_request, reply, done) => {
-    answering.add(reply)
-    if (draining()) void reply.header('connection', 'close')
-    reply.raw.once('close', () => {
-      answering.delete(reply)
-      cutSoon()
+    const closeAfterFlush = (): void => {
+      if (isFinished()) setTimeout(closeAll, FLUSH_MS).unref()
+    }
+    lingering.onEmpty = closeAfterFlush
+    app.addHook('preClose', (next) => {
+      closing = true
+      setTimeout(() => {
+        for (const reply of pending) rejectPending(reply)
+      }, REJECT_AT * SHUTDOWN_TIMEOUT_MS).unref()
+      setTimeout(() => {
+        if (pending.size === 0) app.server.closeAllConnections()
+      }, CLOSE_AT * SHUTDOWN_TIMEOUT_MS).unref()
+      closeAfterFlush()
+      next()
     })
-    done(closing ? refused() : undefined)
-  })
-}
+    app.addHook('onRequest', (_request, reply, next) => {
+      pending.add(reply)
+      if (isDraining()) void reply.header('connection', 'close')
+      reply.raw.once('close', () => {
+        pending.delete(reply)
+        closeAfterFlush()
+      })
+      next(closing ? createShutdownError() : undefined)
+    })
+    done()
+  },
+  { name: 'graceful-shutdown', dependencies: ['error-handler'] },
+)
 
-const refused = (): ServiceError => new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
+/** Answers a pending request with 503, or ends its response if it has begun. */
+function rejectPending(reply: FastifyReply): void {
+  const { raw, sent } = reply
+  const endsItself = abortResponse(reply)
+  // The rest of the body is not read.
+  raw.once('finish', () => {
+    findIncoming(reply.request)?.fail(createShutdownError())
+  })
+  if (sent) return
+  if (!raw.headersSent) {
+    void reply.header('connection', 'close').send(createShutdownError())
+    // The handler returns later, and Fastify would log that the reply was already sent.
+    reply.log = reply.log.child({}, { level: 'silent' })
+  } else if (!endsItself) {
+    reply.log.warn('a response is cut off: it had begun and did not end before SHUTDOWN_TIMEOUT_MS')
+    raw.destroy()
+  }
+}

@@ -1,53 +1,144 @@
 import { randomUUID } from 'node:crypto'
 import { STATUS_CODES, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import type { FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import type { Logger } from 'pino'
 import type { Config } from '../../config.ts'
 import { ServiceError } from '../../common/errors.ts'
-import { answerFor, METHODS } from './error-handler.ts'
-import type { Lingerers } from './lingering-close.ts'
-import type { Services } from '../shared/services.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { ErrorFormats } from '../shared/error-formats.ts'
+import { findIncoming, Incoming } from '../shared/incoming-requests.ts'
+import type { LingeringConnections } from './lingering-close.ts'
+import { METHODS } from './unknown-routes.ts'
 
 const HOST = 'host'
-/** Longer than any path whose protocol matters. */
+/** Longer than any path that selects an error format. */
 const MAX_TARGET = 4096
-/** The request whose answer a connection waits for. */
-const pending = new WeakMap<Socket, FastifyRequest>()
 
-/** Refuses as problems what Node would refuse by itself, in a form of its own, and what it takes that is no HTTP. */
-export function checkHead(app: FastifyInstance): void {
-  for (const event of ['checkContinue', 'checkExpectation'] as const)
-    app.server.on(event, (request: IncomingMessage, response: ServerResponse) => {
-      app.routing(request, response)
-    })
-  // A body that is refused by its head is not asked for.
-  app.addHook('preParsing', ({ raw, headers: { expect } }, reply, _payload, done) => {
-    if (expect !== undefined && raw.httpVersion === '1.1') reply.raw.writeContinue()
-    done()
-  })
-  app.addHook('onRequest', (request, reply, done) => {
-    const { raw, headers } = request
-    const { host, expect } = headers
-    const { socket } = raw
-    pending.set(socket, request)
-    reply.raw.once('close', () => {
-      // Another request may have followed on the connection.
-      if (pending.get(socket) === request) pending.delete(socket)
-    })
-    // RFC 9110, 14.2: it is defined for GET alone.
-    if (raw.method !== 'GET') delete headers.range
-    if (host === undefined && raw.httpVersion === '1.1')
-      done(new ServiceError('MALFORMED_REQUEST', 'HTTP/1.1 asks for the header Host'))
-    else if (hostsIn(raw.rawHeaders) > 1)
-      done(new ServiceError('MALFORMED_REQUEST', 'the header Host is there more than once; send it once'))
-    else if (expect !== undefined && !/100-continue/i.test(expect))
-      done(new ServiceError('EXPECTATION_FAILED', 'Expect can only be 100-continue'))
-    else done()
-  })
+/** An error of Node for a connection. Some have the bytes that could not be parsed. */
+type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: unknown }
+
+interface ResponderContext {
+  readonly logger: Logger
+  readonly metrics: Metrics
+  readonly lingering: LingeringConnections
+  readonly formats: ErrorFormats
 }
 
-/** Node keeps the first of several. */
-function hostsIn(rawHeaders: readonly string[]): number {
+/** Answers errors on the socket, where no request exists, and closes the connection. */
+export class SocketErrorResponder {
+  readonly #context: ResponderContext
+
+  constructor(context: ResponderContext) {
+    this.#context = context
+  }
+
+  /** Answers a request that did not arrive completely or is no HTTP. */
+  answerClientError(error: ClientError, socket: Socket): void {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy()
+      return
+    }
+    const request = Incoming.findNewest(socket)?.request
+    const url = request?.url ?? parseTarget(error.rawPacket)
+    this.#send(socket, toServiceError(error), { url, id: request?.id, cause: error.code })
+  }
+
+  /** Answers CONNECT, for which Node detaches the connection from its HTTP parser. */
+  refuseTunnel(method: string, socket: Socket): void {
+    const error = new ServiceError('METHOD_NOT_ALLOWED', `${method} is not supported: this is no proxy`)
+    this.#send(socket, error, { headers: { allow: METHODS.join(', ') } })
+  }
+
+  #send(
+    socket: Socket,
+    error: ServiceError,
+    {
+      url,
+      id = randomUUID(),
+      headers: more = {},
+      cause = error.code,
+    }: {
+      /** It selects the format of the error. */
+      readonly url?: string | undefined
+      readonly id?: string | undefined
+      readonly headers?: Readonly<Record<string, string>>
+      /** The code in the log. */
+      readonly cause?: string | undefined
+    },
+  ): void {
+    const { logger, metrics, lingering, formats } = this.#context
+    const { code, status, headers, body } = formats.format(error, url)
+    metrics.error(code)
+    const text = JSON.stringify(body)
+    const head = Object.entries({
+      ...headers,
+      ...more,
+      'x-request-id': id,
+      'content-length': Buffer.byteLength(text),
+      connection: 'close',
+    }).map(([name, value]) => `${name}: ${String(value)}\r\n`)
+    logger.info({ reqId: id, status, code: cause }, 'request')
+    lingering.sendAndClose(
+      socket,
+      `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n${text}`,
+    )
+  }
+}
+
+/** Rejects invalid heads in the service's error format, including those that Node rejects in its own or accepts. */
+export const protocolErrors = fp<{ readonly responder: SocketErrorResponder }>(
+  (app, { responder }, done) => {
+    for (const event of ['checkContinue', 'checkExpectation'] as const)
+      app.server.on(event, (request: IncomingMessage, response: ServerResponse) => {
+        app.routing(request, response)
+      })
+    app.server.on('connect', (request, socket: Socket) => {
+      responder.refuseTunnel(request.method ?? '', socket)
+    })
+    // No 100 Continue for a request that its head already disqualifies.
+    app.addHook('preParsing', ({ raw, headers: { expect } }, reply, _payload, next) => {
+      if (expect !== undefined && raw.httpVersion === '1.1') reply.raw.writeContinue()
+      next()
+    })
+    app.addHook('onRequest', (request, reply, next) => {
+      const message = findIncoming(request)
+      if (message !== undefined) {
+        message.request = request
+        reply.raw.once('close', () => {
+          message.request = undefined
+        })
+      }
+      // RFC 9110, 14.2: Range is defined for GET only.
+      if (request.raw.method !== 'GET') delete request.headers.range
+      next(checkHead(request))
+    })
+    done()
+  },
+  { name: 'protocol-errors', dependencies: ['error-handler'] },
+)
+
+/** HEAD_TIMEOUT_MS for Node, which checks at intervals of a quarter of it. */
+export function createHeadTimeouts({ HEAD_TIMEOUT_MS }: Pick<Config, 'HEAD_TIMEOUT_MS'>) {
+  return {
+    headersTimeout: HEAD_TIMEOUT_MS,
+    connectionsCheckingInterval: Math.ceil(HEAD_TIMEOUT_MS / 4),
+  }
+}
+
+function checkHead({ raw, headers: { host, expect } }: FastifyRequest): ServiceError | undefined {
+  if (host === undefined && raw.httpVersion === '1.1')
+    return new ServiceError('MALFORMED_REQUEST', 'HTTP/1.1 requires the Host header')
+  if (countHosts(raw.rawHeaders) > 1)
+    return new ServiceError('MALFORMED_REQUEST', 'the Host header appears more than once; send it once')
+  if (expect !== undefined && !/100-continue/i.test(expect))
+    return new ServiceError('EXPECTATION_FAILED', 'Expect must be 100-continue')
+  return undefined
+}
+
+/** Counts the Host headers; `headers` of Node has only the first. */
+function countHosts(rawHeaders: readonly string[]): number {
   let hosts = 0
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]
@@ -56,100 +147,16 @@ function hostsIn(rawHeaders: readonly string[]): number {
   return hosts
 }
 
-/** CONNECT asks for a tunnel to another host: Node takes its connection out of HTTP. */
-export function refuseTunnels(
-  app: FastifyInstance,
-  services: Pick<Services, 'logger' | 'metrics'>,
-  lingerers: Lingerers,
-): void {
-  app.server.on('connect', (request, socket: Socket) => {
-    const error = new ServiceError(
-      'METHOD_NOT_ALLOWED',
-      `${request.method ?? ''} is not offered: this is no proxy`,
-    )
-    answerOnSocket(socket, error, { ...services, lingerers, headers: { allow: METHODS.join(', ') } })
-  })
-}
-
-/** How long a head may take to arrive, and how often Node looks: a request that is late is so by a quarter at most. */
-export function headTimes({ HEAD_TIMEOUT_MS }: Pick<Config, 'HEAD_TIMEOUT_MS'>) {
-  return {
-    headersTimeout: HEAD_TIMEOUT_MS,
-    connectionsCheckingInterval: Math.ceil(HEAD_TIMEOUT_MS / 4),
-  }
-}
-
-/** Node's error of a connection: some have the bytes that could not be parsed. */
-type ClientError = NodeJS.ErrnoException & { readonly rawPacket?: unknown }
-
-/** Answers on the bare socket what did not arrive as a whole request, and closes it. */
-export function answerClientError(
-  error: ClientError,
-  socket: Socket,
-  services: Pick<Services, 'logger' | 'metrics'>,
-  lingerers: Lingerers,
-): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
-  else {
-    const request = pending.get(socket)
-    const url = request?.url ?? requestTarget(error.rawPacket)
-    answerOnSocket(socket, clientError(error), {
-      ...services,
-      ...{ lingerers, url, id: request?.id, cause: error.code },
-    })
-  }
-}
-
-interface SocketAnswer extends Pick<Services, 'logger' | 'metrics'> {
-  readonly lingerers: Lingerers
-  /** Of the request, where it is known: it decides the form of the error. */
-  readonly url?: string | undefined
-  readonly id?: string | undefined
-  readonly headers?: Readonly<Record<string, string>>
-  /** As the log says it. */
-  readonly cause?: string | undefined
-}
-
-function answerOnSocket(
-  socket: Socket,
-  error: ServiceError,
-  {
-    logger,
-    metrics,
-    lingerers,
-    url,
-    id = randomUUID(),
-    headers: more = {},
-    cause = error.code,
-  }: SocketAnswer,
-): void {
-  const { code, status, headers, body } = answerFor(error, url)
-  metrics.error(code)
-  const text = JSON.stringify(body)
-  const head = Object.entries({
-    ...headers,
-    ...more,
-    'x-request-id': id,
-    'content-length': Buffer.byteLength(text),
-    connection: 'close',
-  }).map(([name, value]) => `${name}: ${String(value)}\r\n`)
-  logger.info({ reqId: id, status, code: cause }, 'request')
-  lingerers.end(
-    socket,
-    `HTTP/1.1 ${String(status)} ${STATUS_CODES[status] ?? ''}\r\n${head.join('')}\r\n${text}`,
-  )
-}
-
-function clientError({ code, message }: NodeJS.ErrnoException): ServiceError {
+function toServiceError({ code, message }: NodeJS.ErrnoException): ServiceError {
   if (code === 'HPE_HEADER_OVERFLOW')
     return new ServiceError('HEADERS_TOO_LARGE', 'the headers are larger than 16 KB; send fewer')
   if (code === 'ERR_HTTP_REQUEST_TIMEOUT')
     return new ServiceError('REQUEST_TIMEOUT', 'the request did not arrive in time; send it again')
-  return new ServiceError('MALFORMED_REQUEST', `this is no HTTP request: ${message}`)
+  return new ServiceError('MALFORMED_REQUEST', `this is not an HTTP request: ${message}`)
 }
 
-/** The path in the first line of a request, where its bytes begin with one. */
-function requestTarget(bytes: unknown): string | undefined {
+/** The path in the request line, if the bytes start with one. */
+function parseTarget(bytes: unknown): string | undefined {
   if (!Buffer.isBuffer(bytes)) return undefined
   return /^[A-Z]+ (\/\S*) HTTP\//.exec(bytes.toString('latin1', 0, MAX_TARGET))?.[1]
 }

@@ -1,18 +1,21 @@
+import fp from 'fastify-plugin'
 import type { Registry } from '../../serving/models/registry.ts'
-import type { App } from '../shared/services.ts'
 
 /**
- * Other services on the same data folder create, move and delete models. Whoever asks about a model is told how it is
- * there now, and a model that is not known here is looked for before it is missed. Only work with a model that is known
- * goes ahead at once: what others did to it is known within half a second anyway.
+ * Refreshes the models before a request for one: other services on the same data folder create, move and delete models. A
+ * POST to a known model skips the refresh, because the store watcher reports changes within half a second.
  */
-export function refreshModels(app: App, registry: Registry): void {
-  app.addHook('onRequest', (request, _reply, done) => {
-    const { model } = request.params as { readonly model?: string }
-    if (model === undefined || (request.method === 'POST' && registry.knows(model))) done()
-    else
-      registry.refresh().then(() => {
-        done()
-      }, done)
-  })
-}
+export const refreshModels = fp<{ readonly registry: Registry }>(
+  (app, { registry }, done) => {
+    app.addHook('onRequest', (request, _reply, next) => {
+      const { model } = request.params as { readonly model?: string }
+      if (model === undefined || (request.method === 'POST' && registry.knows(model))) next()
+      else
+        registry.refresh().then(() => {
+          next()
+        }, next)
+    })
+    done()
+  },
+  { name: 'refresh-models', dependencies: ['authentication'] },
+)

@@ -1,11 +1,11 @@
-/** What a document loads beside the files of this service. */
+/** Sources of an HTML document besides the files of this service. */
 interface Sources {
   readonly images: string
   readonly styles?: string
 }
 
-/** What browsers may do with HTML of this service: load what came from here, connect to here, nothing inline, in no frame. */
-export function securityHeaders({ images, styles = '' }: Sources) {
+/** Headers for HTML: load from and connect to this origin only, nothing inline, no frames. */
+export function createSecurityHeaders({ images, styles = '' }: Sources) {
   return {
     'content-security-policy': [
       "default-src 'none'",

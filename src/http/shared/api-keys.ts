@@ -7,21 +7,21 @@ import { checker } from '../../common/validation.ts'
 import { parseRate, type Rate } from './rates.ts'
 import { SCOPES, type Scope } from './scopes.ts'
 
-/** Who calls: a key's holder and what the key is for. The key itself is nowhere. */
+/** A key of API_KEYS_FILE. Only its digest is stored. */
 export interface Key {
   readonly name: string
-  /** Of the key. 192 random bits need no slow hash. */
+  /** SHA-256 of the key. 192 random bits need no slow hash. */
   readonly sha256: Buffer
   readonly scopes: ReadonlySet<Scope>
-  /** From then on it is refused, in ms since 1970. */
+  /** Unix time in ms. */
   readonly expires: number
-  /** Instead of RATE_LIMIT; null for none. */
+  /** Replaces RATE_LIMIT; null for no limit. */
   readonly rate: Rate | null | undefined
 }
 
 const KEY_BYTES = 24
-/** A key is compared with all there are. */
-const MOST_KEYS = 1000
+/** Every request is compared with every key. */
+const MAX_KEYS = 1000
 const DAY = /^\d{4}-\d{2}-\d{2}$/
 
 const Line = closed({
@@ -40,27 +40,27 @@ export type KeyLine = Static<typeof Line>
 
 const check = checker(Line)
 
-/** A key nobody can guess, safe in headers and URLs. */
-export function newKey(): string {
+/** A random key, safe in headers and URLs. */
+export function generateKey(): string {
   return randomBytes(KEY_BYTES).toString('base64url')
 }
 
-/** Digests have one length, so comparing them tells nothing about the key's. */
+/** Digests have a fixed length, so a comparison does not reveal the length of a key. */
 export function hashKey(key: string): Buffer {
   return createHash('sha256').update(key).digest()
 }
 
-/** What is wrong with a line, or nothing. No value is in it: it may be a key that was written in the wrong place. */
-export function problemOfLine(line: unknown): string | undefined {
+/** Returns the problem of a line, if any. The message contains no value, because a misplaced value may be a key. */
+export function checkKeyLine(line: unknown): string | undefined {
   const [error] = check(line, '')
   if (error) return `${error.pointer.slice(1) || 'it'} ${error.detail.replace(/, got .*$/s, '')}`
   const { expires } = line as KeyLine
-  return expires !== undefined && !isDate(expires) ? 'expires is no day of the calendar' : undefined
+  return expires !== undefined && !isDate(expires) ? 'expires is not a calendar date' : undefined
 }
 
 /**
- * The keys of a file: a JSON object a line, as `npm run key` prints them; empty lines and those that begin with # are
- * skipped. Throws an Error whose sentence names line and field.
+ * Parses API_KEYS_FILE: one JSON object per line, as `npm run key` prints it. Empty lines and comments (#) are skipped.
+ * Errors name line and field.
  */
 export function readKeys(text: string): readonly Key[] {
   const keys = text.split('\n').flatMap((given, index) => {
@@ -70,11 +70,9 @@ export function readKeys(text: string): readonly Key[] {
     try {
       line = parseJson(Buffer.from(given))
     } catch {
-      throw new Error(
-        `${at} is not a JSON object that has each field once; write it as "npm run key" prints it`,
-      )
+      throw new Error(`${at} is not a JSON object with each field once; write it as "npm run key" prints it`)
     }
-    const problem = problemOfLine(line)
+    const problem = checkKeyLine(line)
     if (problem !== undefined) throw new Error(`${at}: ${problem}`)
     return [{ at, key: parseKey(line as KeyLine) }]
   })
@@ -82,16 +80,16 @@ export function readKeys(text: string): readonly Key[] {
   for (const { at, key } of keys) {
     const digest = key.sha256.toString('hex')
     const first = seen.get(digest)
-    if (first !== undefined) throw new Error(`${at}: sha256 is that of ${first}; give every key one line`)
+    if (first !== undefined) throw new Error(`${at}: sha256 is the same as on ${first}; write every key once`)
     seen.set(digest, at)
   }
-  if (keys.length === 0) throw new Error('it has no key; "npm run key" makes one')
-  if (keys.length > MOST_KEYS) throw new Error(`it has more than ${String(MOST_KEYS)} keys; remove old ones`)
+  if (keys.length === 0) throw new Error('it has no key; "npm run key" creates one')
+  if (keys.length > MAX_KEYS) throw new Error(`it has more than ${String(MAX_KEYS)} keys; remove old ones`)
   return keys.map(({ key }) => key)
 }
 
-/** A key for everything that never expires. */
-export function keyForAll(name: string, key: string): Key {
+/** A key with all scopes that never expires. */
+export function createFullKey(name: string, key: string): Key {
   return {
     ...{ name, sha256: hashKey(key), scopes: new Set(SCOPES) },
     ...{ expires: Infinity, rate: undefined },
@@ -103,13 +101,13 @@ function parseKey({ name, sha256, scopes, expires, rate_limit }: KeyLine): Key {
     name,
     sha256: Buffer.from(sha256, 'hex'),
     scopes: new Set(scopes),
-    // A day alone is its beginning in UTC.
+    // A date without a time is its start in UTC.
     expires: expires === undefined ? Infinity : Date.parse(expires),
     rate: rate_limit === undefined ? undefined : (parseRate(rate_limit) ?? null),
   }
 }
 
-/** JavaScript takes February 30 for a day of March. */
+/** Date.parse accepts February 30 as a day of March. */
 function isDate(text: string): boolean {
   const day = text.slice(0, 10)
   const parsed = Date.parse(DAY.test(text) ? text : `${day}T00:00:00Z`)

@@ -6,18 +6,18 @@ import { plainJpegSize } from '../../images/jpeg.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Permit } from '../../serving/prediction/permit.ts'
 
-/** The bytes of an image, and where it stood in the request. */
+/** The bytes of an image, and its JSON pointer in the request. */
 export interface EncodedImage {
   readonly bytes: Uint8Array
   readonly pointer: string
 }
 
-/** Images as they go to the engine. */
+/** Images in the form that the engine reads. */
 export interface Images {
   readonly values: ImageValues
   readonly about: { readonly width: number; readonly height: number; readonly format: string }[]
-  /** The same as pixels, for JPEGs that the engine could not decode; INVALID_IMAGE where nothing can. */
-  readonly decoded?: () => Promise<Images>
+  /** Decodes JPEGs that the engine cannot decode to pixels; INVALID_IMAGE if the image decoder fails too. */
+  readonly decode?: () => Promise<Images>
 }
 
 export interface ImagesContext {
@@ -30,11 +30,11 @@ export interface ImagesContext {
 }
 
 /**
- * A request's encoded images. Plain JPEGs of the model's size stay encoded: the engine decodes them for a quarter of
- * what a decoder costs, and an eighth of the bytes go to it. QUEUE_FULL where there is no room for them.
+ * Reads encoded images. Plain JPEGs of the model's size stay encoded: the engine decodes them at a quarter of the cost of
+ * the image decoder, and receives an eighth of the bytes. QUEUE_FULL if memory runs out.
  */
 export async function readImages(encoded: readonly EncodedImage[], context: ImagesContext): Promise<Images> {
-  const { shape, permit: permit } = context
+  const { shape, permit } = context
   const [height = 0, width = 0, channels] = shape
   const fits = ({ bytes }: EncodedImage): boolean => {
     const size = plainJpegSize(bytes)
@@ -45,12 +45,12 @@ export async function readImages(encoded: readonly EncodedImage[], context: Imag
   return {
     values: encoded.map(({ bytes }) => bytes),
     about: encoded.map(() => ({ width, height, format: 'jpeg' })),
-    decoded: () => decodeImages(encoded, context),
+    decode: () => decodeImages(encoded, context),
   }
 }
 
-/** Images that came as numbers, [n, height, width, channels]. */
-export function imagesAs(
+/** Wraps images that were sent as numbers, [n, height, width, channels]. */
+export function wrapPixels(
   format: string,
   values: Uint8Array | Float32Array,
   [count = 0, height = 0, width = 0]: readonly number[],
@@ -60,7 +60,7 @@ export function imagesAs(
 
 async function decodeImages(
   encoded: readonly EncodedImage[],
-  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, permit: permit }: ImagesContext,
+  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, permit }: ImagesContext,
 ): Promise<Images> {
   const decodedBytes = encoded.length * sizeOf(shape)
   permit.reserve(encoded.length, countBytes(encoded) + decodedBytes)
@@ -74,7 +74,7 @@ async function decodeImages(
   }
 }
 
-/** In their order. No more at a time than there are decoders, so that other requests have their turn between them. */
+/** Decodes images in order, at most one per decoder process at a time, so that other requests can interleave. */
 export async function decodeAll(
   encoded: readonly EncodedImage[],
   options: DecodeOptions,
@@ -82,16 +82,16 @@ export async function decodeAll(
   signal: AbortSignal,
 ): Promise<DecodedImage[]> {
   const decoded: DecodedImage[] = []
-  const left = encoded.entries()
+  const remaining = encoded.entries()
   const failed = new AbortController()
-  const decodeOthers = async (): Promise<void> => {
-    for (const [index, { bytes, pointer }] of left) {
+  const decodeNext = async (): Promise<void> => {
+    for (const [index, { bytes, pointer }] of remaining) {
       const until = AbortSignal.any([signal, failed.signal])
       decoded[index] = await decoder.decode({ file: bytes, pointer, options, signal: until })
     }
   }
   try {
-    await Promise.all(Array.from({ length: Math.min(decoder.processes, encoded.length) }, decodeOthers))
+    await Promise.all(Array.from({ length: Math.min(decoder.processes, encoded.length) }, decodeNext))
     return decoded
   } catch (error) {
     failed.abort(error)

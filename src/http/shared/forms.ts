@@ -2,22 +2,28 @@ import type { Multipart } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { ServiceError } from '../../common/errors.ts'
-import { decodedBody } from './body-encoding.ts'
 
-/** The largest file of weights that any network within MAX_MODEL_PARAMETERS has, with room for its header. */
-export function largestWeights({
+/** The largest weights file of any network within MAX_MODEL_PARAMETERS, plus its header. */
+export function maxWeightsBytes({
   MAX_MODEL_PARAMETERS,
   MAX_BODY_BYTES,
 }: Pick<Config, 'MAX_MODEL_PARAMETERS' | 'MAX_BODY_BYTES'>): number {
   return 4 * MAX_MODEL_PARAMETERS + MAX_BODY_BYTES
 }
 
+export function weightsTooLarge(): ServiceError {
+  return new ServiceError(
+    'BODY_TOO_LARGE',
+    'the weights are larger than any network MAX_MODEL_PARAMETERS allows',
+  )
+}
+
 type Options = Parameters<FastifyRequest['parts']>[0]
 
-/** The parts of a form as they come, each with a name: MALFORMED_REQUEST where one has none. */
-export async function* partsOf(request: FastifyRequest, options: Options): AsyncGenerator<Multipart> {
-  for await (const part of decodedForm(request).parts(options)) {
-    // Its type leaves out that the head of a part may say nothing.
+/** Reads the parts of a form in order; MALFORMED_REQUEST for a part without a name. */
+export async function* readParts(request: FastifyRequest, options: Options): AsyncGenerator<Multipart> {
+  for await (const part of decodeForm(request).parts(options)) {
+    // The type of the plugin lacks the missing name.
     if ((part.fieldname as string | undefined) === undefined)
       throw new ServiceError(
         'MALFORMED_REQUEST',
@@ -27,10 +33,10 @@ export async function* partsOf(request: FastifyRequest, options: Options): Async
   }
 }
 
-/** The plugin reads a form from `raw`, and its boundary from the headers there; a compressed one is read from its decoder. */
-function decodedForm(request: FastifyRequest): FastifyRequest {
-  const body = decodedBody(request)
-  if (body === undefined) return request
-  const raw = Object.assign(body, { headers: request.headers })
+/** The multipart plugin reads the form and its boundary from `raw`. For a compressed form, `raw` is the decoder. */
+function decodeForm(request: FastifyRequest): FastifyRequest {
+  const { decodedBody } = request
+  if (decodedBody === undefined) return request
+  const raw = Object.assign(decodedBody, { headers: request.headers })
   return Object.create(request, { raw: { value: raw } }) as FastifyRequest
 }

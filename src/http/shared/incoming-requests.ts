@@ -2,24 +2,25 @@ import { IncomingMessage } from 'node:http'
 import type { Socket } from 'node:net'
 import type { FastifyRequest } from 'fastify'
 
-/** What is told of a body as it arrives. */
+/** Callbacks for a body that is being received. */
 interface BodyWatcher {
-  readonly arrived?: (bytes: number) => void
-  /** All of it is here. */
-  readonly whole: () => void
+  readonly onBytes?: (bytes: number) => void
+  readonly onComplete: () => void
 }
 
 const newest = new WeakMap<Socket, Incoming>()
 
 /**
- * A request whose body is counted as it arrives from the network, whoever reads it. It can fail while its connection
- * lives on, which has to carry the answer: destroying Node's own message destroys the connection.
+ * A request that counts the bytes of its body as they arrive from the network, read or unread. Its body can fail while
+ * the connection stays open for the response; destroying Node's own message destroys the connection.
  */
 export class Incoming extends IncomingMessage {
   /** Bytes of the body so far. */
-  arrived = 0
-  /** Why the body will never be whole, where it was given up here. */
+  received = 0
+  /** The reason of `fail`. */
   failure: Error | undefined
+  /** The Fastify request, from its first hook to the end of its response. */
+  request: FastifyRequest | undefined
   #watcher: BodyWatcher | undefined
   #discards = false
 
@@ -28,8 +29,8 @@ export class Incoming extends IncomingMessage {
     newest.set(socket, this)
   }
 
-  /** The request that came last on a connection. */
-  static newestOf(socket: Socket): Incoming | undefined {
+  /** The last request of a connection. */
+  static findNewest(socket: Socket): Incoming | undefined {
     return newest.get(socket)
   }
 
@@ -37,22 +38,22 @@ export class Incoming extends IncomingMessage {
     this.#watcher = watcher
   }
 
-  /** Node's parser calls it with every piece of the body, and with null at its end. */
+  /** Node's parser calls it with every chunk of the body, and with null at its end. */
   override push(chunk: Buffer | null, encoding?: BufferEncoding): boolean {
     if (chunk === null) {
       const watcher = this.#watcher
       this.#watcher = undefined
-      watcher?.whole()
+      watcher?.onComplete()
     } else {
-      this.arrived += chunk.length
-      this.#watcher?.arrived?.(chunk.length)
-      // As if it had been read, so that the connection is read on.
+      this.received += chunk.length
+      this.#watcher?.onBytes?.(chunk.length)
+      // Report the chunk as read, so that the connection is read on.
       if (this.#discards) return true
     }
     return super.push(chunk, encoding)
   }
 
-  /** Whoever reads the body gets the error. Where all of it has come nothing happens. */
+  /** Ends the body with an error for its reader. Does nothing after the end of the body. */
   fail(error: Error): void {
     if (this.complete || this.destroyed) return
     this.failure = error
@@ -60,7 +61,7 @@ export class Incoming extends IncomingMessage {
     this.discard()
   }
 
-  /** What is still to come of the body is read and thrown away. */
+  /** Reads the rest of the body and drops it. */
   discard(): void {
     this.#discards = true
     this.unpipe()
@@ -70,7 +71,7 @@ export class Incoming extends IncomingMessage {
 
   override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
     if (this.failure === undefined) super._destroy(error, done)
-    // As Node's own: an error is no event where nobody listens.
+    // As in Node: without a listener the error is not emitted.
     else
       process.nextTick(() => {
         done(this.listenerCount('error') > 0 ? error : null)
@@ -78,7 +79,7 @@ export class Incoming extends IncomingMessage {
   }
 }
 
-/** A request's message; undefined where it came over no connection. */
-export function incomingOf({ raw }: Pick<FastifyRequest, 'raw'>): Incoming | undefined {
+/** The message of a request; undefined for an injected request without a connection. */
+export function findIncoming({ raw }: Pick<FastifyRequest, 'raw'>): Incoming | undefined {
   return raw instanceof Incoming ? raw : undefined
 }

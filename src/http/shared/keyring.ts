@@ -3,54 +3,55 @@ import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Logger } from 'pino'
 import { SettingError, type Config } from '../../config.ts'
-import { hashKey, keyForAll, newKey, readKeys, type Key } from './api-keys.ts'
+import { hashKey, createFullKey, generateKey, readKeys, type Key } from './api-keys.ts'
 
 const LOOPBACK = ['127.0.0.1', '::1', 'localhost']
 const MAX_FILE_BYTES = 1_048_576
-/** How often the file is looked at. What changed is taken when it was the same twice: nobody is writing it any more. */
-const LOOK_MS = 1000
+/** The poll interval of the file. A change is read once two polls agree, when the writer is done. */
+const POLL_MS = 1000
 
 type KeyringConfig = Pick<Config, 'HOST' | 'ALLOW_ANONYMOUS' | 'API_KEYS_FILE'>
 
 /**
- * The keys that are asked for, as their file has them now. It is read again and again, by its path: so it does not matter
- * how it is replaced, by a rename, in place or by the links of a volume of Kubernetes. A file that cannot be used changes
- * nothing. Whoever opens it closes it.
+ * The keys of API_KEYS_FILE. The file is polled by its path, so that it may be replaced by a rename, in place or by the
+ * links of a Kubernetes volume. An invalid file changes nothing.
  */
 export class Keyring {
-  /** The key that was made for want of a file, where the service listens wider than loopback. */
+  /** The key generated for a service without a file that listens beyond loopback. */
   readonly generated: string | undefined
   #keys: readonly Key[] | undefined
   #timer: NodeJS.Timeout | undefined
-  /** What was taken or refused last, what was seen last, and what is wrong with it. */
-  #judged = ''
+  /** The last text that was parsed. */
+  #parsed = ''
+  /** The last text that was read. */
   #seen = ''
-  #complaint: string | undefined
+  /** The last problem that was logged. */
+  #problem: string | undefined
   readonly #logger: Logger
 
   private constructor(logger: Logger, generated: string | undefined) {
     this.#logger = logger
     this.generated = generated
-    if (generated !== undefined) this.#keys = [keyForAll('generated', generated)]
+    if (generated !== undefined) this.#keys = [createFullKey('generated', generated)]
   }
 
-  /** Throws a sentence that names API_KEYS_FILE, line and field where the file cannot be used. */
+  /** Rejects with an error that names API_KEYS_FILE, line and field if the file is invalid. */
   static async open(
     { HOST, ALLOW_ANONYMOUS, API_KEYS_FILE: file }: KeyringConfig,
     logger: Logger,
   ): Promise<Keyring> {
-    const asksForOwn = file === undefined && !ALLOW_ANONYMOUS && !LOOPBACK.includes(HOST)
-    const ring = new Keyring(logger, asksForOwn ? newKey() : undefined)
+    const needsGenerated = file === undefined && !ALLOW_ANONYMOUS && !LOOPBACK.includes(HOST)
+    const ring = new Keyring(logger, needsGenerated ? generateKey() : undefined)
     if (file !== undefined) await ring.#watch(file)
     return ring
   }
 
-  /** Whether keys are asked for at all. */
-  get asks(): boolean {
+  /** Whether requests need a key. */
+  get requiresKey(): boolean {
     return this.#keys !== undefined
   }
 
-  /** The key that was given, also one that has expired. It is compared with every key there is, each in the same time. */
+  /** Finds a key, expired ones included. It is compared with every key, each in constant time. */
   find(given: string): Key | undefined {
     const digest = hashKey(given)
     let found: Key | undefined
@@ -67,54 +68,54 @@ export class Keyring {
     try {
       const text = await readText(file)
       this.#keys = readKeys(text)
-      this.#judged = this.#seen = text
+      this.#parsed = this.#seen = text
     } catch (error) {
-      throw new SettingError(`API_KEYS_FILE=${file}: ${sentence(error)}`, { cause: error })
+      throw new SettingError(`API_KEYS_FILE=${file}: ${errorMessage(error)}`, { cause: error })
     }
-    let looking = false
+    let polling = false
     this.#timer = setInterval(() => {
-      if (looking) return
-      looking = true
-      void this.#look(file).finally(() => (looking = false))
-    }, LOOK_MS)
+      if (polling) return
+      polling = true
+      void this.#poll(file).finally(() => (polling = false))
+    }, POLL_MS)
     this.#timer.unref()
   }
 
-  async #look(file: string): Promise<void> {
+  async #poll(file: string): Promise<void> {
     let text: string
     try {
       text = await readText(file)
     } catch (error) {
-      this.#complain(sentence(error))
+      this.#report(errorMessage(error))
       return
     }
-    const isStill = text === this.#seen
+    const isStable = text === this.#seen
     this.#seen = text
-    if (!isStill || text === this.#judged) return
-    this.#judged = text
+    if (!isStable || text === this.#parsed) return
+    this.#parsed = text
     try {
       this.#keys = readKeys(text)
-      this.#complaint = undefined
-      this.#logger.info({ keys: this.#keys.map(({ name }) => name) }, 'keys read again')
+      this.#problem = undefined
+      this.#logger.info({ keys: this.#keys.map(({ name }) => name) }, 'API_KEYS_FILE read again')
     } catch (error) {
-      this.#complain(sentence(error))
+      this.#report(errorMessage(error))
     }
   }
 
-  /** Once for every thing that is wrong: the file is looked at every second. */
-  #complain(complaint: string): void {
-    if (complaint === this.#complaint) return
-    this.#complaint = complaint
-    this.#logger.error({ complaint }, 'API_KEYS_FILE cannot be used; the keys read before stay valid')
+  /** Logs every problem once, although the file is read every second. */
+  #report(problem: string): void {
+    if (problem === this.#problem) return
+    this.#problem = problem
+    this.#logger.error({ complaint: problem }, 'API_KEYS_FILE is invalid; the previous keys stay valid')
   }
 }
 
-/** A file's text; never more of it than keys could be, whatever the path leads to. */
+/** Reads the text of a regular file of at most MAX_FILE_BYTES. */
 async function readText(path: string): Promise<string> {
-  // Opening a FIFO otherwise waits for a writer.
+  // Without O_NONBLOCK, opening a FIFO waits for a writer.
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
   try {
-    if (!(await file.stat()).isFile()) throw new Error('it is no file')
+    if (!(await file.stat()).isFile()) throw new Error('it is not a file')
     const bytes = Buffer.alloc(MAX_FILE_BYTES + 1)
     let length = 0
     for (;;) {
@@ -128,6 +129,6 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function sentence(error: unknown): string {
+function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error)
 }

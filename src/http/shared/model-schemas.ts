@@ -9,13 +9,13 @@ import { Bytes, NextCursor, optional } from './schema-parts.ts'
 import { ParameterRecord } from './initializer-schemas.ts'
 
 export const ModelReference = Type.Object({
-  model: Type.String({ description: 'A name, an id, or a unique id prefix of 12 or more' }),
+  model: Type.String({ description: 'A name, an id, or a unique id prefix of at least 12 characters' }),
 })
 export const ModelName = Type.Object({ model: Type.String({ description: 'A name' }) })
 
 export const VersionedReference = Type.Object({
   ...ModelReference.properties,
-  version: Type.String({ pattern: '^[0-9]{1,19}$', description: 'There is only "1"' }),
+  version: Type.String({ pattern: '^[0-9]{1,19}$', description: 'Always "1"' }),
 })
 
 const Name = Type.String({
@@ -34,20 +34,20 @@ export const CreateForm = Type.Object(
   },
   {
     description:
-      'Part `spec` (JSON) first, then `weights`, or any number of `images` where residual_scheme is lsuv; weights of this service need no `spec`',
+      'Part `spec` (JSON) first, then `weights`, or any number of `images` if residual_scheme is lsuv; weights files of this service need no `spec`',
   },
 )
-/** A specification for the name, or the id of a model that is there. */
+/** A specification, or the id of an existing model. */
 export const NameRequest = named('NameRequest', {
   ...Type.Partial(Type.Object(specificationFields)).properties,
   id: optional(Type.String()),
 })
 
 const SchemeName = Type.Enum(schemeNames.filter((name) => name !== 'none'))
-const SchemeWords = {
+const SchemeFields = {
   name: SchemeName,
   paper: Type.String(),
-  statistic: Type.String({ description: 'What shows that it worked, before any training' }),
+  statistic: Type.String({ description: 'The statistic that shows its effect before training' }),
 }
 
 export const VersionStatus = Type.Object({
@@ -69,12 +69,12 @@ export const Model = answer('Model', {
   weights: Type.Enum(['initialized', 'loaded']),
   scheme: nullable(
     Type.Object({
-      ...SchemeWords,
+      ...SchemeFields,
       measured: nullable(Type.Array(LayerScale), {
-        description: 'What lsuv measured; null before, and elsewhere',
+        description: 'Factors that lsuv measured; null before, and for other schemes',
       }),
     }),
-    { description: 'The residual scheme; null where there is none' },
+    { description: 'The residual scheme; null for none' },
   ),
   seal: nullable(Type.String()),
   weights_sha256: nullable(Type.String()),
@@ -103,7 +103,7 @@ export const Plan = answer('Plan', {
           name: Type.String(),
           shape: Type.Array(Type.Integer()),
           initializer: nullable(CompleteInitializer),
-          factor: optional(Type.Number({ description: 'What the residual scheme multiplies it by' })),
+          factor: optional(Type.Number({ description: 'Factor of the residual scheme' })),
         }),
       ),
       multiply_adds: Type.Integer(),
@@ -116,11 +116,13 @@ export const Plan = answer('Plan', {
 export const ResidualSchemeList = Type.Object({
   residual_schemes: Type.Array(
     Type.Object({
-      ...SchemeWords,
-      norm: Type.Enum(['batch', 'none'], { description: 'The norm it goes with' }),
+      ...SchemeFields,
+      norm: Type.Enum(['batch', 'none'], { description: 'The norm that it requires' }),
       versions: Type.Array(Type.String()),
       effect: Type.String(),
-      multiplier: nullable(Type.Number(), { description: 'First value of the scalar each branch ends in' }),
+      multiplier: nullable(Type.Number(), {
+        description: 'Initial value of the scalar at the end of each branch',
+      }),
     }),
   ),
   next_cursor: NextCursor,
@@ -147,16 +149,14 @@ export const StatisticsQuery = closed({
   include: optional(
     Type.String({ description: 'histogram, quantiles, spectrum, operator_spectrum; separated by commas' }),
   ),
-  relative_to: optional(
-    Type.String({ description: 'A model with the same parameters, which these are compared with' }),
-  ),
+  relative_to: optional(Type.String({ description: 'A model with the same parameters, for comparison' })),
   bins: optional(Type.Integer({ minimum: 1, maximum: 4096, default: 64 })),
 })
 
 export const ModelStatistics = answer('ModelStatistics', {
   model: Type.String(),
   weights: Type.Enum(['initialized', 'loaded']),
-  relative_to: optional(Type.String({ description: 'The id of the model compared with' })),
+  relative_to: optional(Type.String({ description: 'Id of the model for comparison' })),
   ...Measured.properties,
   parameters: Type.Array(ParameterRecord),
 })
@@ -164,7 +164,7 @@ export const ModelStatistics = answer('ModelStatistics', {
 export const FitQuery = closed({
   layout: optional(
     Type.Enum(['keras', 'torch'], {
-      description: 'How kernels lie in memory; without it, as the names of the tensors suggest',
+      description: 'Memory layout of kernels; by default derived from the names of the tensors',
     }),
   ),
 })
@@ -172,5 +172,5 @@ export const FittedWeights = answer('FittedWeights', Fitted.properties)
 
 export const WeightsQuery = closed({
   parameters: Glob,
-  names: optional(Type.Enum(layouts, { default: 'resinit', description: 'Whose names and axes' })),
+  names: optional(Type.Enum(layouts, { default: 'resinit', description: 'Naming and axis order' })),
 })

@@ -1,46 +1,52 @@
 import type { FastifyReply, FastifyRequest, onRequestHookHandler } from 'fastify'
 import { raceAbort } from '../../common/cancellation.ts'
-import { ServiceError } from '../../common/errors.ts'
-import type { Permit } from '../../serving/prediction/permit.ts'
+import { ERRORS, ServiceError } from '../../common/errors.ts'
+import type { Config } from '../../config.ts'
 import type { Model } from '../../serving/models/model.ts'
-import { reserveDecoded } from './body-encoding.ts'
-import { announcedBytes, growPlace } from '../plugins/body-budget.ts'
-import { statusOf, toServiceError } from '../plugins/error-handler.ts'
+import type { Registry } from '../../serving/models/registry.ts'
+import type { Admission } from '../../serving/prediction/admission.ts'
+import type { Batcher } from '../../serving/prediction/batcher.ts'
+import type { Permit } from '../../serving/prediction/permit.ts'
+import type { Usage } from '../../serving/prediction/usage.ts'
+import { announcedBytes, growPermit } from './body-permit.ts'
 import { CLIENT_ABORTED } from './client-abort.ts'
-import { incomingOf } from './incoming-requests.ts'
-import type { Services } from './services.ts'
+import { findIncoming } from './incoming-requests.ts'
+import { toServiceError } from './problem.ts'
 
 export interface PredictionAdmission {
-  /** For the route's `onRequest`. */
+  /** The `onRequest` hook of a prediction route. */
   readonly admit: onRequestHookHandler
-  /** For the route's `errorHandler`. */
+  /** The `errorHandler` of a prediction route. */
   readonly delayClientErrors: (error: unknown, request: FastifyRequest, reply: FastifyReply) => void
-  /** The place of a request that was admitted. */
-  readonly permitOf: (request: FastifyRequest) => Permit
-  /** The model it was admitted for, which may have been deleted since. */
-  readonly modelOf: (request: FastifyRequest) => Model
+  /** The permit of an admitted request. */
+  readonly findPermit: (request: FastifyRequest) => Permit
+  /** The model of an admitted request, which may have been deleted since. */
+  readonly findModel: (request: FastifyRequest) => Model
+}
+
+interface Context {
+  readonly registry: Registry
+  readonly admission: Admission
+  readonly batcher: Batcher
+  readonly usage: Usage
+  readonly config: Pick<Config, 'MAX_BODY_BYTES' | 'REQUEST_TIMEOUT_MS'>
 }
 
 /**
- * Lets prediction requests in by their head, before a byte of their body is read: one that finds no place costs no
- * memory. The place is left with the answer, when the client hangs up, when its body makes no progress, or when the
- * prediction takes too long after its body.
+ * Admits prediction requests by their head, before the body is read: a rejected request takes no memory. The permit is
+ * released with the response, when the client disconnects, when the body stalls, or when the prediction exceeds
+ * REQUEST_TIMEOUT_MS after its body.
  *
- * What was let in and turns out to be unusable is refused no sooner than the batch is done that is being computed.
- * Refused at once, a client who sends broken images as fast as he is answered would come back hundreds of times a second,
- * and reading them would take the processors from those who are served.
+ * The response to an invalid request waits until the batch in flight is done. Otherwise a client that sends broken images
+ * as fast as it gets responses would return hundreds of times a second, and reading its images would take the processors
+ * from valid requests.
  */
-export function createPredictionAdmission({
-  registry,
-  admission,
-  batcher,
-  config,
-  usage,
-}: Services): PredictionAdmission {
+export function createPredictionAdmission(context: Context): PredictionAdmission {
+  const { registry, admission, batcher, usage, config } = context
   const admitted = new WeakMap<FastifyRequest, { readonly permit: Permit; readonly model: Model }>()
-  const admittedOf = (request: FastifyRequest) => {
+  const findAdmitted = (request: FastifyRequest) => {
     const found = admitted.get(request)
-    if (found === undefined) throw new TypeError('the route admits nobody')
+    if (found === undefined) throw new TypeError('the route has no admission hook')
     return found
   }
   return {
@@ -49,35 +55,35 @@ export function createPredictionAdmission({
       const { record } = model
       const announced = Math.min(announcedBytes(request), config.MAX_BODY_BYTES)
       const permit = admission.admit({ client: request.caller, model: record.id }, announced)
-      admitted.set(request, { permit: permit, model })
-      reserveDecoded(request, (more) => {
-        growPlace(permit, more, config.MAX_BODY_BYTES)
-      })
+      admitted.set(request, { permit, model })
+      request.onDecoded = (more) => {
+        growPermit(permit, more, config.MAX_BODY_BYTES)
+      }
       reply.raw.once('close', () => {
         permit.release(CLIENT_ABORTED)
       })
-      request.server.arrivals.follow(incomingOf(request), permit, () => {
+      request.server.arrivals.follow(findIncoming(request), permit, () => {
         releaseOnTimeout(permit, reply, config.REQUEST_TIMEOUT_MS)
       })
       reply.raw.once('close', () => {
-        const answered = reply.raw.writableFinished && reply.statusCode < 400
-        if (!answered) usage.failed(record.id, reply.elapsedTime)
+        const succeeded = reply.raw.writableFinished && reply.statusCode < 400
+        if (!succeeded) usage.failed(record.id, reply.elapsedTime)
       })
       done()
     },
     delayClientErrors: (error, request, reply) => {
-      // To the handler of all routes, unless the deadline was answered meanwhile.
+      // A deadline may have been answered meanwhile.
       const answer = (): void => {
         if (!reply.sent) void reply.send(error)
       }
       const permit = admitted.get(request)?.permit
-      const status = statusOf[toServiceError(error).code]
+      const { status } = ERRORS[toServiceError(error).code]
       if (permit === undefined || status >= 500 || status === 429) answer()
-      // Whoever has hung up, or waits too long already, waits no longer.
+      // A released permit ends the delay.
       else raceAbort(batcher.inFlightSettled(), permit.signal).then(answer, answer)
     },
-    permitOf: (request) => admittedOf(request).permit,
-    modelOf: (request) => admittedOf(request).model,
+    findPermit: (request) => findAdmitted(request).permit,
+    findModel: (request) => findAdmitted(request).model,
   }
 }
 

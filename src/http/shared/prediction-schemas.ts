@@ -6,7 +6,9 @@ export const PredictQuery = closed({
   top_k: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 5 })),
   fit: optional(Type.Enum(['cover', 'fill', 'contain', 'exact'], { default: 'cover' })),
   include: optional(Type.String({ description: 'logits, probabilities, features; separated by commas' })),
-  batch: optional(Type.Boolean({ default: true, description: 'false computes this request alone' })),
+  batch: optional(
+    Type.Boolean({ default: true, description: 'false computes this request in a separate batch' }),
+  ),
 })
 
 export const PredictBody = closed({
@@ -25,7 +27,7 @@ export const Predictions = answer('Predictions', {
       entropy: Num,
       finite: Type.Boolean({
         description:
-          'False where a logit is not finite, or where a value on the way to it may have overflowed: a ReLU makes 0 of NaN on some processors',
+          'False if a logit is not finite, or if an intermediate value may have overflowed: on some processors a ReLU maps NaN to 0',
       }),
       image: Type.Object({ width: Type.Integer(), height: Type.Integer(), format: Type.String() }),
       logits: optional(Type.Array(Num)),

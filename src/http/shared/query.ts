@@ -1,7 +1,7 @@
 import { fieldError } from '../../common/errors.ts'
 import type { RecordOptions } from '../../statistics/record.ts'
 
-/** A page of a list: `cursor` is where the next one starts. */
+/** Selects a page of a list. `cursor` is the index of its first item. */
 export function paginate<T>(
   items: readonly T[],
   { limit = 100, cursor }: { readonly limit?: number; readonly cursor?: string },
@@ -11,7 +11,7 @@ export function paginate<T>(
   return { items: items.slice(start, end), next_cursor: end < items.length ? String(end) : null }
 }
 
-/** Words of a list, or of a text that separates them by commas; each must be known. */
+/** Parses a list, or a comma-separated text, of known words. */
 export function parseList<W extends string>(
   list: string | readonly string[] | undefined,
   known: readonly W[],
@@ -21,15 +21,15 @@ export function parseList<W extends string>(
   const words = given.map((word) => word.trim()).filter((word) => word !== '')
   for (const word of words) {
     if (!known.includes(word as W))
-      throw fieldError(pointer, `knows ${known.join(', ')}; got ${JSON.stringify(word)}`)
+      throw fieldError(pointer, `must be among ${known.join(', ')}; got ${JSON.stringify(word)}`)
   }
   return new Set(words as W[])
 }
 
 const INCLUDES = ['histogram', 'quantiles', 'spectrum', 'operator_spectrum'] as const
 
-/** What a record is asked to hold beyond its moments. */
-export function recordOptions({
+/** Parses the fields that a record contains besides its moments. */
+export function parseRecordOptions({
   include,
   bins = 64,
 }: {

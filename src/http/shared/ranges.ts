@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto'
 import type { Range } from '../../serving/models/weights-stream.ts'
 
-/** A strong tag of an answer that follows from these alone. */
+/** A strong ETag of a response that depends on `parts` alone. */
 export function formatEtag(...parts: readonly (string | Uint8Array)[]): string {
   const hash = createHash('sha256')
   for (const part of parts) hash.update(part)
   return `"${hash.digest('hex').slice(0, 32)}"`
 }
 
-/** Whether If-None-Match names this tag (RFC 9110, 13.1.2): it compares weakly, and a star is any. */
-export function knows(header: string | undefined, etag: string): boolean {
+/** Whether If-None-Match matches a tag (RFC 9110, 13.1.2): a weak comparison, where `*` matches any. */
+export function matchesEtag(header: string | undefined, etag: string): boolean {
   const tags = header?.split(',').map((tag) => tag.trim().replace(/^W\//, '')) ?? []
   return tags.includes(etag) || tags.includes('*')
 }
 
-/** One byte range (RFC 9110, 14); anything else asks for the whole. */
+/** Parses a single byte range (RFC 9110, 14). Any other header selects the whole content. */
 export function parseRange(
   header: string | undefined,
   ifRange: string | string[] | undefined,

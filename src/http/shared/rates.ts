@@ -1,4 +1,4 @@
-/** So many requests within so long. */
+/** A number of requests per time window. */
 export interface Rate {
   readonly max: number
   readonly windowMs: number
@@ -6,7 +6,7 @@ export interface Rate {
 
 const UNITS: Readonly<Record<string, number>> = { second: 1000, minute: 60_000, hour: 3_600_000 }
 
-/** A rate as it is written in settings and keys, such as 600/minute; undefined for off. Of text that was checked. */
+/** Parses a validated rate of settings and keys, such as 600/minute; undefined for `off`. */
 export function parseRate(text: string): Rate | undefined {
   const [count = '', unit = ''] = text.split('/')
   const windowMs = UNITS[unit]

@@ -13,8 +13,8 @@ const Problem = named('Problem', {
   title: Type.String(),
   status: Type.Integer(),
   detail: Type.String(),
-  code: Type.String({ description: 'Stable; clients may rely on it' }),
-  error: Type.String({ description: 'The detail again, for TensorFlow Serving clients' }),
+  code: Type.String({ description: 'Stable identifier of the error' }),
+  error: Type.String({ description: 'Same as detail, for TensorFlow Serving clients' }),
   errors: optional(Type.Array(Type.Object({ pointer: Type.String(), detail: Type.String() }))),
 })
 const problem = (description: string) => ({
@@ -22,57 +22,59 @@ const problem = (description: string) => ({
   content: { 'application/problem+json': { schema: Problem } },
 })
 
-/** What any route may answer beside its own success. */
+/** Error responses of every route. */
 export const problems = {
-  '4xx': problem('What is wrong with the request, and the cure'),
-  '5xx': problem('The service could not'),
+  '4xx': problem('Client error, with its cause and cure'),
+  '5xx': problem('Server error'),
 }
 
 const ProtocolError = named('ProtocolError', { error: Type.String() })
-const foreignError = (description: string) => ({
+const protocolError = (description: string) => ({
   description,
   content: { 'application/json': { schema: ProtocolError } },
 })
 
-/** The same, of the protocols of others. */
-export const foreignErrors = {
-  '4xx': foreignError('What is wrong with the request, and the cure'),
-  '5xx': foreignError('The service could not'),
+/** Error responses of the other protocols. */
+export const protocolErrors = {
+  '4xx': protocolError('Client error, with its cause and cure'),
+  '5xx': protocolError('Server error'),
 }
 
-/** What a route answers to keys that are not for it. */
-export const refusals = (scope: string, isForeign: boolean) => {
-  const refusal = isForeign ? foreignError : problem
+/** Responses of a route to requests without a valid key or scope. */
+export const keyErrors = (scope: string, isProtocol: boolean) => {
+  const describe = isProtocol ? protocolError : problem
   return {
-    401: refusal('No key, or one that is wrong or has expired'),
-    403: refusal(`A key without the scope ${scope}; without keys, a page of another site`),
+    401: describe('No key, or an invalid or expired one'),
+    403: describe(`The key lacks the scope ${scope}; in a service without keys, a page of another site`),
   }
 }
 
 export const Page = closed({
   limit: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-  cursor: optional(Type.String({ pattern: '^[0-9]{1,15}$', description: 'next_cursor of the page before' })),
+  cursor: optional(
+    Type.String({ pattern: '^[0-9]{1,15}$', description: 'next_cursor of the previous page' }),
+  ),
 })
 
 export const NextCursor = nullable(Type.String())
 
-/** Content that is not JSON: its route reads and checks it. In these words generators know a file. */
+/** Content other than JSON, which its route parses and checks. Client generators map this schema to a file. */
 export const Bytes = (description?: string) =>
   Type.Unsafe<unknown>({
     ...{ type: 'string', format: 'binary' },
     ...(description === undefined ? {} : { description }),
   })
-/** An answer in one of several binary formats. */
+/** A response in one of several binary formats. */
 export const Content = (description: string, types: readonly string[]) => ({
   description,
   content: Object.fromEntries(types.map((type) => [type, { schema: Bytes() }])),
 })
-/** An answer without a body. */
+/** A response without a body. */
 export const Nothing = (description: string) => Type.Unsafe<unknown>({ type: 'null', description })
 
-/** JSON for answers: numbers JSON cannot carry become words. */
+/** Writes JSON for responses. NaN and infinite numbers become strings. */
 export function toJson(value: unknown): string {
-  // To look first is cheaper than to be asked for every field.
+  // Checking first is cheaper than a replacer call for every field.
   if (hasFiniteNumbers(value)) return JSON.stringify(value)
   return JSON.stringify(value, (_, field: unknown) =>
     typeof field === 'number' && !Number.isFinite(field) ? String(field) : field,

@@ -1,25 +1,25 @@
 import type { RouteOptions } from 'fastify'
 
-/** What a key may be for: images in, classes out; whatever changes nothing; whatever changes which models and experiments there are. */
+/** Scopes of keys. `predict`: predictions; `read`: all read-only calls; `manage`: creates and deletes models and experiments. */
 export const SCOPES = ['predict', 'read', 'manage'] as const
 export type Scope = (typeof SCOPES)[number]
 
 declare module 'fastify' {
   interface FastifyContextConfig {
-    /** Which keys a route is for. Every route names its own, but for those that need no key. */
+    /** The scope that the route requires. Every route has one, except those that need no key. */
     readonly scope?: Scope
   }
 }
 
-/** Routes for orchestrators and for people before they have a key; some are of plugins that name no scope. */
+/** Routes without a key: probes, documentation and the web page, which come partly from plugins. */
 const OPEN_ROUTES = /^\/(|livez|readyz|v2\/health\/(live|ready)|openapi\.json|docs(\/.*)?|page(\/.*)?)$/
-/** Asked so often, and by those who restart what does not answer, that no limit may meet them. */
+/** Routes without a rate limit: an orchestrator polls them and restarts a service that does not answer. */
 const PROBES = /^\/(livez|readyz|v2\/health\/(live|ready))$/
 
-/** Whether a route, as it was declared, is answered without a key. What has no route is not. */
+/** Whether a declared route needs no key. A request without a route needs one. */
 export const isOpen = (url: string | undefined): boolean => url !== undefined && OPEN_ROUTES.test(url)
 
-/** The scope a route asks for; undefined where it needs no key. Throws where it says nothing and is none of these. */
+/** The scope that a route requires; undefined for an open route. Throws if another route has none. */
 export function findScope({
   method,
   url,
@@ -27,7 +27,7 @@ export function findScope({
 }: Pick<RouteOptions, 'method' | 'url' | 'config'>): Scope | undefined {
   if (isOpen(url)) return undefined
   if (config?.scope === undefined)
-    throw new TypeError(`${String(method)} ${url} has no scope, so nobody could say which keys it is for`)
+    throw new TypeError(`${String(method)} ${url} has no scope; declare one in the config of the route`)
   return config.scope
 }
 

@@ -5,22 +5,22 @@ import { readNpy, type NpyArray } from '../../formats/npy.ts'
 import { malformedJson, withoutMark } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
 import { parser } from '../../common/validation.ts'
-import { fromBase64 } from './base64.ts'
+import { decodeBase64 } from './base64.ts'
 import type { EncodedImage } from './encoded-images.ts'
 import { NPY } from './schema-parts.ts'
 import { PredictBody, PredictQuery } from './prediction-schemas.ts'
-import { partsOf } from './forms.ts'
+import { readParts } from './forms.ts'
 
 /** Encoded images, or an array of pixels. */
 export type Upload =
   | { readonly kind: 'images'; readonly images: readonly EncodedImage[] }
   | { readonly kind: 'array'; readonly array: NpyArray }
 
-/** Types that say nothing of the content (curl's default among them): what it is shows in its first bytes. */
+/** Types, curl's default among them, that do not identify the content. Its first bytes do. */
 const UNSPECIFIC = ['', 'application/octet-stream', 'application/x-www-form-urlencoded']
 const parseBody = parser(PredictBody)
 
-/** The images of a prediction request, in any of the forms it may have. */
+/** Reads the images of a prediction request in any of its formats. */
 export async function readUpload(request: FastifyRequest, config: Config): Promise<Upload> {
   if (request.isMultipart()) return { kind: 'images', images: await readFiles(request, config) }
   const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
@@ -40,13 +40,13 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(
       'UNSUPPORTED_MEDIA_TYPE',
-      `${type} is no image; send image/jpeg, image/png, image/webp or ${NPY}`,
+      `${type} is not an image type; send image/jpeg, image/png, image/webp or ${NPY}`,
     )
   }
   return { kind: 'images', images: [{ bytes: body, pointer: '#' }] }
 }
 
-/** What is more than the queue holds could never be computed, however empty it is. */
+/** Rejects more images than the queue can hold, even when it is empty. */
 export function assertCount(count: number, pointer: string, maxQueue: number): void {
   if (count > maxQueue)
     throw fieldError(pointer, `must be at most ${String(maxQueue)} images (MAX_QUEUE); send fewer at once`)
@@ -59,13 +59,13 @@ async function readFiles(
   const images: EncodedImage[] = []
   let total = 0
   const limits = { parts: MAX_QUEUE + 1, fileSize: MAX_BODY_BYTES }
-  for await (const part of partsOf(request, { limits })) {
+  for await (const part of readParts(request, { limits })) {
     const { fieldname } = part
     if (part.type === 'field') {
       const cure =
         fieldname in PredictQuery.properties
           ? 'belongs in the query'
-          : 'is no file; send every image as a file part, with a filename'
+          : 'is not a file; send every image as a file part, with a filename'
       throw fieldError(pointerTo('#', fieldname), cure)
     }
     const bytes = await part.toBuffer()
@@ -82,17 +82,17 @@ function readInstances({ instances }: PredictBody, { MAX_QUEUE }: Config): Uploa
   assertCount(instances.length, '#/instances', MAX_QUEUE)
   const images = instances.map(({ b64 }, index) => {
     const pointer = `#/instances/${String(index)}/b64`
-    const bytes = fromBase64(b64)
+    const bytes = decodeBase64(b64)
     if (bytes === undefined) throw fieldError(pointer, 'is not base64')
     return { bytes, pointer }
   })
   return { kind: 'images', images }
 }
 
-export async function parseJsonBody(text: Buffer, what: string): Promise<unknown> {
+export async function parseJsonBody(text: Buffer, subject: string): Promise<unknown> {
   try {
     return await readJson(text)
   } catch (error) {
-    throw malformedJson(what, error)
+    throw malformedJson(subject, error)
   }
 }

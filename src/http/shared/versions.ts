@@ -2,14 +2,14 @@ import { ServiceError } from '../../common/errors.ts'
 import type { Model } from '../../serving/models/model.ts'
 import type { Registry } from '../../serving/models/registry.ts'
 import { ModelReference, VersionedReference } from './model-schemas.ts'
-import type { App } from './services.ts'
+import type { App } from './app-instance.ts'
 
-/** There is one version of every model: a model is its recipe. */
+/** Every model has exactly one version: a model is immutable. */
 export const VERSION = '1'
-/** Both protocols have int64 versions. */
+/** Versions of both protocols are int64. */
 const LARGEST_VERSION = 2n ** 63n - 1n
 
-/** A model's path without and with a version, `rest` after it; what an operationId calls each; the schema of its parameters. */
+/** Model paths without and with a version, followed by `rest`, with the name for an operationId and the schema. */
 export function versionedPaths(model: string, version: string, rest: string) {
   return [
     { path: `${model}${rest}`, subject: 'Model', params: ModelReference },
@@ -21,7 +21,7 @@ export function versionedPaths(model: string, version: string, rest: string) {
   ] as const
 }
 
-/** Refuses a version that is not a number before its model is looked up, as both protocols do. */
+/** Rejects a version that is not a number before the model is looked up, as both protocols do. */
 export function checkVersions(scope: App): void {
   scope.addHook('onRequest', ({ method, url, params }, _reply, done) => {
     const { version = VERSION } = params as { readonly version?: string }
@@ -29,29 +29,29 @@ export function checkVersions(scope: App): void {
       done(
         new ServiceError(
           'MALFORMED_REQUEST',
-          `Malformed request: ${method} ${url.split('?', 1)[0] ?? url}; a version is a number, and there is only version 1`,
+          `Malformed request: ${method} ${url.split('?', 1)[0] ?? url}; a version is a number, and only version 1 exists`,
         ),
       )
     else if (BigInt(version) > LARGEST_VERSION)
       done(
         new ServiceError(
           'MALFORMED_REQUEST',
-          `Failed to convert version: ${version} to numeric; there is only version 1`,
+          `Failed to convert version: ${version} to numeric; only version 1 exists`,
         ),
       )
     else done()
   })
 }
 
-/** MODEL_NOT_FOUND for another version too, in a protocol's own words. */
+/** Finds a model. MODEL_NOT_FOUND also for any other version, in the words of the protocol. */
 export function findVersion(
   registry: Registry,
   params: unknown,
-  refusal: (name: string, version: string) => string,
+  describe: (name: string, version: string) => string,
 ): { model: Model; name: string } {
   const { model: name, version = VERSION } = params as { readonly model: string; readonly version?: string }
   const model = registry.find(name)
   if (Number(version) !== Number(VERSION))
-    throw new ServiceError('MODEL_NOT_FOUND', `${refusal(name, version)}; there is only version ${VERSION}`)
+    throw new ServiceError('MODEL_NOT_FOUND', `${describe(name, version)}; only version ${VERSION} exists`)
   return { model, name }
 }

@@ -3,7 +3,7 @@ import { findVersion, versionedPaths } from '../shared/versions.ts'
 
 export const tags = ['tensorflow serving']
 
-/** A path of the API without and with a version. Without the patterns a parameter would swallow the verb. */
+/** The paths of a route without and with a version. The patterns keep a verb out of the parameters. */
 export function paths(rest: string) {
   return versionedPaths('/v1/models/:model([^/:]+)', ':version([^/:]+)', rest)
 }

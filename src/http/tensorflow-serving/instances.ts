@@ -5,10 +5,10 @@ import { sizeOf } from '../../initializers/fans.ts'
 import { preprocess } from '../../network/preprocessing.ts'
 import type { Specification } from '../../network/specification.ts'
 import type { Permit } from '../../serving/prediction/permit.ts'
-import { fromBase64 } from '../shared/base64.ts'
-import { imagesAs, readImages, type EncodedImage, type Images } from '../shared/encoded-images.ts'
+import { decodeBase64 } from '../shared/base64.ts'
+import { wrapPixels, readImages, type EncodedImage, type Images } from '../shared/encoded-images.ts'
 import { assertCount } from '../shared/uploads.ts'
-import { base64In, type PredictRequest } from './request.ts'
+import { readBase64, type PredictRequest } from './request.ts'
 
 interface Context {
   readonly specification: Specification
@@ -21,47 +21,47 @@ type Element = PredictRequest['elements'][number]
 
 const HIGHEST_PIXEL = 255
 
-/** The images of a request; the place holds what they take. INVALID_REQUEST or INVALID_IMAGE at the one that is wrong. */
+/** Reads the images of a request and reserves their memory. INVALID_REQUEST or INVALID_IMAGE names the invalid one. */
 export function readInstances(
   { input, elements }: PredictRequest,
   context: Context,
 ): Promise<Images> | Images {
-  const { specification, config, decoder, permit: permit } = context
+  const { specification, config, decoder, permit } = context
   const shape = specification.architecture.input_shape
   assertCount(elements.length, '#', config.MAX_QUEUE)
   if (input === 'image_bytes')
-    return readImages(elements.map(encodedIn), { shape, fit: 'cover', config, decoder, permit: permit })
+    return readImages(elements.map(readEncoded), { shape, fit: 'cover', config, decoder, permit })
   permit.reserve(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
-  const pixels = pixelsIn(elements, shape)
-  // Whole numbers give the bits that the same image gives on every other route.
+  const pixels = readPixels(elements, shape)
+  // Whole numbers become uint8, with the same bits as the image on every other route.
   const whole = pixels.every(Number.isInteger)
   const values = whole ? Uint8Array.from(pixels) : preprocess(pixels, specification.preprocessing)
-  return imagesAs('json numbers', values, [elements.length, ...shape])
+  return wrapPixels('json numbers', values, [elements.length, ...shape])
 }
 
-function encodedIn({ value, pointer }: Element): EncodedImage {
-  const b64 = base64In(value)
-  const bytes = b64 === undefined ? undefined : fromBase64(b64)
+function readEncoded({ value, pointer }: Element): EncodedImage {
+  const b64 = readBase64(value)
+  const bytes = b64 === undefined ? undefined : decodeBase64(b64)
   if (bytes === undefined)
     throw fieldError(pointer, 'must be {"b64": "..."} with an encoded image in base64, without other fields')
   return { bytes, pointer }
 }
 
-/** Numbers of nested lists [height, width, channels], image after image. */
-function pixelsIn(elements: readonly Element[], shape: readonly number[]): Float32Array {
+/** Flattens nested lists [height, width, channels], image after image. */
+function readPixels(elements: readonly Element[], shape: readonly number[]): Float32Array {
   const pixels = new Float32Array(elements.length * sizeOf(shape))
   let filled = 0
   const read = (value: unknown, depth: number, pointer: string): void => {
     if (depth === shape.length) {
       if (!(typeof value === 'number' && value >= 0 && value <= HIGHEST_PIXEL))
-        throw fieldError(pointer, `must be a number from 0 to 255, got ${saying(value)}`)
+        throw fieldError(pointer, `must be a number from 0 to 255, got ${describe(value)}`)
       pixels[filled++] = value
       return
     }
     if (!Array.isArray(value) || value.length !== shape[depth])
       throw fieldError(
         pointer,
-        `must be a list of ${String(shape[depth])}: images are [${shape.join(', ')}], got ${saying(value)}`,
+        `must be a list of ${String(shape[depth])}: images are [${shape.join(', ')}], got ${describe(value)}`,
       )
     for (const inner of value) read(inner, depth + 1, pointer)
   }
@@ -69,7 +69,7 @@ function pixelsIn(elements: readonly Element[], shape: readonly number[]): Float
   return pixels
 }
 
-function saying(value: unknown): string {
+function describe(value: unknown): string {
   if (Array.isArray(value)) return `a list of ${String(value.length)}`
   if (typeof value === 'number') return String(value)
   return typeof value === 'object' && value !== null ? 'an object' : JSON.stringify(value)

@@ -1,10 +1,11 @@
 import Type from 'typebox'
 import { answer } from '../../common/schema.ts'
 import type { Specification } from '../../network/specification.ts'
-import { viewVersionStatus } from '../shared/model-view.ts'
+import { viewVersionStatus } from './version-status.ts'
 import { VERSION } from '../shared/versions.ts'
 import { VersionStatus } from '../shared/model-schemas.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { findModel, paths, tags } from './find-model.ts'
 import { SIGNATURE } from './request.ts'
 
@@ -14,13 +15,17 @@ const Metadata = answer('TensorFlowServingMetadata', {
 })
 const Status = answer('TensorFlowServingStatus', { model_version_status: Type.Array(VersionStatus) })
 
-/** A model's signatures, and the state of its version; without a version the state is part of our own answer. */
-export function metadataRoutes(app: App, { registry }: Services): void {
+interface Context {
+  readonly registry: Registry
+}
+
+/** Signatures of a model, and the status of its version. Without a version the native route reports the status. */
+export function registerMetadataRoutes(app: App, { registry }: Context): void {
   for (const { path, subject, params } of paths('/metadata')) {
     const schema = {
       operationId: `get${subject}Signatures`,
       tags,
-      summary: 'Signatures of a model',
+      summary: 'Gets the signatures of a model',
       params,
       response: { 200: Metadata },
     }
@@ -36,16 +41,16 @@ export function metadataRoutes(app: App, { registry }: Services): void {
   const schema = {
     operationId: 'getModelVersionStatus',
     tags,
-    summary: 'The state of a version',
+    summary: 'Gets the status of a version',
     params,
     response: { 200: Status },
   }
-  app.get(path, { config: { scope: 'read' }, schema }, (request) => ({
-    model_version_status: [viewVersionStatus(findModel(registry, request.params).model)],
-  }))
+  app.get(path, { config: { scope: 'read' }, schema }, (request) =>
+    viewVersionStatus(findModel(registry, request.params).model),
+  )
 }
 
-/** SignatureDefs as protobuf's JSON has them: int64 are strings. */
+/** SignatureDefs in protobuf's JSON mapping, where int64 is a string. */
 function describeSignatures({ architecture, classes }: Specification) {
   const tensor = (name: string, dtype: string, shape: readonly number[]) => ({
     dtype,

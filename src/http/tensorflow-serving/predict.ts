@@ -3,12 +3,15 @@ import { outputOf } from '../../engine/contract.ts'
 import { answer } from '../../common/schema.ts'
 import { ServiceError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
-import { createPredictionAdmission } from '../shared/prediction-admission.ts'
-import { bodyOf } from '../shared/raw-body.ts'
-import { predictor } from '../shared/prediction.ts'
+import type { PredictionAdmission } from '../shared/prediction-admission.ts'
+import { readRawBody } from '../shared/raw-bodies.ts'
+import type { Predict } from '../shared/prediction.ts'
 import { optional } from '../shared/schema-parts.ts'
 import { setServerTiming } from '../shared/server-timing.ts'
-import type { App, Services } from '../shared/services.ts'
+import type { App } from '../shared/app-instance.ts'
+import type { Config } from '../../config.ts'
+import type { ImageDecoder } from '../../images/client/image-decoder.ts'
+import type { Registry } from '../../serving/models/registry.ts'
 import { readInstances } from './instances.ts'
 import { findModel, paths, tags } from './find-model.ts'
 import { readPredictRequest, SIGNATURE, type PredictRequest } from './request.ts'
@@ -16,14 +19,14 @@ import { readPredictRequest, SIGNATURE, type PredictRequest } from './request.ts
 const OUTPUTS = ['logits', 'probabilities'] as const
 
 const PredictRequestBody = answer('TensorFlowServingRequest', {
-  signature_name: optional(Type.String({ description: `${SIGNATURE}, unless said` })),
+  signature_name: optional(Type.String({ description: `Defaults to ${SIGNATURE}` })),
   instances: optional(
     Type.Array(Type.Unknown(), {
-      description: 'By row: images as nested lists, {"b64"}, {"images"} or {"image_bytes": {"b64"}}',
+      description: 'Row format: images as nested lists, {"b64"}, {"images"} or {"image_bytes": {"b64"}}',
     }),
   ),
   inputs: optional(
-    Type.Unknown({ description: 'By column: the same in one list, or in an object by input' }),
+    Type.Unknown({ description: 'Column format: the same in one list, or in an object by input' }),
   ),
 })
 
@@ -38,48 +41,55 @@ const PredictResponse = answer('TensorFlowServingResponse', {
   ),
 })
 
-/** TensorFlow Serving's predict by row and by column; classify and regress say that no signature offers them. */
-export function predictRoutes(app: App, services: Services): void {
-  const { registry, config, decoder } = services
-  const predict = predictor(services)
-  const { admit, delayClientErrors: refuseInTurn, permitOf: placeOf } = createPredictionAdmission(services)
+interface Context {
+  readonly registry: Registry
+  readonly predictionAdmission: PredictionAdmission
+  readonly predict: Predict
+  readonly decoder: ImageDecoder
+  readonly config: Config
+}
+
+/** TensorFlow Serving's predict in row and column format. No signature supports classify and regress. */
+export function registerPredictRoutes(app: App, context: Context): void {
+  const { registry, predictionAdmission, predict, decoder, config } = context
+  const { admit, delayClientErrors, findPermit } = predictionAdmission
   const content = {
     content: { 'application/json': { schema: PredictRequestBody }, '*/*': { schema: PredictRequestBody } },
   }
   for (const { path, subject, params } of paths('::predict')) {
-    // Written as text, for numbers that JSON does not have; so its type is the document's business only.
+    // The response is written as text, for NaN and infinite numbers, so this schema only documents it.
     const response: Readonly<Record<number, object>> = {
       200: { description: 'Outputs', content: { 'application/json': { schema: PredictResponse } } },
     }
-    const summary = 'Logits and probabilities of images'
+    const summary = 'Predicts logits and probabilities of images'
     const schema = { operationId: `run${subject}Signature`, tags, summary, params, body: content, response }
     app.post(
       path,
       {
         config: { scope: 'predict', bodies: 'admitted' },
         onRequest: admit,
-        errorHandler: refuseInTurn,
+        errorHandler: delayClientErrors,
         schema,
       },
       async (request, reply) => {
         const started = performance.now()
-        const permit = placeOf(request)
+        const permit = findPermit(request)
         const { model } = findModel(registry, request.params)
         const { specification, id } = model.record
-        const asked = await readPredictRequest(bodyOf(request))
-        const images = await readInstances(asked, { specification, config, decoder, permit: permit })
-        const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, permit: permit }
-        const { result, costs, answered } = await predict(images, job, started)
+        const parsed = await readPredictRequest(readRawBody(request))
+        const images = await readInstances(parsed, { specification, config, decoder, permit })
+        const job = { model: id, k: 1, vectors: OUTPUTS, alone: false, permit }
+        const { result, costs, recordAnswer } = await predict(images, job, started)
         setServerTiming(reply, costs)
-        const text = formatOutputs(asked.layout, result, images.about.length)
-        answered()
+        const text = formatOutputs(parsed.layout, result, images.about.length)
+        recordAnswer()
         return reply.type('application/json').send(Buffer.from(text))
       },
     )
   }
   for (const verb of ['classify', 'regress']) {
     for (const { path, params } of paths(`::${verb}`)) {
-      const schema = { tags, summary: `No signature is one to ${verb}`, params, hide: true }
+      const schema = { tags, summary: `Reports that no signature supports ${verb}`, params, hide: true }
       app.post(path, { config: { scope: 'predict' }, schema }, (request) => {
         findModel(registry, request.params)
         throw new ServiceError(
@@ -91,9 +101,9 @@ export function predictRoutes(app: App, services: Services): void {
   }
 }
 
-/** Numbers that JSON does not have are written as TensorFlow Serving writes them: NaN, Infinity, -Infinity. */
+/** Formats outputs as JSON, with NaN, Infinity and -Infinity as TensorFlow Serving writes them. */
 function formatOutputs(layout: PredictRequest['layout'], result: JobResult, count: number): string {
-  const rowsOf = (name: (typeof OUTPUTS)[number]): string[] => {
+  const formatRows = (name: (typeof OUTPUTS)[number]): string[] => {
     const values = outputOf(result, name)
     const width = values.length / count
     return Array.from(
@@ -101,7 +111,7 @@ function formatOutputs(layout: PredictRequest['layout'], result: JobResult, coun
       (_, row) => `[${values.subarray(row * width, (row + 1) * width).join()}]`,
     )
   }
-  const columns = OUTPUTS.map((name) => ({ name, rows: rowsOf(name) }))
+  const columns = OUTPUTS.map((name) => ({ name, rows: formatRows(name) }))
   if (layout === 'columns')
     return `{"outputs":{${columns.map(({ name, rows }) => `"${name}":[${rows.join()}]`).join()}}}`
   const predictions = Array.from(

@@ -1,24 +1,24 @@
 import { fieldError, ServiceError } from '../../common/errors.ts'
 import { readJson } from '../../common/json-parts.ts'
 
-/** What is asked for: the one input that is given, with what is in it, and how the answer is laid out. */
+/** A parsed predict request: the one input with its elements, and the format of the response. */
 export interface PredictRequest {
   readonly input: 'images' | 'image_bytes'
-  /** One for each image, with where it stood. */
+  /** One for each image, with its JSON pointer. */
   readonly elements: readonly { readonly value: unknown; readonly pointer: string }[]
   readonly layout: 'rows' | 'columns'
 }
 
 export const SIGNATURE = 'serving_default'
-/** Every signature, with the inputs it takes. The default one takes either, which a SavedModel could not say. */
+/** The inputs of each signature. The default one accepts either input, which a SavedModel cannot express. */
 const INPUTS: Readonly<Record<string, readonly PredictRequest['input'][]>> = {
   [SIGNATURE]: ['images', 'image_bytes'],
   image_bytes: ['image_bytes'],
 }
 
 /**
- * A predict request by row (`instances`) or by column (`inputs`), as `g3doc/api_rest.md` of TensorFlow Serving has them; a
- * value may stand for itself, where it says which input it is. Fields it does not know are ignored, as they are there.
+ * Parses a predict request in row (`instances`) or column (`inputs`) format, as in `g3doc/api_rest.md` of TensorFlow
+ * Serving. A bare value selects its input by its form. Unknown fields are ignored, as there.
  */
 export async function readPredictRequest(body: Buffer): Promise<PredictRequest> {
   const request = readRecord(await parse(body))
@@ -45,7 +45,7 @@ function readRows(instances: unknown): PredictRequest {
     throw fieldError('#/instances', 'must be a list of at least one instance')
   const rows = instances.map((value: unknown, index) => {
     const pointer = `#/instances/${String(index)}`
-    return { ...inputIn(value, pointer), pointer }
+    return { ...readInput(value, pointer), pointer }
   })
   const [{ input, named }] = rows as [(typeof rows)[number]]
   const other = rows.find((row) => row.input !== input || row.named !== named)
@@ -66,11 +66,11 @@ function readRows(instances: unknown): PredictRequest {
 
 function readColumns(inputs: unknown): PredictRequest {
   const pointer = '#/inputs'
-  // A list that stands for itself says by its first element which input it is.
+  // The first element of a bare list selects the input.
   const bare: unknown = Array.isArray(inputs) ? inputs[0] : undefined
   const { input, value, named } =
     bare === undefined
-      ? inputIn(inputs, pointer)
+      ? readInput(inputs, pointer)
       : {
           input: isEncoded(bare) ? ('image_bytes' as const) : ('images' as const),
           value: inputs,
@@ -88,11 +88,11 @@ function readColumns(inputs: unknown): PredictRequest {
 interface Input {
   readonly input: PredictRequest['input']
   readonly value: unknown
-  /** Whether it was an object that names the input. */
+  /** Whether the value was an object that names the input. */
   readonly named: boolean
 }
 
-function inputIn(value: unknown, pointer: string): Input {
+function readInput(value: unknown, pointer: string): Input {
   if (Array.isArray(value)) return { input: 'images', value, named: false }
   if (isEncoded(value)) return { input: 'image_bytes', value, named: false }
   const record = readRecord(value)
@@ -106,11 +106,11 @@ function inputIn(value: unknown, pointer: string): Input {
 }
 
 function isEncoded(value: unknown): boolean {
-  return base64In(value) !== undefined
+  return readBase64(value) !== undefined
 }
 
-/** The text of `{"b64": "..."}`; undefined for anything else, also for an object with further fields. */
-export function base64In(value: unknown): string | undefined {
+/** The text of `{"b64": "..."}`; undefined for any other value, including an object with more fields. */
+export function readBase64(value: unknown): string | undefined {
   const { b64, ...others } = readRecord(value) ?? {}
   return typeof b64 === 'string' && Object.keys(others).length === 0 ? b64 : undefined
 }

@@ -1,9 +1,11 @@
-import type { App, Services } from '../shared/services.ts'
-import { metadataRoutes } from './metadata.ts'
-import { predictRoutes } from './predict.ts'
+import type { App } from '../shared/app-instance.ts'
+import { registerMetadataRoutes } from './metadata.ts'
+import { registerPredictRoutes } from './predict.ts'
 
-/** TensorFlow Serving's REST API; only its own listing of a model without a version is one of our answers. */
-export function tensorflowServingRoutes(app: App, services: Services): void {
-  metadataRoutes(app, services)
-  predictRoutes(app, services)
+type Context = Parameters<typeof registerMetadataRoutes>[1] & Parameters<typeof registerPredictRoutes>[1]
+
+/** TensorFlow Serving's REST API. The native route answers for a model without a version. */
+export function registerTensorflowServingRoutes(app: App, context: Context): void {
+  registerMetadataRoutes(app, context)
+  registerPredictRoutes(app, context)
 }

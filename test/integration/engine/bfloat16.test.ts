@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { precisionAdvice } from '../../../src/http/shared/model-view.ts'
+import { advisePrecision } from '../../../src/http/native/model-view.ts'
 import type { ModelBody } from '../../support/client.ts'
 import { arithmeticImage } from '../../support/images.ts'
 import { slow, tiny, withScalars } from '../../support/networks.ts'
@@ -75,8 +75,8 @@ it('the true parameters are the same float32 numbers, drawn or loaded', async ()
 it('a plan and a model report a processor without bfloat16', async () => {
   const { spec: specification } = (await running.client.get('/v1/models/half')).json as ModelBody
   const info = await running.service.engine.info()
-  expect(precisionAdvice(specification, { ...info, multiplies_bfloat16: true })).toEqual([])
-  const said = precisionAdvice(specification, { ...info, multiplies_bfloat16: false })
+  expect(advisePrecision(specification, { ...info, multiplies_bfloat16: true })).toEqual([])
+  const said = advisePrecision(specification, { ...info, multiplies_bfloat16: false })
   expect(said).toEqual([
     expect.stringMatching(/no bfloat16 multiplication.*2\.7 times.*use "precision": "float32"/),
   ])

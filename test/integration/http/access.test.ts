@@ -2,7 +2,7 @@ import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { hashKey, newKey, type KeyLine } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, generateKey, type KeyLine } from '../../../src/http/shared/api-keys.ts'
 import type { Client } from '../../support/client.ts'
 import { isForeign, openapi } from '../../support/contract.ts'
 import { tiny } from '../../support/networks.ts'
@@ -10,12 +10,12 @@ import { expectForeignError, expectProblem, type Refusal } from '../../support/p
 import { startService, temporaryFolder, type RunningService } from '../../support/service.ts'
 
 const SCOPES = ['predict', 'read', 'manage'] as const
-/** What this file sends without a valid key is far less. */
+/** Requests of this file without a valid key stay far below it. */
 const ADDRESS_LIMIT = 1200
 
 const keys = {
-  ...{ reader: newKey(), predictor: newKey(), manager: newKey() },
-  ...{ expired: newKey(), hurried: newKey(), early: newKey(), late: newKey() },
+  ...{ reader: generateKey(), predictor: generateKey(), manager: generateKey() },
+  ...{ expired: generateKey(), hurried: generateKey(), early: generateKey(), late: generateKey() },
 }
 const lineOf = (name: keyof typeof keys, fields: Partial<KeyLine>): string =>
   JSON.stringify({
@@ -36,7 +36,7 @@ let folder: string
 let running: RunningService
 let client: Client
 
-/** As a volume of Kubernetes has them: the file is a link into a folder that is a link, which is replaced whole. */
+/** The layout of a Kubernetes volume: the file links into a folder link, and the folder link is replaced. */
 async function publish(version: string, text: string): Promise<void> {
   await mkdir(join(folder, version))
   await writeFile(join(folder, version, 'keys'), text)
@@ -125,7 +125,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
     const unauthorized = { status: 401, code: 'UNAUTHORIZED', says: /Authorization: Bearer/ } as const
     await refused({}, unauthorized)
     await refused(bearer('wrong'), unauthorized)
-    await refused({ 'x-api-key': newKey() }, unauthorized)
+    await refused({ 'x-api-key': generateKey() }, unauthorized)
     await refused({ authorization: `Basic ${keys.reader}` }, unauthorized)
     await refused(bearer(hashKey(holderOf[scope]).toString('hex')), unauthorized)
     await refused(bearer(keys.expired), { ...unauthorized, says: /"expired" has expired/ })
@@ -133,7 +133,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
 
   it('accepts keys with its scope only', async () => {
     for (const other of SCOPES.filter((one) => one !== scope)) {
-      const says = new RegExp(`asks for the scope "${scope}"; the key "\\w+" has "${other}"`)
+      const says = new RegExp(`requires the scope "${scope}"; the key "\\w+" has "${other}"`)
       await refused(bearer(holderOf[other]), { status: 403, code: 'FORBIDDEN', says })
     }
     expect([401, 403]).not.toContain((await send(bearer(holderOf[scope]))).status)
@@ -141,7 +141,7 @@ describe.each(guarded)('$sent $path', ({ sent, path, scope }) => {
 })
 
 describe('no spelling of a path bypasses authentication:', () => {
-  /** Sends a path as it is, which clients do not. */
+  /** Sends a path unchanged; clients normalize it. */
   const raw = (method: string, path: string): Promise<{ status: number; text: string }> =>
     new Promise((resolve, reject) => {
       const { hostname, port } = new URL(client.url)
@@ -317,7 +317,7 @@ describe('rotation', () => {
       },
       { timeout: 15_000 },
     )
-    // Looked at again and said no more.
+    // The file is read again without another log line.
     await new Promise((resolve) => setTimeout(resolve, 2500))
     expect(complaints()).toHaveLength(4)
     expect(await statusOf(keys.late)).toBe(200)

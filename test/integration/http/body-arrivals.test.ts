@@ -42,12 +42,12 @@ const end = (): void => {
 const plan = () => running.client.post('/v1/plans', { architecture: 'resnet20' })
 const predict = () => running.client.upload('/v1/models/net/predict', pixelPng, 'image/png')
 
-describe('bodies that do not come', () => {
+describe('stalled bodies', () => {
   beforeAll(() => start({ STALL_TIMEOUT_MS: '1500' }))
   afterAll(() => running.close())
   afterEach(end)
 
-  it.each(FRAMINGS)('keep nobody else out, on no route: %s', async (framing) => {
+  it.each(FRAMINGS)('do not block other requests on any route: %s', async (framing) => {
     const silent = await Promise.all(
       ROUTES.flatMap(([path, type]) => Array.from({ length: 6 }, () => send(path, type, framing))),
     )
@@ -60,7 +60,7 @@ describe('bodies that do not come', () => {
     clearInterval(timer)
   })
 
-  it('are ended after STALL_TIMEOUT_MS, on every route', async () => {
+  it('fail after STALL_TIMEOUT_MS, on every route', async () => {
     const ended = async (path: string, type: string, framing: string, dribbles: boolean): Promise<void> => {
       const socket = await send(path, type, framing)
       const timer = setInterval(() => {
@@ -82,14 +82,14 @@ describe('bodies that do not come', () => {
   })
 })
 
-describe('a body that comes slowly but comes', () => {
+describe('a slow body with progress', () => {
   beforeAll(() => start({ STALL_TIMEOUT_MS: '1000', REQUEST_TIMEOUT_MS: '2000' }))
   afterAll(() => running.close())
   afterEach(end)
 
   it.each([
     ['/v1/plans', 'application/json', Buffer.from('{"architecture": "resnet20"}'.padEnd(12_000))],
-    // What follows the end of a PNG is no part of it.
+    // Bytes after the end of a PNG are ignored.
     [
       '/v1/models/net/predict',
       'image/png',
@@ -106,7 +106,7 @@ describe('a body that comes slowly but comes', () => {
   })
 })
 
-describe('where bodies fill the room', () => {
+describe('when bodies fill MAX_QUEUE_BYTES', () => {
   const MOST = 1_000_000
   let clients: Readonly<Record<'heavy' | 'light', Client>>
   let heavyKey: string
@@ -125,7 +125,7 @@ describe('where bodies fill the room', () => {
   afterAll(() => running.close())
   afterEach(end)
 
-  /** All of a body but its last byte. */
+  /** All of a body except its last byte. */
   const begin = async (path: string, type: string, bytes: number): Promise<Socket> => {
     const length = `Content-Length: ${String(bytes + 1)}`
     const socket = await send(path, type, `X-API-Key: ${heavyKey}`, length)
@@ -136,9 +136,9 @@ describe('where bodies fill the room', () => {
   it.each([
     ['/v1/plans', 'application/json', Buffer.from('{"architecture": "resnet20"}'.padEnd(300_000))],
     ['/v1/models/net/predict', 'image/png', Buffer.concat([pixelPng, Buffer.alloc(300_000)])],
-  ] as const)('another key has its share of it: %s', async (path, type, body) => {
+  ] as const)('another key gets its share: %s', async (path, type, body) => {
     const first = await begin(path, type, 450_000)
-    // One key alone may have all of it.
+    // One key alone may use the whole budget.
     const second = await begin(path, type, 450_000)
     await vi.waitFor(async () => {
       expect((await clients.heavy.upload(path, body, type)).status).toBe(429)
@@ -151,7 +151,7 @@ describe('where bodies fill the room', () => {
     expect([first.destroyed, first.bytesRead]).toEqual([false, 0])
   })
 
-  it('holds no more than MAX_QUEUE_BYTES of hundreds of them', async () => {
+  it('hundreds of bodies hold at most MAX_QUEUE_BYTES', async () => {
     const upload = async (): Promise<string> => {
       const socket = await begin('/v1/models/net/predict', 'image/png', 100_000)
       const answer = rest(socket)
@@ -173,13 +173,13 @@ describe('where bodies fill the room', () => {
     }
     const statuses = (await answered).map((answer) => answer.slice(9, 12))
     expect(most).toBeLessThanOrEqual(MOST)
-    // Those that found room are no images.
+    // Bodies within the budget are not images.
     expect(statuses.filter((status) => status === '422').length).toBeGreaterThan(0)
     expect(statuses.filter((status) => !['422', '429'].includes(status))).toEqual([])
   })
 
-  it('weights on their way onto the disk take none', async () => {
-    // Three times the room, in the first of which others are served.
+  it('weights that are written to disk hold none', async () => {
+    // Three times the budget, the first third of which leaves room for others.
     const header = Buffer.from(
       `{"a":{"dtype":"F32","shape":[${String((3 * MOST) / 4)}],"data_offsets":[0,${String(3 * MOST)}]}}`,
     )

@@ -10,7 +10,7 @@ import { startService, type RunningService } from '../../support/service.ts'
 import { stagedIn } from '../../support/staging.ts'
 
 const MAX_BODY_BYTES = 200_000
-/** No file of weights may be larger, nor anything around it as large again. */
+/** The largest weights file, plus the same for the bytes around it. */
 const MOST_STREAMED = 2 * MAX_BODY_BYTES + 4 * 20_000
 const ENCODINGS = [
   ['gzip', gzipSync],
@@ -47,7 +47,7 @@ const form = (name: string, file: Buffer) => ({
   ]),
 })
 const images = { name: 'image_bytes', datatype: 'BYTES', shape: [1], data: [b64] }
-/** A body for every way in which a route reads one. */
+/** One body for every way in which a route reads one. */
 const routes = {
   '/v1/plans': () => json(tiny),
   '/v1/models/net/predict': () => ({ type: 'image/jpeg', body: flowerJpeg }),
@@ -68,7 +68,7 @@ const isForeign = (path: string): boolean => path.startsWith('/v2/') || path.inc
 const send = (path: string, type: string, body: Buffer, encoding: string): Promise<Answer> =>
   running.client.upload(path, body, type, { 'content-encoding': encoding })
 
-/** What an answer says beside times. */
+/** The response without its timings. */
 function withoutTimes({ json: answer }: Answer): object {
   return Object.fromEntries(
     Object.entries(answer as Record<string, unknown>).filter(([name]) => name !== 'timing_ms'),
@@ -87,12 +87,12 @@ describe.each(paths)('%s', (path) => {
     else if (path !== '/v1/models/net/signals') expect(withoutTimes(answer)).toEqual(withoutTimes(plain))
   })
 
-  it('refuses what is not what it says, cut off, or followed by more', async () => {
+  it('rejects a body that does not match its encoding, is cut off, or is followed by more', async () => {
     const { type, body } = routes[path]()
     for (const [encoding, compress] of ENCODINGS.slice(2, 4)) {
       const whole = compress(body)
       for (const wrong of [body, whole.subarray(0, -3), Buffer.concat([whole, Buffer.from('more')])]) {
-        const says = /^the body (is not|goes on behind the end of its) (deflate|br)$/
+        const says = /^the body (is not|continues after the end of its) (deflate|br)$/
         const answer = await send(path, type, wrong, encoding)
         if (isForeign(path)) expectForeignError(answer, { status: 400 })
         else expectProblem(answer, { status: 400, code: 'MALFORMED_REQUEST', says })
@@ -104,34 +104,34 @@ describe.each(paths)('%s', (path) => {
   })
 
   it.each(['zstd', 'compress', 'gzip, gzip', 'gzip, br', 'identity, gzip', 'constructor', '*'])(
-    'answers %s with the encodings that it reads',
+    'rejects %s and names the supported encodings',
     async (encoding) => {
       const { type, body } = routes[path]()
       const answer = await send(path, type, body, encoding)
-      const says = /send the body with one of gzip, deflate, br, or as it is/
+      const says = /send the body with one of gzip, deflate, br, or without encoding/
       if (isForeign(path)) expectForeignError(answer, { status: 415, says })
       else expectProblem(answer, { status: 415, code: 'UNSUPPORTED_ENCODING', says })
       expect(answer.headers['accept-encoding']).toBe('gzip, deflate, br')
     },
   )
 
-  it.each(ENCODINGS)('bounds what %s becomes', async (encoding, compress) => {
+  it.each(ENCODINGS)('limits the decoded size of %s', async (encoding, compress) => {
     const { type, body } = routes[path]()
-    // Where it begins like what the route reads, a part or a file of any size follows; a form has space around its parts.
+    // After a valid start, a part or file of any size follows; in a form, bytes between the parts.
     for (const bomb of [
       Buffer.alloc(MOST_STREAMED + MAX_BODY_BYTES),
       Buffer.concat([body.subarray(0, -20), Buffer.alloc(MOST_STREAMED + MAX_BODY_BYTES)]),
     ]) {
       const answer = await send(path, type, compress(bomb), encoding)
       if (isForeign(path)) expectForeignError(answer, { status: 400, says: /MAX_BODY_BYTES/ })
-      // A form that begins with no part is none, and ends there.
+      // A form without a first part ends at once.
       else expect([400, 413], answer.bytes.toString()).toContain(answer.status)
-      expect(answer.bytes.toString()).toMatch(/MAX_BODY_BYTES|MAX_MODEL_PARAMETERS|form cannot be read/)
+      expect(answer.bytes.toString()).toMatch(/MAX_BODY_BYTES|MAX_MODEL_PARAMETERS|form cannot be parsed/)
     }
   })
 })
 
-it('an encoding of no body, and none at all, are nothing', async () => {
+it('an encoding without a body, or an empty encoding, is ignored', async () => {
   for (const encoding of ['identity', '', ' Identity'])
     expect(
       (await send('/v1/plans', 'application/json', Buffer.from(JSON.stringify(tiny)), encoding)).status,
@@ -142,7 +142,7 @@ it('an encoding of no body, and none at all, are nothing', async () => {
   ).toBe(200)
 })
 
-it('a body in chunks is decoded as well', async () => {
+it('a chunked body is decoded', async () => {
   const status = await new Promise((resolve, reject) => {
     const request = httpRequest(
       `${running.client.url}/v1/plans`,
@@ -159,7 +159,7 @@ it('a body in chunks is decoded as well', async () => {
   expect(status).toBe(200)
 })
 
-it('decoded bytes count against MAX_QUEUE_BYTES while a body is on its way', async () => {
+it('decoded bytes count against MAX_QUEUE_BYTES while a body arrives', async () => {
   const { hostname, port } = new URL(running.client.url)
   const body = gzipSync(JSON.stringify(tiny).padEnd(MAX_BODY_BYTES - 1000))
   const head = `POST /v1/plans HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: ${String(body.length)}\r\n\r\n`
@@ -195,7 +195,7 @@ describe('line breaks in base64', () => {
       expect(withoutTimes(await ask(path, lines(end))), JSON.stringify(end)).toEqual(plain)
   })
 
-  it.each(ROUTES)('are all that is ignored by %s', async (path) => {
+  it.each(ROUTES)('are the only characters that %s ignores', async (path) => {
     for (const text of [
       lines(' '),
       lines('\t'),

@@ -20,7 +20,7 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-/** The longest the service did nothing else while a call was answered; the test and the service are one process. */
+/** The longest pause of the event loop during a call; test and service share the process. */
 async function longestPause(call: () => Promise<unknown>): Promise<number> {
   let [longest, last] = [0, performance.now()]
   const timer = setInterval(() => {
@@ -56,7 +56,7 @@ describe('10 MB of brackets are rejected while they are counted:', () => {
     expect(pause).toBeLessThan(1000)
   })
 
-  it('PUT /v1/models/{model}, a prediction of no type', async () => {
+  it('PUT /v1/models/{model}, and a prediction without a type', async () => {
     const { client } = running
     const refusal = { status: 400, code: 'MALFORMED_REQUEST', says } as const
     expectProblem(await client.send('put', '/v1/models/net', json, deep), refusal)
@@ -158,7 +158,7 @@ describe('files:', () => {
 
   it.each([
     [
-      'a header that is longer than any',
+      'a header longer than any valid one',
       Buffer.concat([lengthOf(17_000_000), Buffer.alloc(17_000_000, ' ')]),
       /header length/,
     ],
@@ -214,7 +214,7 @@ describe('slow clients:', () => {
   const open = async (): Promise<Socket> => {
     const { hostname, port } = new URL(running.client.url)
     const socket = connect(Number(port), hostname)
-    // Cut off, or not let in at all: both are an end.
+    // The connection is cut off or refused.
     socket.on('error', () => undefined)
     await once(socket, 'connect')
     return socket
@@ -232,14 +232,14 @@ describe('slow clients:', () => {
     clearInterval(timer)
   })
 
-  it('so does a silent connection', async () => {
+  it('a silent connection ends after HEAD_TIMEOUT_MS', async () => {
     const socket = await open()
     await rest(socket)
     expect(socket.destroyed).toBe(true)
   })
 
   it.each(['/v1/plans', '/v1/models/net/predict', '/v1/weights/statistics', '/v2/models/net/infer'])(
-    'a body that comes byte by byte is waited for UPLOAD_TIMEOUT_MS: %s',
+    'a body sent byte by byte ends after UPLOAD_TIMEOUT_MS: %s',
     async (path) => {
       const socket = await open()
       socket.write(

@@ -140,9 +140,9 @@ describe('a tensor', () => {
     ['he_normal', { shape: [1], seed: [1, 2, 3] }, '#/seed', /items/],
     ['he_normal', { shape: [1], seed: 2 ** 53 }, '#/seed', /9007199254740991/],
     ['he_normal', { shape: [1], config: { seed: 2 ** 60 } }, '#/config/seed', /9007199254740991/],
-    ['zeros', { shape: [1], include: ['histogam'] }, '#/include', /knows histogram/],
+    ['zeros', { shape: [1], include: ['histogam'] }, '#/include', /must be among histogram/],
     ['he_normal', { shape: [1], sed: 1 }, '#/sed', /did you mean "seed"\?/],
-  ])('is refused: %s %j', async (name, request, pointer, says) => {
+  ])('is rejected: %s %j', async (name, request, pointer, says) => {
     const answer = await running.client.post(`/v1/initializers/${name}/sample`, request)
     expectProblem(answer, { status: 422, code: 'INVALID_REQUEST', pointer, says })
   })

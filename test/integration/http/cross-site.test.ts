@@ -14,7 +14,7 @@ type Headers = Readonly<Record<string, string>>
 const NAMED = 'https://app.example.com'
 const EVIL = 'http://evil.example'
 const REFUSED = { status: 403, code: 'CROSS_SITE_REFUSED' } as const
-/** What browsers send when a person follows a link. */
+/** Headers of a browser that follows a link. */
 const VISIT = { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate', 'sec-fetch-dest': 'document' }
 const HTML = { accept: 'text/html' }
 
@@ -62,7 +62,7 @@ describe('pages of other sites', () => {
     }
   })
 
-  it('change nothing by requests that need no preflight', async () => {
+  it('change nothing with requests that need no preflight', async () => {
     const cross = { origin: EVIL, 'sec-fetch-site': 'cross-site' }
     const before = await list({})
     const plain = (path: string) => running.client.upload(path, '{}', 'text/plain', cross)
@@ -76,7 +76,7 @@ describe('pages of other sites', () => {
     expect((await list({})).json).toEqual(before.json)
   })
 
-  it('are answered before the body arrives', async () => {
+  it('are rejected before the body arrives', async () => {
     const { hostname, port } = new URL(running.client.url)
     for (const path of [
       '/v1/models',
@@ -106,7 +106,7 @@ describe('the origin', () => {
     expect((await plan(headers)).status).toBe(200)
   })
 
-  it('is the service itself where it has the name that the request has, in any spelling', async () => {
+  it('is the service itself if it matches the Host of the request, in any spelling', async () => {
     for (const [origin, host] of [
       [`http://${own}`, own],
       [`https://${own}`, own],
@@ -130,11 +130,11 @@ describe('the origin', () => {
     'chrome-extension://abcdefghijklmnop',
     'file://',
     `http://evil.example, ${NAMED}`,
-  ])('%j is refused', async (origin) => {
+  ])('%j is rejected', async (origin) => {
     expectProblem(await plan({ origin }), { ...REFUSED, says: /CORS_ORIGINS/ })
   })
 
-  it('that a request says it has, does not hide another sign', async () => {
+  it('of the service does not override Sec-Fetch-Site', async () => {
     const same = { 'sec-fetch-site': 'same-origin' }
     for (const headers of [
       { ...same, origin: EVIL },
@@ -150,7 +150,7 @@ describe('the origin', () => {
       expectProblem(await plan(headers), REFUSED)
   })
 
-  it('of a preflight is asked too', async () => {
+  it('of a preflight is checked too', async () => {
     const asked = { 'access-control-request-method': 'DELETE' }
     const preflight = (origin: string) =>
       running.client.send('options', '/v1/models/net', { origin, ...asked })
@@ -165,7 +165,7 @@ describe('the origin', () => {
 })
 
 describe('a link on a page of another site', () => {
-  it.each(['/', '/docs', '/docs/', '/openapi.json', '/livez', '/readyz'])('leads to %s', async (path) => {
+  it.each(['/', '/docs', '/docs/', '/openapi.json', '/livez', '/readyz'])('opens %s', async (path) => {
     expect((await running.client.get(path, { ...VISIT, ...HTML })).status).toBe(200)
     expect((await running.client.send('head', path, { ...VISIT, ...HTML })).status).toBe(200)
   })
@@ -177,7 +177,7 @@ describe('a link on a page of another site', () => {
     ['as an image', 'get', '/', { ...VISIT, 'sec-fetch-mode': 'no-cors', 'sec-fetch-dest': 'image' }],
     ['with a form', 'post', '/', { ...VISIT, origin: EVIL }],
     ['read by a script', 'get', '/livez', { origin: EVIL, 'sec-fetch-mode': 'cors' }],
-  ] as const)('%s leads nowhere', async (_, method, path, headers: Headers) => {
+  ] as const)('does not open %s', async (_, method, path, headers: Headers) => {
     expectProblem(await running.client.send(method, path, { ...HTML, ...headers }), REFUSED)
   })
 })
@@ -214,7 +214,7 @@ describe('the Host', () => {
       ' ',
     ],
   ])('%j is not', async (host) => {
-    expectProblem(await list({ host }), { ...REFUSED, says: /is no name of this machine/ })
+    expectProblem(await list({ host }), { ...REFUSED, says: /is not a name of this machine/ })
   })
 
   it('may be missing in HTTP/1.0, which no browser sends', async () => {
@@ -225,7 +225,7 @@ describe('the Host', () => {
   })
 })
 
-it('CORS_ORIGINS=* lets every origin call, under the names of this machine', async () => {
+it('CORS_ORIGINS=* accepts every origin, under the names of this machine', async () => {
   const open = await startService({ CORS_ORIGINS: '*' })
   try {
     const post = (headers: Headers) => open.client.post('/v1/plans', tiny, headers)
@@ -241,7 +241,7 @@ it('CORS_ORIGINS=* lets every origin call, under the names of this machine', asy
   }
 })
 
-it('a service that asks for keys judges by them alone', async () => {
+it('a service with keys checks only the keys', async () => {
   const locked = await startService({ HOST: '0.0.0.0' })
   try {
     const cross = { origin: EVIL, 'sec-fetch-site': 'cross-site', host: 'evil.example' }
@@ -277,7 +277,7 @@ describe('a service on all addresses without keys', () => {
         .end()
     })
 
-  it('has names that it does not know, and refuses pages of other sites', async () => {
+  it('accepts any Host, and rejects pages of other sites', async () => {
     expect(await status({ host: 'models.example.com' })).toBe(200)
     expect(await status({ host: 'models.example.com', origin: 'https://models.example.com' })).toBe(200)
     expect(await status({ host: 'models.example.com', origin: EVIL })).toBe(403)
@@ -286,7 +286,7 @@ describe('a service on all addresses without keys', () => {
 })
 
 describe('HOST', () => {
-  it('is a name of the service, whatever it is called', async () => {
+  it('is a name of the service, of any form', async () => {
     const called = await startService({ HOST: 'models.internal', ALLOW_ANONYMOUS: 'true' })
     try {
       for (const host of ['models.internal', 'Models.Internal.:8080', 'localhost'])

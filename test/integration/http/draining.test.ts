@@ -27,7 +27,7 @@ interface Answered {
   readonly connection: string | undefined
 }
 
-/** One request over a connection that the agent keeps, or opens anew; rejects where it gets no answer. */
+/** Sends a request over a kept or new connection; rejects without a response. */
 function ask(agent: Agent, path: string): Promise<Answered> {
   return new Promise((resolve, reject) => {
     const asked = request(new URL(path, running.client.url), { agent }, (answer) => {
@@ -44,7 +44,7 @@ it('after SIGTERM requests are served during the drain, each on a closing connec
   const first = await Promise.all(agents.map((agent) => ask(agent, '/v1/initializers')))
   const stopped = performance.now()
   const ended = running.stop()
-  // As long as a balancer may take to look elsewhere.
+  // As long as a balancer takes to route elsewhere.
   const loads = agents.map(async (agent) => {
     const answers: Answered[] = []
     while (performance.now() - stopped < DELAY_MS * 0.7) answers.push(await ask(agent, '/v1/initializers'))
@@ -67,7 +67,7 @@ it('SIGINT skips the drain', async () => {
   expect(await running.stop('SIGINT')).toBe(0)
 })
 
-it('the same signal at once is a repeat of the first; a later one, or another, ends it now', async () => {
+it('an immediate repeat of a signal is ignored; a later or a different one ends the service at once', async () => {
   for (const [first, second, pauseMs] of [
     ['SIGTERM', 'SIGTERM', 1500],
     ['SIGTERM', 'SIGINT', 0],
@@ -83,7 +83,7 @@ it('the same signal at once is a repeat of the first; a later one, or another, e
   }
 })
 
-/** `npm start` without its build, which other tests' children run from, in a session of its own. */
+/** `npm start` without its build, in a session of its own. Other tests run the build output. */
 async function startNpm(settings: Settings): Promise<ServiceProcess> {
   const { scripts } = JSON.parse(await readFile('package.json', 'utf8')) as { scripts: { start: string } }
   const package_ = join(folder, 'npm')
@@ -94,11 +94,11 @@ async function startNpm(settings: Settings): Promise<ServiceProcess> {
   return startProcess(settings, { command: ['npm', 'start', '--silent'], cwd: package_, ownSession: true })
 }
 
-// SIGTERM as systemd sends it, SIGINT as a terminal does.
+// systemd sends SIGTERM, a terminal SIGINT.
 it.each(['SIGTERM', 'SIGINT'] as const)(
-  '%s to the process group of "npm start" loses no request, and kills no child',
+  '%s to the process group of "npm start" loses no request and kills no child',
   async (signal) => {
-    // Without the fix most, but not all, of the stops lose something.
+    // A lost request shows in most stops, but not in all.
     for (let stop = 0; stop < 3; stop++) {
       running = await startNpm({ DATA_DIR: folder })
       const { client, workers } = running
@@ -111,7 +111,7 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
       )
       await untilRead(client)
       const ended = running.stopGroup(signal)
-      // What npm forwards has arrived.
+      // Signals forwarded by npm have arrived.
       await pause(500)
       resume(engine)
       for (const { status } of await Promise.all(asked)) expect(status).toBe(200)
@@ -121,9 +121,9 @@ it.each(['SIGTERM', 'SIGINT'] as const)(
   },
 )
 
-it('what cannot be answered in time is refused, and it ends all the same', async () => {
+it('requests that cannot finish in time are rejected, and the service ends', async () => {
   running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '20000' })
-  // Its body never ends; that it was begun says the service itself.
+  // The body never ends; the `continue` event shows that it started.
   const head = { 'content-type': 'application/json', 'content-length': '100', expect: '100-continue' }
   const asked = request(new URL('/v1/plans', running.client.url), { method: 'POST', headers: head })
   const answered = once(asked, 'response') as Promise<[IncomingMessage]>
@@ -140,7 +140,7 @@ it('what cannot be answered in time is refused, and it ends all the same', async
   asked.destroy()
 })
 
-/** A request that is answered with a stream: what has come of it so far, and all of it when it is over. */
+/** A streamed response: its events so far, and its full text. */
 async function stream(path: string, body?: object): Promise<{ begun: string; whole: Promise<string> }> {
   const headers = { accept: 'text/event-stream', 'content-type': 'application/json' }
   const asked = request(new URL(path, running.client.url), { method: body ? 'POST' : 'GET', headers })
@@ -157,15 +157,15 @@ async function stream(path: string, body?: object): Promise<{ begun: string; who
   return { begun: text, whole }
 }
 
-it('what has begun and cannot end in time is told so: by an event where there are events', async () => {
+it('a response that has begun and cannot finish in time ends with an event, in an event stream', async () => {
   running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '28000' })
   const { client } = running
   await client.create({ ...tiny, name: 'net' })
-  // 240 passes, of a quarter of a second at the least.
+  // 240 passes of at least a quarter of a second.
   const long = { batch_size: 4, repeats: 30 }
   const specs = Array.from({ length: 8 }, (_, seed) => ({ architecture: 'resnet18', seed }))
   const comparison = await stream('/v1/comparisons', { specs, signals: long })
-  // It waits behind the other, so its status can still say it.
+  // It is queued behind the other, so its status can still report the error.
   const signals = client.post('/v1/models/net/signals', long, { accept: 'text/event-stream' })
   const waiting = client.post('/v1/models/net/signals', long)
   await untilRead(client)
@@ -186,7 +186,7 @@ it('what has begun and cannot end in time is told so: by an event where there ar
   expect(running.output()).not.toMatch(/already sent|reply\.sent|"level":[456]0/)
 })
 
-it('a download that its client does not read is cut off, which the log says in one line', async () => {
+it('an unread download is cut off, with one log line', async () => {
   running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '8000' })
   const { id } = await running.client.create({ architecture: 'resnet18' })
   const asked = request(new URL(`/v1/models/${id}/weights`, running.client.url)).end()
@@ -197,7 +197,5 @@ it('a download that its client does not read is cut off, which the log says in o
   await closed
   expect(answer.complete).toBe(false)
   const warnings = running.log.filter(({ level }) => Number(level) >= 40).map(({ msg }) => msg)
-  expect(warnings).toEqual([
-    'an answer is cut off: it had begun and would not end before SHUTDOWN_TIMEOUT_MS',
-  ])
+  expect(warnings).toEqual(['a response is cut off: it had begun and did not end before SHUTDOWN_TIMEOUT_MS'])
 })

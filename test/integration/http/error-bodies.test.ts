@@ -4,7 +4,7 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ErrorCode } from '../../../src/common/errors.ts'
-import { hashKey, newKey } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, generateKey } from '../../../src/http/shared/api-keys.ts'
 import type { Answer, Client } from '../../support/client.ts'
 import { assertContract } from '../../support/contract.ts'
 import { untilRead, whileHalted } from '../../support/halt.ts'
@@ -15,7 +15,7 @@ import { startService, temporaryFolder, type RunningService } from '../../suppor
 
 const SHAPE = [8, 8, 3] as const
 const MAX_BODY_BYTES = 100_000
-const keys = { all: newKey(), reader: newKey(), hurried: newKey() }
+const keys = { all: generateKey(), reader: generateKey(), hurried: generateKey() }
 const keyed = (key: string) => ({ authorization: `Bearer ${key}` })
 const lineOf = (name: keyof typeof keys, fields: object = {}): string =>
   JSON.stringify({
@@ -24,7 +24,7 @@ const lineOf = (name: keyof typeof keys, fields: object = {}): string =>
   })
 
 type Protocol = 'own' | 'v2' | 'serving'
-/** A prediction by each protocol: its path, its body, the body's type, and a body whose image cannot be read. */
+/** A prediction by each protocol: path, body, type, and a body with an invalid image. */
 const predictions: Record<
   Protocol,
   {
@@ -100,7 +100,7 @@ function predict(
   return client.upload(path(model), changes.body ?? body, changes.type ?? type, headers)
 }
 
-/** Sends bytes as they are, and reads the one answer that ends the connection. */
+/** Sends raw bytes, and reads the single response of the connection. */
 async function exchange(method: string, path: string, head: string): Promise<Answer> {
   const { hostname, port } = new URL(running.client.url)
   const socket = connect(Number(port), hostname)
@@ -123,11 +123,11 @@ async function exchange(method: string, path: string, head: string): Promise<Ans
 
 interface Case {
   readonly code: ErrorCode
-  /** By protocol; one that is not named has no such error. */
+  /** By protocol; a missing protocol has no such error. */
   readonly status: Readonly<Partial<Record<Protocol, number>>>
   readonly ask: (protocol: Protocol) => Promise<Answer>
   readonly headers?: Readonly<Record<string, RegExp>>
-  /** The request was never read, so its id is not known. */
+  /** The request was never read, so its id is unknown. */
   readonly unread?: true
 }
 
@@ -151,7 +151,7 @@ const cases: Record<string, Case> = {
     ask: (protocol) => predict(protocol, { model: 'nobody' }),
   },
   'another method': {
-    // TensorFlow Serving calls it a malformed request: `tensorflow-serving-refusals.test.ts`.
+    // TensorFlow Serving reports a malformed request: `tensorflow-serving-errors.test.ts`.
     ...{ code: 'METHOD_NOT_ALLOWED', status: { own: 405, v2: 405 }, headers: { allow: /^POST$/ } },
     ask: (protocol) =>
       running.client.get(predictions[protocol].path('net'), { ...REQUEST_ID, ...keyed(keys.all) }),
@@ -216,7 +216,7 @@ describe.each(Object.entries(cases))('%s', (_, wanted) => {
   })
 })
 
-it('an answer has the id of its request, and what it cost', async () => {
+it('a response has the request id and its costs', async () => {
   for (const protocol of protocols) {
     const answer = await predict(protocol)
     expect([answer.status, answer.headers['x-request-id']]).toEqual([200, 'asked.1'])
@@ -226,14 +226,14 @@ it('an answer has the id of its request, and what it cost', async () => {
   }
 })
 
-/** One prediction by each protocol, at the same time. */
+/** One prediction by each protocol, concurrently. */
 function predictByEach(client: Client) {
   return Promise.all(
     protocols.map(async (protocol) => [protocol, await predict(protocol, { client })] as const),
   )
 }
 
-it('a prediction that takes too long', async () => {
+it('a prediction past its deadline', async () => {
   const strict = await startService({ REQUEST_TIMEOUT_MS: '1000' })
   try {
     const { client, service } = strict
@@ -249,7 +249,7 @@ it('a prediction that takes too long', async () => {
   }
 })
 
-it('a service that stops before it can answer', async () => {
+it('a service that stops before its response', async () => {
   const stopping = await startService({ SHUTDOWN_TIMEOUT_MS: '2000' })
   const { client, service } = stopping
   await client.create({ ...tiny, name: 'net' })

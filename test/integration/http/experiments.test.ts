@@ -16,9 +16,9 @@ import { temporaryFolder } from '../../support/service.ts'
 type Result = Static<typeof ExperimentResult>
 
 const PATH = '/v1/experiments'
-/** Trainings have the lowest priority: where others work they take much longer than the seconds they need. */
+/** Trainings have the lowest priority and take much longer on a busy machine. */
 const PATIENCE_MS = 300_000
-/** Trains in no time. */
+/** Trains within a second. */
 const small = {
   architecture: {
     stem: { kernel_size: 3, filters: 8, strides: 1, pool: null },
@@ -29,7 +29,7 @@ const small = {
   seeds: [0, 1, 2],
   steps: 66,
 }
-/** Trains for as long as it is let. */
+/** Trains until it is cancelled. */
 const long = { ...small, steps: 5000, seeds: [0], learning_rates: [0.001], initializers: ['he_normal'] }
 
 let folder: string
@@ -39,7 +39,7 @@ beforeAll(async () => {
   running = await startProcess({ DATA_DIR: folder })
 })
 afterAll(async () => {
-  // With an experiment under way, too.
+  // With a running experiment, too.
   await running.client.post(PATH, long)
   expect(await running.stop()).toBe(0)
   await rm(folder, { recursive: true })
@@ -78,7 +78,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     const [he, zeros] = [0, 1].map((initializer) =>
       result.summary.groups.filter((group) => group.initializer === initializer),
     )
-    // Guessing is right once in ten times, and has a loss of ln(10).
+    // Random guesses are right once in ten times, with a loss of ln(10).
     expect(he?.[0]).toMatchObject({ trains: true, runs: 3, diverged: 0 })
     expect(he?.[0]?.test_accuracy?.low).toBeGreaterThan(0.4)
     expect(he?.[1]).toMatchObject({ trains: false, diverged: 3, test_accuracy: null })
@@ -90,7 +90,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     expect(result.summary.verdict).toMatch(/HeNormal .* is ahead .* Zeros trains with no learning rate/)
     for (const { loss, steps } of result.runs) expect(loss).toHaveLength(steps.length)
 
-    // Asked again it is the same job, which is done; run again it is the same to the bit.
+    // The same request returns the finished job; another run of it gives the same bits.
     const again = await running.client.post(PATH, { ...small, momentum: 0.9 })
     expect([again.status, idOf(again)]).toEqual([200, id])
     expect((await running.client.delete(`${PATH}/${id}`)).status).toBe(204)
@@ -132,13 +132,13 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     const cancelled = await get(id)
     expect(cancelled).toMatchObject({ state: 'cancelled', runs: [], current: null })
     expect(await get(next)).toMatchObject({ state: 'cancelled', started_at: null })
-    // Asked again it begins anew.
+    // The same request starts anew.
     const anew = await running.client.post(PATH, long)
     expect([anew.status, idOf(anew)]).toEqual([202, id])
     await until(id, ({ state }) => state === 'running')
   })
 
-  it('is listed, and the queue is bounded', async () => {
+  it('is listed, and the queue is limited', async () => {
     const refused: Answer[] = []
     for (let seed = 10; seed < 20; seed++) {
       const answer = await running.client.post(PATH, { ...long, seeds: [seed] })

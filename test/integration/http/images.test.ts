@@ -5,7 +5,7 @@ import { flowerJpeg, halfTransparentPng, npy } from '../../support/images.ts'
 import { tiny } from '../../support/networks.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
-/** What an image's pixels were is seen in its logits: they equal those of the same pixels as an array. */
+/** Logits reveal the pixels of an image: they equal those of the same pixels as an array. */
 let running: RunningService
 beforeAll(async () => {
   running = await startService()
@@ -31,7 +31,7 @@ async function ofPixels(pixels: Uint8Array, model = 'rgb', channels = 3) {
   return logits
 }
 
-/** 8x8 or another size, every pixel another colour. */
+/** An image in which every pixel has another colour. */
 const colours = (width = 8, height = 8): Buffer =>
   Buffer.from(Array.from({ length: width * height * 3 }, (_, index) => (index * 37) % 256))
 const rawOf = (width: number, height: number, channels: 1 | 3 | 4 = 3) => ({

@@ -21,7 +21,7 @@ it('a fault of the service is INTERNAL, and the response does not contain its me
     const { detail } = expectProblem(answer, {
       status: 500,
       code: 'INTERNAL',
-      says: /its log has the request id/,
+      says: /the log has the request id/,
     })
     expect(detail).not.toContain(folder)
   } finally {

@@ -104,7 +104,12 @@ const refused: Record<string, readonly [Buffer, string | undefined, string, Refu
     '',
     query('#/extra', /not a known field/),
   ],
-  'an unknown vector': [flowerJpeg, 'image/jpeg', '?include=logit', query('#/include', /knows logits/)],
+  'an unknown vector': [
+    flowerJpeg,
+    'image/jpeg',
+    '?include=logit',
+    query('#/include', /must be among logits/),
+  ],
   'a batch of maybe': [flowerJpeg, 'image/jpeg', '?batch=maybe', query('#/batch', /boolean/)],
   'a misspelt query field': [flowerJpeg, 'image/jpeg', '?topk=1', query('#/topk', /did you mean "top_k"\?/)],
 }
@@ -127,7 +132,7 @@ describe('an upload is rejected:', () => {
     ['an unknown field', { instances: [{ b64: 'AA==' }], extra: 1 }, query('#/extra', /not a known field/)],
     ['no instance', { instances: [] }, query('#/instances', /fewer than 1/)],
     [
-      'no base64',
+      'invalid base64',
       { instances: [{ b64: 'AA==' }, { b64: '$' }] },
       query('#/instances/1/b64', /is not base64/),
     ],
@@ -151,7 +156,7 @@ describe('an upload is rejected:', () => {
     const empty = await running.client.upload(path, '--x--\r\n', 'multipart/form-data; boundary=x')
     expectProblem(empty, query('#/images', /at least one file part/))
     const text = await running.client.form(path, [{ name: 'image', value: 'text' }])
-    expectProblem(text, query('#/image', /is no file; send every image as a file part/))
+    expectProblem(text, query('#/image', /is not a file; send every image as a file part/))
   })
 
   it('a form with a part that has no name', async () => {
@@ -177,7 +182,7 @@ describe('an upload is rejected:', () => {
     expectProblem(answer, query('#/top_k', /belongs in the query/))
   })
 
-  it('a form larger than a body may be, in one part or in sum', async () => {
+  it('a form above the body limit, in one part or in sum', async () => {
     for (const sizes of [[110_000], [60_000, 60_000]]) {
       const parts = sizes.map((size) => ({ name: 'images', value: Buffer.alloc(size, 1), filename: 'a' }))
       const answer = await running.client.form('/v1/models/net/predict', parts)

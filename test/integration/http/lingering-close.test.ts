@@ -8,7 +8,7 @@ import { tiny } from '../../support/networks.ts'
 import { answerOf, headOf, open, rest } from '../../support/raw.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
-/** More than the buffers of a connection take, so that a client that is cut off notices. */
+/** Larger than the socket buffers, so that a client notices a cut. */
 const BODY_BYTES = 16_000_000
 const PIECE = Buffer.alloc(64_000, 'a')
 const { file: keysFile, keys } = await makeKeys({ owner: ['predict', 'read', 'manage'], reader: ['read'] })
@@ -19,7 +19,7 @@ const framingField = (framing: Framing): string =>
   framing === 'length' ? `Content-Length: ${String(BODY_BYTES)}` : 'Transfer-Encoding: chunked'
 
 /**
- * Sends all of a request before it reads anything, as urllib does, then one answer to its end. Rejects where the connection
+ * Sends a whole request before it reads, as urllib does, then reads one response. Rejects if the connection
  * is reset.
  */
 async function exchange(socket: Socket, head: string, framing: Framing, start = ''): Promise<string> {
@@ -96,7 +96,7 @@ const cases: readonly Case[] = [
   [400, 'POST /v1/models/%zz/predict', [own]],
 ]
 
-describe('an answer before the body was read reaches a client that sends all of it first:', () => {
+describe('a response before the end of the body reaches a client that sends all of it first:', () => {
   let running: RunningService
   beforeAll(async () => {
     running = await startWithKeys()
@@ -116,7 +116,7 @@ describe('an answer before the body was read reaches a client that sends all of 
     },
   )
 
-  it.each(['', 'Connection: keep-alive'])('by HTTP/1.0, %s', async (connection) => {
+  it.each(['', 'Connection: keep-alive'])('in HTTP/1.0, %s', async (connection) => {
     const head = headOf(
       'POST /v1/nope HTTP/1.0',
       framingField('length'),
@@ -130,7 +130,7 @@ describe('an answer before the body was read reaches a client that sends all of 
     ['HTTP that is none', 'HELO mail\r\n\r\n', 400],
     ['headers beyond all measure', headOf('POST /v1/plans', `X-Long: ${'a'.repeat(40_000)}`), 431],
     [
-      'a body of two lengths',
+      'a body with two lengths',
       headOf('POST /v1/plans', 'Content-Length: 5', 'Transfer-Encoding: chunked'),
       400,
     ],
@@ -141,7 +141,7 @@ describe('an answer before the body was read reaches a client that sends all of 
     expect(answer).toMatch(/^connection: close/im)
   })
 
-  it('and its connection serves the next request, where it is kept', async () => {
+  it('a kept connection then serves the next request', async () => {
     const socket = await open(running.client.url)
     const head = headOf('POST /v1/models/nope/predict', framingField('chunked'), own)
     expect(await exchange(socket, head, 'chunked')).toMatch(/^HTTP\/1\.1 404 [^]*connection: keep-alive/i)
@@ -151,7 +151,7 @@ describe('an answer before the body was read reaches a client that sends all of 
     socket.destroy()
   })
 
-  it('a body that is refused by its head is not asked for, and one that is taken is', async () => {
+  it('100 Continue is sent only if the head is accepted', async () => {
     const body = '{"architecture": "resnet20"}'
     const fields = [own, json, 'Expect: 100-continue', `Content-Length: ${String(body.length)}`]
     const refused = await open(running.client.url)
@@ -165,7 +165,7 @@ describe('an answer before the body was read reaches a client that sends all of 
   })
 })
 
-it('RATE_LIMITED reaches such a client too', async () => {
+it('RATE_LIMITED reaches a client that sends its whole body first', async () => {
   const running = await startWithKeys({ RATE_LIMIT: '3/hour' })
   const { url } = running.client
   const head = headOf('POST /v1/plans', framingField('length'), json, own)
@@ -176,7 +176,7 @@ it('RATE_LIMITED reaches such a client too', async () => {
   await running.close()
 })
 
-describe('connections that linger', () => {
+describe('lingering connections', () => {
   let running: RunningService
   beforeAll(async () => {
     running = await startWithKeys({ MAX_MODEL_PARAMETERS: '100000' })
@@ -184,11 +184,11 @@ describe('connections that linger', () => {
   afterAll(() => running.close())
 
   it.each(['Connection: close', 'Connection: keep-alive'])(
-    'are cut where bytes have no end: %s',
+    'are closed when the bytes do not end: %s',
     async (connection) => {
       const socket = await open(running.client.url)
       socket.resume()
-      // Not `once`, which rejects with the error of a write after the cut.
+      // `once` would reject with the error of a write after the cut.
       const closed = new Promise((resolve) => socket.once('close', resolve))
       socket.write(headOf('POST /v1/nope', own, 'Transfer-Encoding: chunked', connection))
       const chunk = Buffer.concat([
@@ -204,7 +204,7 @@ describe('connections that linger', () => {
   )
 
   it.each(['Connection: close', 'Connection: keep-alive'])(
-    'are cut where nothing comes: %s',
+    'are closed when nothing arrives: %s',
     async (connection) => {
       const socket = await open(running.client.url)
       socket.write(headOf('POST /v1/nope', own, framingField('length'), connection))
@@ -217,7 +217,7 @@ describe('connections that linger', () => {
     },
   )
 
-  it('are no more than some hundred, and serve others meanwhile', async () => {
+  it('are limited in number, and do not block other requests', async () => {
     const { app } = running.service
     const sockets = await Promise.all(
       Array.from({ length: 400 }, async () => {

@@ -68,7 +68,7 @@ it('has one line per request without headers, query or body', async () => {
     const headers = { 'x-request-id': reqId, ...(type === undefined ? {} : { 'content-type': type }) }
     expect([path, (await client.send(method, path, headers, body)).status]).toEqual([path, status])
     const line = { reqId, method: method.toUpperCase(), path: path.split('?', 1)[0], status }
-    // What cannot be read as a path has met nobody who knows keys.
+    // An invalid path has no caller.
     lines.push(path.includes('%zz') ? line : { ...line, caller: 'generated' })
   }
   const stranger = { 'x-request-id': 'stranger', 'x-api-key': 'headermark' }
@@ -81,6 +81,6 @@ it('has one line per request without headers, query or body', async () => {
   for (const secret of ['bodymark', 'querymark', 'top_k', 'headermark', pixelPng.toString('latin1', 1, 8)]) {
     expect(running.output()).not.toContain(secret)
   }
-  // Once, at the start, for who started the service.
+  // Printed once, at the start.
   expect(running.output().split(key)).toHaveLength(2)
 })

@@ -15,7 +15,7 @@ interface Sample {
   readonly value: number
 }
 
-/** The text taken apart; a line that is none of the format fails. */
+/** Parses the text format; fails for any other line. */
 function parse(text: string) {
   const types = new Map<string, string>()
   const helped = new Set<string>()

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { errorTitles } from '../../../src/common/errors.ts'
+import { ERRORS } from '../../../src/common/errors.ts'
 import { arithmeticImage, npy } from '../../support/images.ts'
 import { tiny } from '../../support/networks.ts'
 import { startService, type RunningService } from '../../support/service.ts'
@@ -14,7 +14,7 @@ const FILES = [
 ]
 const read = (name: string): string =>
   readFileSync(new URL(`../../../deploy/${name}`, import.meta.url), 'utf8').replaceAll('\\"', '"')
-/** What a query may name: a metric is no word of another kind, as `resinit` is. */
+/** Metric names in a query; other words such as `resinit` are not metrics. */
 const namesIn = (text: string): string[] => [...text.matchAll(/\bresinit_[a-z_]+/g)].map(([name]) => name)
 
 let running: RunningService
@@ -55,7 +55,7 @@ it.each(FILES.slice(0, 2))('every label and code in %s exists', (file) => {
       (label) => !offered.labels.has(label) && !scraped.includes(label),
     ),
   ).toEqual([])
-  expect(matched.filter(({ label, value }) => label === 'code' && !(value in errorTitles))).toEqual([])
+  expect(matched.filter(({ label, value }) => label === 'code' && !(value in ERRORS))).toEqual([])
 })
 
 it('every metric has a panel, except the count of predictions and the process start', () => {

@@ -7,8 +7,8 @@ import { startService, type RunningService } from '../../support/service.ts'
 import { inferenceOf } from '../../support/tensors.ts'
 
 /*
- * What Triton's qa/L0_http, L0_parameters and L0_input_validation, OpenVINO's kfs_rest_test and the checks of Triton's
- * http_server.cc and infer_request.cc expect of malformed requests.
+ * Malformed requests of Triton's qa/L0_http, L0_parameters and L0_input_validation, OpenVINO's kfs_rest_test
+ * and the checks of Triton's http_server.cc and infer_request.cc.
  */
 const SHAPE = [8, 8, 3] as const
 const SIZE = 192
@@ -34,19 +34,19 @@ const infer = (json: object, path = INFER): Promise<Answer> => running.client.po
 const refused: Record<string, readonly [object, RegExp]> = {
   'a sequence that starts': [
     { inputs: [images()], parameters: { sequence_start: true } },
-    /sequence_start is for models with a state/,
+    /sequence_start requires a stateful model/,
   ],
   'a sequence that ends': [
     { inputs: [images()], parameters: { sequence_end: true } },
-    /sequence_end is for models with a state/,
+    /sequence_end requires a stateful model/,
   ],
   'a sequence identifier that is none': [
     { inputs: [images()], parameters: { sequence_id: false } },
-    /sequence_id is for models with a state/,
+    /sequence_id requires a stateful model/,
   ],
   'a flag of a sequence that is none': [
     { inputs: [images()], parameters: { sequence_start: 0 } },
-    /sequence_start is for models with a state/,
+    /sequence_start requires a stateful model/,
   ],
   'a priority that is none': [
     { inputs: [images()], parameters: { priority: -1 } },
@@ -55,7 +55,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
   'a negative timeout': [{ inputs: [images()], parameters: { timeout: -1 } }, /timeout must be an integer/],
   'a parameter with a reserved name': [
     { inputs: [images()], parameters: { triton_enable_empty_final_response: true } },
-    /triton_enable_empty_final_response is a name that is reserved/,
+    /triton_enable_empty_final_response is a name reserved/,
   ],
   ...Object.fromEntries(
     [[1], { a: 1 }, null].flatMap((value) => [
@@ -123,7 +123,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
     { inputs: [images({ data: [null, ...data.slice(1)] })] },
     /integer from 0 to 255 at 0/,
   ],
-  'null for data': [{ inputs: [images({ data: null })] }, /there is null in dimension 0/],
+  'null for data': [{ inputs: [images({ data: null })] }, /got null in dimension 0/],
   'too many values': [{ inputs: [images({ data: [...data, 1] })] }, /192 values, flat or nested/],
   'a number for encoded images': [
     { inputs: [{ name: 'image_bytes', datatype: 'BYTES', shape: [1], data: [7] }] },
@@ -142,7 +142,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
         }),
       ],
     },
-    /#\/inputs\/0\/parameters\/shared_memory_region needs shared memory, which is not offered/,
+    /#\/inputs\/0\/parameters\/shared_memory_region needs shared memory, which is not supported/,
   ],
   'an input in shared memory beside its data': [
     { inputs: [images({ parameters: { shared_memory_region: 'r' } })] },
@@ -204,7 +204,7 @@ describe('refused:', () => {
   })
 
   it.each(['', '/infer', '/ready', '/config', '/stats'])(
-    'a version that is not a number, of any model; 404 for one that is not there: versions/...%s',
+    'a version that is not a number; 404 for a version that does not exist: versions/...%s',
     async (rest) => {
       const ask = (model: string, version: string) =>
         rest === '/infer'
@@ -218,12 +218,12 @@ describe('refused:', () => {
         says: /Failed to convert version/,
       })
       for (const version of ['0', '2', '99', String(2n ** 63n - 1n)])
-        expectForeignError(await ask('net', version), { status: 404, says: /there is only version 1/ })
+        expectForeignError(await ask('net', version), { status: 404, says: /only version 1 exists/ })
       for (const version of ['1', '01']) expect((await ask('net', version)).status).toBe(200)
     },
   )
 
-  it('what the repository cannot be asked', async () => {
+  it('invalid repository requests', async () => {
     const act = (what: string, body: string) =>
       running.client.upload(`/v2/repository/models/net/${what}`, body)
     for (const ready of [1, 'true', null, {}, []])
@@ -260,7 +260,7 @@ describe('taken:', () => {
     expect(inferenceOf(await infer({ inputs: [images()], ...changes }))).toEqual(wanted)
   })
 
-  it('gives classes as binary data', async () => {
+  it('returns classes as binary data', async () => {
     const parameters = { classification: 2, binary_data: true }
     const answer = await infer({ inputs: [images()], outputs: [{ name: 'logits', parameters }] })
     const length = Number(answer.headers['inference-header-content-length'])

@@ -43,15 +43,15 @@ const anything = fc.oneof(
   fc.array(number, { maxLength: 6 }),
 )
 
-/** Requests that are wrong in a way of their own: never may one be computed, or read what is another's. */
+/** Requests with one fault each. None may be computed, or read the bytes of another. */
 const broken = fc.oneof(
-  // A true request whose header length lies.
+  // A valid request with a wrong header length.
   fc.nat(600).map((length) => {
     const { body, headers } = binaryRequest({ inputs: [input(SIZE)] }, Buffer.alloc(SIZE, 7))
     const truth = headers['inference-header-content-length']
     return { body, length: String(length === 0 || String(length) === truth ? Number(truth) + 1 : length) }
   }),
-  // One that was cut, or has something behind it.
+  // A valid request that is cut off or followed by more bytes.
   fc.integer({ min: -SIZE, max: 64 }).map((more) => {
     const { body, headers } = binaryRequest(
       { inputs: [input(SIZE)] },
@@ -59,19 +59,19 @@ const broken = fc.oneof(
     )
     return { body, length: headers['inference-header-content-length'] }
   }),
-  // Sizes and shapes that do not fit.
+  // Sizes and shapes that do not match.
   fc.tuple(anything, fc.array(anything, { maxLength: 6 }), fc.nat(400)).map(([size, shape, tail]) => {
     const { body, headers } = binaryRequest({ inputs: [input(size, shape)] }, Buffer.alloc(tail, 7))
     return { body, length: headers['inference-header-content-length'] }
   }),
-  // BYTES with lengths of chance.
+  // BYTES with random lengths.
   fc.tuple(fc.uint8Array({ maxLength: 64 }), fc.nat(4)).map(([bytes, count]) => {
     const parameters = { binary_data_size: bytes.length }
     const encoded = { name: 'image_bytes', datatype: 'BYTES', shape: [count], parameters }
     const { body, headers } = binaryRequest({ inputs: [encoded] }, bytes)
     return { body, length: headers['inference-header-content-length'] }
   }),
-  // JSON of any kind, and no JSON.
+  // JSON of any kind, and invalid JSON.
   fc.tuple(fc.json(), fc.uint8Array({ maxLength: 40 })).map(([json, tail]) => {
     const head = Buffer.from(json)
     return { body: Buffer.concat([head, tail]), length: String(head.length) }

@@ -88,7 +88,7 @@ describe('inference', () => {
     }
   })
 
-  it('takes nested data, JSON and binary outputs side by side, values and classes', async () => {
+  it('accepts nested data, and returns JSON and binary outputs, values and classes together', async () => {
     const rows = Array.from({ length: 8 }, (_, y) =>
       Array.from({ length: 8 }, (_, x) => data.slice((y * 8 + x) * 3, (y * 8 + x) * 3 + 3)),
     )
@@ -159,7 +159,7 @@ describe('inference', () => {
 })
 
 describe('requests of other clients', () => {
-  it('are JSON also when the header length is the whole body', async () => {
+  it('are JSON if the header length is the whole body', async () => {
     const body = JSON.stringify({ inputs: [images()] })
     const headers = { 'inference-header-content-length': String(body.length) }
     expect((await running.client.upload(INFER, body, 'application/json', headers)).status).toBe(200)
@@ -190,7 +190,7 @@ describe('compression', () => {
     })
   })
 
-  it('of answers is for inference alone, and as asked', async () => {
+  it('of responses applies to inference only, by Accept-Encoding', async () => {
     const asked = async (path: string, accept: string | undefined, method: 'GET' | 'POST' = 'GET') => {
       const answer = await fetch(`${running.client.url}${path}`, {
         method,
@@ -260,11 +260,11 @@ const refused: Record<string, readonly [object, RegExp]> = {
   'a pixel that is true': [{ inputs: [images({ data: [true, ...data.slice(1)] })] }, /got true/],
   'a float32 pixel of 300': [
     { inputs: [images({ datatype: 'FP32', data: [300, ...data.slice(1)] })] },
-    /from 0 to 255, before any preprocessing; there is 300 at 0/,
+    /from 0 to 255, before preprocessing; got 300 at 0/,
   ],
   'too few values': [{ inputs: [images({ data: data.slice(1) })] }, /192 values, flat or nested/],
   'values nested otherwise': [{ inputs: [images({ data: [[data]] })] }, /dimension 1/],
-  'data that are no array': [{ inputs: [images({ data: 7 })] }, /there is 7 in dimension 0/],
+  'data that are no array': [{ inputs: [images({ data: 7 })] }, /got 7 in dimension 0/],
   'data deeper than its shape': [
     {
       inputs: [
@@ -274,7 +274,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
     /got an array/,
   ],
   'no data': [{ inputs: [images({ data: undefined })] }, /#\/inputs\/0\/data is required/],
-  'data and bytes': [{ inputs: [images({ parameters: { binary_data_size: 0 } })] }, /goes without/],
+  'data and bytes': [{ inputs: [images({ parameters: { binary_data_size: 0 } })] }, /excludes/],
   'bytes that do not come': [
     { inputs: [binary(SIZE)] },
     /unexpected size for input 'images', expecting 192 additional/,
@@ -282,7 +282,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
   'a size that is none': [{ inputs: [binary(-1)] }, /binary_data_size must be an integer of at least 0/],
   'a size beyond the shape': [
     { inputs: [binary(0)] },
-    /must be 192, what its shape and datatype take, got 0/,
+    /must be 192, the size of its shape and datatype, got 0/,
   ],
   'encoded images under another datatype': [
     { inputs: [{ name: 'image_bytes', datatype: 'UINT8', shape: [1], data: ['aGk='] }] },
@@ -315,7 +315,7 @@ const refused: Record<string, readonly [object, RegExp]> = {
   'an id that is no text': [{ id: 7, inputs: [images()] }, /#\/id must be a string/],
   'a sequence': [
     { inputs: [images()], parameters: { sequence_id: 1 } },
-    /sequence_id is for models with a state/,
+    /sequence_id requires a stateful model/,
   ],
   'a timeout that is none': [
     { inputs: [images()], parameters: { timeout: 'soon' } },
@@ -382,7 +382,7 @@ describe('rejected:', () => {
     expectForeignError(await running.client.upload(INFER, large), { status: 400, says: /MAX_BODY_BYTES/ })
   })
 
-  it('beyond the queue, with Retry-After; and past a timeout parameter', async () => {
+  it('a full queue, with Retry-After, and an expired timeout parameter', async () => {
     const { client, service } = running
     const request = { inputs: [images({ shape: [4, ...SHAPE], data: [data, data, data, data].flat() })] }
     const { waiting, full, late } = await whileHalted(service.engine.pid, async () => {
@@ -400,7 +400,7 @@ describe('rejected:', () => {
     expect((await waiting).status).toBe(200)
   })
 
-  it('non-finite values in JSON, which binary data can carry', async () => {
+  it('non-finite values in JSON; binary data can represent them', async () => {
     const kernel = { class_name: 'Constant', config: { value: 1e30 } }
     const { architecture } = tiny
     const { id } = await running.client.create({
@@ -409,7 +409,7 @@ describe('rejected:', () => {
     const path = `/v2/models/${id}/infer`
     expectForeignError(await infer({ inputs: [images()] }, path), {
       status: 400,
-      says: /ask for it as binary data/,
+      says: /request it as binary data/,
     })
     const logits =
       logitsOf(await infer({ inputs: [images()], parameters: { binary_data_output: true } }, path)) ?? []
@@ -457,7 +457,7 @@ describe('the repository', () => {
   it('unloads under load without a lost response', async () => {
     const wanted = logitsOf(await infer({ inputs: [images()] }))?.length
     const answers: Promise<Answer>[] = []
-    // As many as may wait.
+    // As many requests as the queue holds.
     for (let round = 0; round < 4; round++) {
       answers.push(infer({ inputs: [images()] }))
       expect((await act('unload')).status).toBe(200)
@@ -468,7 +468,7 @@ describe('the repository', () => {
   it('rejects unsupported operations', async () => {
     for (const name of ['config', 'file:1/model.savedmodel'])
       expectForeignError(await act('load', JSON.stringify({ parameters: { [name]: 'x' } })), {
-        ...{ status: 400, says: /cannot be set: a model is its specification/ },
+        ...{ status: 400, says: /cannot be overridden: a model is immutable/ },
       })
     expectForeignError(await act('load', 'x'), { status: 400, says: /parse/ })
     expectForeignError(await running.client.upload('/v2/repository/index', '{"ready":1}'), { status: 400 })
@@ -477,7 +477,7 @@ describe('the repository', () => {
     })
   })
 
-  it('lists a model by each of its names, by its id where it has none', async () => {
+  it('lists a model under each of its names, or under its id if it has none', async () => {
     const { id } = await running.client.create({ ...tiny, seed: 77 })
     const names = async () => ((await running.client.get('/v2/models')).json as { models: string[] }).models
     expect(await names()).toContain(id)

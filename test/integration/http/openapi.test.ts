@@ -13,7 +13,7 @@ it('the document in the repository matches the routes; "npm run openapi" writes 
   expect(json).toEqual(openapi)
 })
 
-/** Clients of these send JSON as octet-stream, too. */
+/** Clients of these routes also send JSON as octet-stream. */
 const readsJsonAsBytes = (path: string): boolean => path.startsWith('/v2/repository/')
 
 it.each(
@@ -22,7 +22,7 @@ it.each(
   ),
 )('%s %s is described completely', (method, path, operation) => {
   const { operationId, summary, tags, requestBody, responses } = operation
-  // A verb after a colon is written with two, behind a parameter that stops before it.
+  // A route writes a verb with two colons, after a parameter with a pattern.
   const [name = '', verb] = path.split(':')
   const stops = /^\/v1\/models\/[^/]+(\/versions\/.*|\/metadata)?$/.test(name) && isForeign(path)
   const url = name.replaceAll(/\{(\w+)\}/g, stops ? ':$1([^/:]+)' : ':$1') + (verb ? `::${verb}` : '')

@@ -25,9 +25,9 @@ async function start(settings: Settings): Promise<void> {
 }
 
 it('a flood of one model and broken images do not delay other models', async () => {
-  // One at a time, so that it is the engine that is short, and not HTTP, of which this process is both ends.
+  // One at a time, so that the engine is the bottleneck, not HTTP, both ends of which run in this process.
   await start({ MAX_QUEUE: '16', MAX_BATCH_SIZE: '1' })
-  // Eight send whole images beside two who do not.
+  // Eight clients send valid images beside two that do not.
   const sends = async (body: Buffer) => {
     const answers: Answer[] = []
     for (let call = 0; call < 4; call++) answers.push(await predict('flood', body, 'image/jpeg'))
@@ -42,7 +42,7 @@ it('a flood of one model and broken images do not delay other models', async () 
     new Set(good.map(({ json }) => (json as PredictionsBody).predictions[0]?.classes[0]?.index)).size,
   ).toBe(1)
 
-  // Twice as many callers as there are places keep asking of one model while one asks of another.
+  // Twice as many clients as the queue holds request one model, and one client another.
   let over = false
   const flood: Answer[] = []
   const callers = Array.from({ length: 32 }, async () => {
@@ -75,7 +75,7 @@ it('a full queue evicts requests only for a model below its share', async () => 
       if (answer.status !== 200) refused += 1
       return answer
     }
-    // One is with the engine, and six wait.
+    // One is computed, and six are queued.
     const flood = Array.from({ length: 7 }, () => send('flood'))
     await until(() => computed.mock.calls.length === 2)
     await untilRead(running.client)
@@ -85,7 +85,7 @@ it('a full queue evicts requests only for a model below its share', async () => 
     await until(() => refused === 4)
     const fourth = send('trickle')
     await until(() => refused === 5)
-    // Its head is enough: nothing of its body has been sent.
+    // The head is sufficient: no byte of its body has been sent.
     const socket = connect(Number(new URL(running.client.url).port), '127.0.0.1')
     socket.write(
       'POST /v1/models/flood/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n',
@@ -103,7 +103,7 @@ it('a full queue evicts requests only for a model below its share', async () => 
     expectProblem(await answer, { status: 429, code: 'QUEUE_FULL', says: /6 may; try again in \d+ s/ })
 })
 
-it('bodies on their way count by what has come of them, for as long as they make progress', async () => {
+it('an arriving body counts by its received bytes, while it makes progress', async () => {
   await start({ MAX_QUEUE_BYTES: '20000', REQUEST_TIMEOUT_MS: '2000', STALL_TIMEOUT_MS: '2000' })
   const socket = connect(Number(new URL(running.client.url).port), '127.0.0.1')
   let answered = ''
@@ -113,7 +113,7 @@ it('bodies on their way count by what has come of them, for as long as they make
   socket.write(head)
   await until(() => socket.bytesWritten > 0)
   await untilRead(running.client)
-  // Announced is nothing.
+  // An announced body reserves nothing.
   expect((await predict('trickle')).status).toBe(200)
   socket.write('a'.repeat(15_000))
   await until(() => socket.bytesWritten > 15_000)
@@ -127,7 +127,7 @@ it('bodies on their way count by what has come of them, for as long as they make
   expect(answered).toMatch(/^HTTP\/1\.1 408 .*REQUEST_TIMEOUT.*STALL_TIMEOUT_MS/s)
   expect((await predict('trickle')).status).toBe(200)
   socket.destroy()
-  // On an idle service there is room for anything.
+  // An idle service accepts any request.
   const shape = [4, 64, 64, 3]
   expect((await predict('trickle', npy(shape, arithmeticImage(shape)))).status).toBe(200)
 })

@@ -12,7 +12,7 @@ afterAll(() => running.close())
 const ask = (path: string, headers: Record<string, string> = {}): Promise<Response> =>
   fetch(running.client.url + path, { headers })
 
-/** What the page loads, by its own words. */
+/** The files that the page loads. */
 async function assets(): Promise<string[]> {
   const html = await (await ask('/', { accept: BROWSER })).text()
   return [...html.matchAll(/(?:src|href)="(\/page\/[^"]+)"/g)].map(([, path = '']) => path)
@@ -36,7 +36,7 @@ describe('GET /', () => {
     expect(policy).toContain("default-src 'none'")
     expect(policy).not.toContain('unsafe')
     const etag = answer.headers.get('etag') ?? ''
-    // fetch() would ask for a fresh one in any case.
+    // fetch() would bypass its cache.
     const again = await running.client.get('/', { accept: BROWSER, 'if-none-match': etag })
     expect(again.status).toBe(304)
     expect(await answer.text()).not.toMatch(/<script>|<style|style="|\son\w+=/)
@@ -77,22 +77,19 @@ it.each([
   '/docs/json',
   '/docs/static/swagger-ui-bundle.js',
   '/docs/static/index.css',
-])(
-  '%s lets nothing in that is not a file from here, is shown in no frame, and tells no site of its address',
-  async (path) => {
-    const { status, headers } = await ask(path, { accept: BROWSER })
-    expect(status).toBe(200)
-    const policy = headers.get('content-security-policy')?.split('; ') ?? []
-    expect(policy).toEqual(
-      expect.arrayContaining([
-        "default-src 'none'",
-        "script-src 'self'",
-        "connect-src 'self'",
-        "frame-ancestors 'none'",
-      ]),
-    )
-    expect(policy.join()).not.toMatch(/unsafe|https?:|\*/)
-    expect(headers.get('x-content-type-options')).toBe('nosniff')
-    expect(headers.get('referrer-policy')).toBe('no-referrer')
-  },
-)
+])('%s loads only own files, forbids frames, and sends no referrer', async (path) => {
+  const { status, headers } = await ask(path, { accept: BROWSER })
+  expect(status).toBe(200)
+  const policy = headers.get('content-security-policy')?.split('; ') ?? []
+  expect(policy).toEqual(
+    expect.arrayContaining([
+      "default-src 'none'",
+      "script-src 'self'",
+      "connect-src 'self'",
+      "frame-ancestors 'none'",
+    ]),
+  )
+  expect(policy.join()).not.toMatch(/unsafe|https?:|\*/)
+  expect(headers.get('x-content-type-options')).toBe('nosniff')
+  expect(headers.get('referrer-policy')).toBe('no-referrer')
+})

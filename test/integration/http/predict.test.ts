@@ -143,7 +143,7 @@ describe('several images', () => {
     const nine = Array.from({ length: 9 }, (_, index) => index)
     const [ones, fours] = [nine.map(() => 1), nine.map(() => 4)]
     expect(await sizes(nine.map(() => ''))).toEqual([1, 1, ...fours.slice(1)])
-    // Whoever wants to be alone is, also behind one who would take him along.
+    // batch=false applies also behind a request that would share its batch.
     const mixed = nine.map((index) => (index % 2 === 0 ? '' : '?batch=false'))
     expect(await sizes(mixed)).toEqual([...ones.slice(3), ...fours.slice(5)])
   })
@@ -159,7 +159,7 @@ it('is not finite for non-finite input, row by row', async () => {
 })
 
 it('has NaN and infinities as strings', async () => {
-  // Overflow, and not NaN pixels: whether max(0, NaN) is NaN depends on the processor.
+  // Overflow, not NaN pixels: whether max(0, NaN) is NaN depends on the processor.
   await running.client.create({
     ...tiny,
     architecture: { ...tiny.architecture, norm: 'none' },

@@ -20,7 +20,7 @@ const images = (count: number): Buffer => npy([count, 64, 64, 3], arithmeticImag
 const predict = (count: number) =>
   running.client.upload('/v1/models/slow/predict?top_k=1', images(count), 'application/x-npy')
 
-/** Waits for what happens soon, however busy the machine. */
+/** Waits for a condition on a machine of any load. */
 const until = (condition: () => boolean) => vi.waitUntil(condition, { interval: 5, timeout: 20_000 })
 const enginePid = () => running.service.engine.pid
 
@@ -34,7 +34,7 @@ describe('the queue', () => {
         if (answer.status !== 200) refused.push(answer)
         return answer
       })
-      // One is with the engine and three wait.
+      // One is computed and three are queued.
       await until(() => refused.length === 6)
       return calls
     })
@@ -83,7 +83,7 @@ describe('the queue', () => {
       await noticed
     })
     expect((await predict(1)).status).toBe(200)
-    // The one that had begun, the one that had gone ahead, and the one asked for now.
+    // The one that was computed, the next one, and the current one.
     expect(computed).toHaveBeenCalledTimes(3)
   })
 })
@@ -99,12 +99,12 @@ it('a prediction past its deadline is 504 and is not computed; later ones succee
   await vi.waitFor(
     async () => {
       asked += 1
-      // A machine may be so busy that a second is too short.
+      // On a busy machine a second is too short.
       expect((await predict(1)).status).toBe(200)
     },
     { timeout: 30_000 },
   )
-  // Of the late ones the first had begun, and the second had gone ahead.
+  // Of the late ones the first was being computed, and the second was sent ahead.
   expect(computed.mock.calls.length).toBeLessThanOrEqual(2 + asked)
 })
 
@@ -164,8 +164,8 @@ it('a kept-alive connection serves any number of predictions without a leak', as
   expect(warnings).toEqual([])
 })
 
-describe('bodies that no prediction is asked with', () => {
-  it('hold no more than MAX_QUEUE_BYTES, and keep no prediction out', async () => {
+describe('bodies of requests other than predictions', () => {
+  it('hold at most MAX_QUEUE_BYTES, and do not block predictions', async () => {
     await start({ MAX_QUEUE_BYTES: '1000000' })
     const head = { 'content-type': 'application/json', 'content-length': '960000' }
     const asked = httpRequest(`${running.client.url}/v1/plans`, { method: 'POST', headers: head })

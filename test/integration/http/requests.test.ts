@@ -35,7 +35,7 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['post', '/v1/plans', { 'content-type': json }, 'null'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#', says: /must be object, got null/ },
   ],
-  'a field that means something to JavaScript': [
+  'a field with a meaning in JavaScript': [
     ['post', '/v1/plans', { 'content-type': json }, '{"__proto__": {"a": 1}, "architecture": "resnet20"}'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/__proto__', says: /not a known field/ },
   ],
@@ -78,7 +78,7 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['post', '/v1/models', { 'content-type': 'multipart/form-data; boundary=x' }, formStart],
     { status: 400, code: 'MALFORMED_REQUEST', says: /form/ },
   ],
-  'a body beyond the limit': [
+  'a body above the limit': [
     ['post', '/v1/models', { 'content-type': json }, `{"name": "${'a'.repeat(20_000)}"}`],
     { status: 413, code: 'BODY_TOO_LARGE', says: /MAX_BODY_BYTES/ },
   ],
@@ -96,12 +96,12 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['get', '/v1/initializers/he_norml'],
     { status: 404, code: 'INITIALIZER_NOT_FOUND', says: /did you mean "he_normal"\?/ },
   ],
-  'a path that is no UTF-8': [['get', '/v1/models/%zz'], { status: 400, code: 'MALFORMED_REQUEST' }],
+  'a path that is not UTF-8': [['get', '/v1/models/%zz'], { status: 400, code: 'MALFORMED_REQUEST' }],
   'a path that is too long': [
     ['get', `/v1/models/${'a'.repeat(2000)}`],
     { status: 400, code: 'MALFORMED_REQUEST' },
   ],
-  'a format that is not offered': [
+  'an unsupported format': [
     ['get', '/v1/models/net/weights', { accept: 'image/png' }],
     { status: 406, code: 'NOT_ACCEPTABLE', says: /application\/vnd\.safetensors/ },
   ],
@@ -109,11 +109,11 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['get', '/v1/models?limt=5'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/limt', says: /did you mean "limit"\?/ },
   ],
-  'a limit that is no number': [
+  'a limit that is not a number': [
     ['get', '/v1/models?limit=many'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/limit', says: /integer/ },
   ],
-  'a cursor of its own making': [
+  'an invalid cursor': [
     ['get', '/v1/models?cursor=abc'],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/cursor', says: /next_cursor/ },
   ],
@@ -133,12 +133,12 @@ const refused: Record<string, readonly [Call, Refusal]> = {
     ['get', '/v1/models/net/weights?parameters='],
     { status: 422, code: 'INVALID_REQUEST', pointer: '#/parameters' },
   ],
-  'a broken body under a method that is not offered': [
+  'a malformed body with an unsupported method': [
     ['patch', '/v1/models', { 'content-type': json }, '{"architecture": '],
     { status: 405, code: 'METHOD_NOT_ALLOWED', says: /GET or HEAD or POST/ },
   ],
-  'a file that is not there': [['get', '/docs/static/nothing'], { status: 404, code: 'ROUTE_NOT_FOUND' }],
-  'an unknown model of a long name': [
+  'a file that does not exist': [['get', '/docs/static/nothing'], { status: 404, code: 'ROUTE_NOT_FOUND' }],
+  'an unknown model with a long name': [
     ['get', `/v1/models/${'a'.repeat(200)}`],
     { status: 404, code: 'MODEL_NOT_FOUND' },
   ],
@@ -179,7 +179,7 @@ describe('rejected without harm:', () => {
   })
 })
 
-/** Sends text as it is, and reads until the service closes the connection. */
+/** Sends text unchanged, and reads until the service closes the connection. */
 async function raw(text: string): Promise<string> {
   const { hostname, port } = new URL(running.client.url)
   const socket = connect(Number(port), hostname)
@@ -192,14 +192,14 @@ describe('rejected while the head is parsed:', () => {
   it.each([
     ['another protocol', 'HELO mail\r\n\r\n', 400, 'MALFORMED_REQUEST'],
     [
-      'headers beyond all measure',
+      'headers above the limit',
       `GET /livez HTTP/1.1\r\nhost: localhost\r\nx-long: ${'a'.repeat(20_000)}\r\n${end}`,
       431,
       'HEADERS_TOO_LARGE',
     ],
     ['no host', `GET /livez HTTP/1.1\r\n${end}`, 400, 'MALFORMED_REQUEST'],
     [
-      'an expectation of its own',
+      'an unsupported expectation',
       `GET /livez HTTP/1.1\r\nhost: localhost\r\nexpect: a-miracle\r\n${end}`,
       417,
       'EXPECTATION_FAILED',
@@ -215,7 +215,7 @@ describe('rejected while the head is parsed:', () => {
   })
 
   it('a head without an end', async () => {
-    // Node gives up on one after minutes; here the server is told at once.
+    // Node waits for minutes; this emits the timeout at once.
     const { server } = running.service.app
     server.once('connection', (socket) => {
       const late = Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })

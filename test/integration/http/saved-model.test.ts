@@ -30,7 +30,7 @@ afterAll(async () => {
 
 const get = (path: string, headers = {}) => running.client.get(path, headers)
 
-/** What tar finds in an archive, by path. */
+/** The paths in a tar archive. */
 async function unpacked(bytes: Buffer, name: string): Promise<string[]> {
   const root = join(folder, name)
   await mkdir(root)

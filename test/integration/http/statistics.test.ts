@@ -82,7 +82,7 @@ describe('the records', () => {
   it('compare them with theory: a truncated normal by fans', () => {
     const record = recordOf('stage1/block1/conv1/kernel')
     const { theory, sample, tests } = record
-    // He: variance 2 / fan_in after the cut at two standard deviations of what is drawn.
+    // He: variance 2 / fan_in after truncation at two standard deviations of the sampled normal.
     const [fanIn, std] = [3 * 3 * 4, Math.sqrt(2 / (3 * 3 * 4))]
     expect(record).toMatchObject({
       initializer: { class_name: 'HeNormal', config: { seed: [7, 1] } },
@@ -100,7 +100,7 @@ describe('the records', () => {
     expect(tests?.ks.sample_size).toBe(n)
   })
 
-  it('compare them with theory: a uniform law, its distance and its p', () => {
+  it('compare them with theory: a uniform distribution, its distance and its p', () => {
     const { theory, tests } = recordOf('head/dense/kernel')
     const limit = Math.sqrt(6 / (4 + 5))
     expect(theory).toMatchObject({ distribution: 'uniform', mean: 0, kurtosis: -1.2 })
@@ -140,7 +140,7 @@ describe('the totals', () => {
     const ps = all.parameters.flatMap(({ tests }) =>
       tests ? [...[tests.mean_z, tests.variance_z].map(Number).map(normalTails), tests.ks.p_value] : [],
     )
-    // Holm multiplies the smallest of them by how many there are.
+    // Holm multiplies the smallest by their number.
     expect(ps).toHaveLength(9)
     expect(all.totals.smallest_p_holm).toBeCloseTo(Math.min(1, 9 * Math.min(...ps)), 6)
     expect(all.totals.smallest_p_holm).toBeGreaterThan(0.001)

@@ -6,7 +6,7 @@ import { expectForeignError } from '../../support/problems.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
 /*
- * What json_tensor_test.cc and http_rest_api_handler_test.cc of TensorFlow Serving expect of malformed requests, and the
+ * Malformed requests of json_tensor_test.cc and http_rest_api_handler_test.cc of TensorFlow Serving, and the
  * checks of json_tensor.cc.
  */
 const SHAPE = [8, 8, 3] as const
@@ -139,7 +139,7 @@ it.each<[string, string, number, RegExp]>([
   const answer = await (method === 'post'
     ? predict({ instances: [nested] }, path)
     : running.client.send(method as 'get', path, {}))
-  // The answer to HEAD has no body.
+  // The response to HEAD has no body.
   if (method === 'head') expect(answer.status).toBe(status)
   else expectForeignError(answer, { status, says })
 })

@@ -45,7 +45,7 @@ const columnsOf = (answer: Answer) => {
   return (answer.json as { outputs: { logits: number[][]; probabilities: number[][] } }).outputs
 }
 const b64 = (bytes: Buffer) => ({ b64: bytes.toString('base64') })
-/** As many at once as elsewhere: in batches of other sizes the last bits are others. */
+/** The same number at once as elsewhere: other batch sizes change the last bits. */
 const ours = async (...images: Buffer[]) => {
   const parts = images.map((value) => ({ name: 'image', value, filename: 'image' }))
   const path = '/v1/models/net/predict?include=logits,probabilities'
@@ -116,7 +116,7 @@ describe('predict', () => {
   it('writes NaN and infinities as TensorFlow Serving does', async () => {
     const kernel = { class_name: 'Constant', config: { value: 1e30 } }
     await running.client.create({ ...tiny, initializers: { kernel }, name: 'exploding' })
-    // Not by the client, which takes strict JSON only.
+    // The test client accepts strict JSON only.
     const { statusCode, body } = await running.service.app.inject({
       ...{ method: 'POST', url: '/v1/models/exploding:predict', payload: { instances: [nested] } },
     })
@@ -219,7 +219,7 @@ describe('like every prediction', () => {
     expect(await running.client.upload(PREDICT, compress(body), undefined, encoded)).toMatchObject({
       bytes: (await ask()).bytes,
     })
-    // What becomes more than is read, and what is not what it says.
+    // Bodies that decode to more than the limit, or do not match their encoding.
     for (const [bytes, says] of [
       [compress(Buffer.alloc(10_000_000)), /MAX_BODY_BYTES/],
       [Buffer.from(body), /the body is not (gzip|deflate)/],

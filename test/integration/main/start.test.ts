@@ -46,9 +46,9 @@ describe('a failed start names the setting:', () => {
     expect(await sentence({ API_KEYS_FILE: join(folder, 'none') })).toMatch(
       /^resinit cannot start: API_KEYS_FILE=.*none: ENOENT/,
     )
-    expect(await sentence({ API_KEYS_FILE: folder })).toMatch(/API_KEYS_FILE=.*: it is no file/)
+    expect(await sentence({ API_KEYS_FILE: folder })).toMatch(/API_KEYS_FILE=.*: it is not a file/)
     execFileSync('mkfifo', [join(folder, 'fifo')])
-    expect(await sentence({ API_KEYS_FILE: join(folder, 'fifo') })).toMatch(/API_KEYS_FILE=.*: it is no file/)
+    expect(await sentence({ API_KEYS_FILE: join(folder, 'fifo') })).toMatch(/API_KEYS_FILE=.*: it is not a file/)
     const API_KEYS_FILE = join(folder, 'keys')
     await writeFile(API_KEYS_FILE, '# team\n{"name": "team", "sha256": "secret", "scopes": ["read"]}\n')
     expect(await sentence({ API_KEYS_FILE })).toMatch(

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { hashKey, newKey, problemOfLine, readKeys } from '../../../src/http/shared/api-keys.ts'
+import { hashKey, generateKey, checkKeyLine, readKeys } from '../../../src/http/shared/api-keys.ts'
 
 const sha256 = hashKey('secret').toString('hex')
 const line = (fields: object): string => JSON.stringify({ name: 'team', sha256, scopes: ['read'], ...fields })
@@ -27,7 +27,7 @@ describe('the file of keys', () => {
   })
 
   test.each([
-    ['', 'it has no key; "npm run key" makes one'],
+    ['', 'it has no key; "npm run key" creates one'],
     ['# none\n', 'it has no key'],
     ['nonsense', 'line 1 is not a JSON object'],
     [`${line({})}\n${line({}).slice(0, 40)}`, 'line 2 is not a JSON object'],
@@ -38,18 +38,18 @@ describe('the file of keys', () => {
     [line({ scopes: ['write'] }), 'line 1: scopes/0 must be one of "predict", "read", "manage"'],
     [line({ sha256: 'the key itself' }), 'line 1: sha256 must be like 64 hexadecimal digits'],
     [line({ expires: 'tomorrow' }), 'line 1: expires must be like 2027-01-01 or 2027-01-01T00:00:00Z'],
-    [line({ expires: '2027-02-30' }), 'line 1: expires is no day of the calendar'],
-    [line({ expires: '2027-13-01T00:00:00Z' }), 'line 1: expires is no day of the calendar'],
+    [line({ expires: '2027-02-30' }), 'line 1: expires is not a calendar date'],
+    [line({ expires: '2027-13-01T00:00:00Z' }), 'line 1: expires is not a calendar date'],
     [line({ rate_limit: '0/minute' }), 'line 1: rate_limit must be like 600/minute or off'],
     [line({ expire: '2027-01-01' }), 'line 1: expire is not a known field; did you mean "expires"?'],
-    [`\n${line({})}\n${line({ name: 'b' })}`, 'line 3: sha256 is that of line 2'],
+    [`\n${line({})}\n${line({ name: 'b' })}`, 'line 3: sha256 is the same as on line 2'],
   ])('is rejected with line and field: %s', (text, sentence) => {
     expect(() => readKeys(text)).toThrow(sentence)
   })
 
   test('never appears in errors: a value may be a key', () => {
     for (const field of ['name', 'sha256', 'scopes', 'expires', 'rate_limit'])
-      expect(problemOfLine({ name: 'a', sha256, scopes: ['read'], [field]: 'S3CRET !' })).not.toContain(
+      expect(checkKeyLine({ name: 'a', sha256, scopes: ['read'], [field]: 'S3CRET !' })).not.toContain(
         'S3CRET',
       )
     expect(() => readKeys('S3CRET')).toThrow(/^((?!S3CRET).)*$/)
@@ -64,7 +64,7 @@ describe('the file of keys', () => {
   })
 
   test('gets keys that differ', () => {
-    const keys = Array.from({ length: 100 }, newKey)
+    const keys = Array.from({ length: 100 }, generateKey)
     expect(new Set(keys).size).toBe(100)
     for (const key of keys) expect(key).toMatch(/^[\w-]{32}$/)
   })

@@ -9,7 +9,7 @@ test('starts a thousand requests in order, a few per turn, and the first at once
   const counts = [begun.length]
   while (begun.length < 1000) {
     const before = begun.length
-    // One that comes later waits for those before it.
+    // A later task is queued behind the earlier ones.
     if (before === 4) pace.run(() => begun.push(1000))
     await nextTurn()
     counts.push(begun.length - before)

@@ -1,10 +1,11 @@
 import Fastify, { type FastifySchema } from 'fastify'
 import { expect, it } from 'vitest'
-import { document, withSharedSchemas } from '../../../src/http/plugins/openapi-document.ts'
+import { openapiDocument, withSharedSchemas } from '../../../src/http/plugins/openapi-document.ts'
+import { ErrorFormats } from '../../../src/http/shared/error-formats.ts'
 
 async function withRoutes(...schemas: FastifySchema[]): Promise<void> {
   const app = Fastify()
-  await document(app)
+  await app.register(openapiDocument, { formats: new ErrorFormats([]) })
   schemas.forEach((schema, index) =>
     app.get(`/${String(index)}`, { config: { scope: 'read' }, schema }, () => null),
   )

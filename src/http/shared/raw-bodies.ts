@@ -1,10 +1,9 @@
 import type { FastifyRequest } from 'fastify'
-import type { App } from './services.ts'
+import type { App } from './app-instance.ts'
 
 /**
- * What the protocols of others ask of a scope: every body is bytes, whatever type it is said to have or none at all (what
- * clients send is curl's default, `application/octet-stream` for JSON, or nothing), and JSON is answered as plain
- * `application/json`. Their errors are the error handler's.
+ * Configures a scope for the other protocols. Bodies are bytes under any content type, because clients send JSON without
+ * a type or as curl's default, `application/octet-stream`. JSON responses have the plain type `application/json`.
  */
 export function acceptRawBodies(scope: App): void {
   scope.removeAllContentTypeParsers()
@@ -16,14 +15,14 @@ export function acceptRawBodies(scope: App): void {
     done()
   })
   scope.addHook('onSend', (_request, reply, payload, done) => {
-    // Without the charset Fastify adds: some clients compare the type as a whole.
+    // Fastify adds a charset, but some clients compare the whole type.
     if (String(reply.getHeader('content-type')).startsWith('application/json'))
       void reply.header('content-type', 'application/json')
     done(null, payload)
   })
 }
 
-/** A body as its scope takes it; empty where there was none. */
-export function bodyOf({ body }: FastifyRequest): Buffer {
+/** The body in a scope of raw bodies; empty without a body. */
+export function readRawBody({ body }: FastifyRequest): Buffer {
   return Buffer.isBuffer(body) ? body : Buffer.alloc(0)
 }
