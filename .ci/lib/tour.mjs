@@ -1,10 +1,11 @@
-// Runs the commands of the README and of every page as they are written, in the order of a page and as one who reads it
-// would, and compares what they print with what the page says they do. `node .ci/lib/tour.mjs docs/seeds.md` runs one page.
+// Runs the commands of the README and of every page as written, in the order of the page, and compares their output with
+// the page. `node .ci/lib/tour.mjs docs/seeds.md` runs one page.
 //
-// A block of sh or python is run, unless a comment right before it says why not: <!-- run by FILE --> or
-// <!-- not run: REASON -->. A block of text right after one is what it prints. <!-- restart --> starts the service anew,
-// <!-- python: VARIABLE --> takes another Python than RESINIT_PYTHON, and <!-- writes NAME: PATH --> says that the block
-// makes the repository's file PATH as NAME.
+// A block of sh or python is run unless a comment before it gives a reason: <!-- run by FILE --> or
+// <!-- not run: REASON -->. A block of text after a command is its output. A block of json after a command is a part of
+// its output. <!-- restart --> restarts the service before the block, <!-- python: VARIABLE --> selects another Python than
+// RESINIT_PYTHON, and <!-- writes NAME: PATH --> declares that the block writes the repository's file PATH as NAME.
+// The default address of the service is replaced by the address of the tour's own service.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, readdirSync } from 'node:fs'
@@ -14,25 +15,27 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { blocksOf, isSame } from './pages.mjs'
+import { containsJson, isSame, readBlocks } from './pages.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const DEFAULT_ADDRESS = 'http://127.0.0.1:8080'
 const PAGES = [
   'README.md',
-  'DESIGN.md',
+  'CONTRIBUTING.md',
   'openapi/examples/README.md',
-  ...readdirSync(join(ROOT, 'docs'))
+  ...readdirSync(join(ROOT, 'docs'), { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.md'))
-    .map((name) => `docs/${name}`),
+    .map((name) => `docs/${name}`)
+    .sort(),
 ]
-/** Reads blocks of Python, one a line, and says when each is done, as one session of an interpreter. */
+/** One session of an interpreter: reads a block per line and prints a marker after each. */
 const PYTHON = `import json, sys
 scope = {"__name__": "__main__"}
 for line in sys.stdin:
     exec(compile(json.loads(line), "the block", "exec"), scope)
     print("\\0", flush=True)`
 
-/** An interpreter that is given a page's blocks one after the other. */
+/** An interpreter that runs the blocks of a page in one session. */
 class Interpreter {
   #child
   #ended
@@ -44,19 +47,20 @@ class Interpreter {
     this.#child = spawn(program, args, { ...options, stdio: 'pipe' })
     this.#child.stdout.setEncoding('utf8').on('data', (/** @type {string} */ text) => (this.#printed += text))
     this.#child.stderr.setEncoding('utf8').on('data', (/** @type {string} */ text) => (this.#errors += text))
-    // One that is gone does not read what it is told.
+    // A dead interpreter closes its input; `run` reports the death.
     this.#child.stdin.on('error', () => undefined)
     this.#ended = once(this.#child, 'close')
   }
 
-  /** What a block prints; throws, with all of it, where the block fails. @param {string} framed */
+  /** Returns the output of a block; throws with the output if the block fails. @param {string} framed */
   async run(framed) {
     this.#printed = this.#errors = ''
     this.#child.stdin.write(framed)
     const over = this.#ended.then(() => true)
     const more = () => once(this.#child.stdout, 'data').then(() => false)
     while (!this.#printed.endsWith('\0\n'))
-      if (await Promise.race([more(), over])) throw new Error(`it failed:\n${this.#printed}${this.#errors}`)
+      if (await Promise.race([more(), over]))
+        throw new Error(`the block failed:\n${this.#printed}${this.#errors}`)
     return this.#printed.slice(0, -2)
   }
 
@@ -106,9 +110,9 @@ class Service {
 }
 
 /** @param {string} variable */
-function pythonOf(variable) {
+function requirePython(variable) {
   const program = process.env[variable]
-  if (!program) throw new Error(`set ${variable} to the Python that .ci/run makes for it`)
+  if (!program) throw new Error(`set ${variable} to the Python of its CI setup`)
   return program
 }
 
@@ -124,21 +128,22 @@ async function runPage(page, service, folder) {
     return known
   }
   try {
-    for (const block of blocksOf(readFileSync(join(ROOT, page), 'utf8'))) {
+    for (const block of readBlocks(readFileSync(join(ROOT, page), 'utf8'))) {
       if (block.exempt) continue
       if (block.restart) {
         await service.stop()
         await service.start()
       }
       const start = performance.now()
+      const command = block.text.replaceAll(DEFAULT_ADDRESS, service.url)
       const printed = await (
         block.language === 'sh'
-          ? interpreter('bash', '-euo', 'pipefail').run(`{\n${block.text}\n} </dev/null\nprintf '\\0\\n'\n`)
-          : interpreter(pythonOf(block.python), '-c', PYTHON).run(`${JSON.stringify(block.text)}\n`)
+          ? interpreter('bash', '-euo', 'pipefail').run(`{\n${command}\n} </dev/null\nprintf '\\0\\n'\n`)
+          : interpreter(requirePython(block.python), '-c', PYTHON).run(`${JSON.stringify(command)}\n`)
       ).catch((/** @type {unknown} */ cause) => {
         throw new Error(`${page}, line ${String(block.line)}`, { cause })
       })
-      const complaint = complaintOf(block, printed, folder)
+      const complaint = describeMismatch(block, printed, folder)
       if (complaint) {
         console.error(`${page}, line ${String(block.line)}: ${complaint}`)
         process.exitCode = 1
@@ -151,19 +156,21 @@ async function runPage(page, service, folder) {
 }
 
 /**
- * What a block did otherwise than its page says.
+ * Describes the difference between a block's output and its page; empty if there is none.
  * @param {import('./pages.mjs').Block} block
  * @param {string} printed
  * @param {string} folder
  */
-function complaintOf({ expected, writes }, printed, folder) {
+function describeMismatch({ expected, expectedJson, writes }, printed, folder) {
   if (expected !== undefined && !isSame(printed, expected))
-    return `the page says\n${expected}\nbut it prints\n${printed}`
+    return `the page shows\n${expected}\nbut the output is\n${printed}`
+  if (expectedJson !== undefined && !containsJson(JSON.parse(printed), expectedJson))
+    return `the page shows other JSON than the output\n${printed}`
   if (!writes) return ''
   const [made, kept] = [join(folder, writes.name), join(ROOT, writes.path)].map((path) =>
     readFileSync(path, 'utf8'),
   )
-  return isSame(made ?? '', kept ?? '') ? '' : `what it writes is not ${writes.path}`
+  return isSame(made ?? '', kept ?? '') ? '' : `the written file differs from ${writes.path}`
 }
 
 async function freePort() {
@@ -185,7 +192,7 @@ for (const signal of ['SIGINT', 'SIGTERM'])
 try {
   await service.start()
   for (const page of pages) {
-    // What a page's commands read of the checkout is there; what they write is thrown away.
+    // Commands read the checkout through links; their own files are discarded.
     const folder = await mkdtemp(join(scratch, 'page-'))
     for (const name of ['openapi', 'test']) await symlink(join(ROOT, name), join(folder, name))
     await runPage(page, service, folder)
@@ -194,4 +201,4 @@ try {
   await service.stop()
   await rm(scratch, { recursive: true })
 }
-if (process.exitCode === undefined) console.log('the tour holds')
+if (process.exitCode === undefined) console.log('the tour: all pages match')

@@ -2,11 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { format, resolveConfig } from 'prettier'
 
 const FILE = 'docs/performance.md'
-const HEAD = `# Results
-
-What \`npm run bench\` found, each part with its machine, date and command. Medians of interleaved rounds, with their
-least and most in parentheses.
-`
+const HEAD = '# Performance\n'
 
 /**
  * Puts a part's findings into docs/performance.md, in place of its last ones. One writer at a time.
@@ -15,16 +11,18 @@ least and most in parentheses.
  */
 export async function record(name, found) {
   const old = await readFile(FILE, 'utf8').catch(() => '')
+  const [head = '', ...parts] = old.split(/^## /m)
   const sections = new Map(
-    old
-      .split(/^## /m)
-      .slice(1)
-      .map((section) => [section.slice(0, section.indexOf('\n')), section.slice(section.indexOf('\n') + 1)]),
+    parts.map((section) => [
+      section.slice(0, section.indexOf('\n')),
+      section.slice(section.indexOf('\n') + 1),
+    ]),
   )
   sections.set(name, found)
-  const text = [HEAD, ...[...sections].map(([title, section]) => `## ${title}\n\n${section.trim()}\n`)].join(
-    '\n',
-  )
+  const text = [
+    head.trim() === '' ? HEAD : head,
+    ...[...sections].map(([title, section]) => `## ${title}\n\n${section.trim()}\n`),
+  ].join('\n')
   const config = await resolveConfig(FILE)
   await writeFile(FILE, await format(text, { ...config, parser: 'markdown' }))
 }

@@ -8,7 +8,7 @@ import { ERRORS, type ErrorCode } from '../../src/common/errors.ts'
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const read = (name: string): string => readFileSync(path.join(ROOT, name), 'utf8')
 
-/** What git keeps, and what it would: files in the folder that are not ignored. */
+/** Tracked files, and untracked files that git does not ignore. */
 const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], {
   cwd: ROOT,
   encoding: 'utf8',
@@ -18,7 +18,7 @@ const tracked = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '
 
 describe('scripts', () => {
   const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: Record<string, string> }
-  /** `npm run NAME`, and those npm knows without `run`. */
+  /** The scripts in `npm run NAME`, `npm test` and `npm start`. */
   const named = (text: string): string[] =>
     [...text.matchAll(/\bnpm (?:run(?:-script)? (?:-s |--silent )?([\w:-]+)|(test|start)\b(?!:))/g)].map(
       ([, run, short]) => run ?? short ?? '',
@@ -41,8 +41,21 @@ describe('scripts', () => {
   })
 })
 
+describe('plain English', () => {
+  const indirect = /\b(whoever|nobody|(is|are) told)\b/i
+  const written = tracked.filter((name) => name.endsWith('.md') && name !== 'docs/api.md')
+
+  test.each(written)('in %s', (name) => {
+    expect(read(name)).not.toMatch(indirect)
+  })
+
+  test('excludes indirect subjects', () => {
+    expect('Whoever sends it is told so').toMatch(indirect)
+  })
+})
+
 test('no file contains a path of a machine', () => {
-  // Put together here, so that this file is not one of them. A mount's target lies in the image.
+  // The expression is assembled here, so that this file does not match. A mount's target is a path of the image.
   const machinePath = new RegExp(`(?:^|(?<!target)[^\\w./-])/(?:${['work', 'root', 'farm'].join('|')})/`, 'm')
   const guilty = tracked.filter((name) => {
     const text = read(name)
