@@ -4,14 +4,14 @@ import type {
   Model,
   Plan,
   SpecificationRequest,
-} from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import { Refusal } from './client.ts'
-import { button, element, fill, say } from './dom.ts'
-import { initializerCard } from './initializer-card.ts'
-import { MOST_MODELS, type ModelSource } from './link.ts'
-import { planCard } from './plan-card.ts'
-import { specificationForm } from './specification-form.ts'
+} from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import { Refusal } from '../api/client.ts'
+import { button, element, fill, say } from '../components/dom.ts'
+import { initializerCard } from '../components/initializer-card.ts'
+import { MOST_MODELS, type ModelSource } from '../state/link.ts'
+import { planCard } from '../components/plan-card.ts'
+import { specificationForm } from '../components/specification-form.ts'
 import type { Page } from './view.ts'
 
 const PAUSE_MS = 200

@@ -3,14 +3,14 @@ import type {
   ExperimentRequest,
   ExperimentResult,
   ExperimentJob,
-} from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { Refusal } from './client.ts'
-import { button, element, fill, labelled, say, select } from './dom.ts'
-import { experimentForm } from './experiment-form.ts'
-import { experimentResults } from './experiment-results.ts'
-import { number } from './format.ts'
+} from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import type { Call } from '../api/call.ts'
+import { Refusal } from '../api/client.ts'
+import { button, element, fill, labelled, say, select } from '../components/dom.ts'
+import { experimentForm } from '../components/experiment-form.ts'
+import { experimentResults } from '../components/experiment-results.ts'
+import { number } from '../components/format.ts'
 import type { Page } from './view.ts'
 
 const PATH = '/v1/experiments'

@@ -1,5 +1,5 @@
 import { areaY, gridY, lineY, plot, pointerX, ruleY, tip } from '@observablehq/plot'
-import type { ExperimentGroup, ExperimentResult } from '../api/types.gen.ts'
+import type { ExperimentGroup, ExperimentResult } from '../../api/types.gen.ts'
 import { element, table } from './dom.ts'
 import { finite, number } from './format.ts'
 import { wordsOf } from './labels.ts'

@@ -1,6 +1,6 @@
 import { button, element, fill } from './dom.ts'
-import type { Entry } from './models.ts'
-import type { Page } from './view.ts'
+import type { Entry } from '../state/models.ts'
+import type { Page } from '../views/view.ts'
 
 export interface ReadyModel {
   readonly entry: Entry

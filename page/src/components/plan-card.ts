@@ -1,8 +1,8 @@
-import type { Plan, SpecificationRequest } from '../api/types.gen.ts'
+import type { Plan, SpecificationRequest } from '../../api/types.gen.ts'
 import { copyAs, saveJson } from './actions.ts'
 import { button, element, fill, table } from './dom.ts'
 import { bytes, count, shape, short } from './format.ts'
-import type { Page } from './view.ts'
+import type { Page } from '../views/view.ts'
 
 /** The plan of a specification: size and cost, layers, advice. */
 export function planCard(root: HTMLElement, plan: Plan, { client }: Page, spec: SpecificationRequest): void {

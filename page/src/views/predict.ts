@@ -1,9 +1,9 @@
-import type { Predictions } from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { forChosen, type ReadyModel } from './chosen.ts'
-import { button, element, fill, labelled, say, select } from './dom.ts'
-import { finite, milliseconds, number } from './format.ts'
+import type { Predictions } from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import type { Call } from '../api/call.ts'
+import { forChosen, type ReadyModel } from '../components/chosen-model.ts'
+import { button, element, fill, labelled, say, select } from '../components/dom.ts'
+import { finite, milliseconds, number } from '../components/format.ts'
 import type { Page } from './view.ts'
 
 const TYPES = ['image/jpeg', 'image/png', 'image/webp']

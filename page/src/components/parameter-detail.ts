@@ -1,13 +1,13 @@
-import type { ModelStatistics, ParameterRecord } from '../api/types.gen.ts'
+import type { ModelStatistics, ParameterRecord } from '../../api/types.gen.ts'
 import { copyAs, copyButton, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { waiting } from './chosen.ts'
-import { Refusal } from './client.ts'
+import type { Call } from '../api/call.ts'
+import { waiting } from './chosen-model.ts'
+import { Refusal } from '../api/client.ts'
 import { button, element, fill } from './dom.ts'
 import { count, number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { colourOf, figure, histogram, spectrum } from './plots.ts'
-import type { Page } from './view.ts'
+import type { Page } from '../views/view.ts'
 
 interface Shown {
   readonly id: string

@@ -1,4 +1,4 @@
-import type { SpecificationRequest } from '../api/types.gen.ts'
+import type { SpecificationRequest } from '../../api/types.gen.ts'
 
 /** How many models fit on a page, and how many colours there are. */
 export const MOST_MODELS = 8

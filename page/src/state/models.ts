@@ -1,6 +1,6 @@
-import type { Model, Plan } from '../api/types.gen.ts'
-import { Refusal, type Client } from './client.ts'
-import { labelOf } from './labels.ts'
+import type { Model, Plan } from '../../api/types.gen.ts'
+import { Refusal, type Client } from '../api/client.ts'
+import { labelOf } from '../components/labels.ts'
 import { MOST_MODELS, type ModelSource } from './link.ts'
 import type { Session } from './session.ts'
 

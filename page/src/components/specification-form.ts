@@ -3,7 +3,7 @@ import type {
   InitializerReference,
   ListArchitecturesResponse,
   SpecificationRequest,
-} from '../api/types.gen.ts'
+} from '../../api/types.gen.ts'
 import { element, fill, labelled, select } from './dom.ts'
 import { wordsOf } from './labels.ts'
 

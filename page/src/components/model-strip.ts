@@ -1,7 +1,7 @@
 import { button, element, fill, say } from './dom.ts'
 import { milliseconds } from './format.ts'
-import type { Entry } from './models.ts'
-import type { Page } from './view.ts'
+import type { Entry } from '../state/models.ts'
+import type { Page } from '../views/view.ts'
 
 /** The models of this page, each in its colour in every chart; one of them is selected. */
 export function modelStrip(root: HTMLElement, { models }: Page): void {

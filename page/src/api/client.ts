@@ -1,4 +1,4 @@
-import type { Problem } from '../api/types.gen.ts'
+import type { Problem } from '../../api/types.gen.ts'
 import { addressOf, type Call } from './call.ts'
 
 const KEY = 'resinit.key'

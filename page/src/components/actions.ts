@@ -1,7 +1,7 @@
-import type { Call } from './call.ts'
-import type { Client } from './client.ts'
+import type { Call } from '../api/call.ts'
+import type { Client } from '../api/client.ts'
 import { button, element, say } from './dom.ts'
-import { languages, snippet } from './snippets.ts'
+import { languages, snippet } from '../api/snippets.ts'
 
 const SAID_MS = 1500
 

@@ -1,12 +1,12 @@
-import type { InitializerEntry, Plan, TensorRecord } from '../api/types.gen.ts'
-import type { Call } from './call.ts'
+import type { InitializerEntry, Plan, TensorRecord } from '../../api/types.gen.ts'
+import type { Call } from '../api/call.ts'
 import { copyAs } from './actions.ts'
 import { button, element, fill } from './dom.ts'
 import { number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { figure, histogram } from './plots.ts'
 import { entryOf } from './specification-form.ts'
-import type { Page } from './view.ts'
+import type { Page } from '../views/view.ts'
 
 interface Card {
   /** Receives the catalogue. */

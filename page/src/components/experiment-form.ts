@@ -1,4 +1,4 @@
-import type { ExperimentRequest, InitializerReference } from '../api/types.gen.ts'
+import type { ExperimentRequest, InitializerReference } from '../../api/types.gen.ts'
 import { element, labelled, select } from './dom.ts'
 import { wordsOf } from './labels.ts'
 
