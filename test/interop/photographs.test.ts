@@ -1,3 +1,5 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -5,11 +7,12 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelBody, PredictionsBody } from '../support/client.ts'
 import { npy } from '../support/images.ts'
+import { JsonLines } from '../support/json-lines.ts'
 import { Keras } from '../support/keras.ts'
 import { expectLogits } from '../support/numbers.ts'
 import { exportWeights, loadWeights } from '../support/weights.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { programOf, runProgram } from '../support/python.ts'
+import { programOf } from '../support/python.ts'
 import { Choices } from '../support/random.ts'
 import { temporaryFolder } from '../support/service.ts'
 
@@ -34,14 +37,21 @@ let keras: Keras
 let folder: string
 let running: ServiceProcess
 let photographs: Photograph[]
+let python: ChildProcess
+let torchvision: JsonLines
 beforeAll(async () => {
+  const program = programOf('RESINIT_TORCH_PYTHON', 'torchvision and test/interop/torchvision.txt')
+  const child = spawn(program, [TORCHVISION], { stdio: ['pipe', 'pipe', 'ignore'] })
+  torchvision = new JsonLines('torchvision', child.stdin, child.stdout)
+  python = child
   keras = new Keras()
   folder = await temporaryFolder()
   running = await startProcess({ DATA_DIR: join(folder, 'data') })
   photographs = await Promise.all(NAMES.map(photographOf))
 })
 afterAll(async () => {
-  await Promise.all([running.stop(), keras.close()])
+  python.stdin?.end()
+  await Promise.all([running.stop(), keras.close(), once(python, 'exit')])
   await rm(folder, { recursive: true })
 })
 
@@ -99,10 +109,9 @@ describe('imported weights classify photographs as their own framework does', ()
   it.each(
     ['resnet18', 'resnet50'].flatMap((preset) => SIZES.map(([how, shape]) => [preset, how, shape] as const)),
   )("torchvision's %s, %s, in both directions", async (preset, _, shape) => {
-    const python = programOf('RESINIT_TORCH_PYTHON', 'torchvision and test/interop/torchvision.txt')
     const saved = join(folder, 'torchvision.safetensors')
-    const seed = String(choices.integer(0, 2 ** 32 - 1))
-    await runProgram(python, [TORCHVISION, 'save', preset, seed, saved])
+    const seed = choices.integer(0, 2 ** 32 - 1)
+    await torchvision.ask({ op: 'save', name: preset, seed, path: saved })
     const model = await loadWeights(running.client, saved, { preset, input_shape: shape })
     const { path } = await exportWeights(running.client, model.id, {
       names: 'torchvision',
@@ -111,8 +120,8 @@ describe('imported weights classify photographs as their own framework does', ()
     const images = photographs.map(({ pixels }) => pixels[shape[1]] ?? '')
     const given = await Promise.all(photographs.map((photograph) => predicted(model, photograph)))
     for (const weights of [saved, path]) {
-      const said = await runProgram(python, [TORCHVISION, 'predict', preset, weights, ...images])
-      for (const [index, wanted] of (JSON.parse(said) as Outputs[]).entries())
+      const answer = await torchvision.ask({ op: 'predict', name: preset, path: weights, images })
+      for (const [index, wanted] of (answer as { outputs: Outputs[] }).outputs.entries())
         expectSame(given[index] ?? { logits: [], probabilities: [] }, wanted)
     }
     await forget(model)
