@@ -10,13 +10,15 @@ const [path = '', status] = process.argv.slice(2)
 /** @type {{ numPassedTests: number, testResults: { name: string, status: string, message: string, assertionResults: Test[] }[] }} */
 const report = JSON.parse(readFileSync(path, 'utf8'))
 
-const failures = report.testResults.flatMap(({ name: file, status: fileStatus, message, assertionResults }) => {
-  const failed = assertionResults
-    .filter((test) => test.status !== 'passed')
-    .map((test) => `${test.status}: ${file}: ${test.fullName}\n${test.failureMessages?.join('\n') ?? ''}`)
-  const didNotRun = fileStatus === 'failed' && !assertionResults.some((test) => test.status === 'failed')
-  return didNotRun ? [...failed, `not run: ${file}\n${message}`] : failed
-})
+const failures = report.testResults.flatMap(
+  ({ name: file, status: fileStatus, message, assertionResults }) => {
+    const failed = assertionResults
+      .filter((test) => test.status !== 'passed')
+      .map((test) => `${test.status}: ${file}: ${test.fullName}\n${test.failureMessages?.join('\n') ?? ''}`)
+    const didNotRun = fileStatus === 'failed' && !assertionResults.some((test) => test.status === 'failed')
+    return didNotRun ? [...failed, `not run: ${file}\n${message}`] : failed
+  },
+)
 if (failures.length === 0 && (status !== '0' || report.numPassedTests === 0))
   failures.push(`vitest ended with ${String(status)} and ${String(report.numPassedTests)} passed tests`)
 

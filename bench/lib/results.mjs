@@ -9,7 +9,7 @@ least and most in parentheses.
 `
 
 /**
- * Puts a part's findings into docs/performance.md, in place of its last ones. One writer at a time.
+ * Replaces the section of a part in docs/performance.md. One writer at a time.
  * @param {string} name
  * @param {string} found Markdown without headings of the first two levels.
  */

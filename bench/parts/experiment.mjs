@@ -5,9 +5,9 @@ import { setTimeout } from 'node:timers/promises'
 import { post, startService } from '../lib/service.mjs'
 
 /**
- * Runs experiments of the service and prints what came out, as docs/experiment.md has it; meanwhile it asks for statistics
- * of a model once a second, and says how long these took.
- * Usage: node bench/parts/experiment.mjs [PRESET | JSON]...; without arguments all presets.
+ * Runs experiments of the service and prints their results as docs/experiment.md shows them. Meanwhile it
+ * requests statistics of a model once a second and prints their latency. Usage: node
+ * bench/parts/experiment.mjs [PRESET | JSON]...; without arguments all presets.
  */
 
 /** @typedef {import('typebox').Static<typeof import('../../src/http/native/experiment-schemas.ts').ExperimentResult>} Result */
@@ -46,7 +46,7 @@ async function run(experiment) {
       return
     }
     const started = performance.now()
-    // No question is like another: those that are alike are answered from memory.
+    // Every request differs, since equal requests are answered from memory.
     await get(`/v1/models/net/statistics?bins=${String(bins)}`)
     waits.push(performance.now() - started)
     await setTimeout(EVERY_MS)

@@ -3,8 +3,8 @@ import { progress, runPart, table } from '../lib/part.mjs'
 import { quantile, spread } from '../lib/rounds.mjs'
 
 /**
- * The servers under load: JPEGs uploaded by one client, then by 32, to ResNet-50, then to a network so small that only
- * the server remains. All of them serve the same weights at the same time, and are measured in turns.
+ * Servers under load: JPEGs uploaded by one client, then by 32, to ResNet-50 and to a tiny network that shows
+ * the server alone. All serve the same weights at the same time and are measured in turns.
  */
 const NETWORKS = /** @type {const} */ (['resnet50', 'tiny'])
 const CLIENTS = [1, 32]
@@ -70,7 +70,8 @@ function said({ name }, measurement) {
 }
 
 /**
- * The first contestant's throughput over each one's is taken within rounds, where both met the same machine.
+ * The ratio of the first contestant's throughput to each other's is computed within rounds, under equal
+ * conditions.
  * @param {Map<string, Measurement[]>} measurements
  */
 function compare(measurements) {

@@ -4,8 +4,8 @@ import { progress, runPart, table } from '../lib/part.mjs'
 import { spread } from '../lib/rounds.mjs'
 
 /**
- * Eight clients that send whole photographs, alone and then beside two that send halves, as fast as they are answered:
- * what do the eight lose, and does each get its own answer?
+ * Eight clients send whole photographs, alone and then beside two clients that send truncated ones as fast as
+ * they are answered: the throughput that the eight lose, and whether each gets its own result.
  */
 const GOOD = 8
 const BAD = 2

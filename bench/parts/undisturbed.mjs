@@ -7,11 +7,11 @@ import { quantile } from '../lib/rounds.mjs'
 import { createModel, deleteModel, predict, readStatistics, startService } from '../lib/service.mjs'
 
 /**
- * How calm the service stays: a tiny network is asked 50 times a second, alone, and while ResNet-152 and the article's
- * network are created, measured and deleted. A request is sent when its time has come, answered or not the one before.
+ * Latency of 50 requests a second to a tiny network, alone and while ResNet-152 and the article's network are
+ * created, measured and deleted. Requests are sent on schedule, independent of earlier responses.
  */
 const PER_SECOND = 50
-/** Milliseconds above the p95 alone. */
+/** Milliseconds above the p95 without other work. */
 const BOUNDS = { p95: 150, most: 1000 }
 
 const tiny = {

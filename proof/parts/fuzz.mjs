@@ -5,8 +5,17 @@ import { Choices } from '../lib/choices.mjs'
 import { mutateBytes, mutateJson } from '../lib/mutations.mjs'
 import { progress, runProof } from '../lib/part.mjs'
 import { processesOf } from '../lib/processes.mjs'
-import { binaryInference, form, imageFiles, json, npy, pixels, SHAPE, specification } from '../lib/requests.mjs'
-import { startService } from '../lib/service.mjs'
+import {
+  binaryInference,
+  form,
+  imageFiles,
+  json,
+  npy,
+  pixels,
+  SHAPE,
+  specification,
+} from '../lib/requests.mjs'
+import { startWithClient } from '../lib/service.mjs'
 
 /**
  * Valid inputs made wrong by chance, with a fixed seed: images, arrays, forms, specifications, weights, inference requests
@@ -28,7 +37,7 @@ const SETTINGS = { MAX_MODEL_PARAMETERS: '20000', MAX_BODY_BYTES: '1000000' }
 
 await runProof('fuzz', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-fuzz-'))
-  const service = await startService(folder, SETTINGS)
+  const service = await startWithClient(folder, SETTINGS)
   const { client, pid } = service
   try {
     const created = await client.send(json('/v1/models', { ...specification(0), name: 'net' }))

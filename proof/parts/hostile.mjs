@@ -6,7 +6,7 @@ import { progress, runProof } from '../lib/part.mjs'
 import { startProber } from '../lib/probing.mjs'
 import { processesOf } from '../lib/processes.mjs'
 import { json, specification } from '../lib/requests.mjs'
-import { startService } from '../lib/service.mjs'
+import { startWithClient } from '../lib/service.mjs'
 
 /**
  * What is sent to break a service, one attack after the other: each request is refused or served by a status that is
@@ -21,7 +21,7 @@ const ANNOUNCED = 40
 
 await runProof('hostile', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-hostile-'))
-  const service = await startService(folder, { HEAD_TIMEOUT_MS: '3000', UPLOAD_TIMEOUT_MS: '5000' })
+  const service = await startWithClient(folder, { HEAD_TIMEOUT_MS: '3000', UPLOAD_TIMEOUT_MS: '5000' })
   const { client, pid, url } = service
   /** @type {string[]} */
   const failures = []

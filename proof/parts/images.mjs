@@ -1,21 +1,14 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Choices } from '../lib/choices.mjs'
-import { Client } from '../lib/client.mjs'
 import { HostileClients } from '../lib/hostile-clients.mjs'
 import { hostileImages, soundImages } from '../lib/hostile-images.mjs'
 import { imageRoutes, modelOf, MODELS } from '../lib/image-routes.mjs'
 import { flatJpeg } from '../lib/jpeg.mjs'
-import { startService } from '../lib/lifecycle.mjs'
-import { limitMemory } from '../lib/memory-limit.mjs'
-import { watchMemory } from '../lib/memory-watch.mjs'
 import { NormalClients, normalRequests } from '../lib/normal-clients.mjs'
 import { progress, runProof } from '../lib/part.mjs'
 import { startProber } from '../lib/probing.mjs'
 import { processesOf } from '../lib/processes.mjs'
-import { json } from '../lib/requests.mjs'
+import { withLimitedService } from '../lib/service.mjs'
 
 /**
  * 500 hostile images of 50 kinds, each on several routes, beside eight normal clients, against a service in a control
@@ -35,18 +28,11 @@ const SETTLE_MS = 60_000
 /** Long after a decoder's time limit, long before images are decoded that take long. */
 const STOP_MS = 15_000
 
-await runProof('images', async (share) => {
-  const folder = await mkdtemp(join(tmpdir(), 'resinit-images-'))
-  const limit = await limitMemory(LIMIT_BYTES)
-  const service = await startService({ DATA_DIR: folder }, { within: limit.within })
-  const { url, pid } = service
-  const client = new Client(url)
-  const memory = watchMemory(limit, pid)
-  try {
-    for (const [name, shape] of Object.entries(MODELS)) {
-      const { status, bytes } = await client.send(json('/v1/models', { ...modelOf(shape), name }))
-      if (status !== 201) throw new Error(bytes.toString())
-    }
+const models = Object.fromEntries(Object.entries(MODELS).map(([name, shape]) => [name, modelOf(shape)]))
+
+await runProof('images', (share) =>
+  withLimitedService(LIMIT_BYTES, models, async ({ service, client, limit, memory }) => {
+    const { url, pid } = service
     const sound = await soundImages()
     const kinds = hostileImages(sound)
     const routes = imageRoutes(sound.jpeg)
@@ -124,51 +110,44 @@ await runProof('images', async (share) => {
       stop_ms: Math.round(stop.ms),
     }
     return { count: answers + quiet.length + normal.times.length, failures, found }
-  } finally {
-    client.close()
-    await memory.stop()
-    service.signalGroup('SIGKILL')
-    await service.ended
-    await limit.remove()
-    await rm(folder, { recursive: true, force: true })
-  }
 
-  /**
-   * Sound images on every route, and one of 50 megapixels, so that what is made once is made: what was not accepted.
-   * @param {readonly import('../lib/image-routes.mjs').Route[]} routes @param {Record<string, Buffer>} sound
-   */
-  async function warmUp(routes, sound) {
-    const refused = []
-    const large = flatJpeg({ width: 8192, height: 6144, sampling: 2 })
-    for (const image of [...Object.values(sound), large])
-      for (const { name, request } of routes) {
-        const { status, bytes } = await client.attempt(request(image, new Choices(0)))
-        if (status !== 200)
-          refused.push(`a sound image, ${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
-      }
-    return refused
-  }
-
-  /** The bytes that are held when they are no more than they may be, or after a while. @param {number} before */
-  async function settle(before) {
-    const until = performance.now() + SETTLE_MS
-    for (;;) {
-      const bytes = await limit.bytesOf(pid)
-      if (bytes <= before * (1 + GROWTH) || performance.now() > until) return bytes
-      await pause(500)
+    /**
+     * Sound images on every route, and one of 50 megapixels, so that what is made once is made: what was not accepted.
+     * @param {readonly import('../lib/image-routes.mjs').Route[]} routes @param {Record<string, Buffer>} sound
+     */
+    async function warmUp(routes, sound) {
+      const refused = []
+      const large = flatJpeg({ width: 8192, height: 6144, sampling: 2 })
+      for (const image of [...Object.values(sound), large])
+        for (const { name, request } of routes) {
+          const { status, bytes } = await client.attempt(request(image, new Choices(0)))
+          if (status !== 200)
+            refused.push(`a sound image, ${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
+        }
+      return refused
     }
-  }
 
-  /** Ends the service by SIGTERM while it does what was begun. @param {() => void} begin */
-  async function stopWhile(begin) {
-    begin()
-    await pause(200)
-    const started = performance.now()
-    service.signal('SIGTERM')
-    const how = await Promise.race([service.ended, pause(STOP_MS, 'not in time')])
-    return { how, ms: performance.now() - started }
-  }
-})
+    /** The bytes that are held when they are no more than they may be, or after a while. @param {number} before */
+    async function settle(before) {
+      const until = performance.now() + SETTLE_MS
+      for (;;) {
+        const bytes = await limit.bytesOf(pid)
+        if (bytes <= before * (1 + GROWTH) || performance.now() > until) return bytes
+        await pause(500)
+      }
+    }
+
+    /** Ends the service by SIGTERM while it does what was begun. @param {() => void} begin */
+    async function stopWhile(begin) {
+      begin()
+      await pause(200)
+      const started = performance.now()
+      service.signal('SIGTERM')
+      const how = await Promise.race([service.ended, pause(STOP_MS, 'not in time')])
+      return { how, ms: performance.now() - started }
+    }
+  }),
+)
 
 /** @param {number} bytes */
 function megabytes(bytes) {

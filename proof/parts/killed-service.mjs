@@ -2,7 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { orphansOf, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { startService } from '../../bench/lib/service.mjs'
+import { orphansOf, specificationOf } from '../lib/lifecycle.mjs'
 import { report, shareOf } from '../lib/part.mjs'
 
 /**
@@ -90,11 +91,9 @@ async function check(url) {
 }
 
 for (let kill = 0; kill < KILLS; kill += 1) {
-  const service = await startService({ DATA_DIR: folder, LOG_LEVEL: 'info' }).catch(
-    (/** @type {unknown} */ error) => {
-      failures.push(`start ${String(kill)}: ${String(error)}`)
-    },
-  )
+  const service = await startService(folder).catch((/** @type {unknown} */ error) => {
+    failures.push(`start ${String(kill)}: ${String(error)}`)
+  })
   if (!service) continue
   counts.starts += 1
   await check(service.url)
@@ -110,7 +109,7 @@ for (let kill = 0; kill < KILLS; kill += 1) {
   const left = await orphansOf(service.pid, 5000)
   if (left.length > 0) failures.push(`after kill ${String(kill)} processes are left: ${left.join()}`)
 }
-const last = await startService({ DATA_DIR: folder })
+const last = await startService(folder)
 await check(last.url)
 last.signal('SIGTERM')
 const code = await last.ended

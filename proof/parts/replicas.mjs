@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { image, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { startService } from '../../bench/lib/service.mjs'
+import { image, specificationOf } from '../lib/lifecycle.mjs'
 import { report, shareOf } from '../lib/part.mjs'
 
 /**
@@ -92,9 +93,10 @@ async function startBalancer() {
 /** @param {number} index */
 async function startReplica(index) {
   const service = await startService(
+    join(folder, 'data'),
     {
-      ...{ HOST: addressOf(index), PORT: '8080', ALLOW_ANONYMOUS: 'true', LOG_LEVEL: 'info' },
-      ...{ DATA_DIR: join(folder, 'data'), DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) },
+      ...{ HOST: addressOf(index), PORT: '8080', ALLOW_ANONYMOUS: 'true' },
+      DRAIN_DELAY_MS: String(DRAIN_DELAY_MS),
     },
     { within: ['ip', 'netns', 'exec', `${tag}h${String(index)}`] },
   )

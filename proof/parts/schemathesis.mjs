@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runProof } from '../lib/part.mjs'
 import { json, specification } from '../lib/requests.mjs'
-import { startService } from '../lib/service.mjs'
+import { startWithClient } from '../lib/service.mjs'
 
 /**
  * What the service says of itself in /openapi.json, held against what it does by Schemathesis: once where nobody is asked
@@ -38,7 +38,7 @@ await runProof('schemathesis', async (share) => {
  */
 async function hold(program, share, settings, rules) {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-schemathesis-'))
-  const service = await startService(join(folder, 'data'), { ...settings, MAX_MODEL_PARAMETERS })
+  const service = await startWithClient(join(folder, 'data'), { ...settings, MAX_MODEL_PARAMETERS })
   try {
     const { key, client, url } = service
     for (const [seed, name] of ['net', 'other'].entries())

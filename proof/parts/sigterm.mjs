@@ -3,7 +3,8 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { image, orphansOf, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { startService } from '../../bench/lib/service.mjs'
+import { image, orphansOf, specificationOf } from '../lib/lifecycle.mjs'
 import { report, shareOf } from '../lib/part.mjs'
 
 /**
@@ -64,7 +65,7 @@ async function ask(url, stop) {
 }
 
 for (let stop = 0; stop < STOPS; stop += 1) {
-  const service = await startService({ DATA_DIR: folder, DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) })
+  const service = await startService(folder, { DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) })
   const made = await fetch(`${service.url}/v1/models/net`, {
     method: 'PUT',
     headers: { 'content-type': 'application/json' },
