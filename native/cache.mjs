@@ -18,7 +18,7 @@ export const treePath = (key) => path.join(CACHE, 'libtensorflow', key)
 /** @param {string} key */
 export const bindingPath = (key) => path.join(CACHE, 'binding', `${key}.node`)
 
-/** @returns {Flavour} The flavour laid by hand last. */
+/** @returns {Flavour} The flavour that was last installed explicitly. */
 export function chosenFlavour() {
   return existsSync(CHOICE) && readFileSync(CHOICE, 'utf8').trim() === 'cuda' ? 'cuda' : 'cpu'
 }

@@ -20,7 +20,7 @@ const withoutInlineStyles = {
     build.onLoad({ filter: /@observablehq.plot.src.plot\.js$/ }, async ({ path }) => {
       const code = await readFile(path, 'utf8')
       if (!PLOT_STYLES.test(code))
-        throw new Error(`${path} has no inline styles where they were: see styles.css`)
+        throw new Error(`${path} no longer contains the inline styles that styles.css replaces`)
       return { contents: code.replace(PLOT_STYLES, ''), loader: 'js' }
     })
   },

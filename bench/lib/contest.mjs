@@ -55,7 +55,7 @@ export async function withContestants(network, names, use) {
       const ratio = (found?.probability ?? NaN) / (expected?.probability ?? NaN)
       if (!(Math.abs(ratio - 1) <= TOLERANCE)) {
         throw new Error(
-          `${name} answers ${String(status)} ${body.toString()}, not ${JSON.stringify(expected)}`,
+          `${name} returned ${String(status)} ${body.toString()} instead of ${JSON.stringify(expected)}`,
         )
       }
       await closedLoop(url, request, { clients: CLIENTS, seconds: FIRST_WARM_UP_S })

@@ -14,7 +14,8 @@ const FOLDER = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 
  */
 export function environment(name) {
   const folder = join(FOLDER, name)
-  if (!existsSync(join(folder, 'stamp'))) throw new Error(`no ${folder}: run bash bench/peers.sh first`)
+  if (!existsSync(join(folder, 'stamp')))
+    throw new Error(`${folder} does not exist: run bash bench/peers.sh first`)
   return { folder, python: join(folder, 'bin', 'python') }
 }
 

@@ -4,8 +4,8 @@ import { format, resolveConfig } from 'prettier'
 const FILE = 'docs/performance.md'
 const HEAD = `# Results
 
-What \`npm run bench\` found, each part with its machine, date and command. Medians of interleaved rounds, with their
-least and most in parentheses.
+Results of \`npm run bench\`, each part with its machine, date and command. Medians of interleaved rounds, with minimum
+and maximum in parentheses.
 `
 
 /**

@@ -80,12 +80,12 @@ try {
     const largest = Math.max(...row.map(Math.abs))
     difference = Math.max(difference, ...row.map((logit, i) => Math.abs(logit - (other[i] ?? 0)) / largest))
   })
-  console.log(`${String(images.length)} images: the same first class for ${String(agree)}`)
+  console.log(`${String(images.length)} images: the same best class for ${String(agree)}`)
   console.log(
     `largest difference of a logit, over its image's largest logit: ${(100 * difference).toFixed(2)} %`,
   )
   console.log(
-    `ms per image at batch ${String(BATCH)}, least of ${String(ROUNDS)}: float32 ${float32?.ms.toFixed(1) ?? ''}, bfloat16 ${bfloat16?.ms.toFixed(1) ?? ''}`,
+    `ms per image at batch ${String(BATCH)}, minimum of ${String(ROUNDS)}: float32 ${float32?.ms.toFixed(1) ?? ''}, bfloat16 ${bfloat16?.ms.toFixed(1) ?? ''}`,
   )
 } finally {
   await engine.close()

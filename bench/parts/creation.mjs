@@ -100,8 +100,16 @@ await runPart('creation', { rounds: 5 }, async ({ rounds }) => {
     const extras = statistics.map(({ extra }) => extra)
     rows.push(
       ['residual_network: statistics of all parameters, ms', spread(times(statistics), 0), '15000'],
-      ['residual_network: most resident memory meanwhile, MB above before', spread(extras, 0), '1500'],
-      ['residual_network: most memory of all processes, built and predicting, MB', spread(peaks, 0), ''],
+      [
+        'residual_network: peak resident memory of the statistics, MB above the level before',
+        spread(extras, 0),
+        '1500',
+      ],
+      [
+        'residual_network: peak memory of all processes while it is built and predicts, MB',
+        spread(peaks, 0),
+        '',
+      ],
     )
     return table(['', 'found', 'bound'], rows)
   } finally {

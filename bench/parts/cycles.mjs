@@ -29,7 +29,7 @@ await runPart('cycles', { rounds: 100 }, async ({ rounds }) => {
       ['', 'found', 'bound'],
       [
         [`MB resident every ${String(step)} cycles`, held.map((now) => now.toFixed(0)).join(', '), ''],
-        ['the last over the first', growth.toFixed(3), String(BOUND)],
+        ['last over first', growth.toFixed(3), String(BOUND)],
       ],
     )
   } finally {

@@ -77,7 +77,7 @@ function tell({ experiment, cost, summary, started_at, finished_at }, waits) {
     Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? NaN)
   console.log(`\n${summary.verdict ?? ''}\n`)
   console.log(
-    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${said((1000 * seconds) / cost.steps)} ms each; ${String(cost.estimated_seconds)} s were expected); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, longest ${String(at(1))} ms of ${String(waits.length)}`,
+    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${said((1000 * seconds) / cost.steps)} ms each; estimate: ${String(cost.estimated_seconds)} s); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, maximum ${String(at(1))} ms of ${String(waits.length)}`,
   )
 }
 

@@ -81,7 +81,7 @@ const onCpu = await measure('')
 const largest = Math.max(...onCpu.logits.map(Math.abs))
 const difference =
   Math.max(...onCpu.logits.map((logit, i) => Math.abs(logit - (onGpu.logits[i] ?? 0)))) / largest
-console.log(`device: ${onGpu.device}; memory taken on it: ${String(onGpu.memory)} MiB`)
+console.log(`device: ${onGpu.device}; memory used on it: ${String(onGpu.memory)} MiB`)
 console.log(`seals: ${onGpu.seal === onCpu.seal ? 'equal' : 'different'} (${onCpu.seal})`)
 console.log(`largest difference of a logit: ${(100 * difference).toFixed(3)} % of the largest`)
 for (const [device, { perSecond }] of Object.entries({ GPU: onGpu, CPU: onCpu })) {
@@ -89,7 +89,7 @@ for (const [device, { perSecond }] of Object.entries({ GPU: onGpu, CPU: onCpu })
   console.log(`${device}: images per second at batch ${String(BATCH)}: ${rates.join(', ')}`)
 }
 assert.equal(onGpu.device, 'GPU', 'the engine does not compute on the GPU; run "npm run doctor"')
-assert.ok(onGpu.memory >= LEAST_MEMORY, 'the driver counts no memory for the model')
-assert.equal(onGpu.seal, onCpu.seal, 'the weights are others than on the CPU')
-assert.ok(difference <= TOLERANCE, 'the logits are others than on the CPU')
-console.log('the engine computes on the GPU, and the same')
+assert.ok(onGpu.memory >= LEAST_MEMORY, 'the driver reports no memory for the model')
+assert.equal(onGpu.seal, onCpu.seal, 'the weights differ from those on the CPU')
+assert.ok(difference <= TOLERANCE, 'the logits differ from those on the CPU')
+console.log('the engine computes on the GPU with the same results')

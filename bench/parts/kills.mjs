@@ -107,7 +107,7 @@ async function ask(client) {
       const wanted = known.get(model)?.[index] ?? []
       const largest = Math.max(...wanted.map(Math.abs))
       const off = Math.max(...got.map((logit, i) => Math.abs(logit - (wanted[i] ?? NaN))))
-      if (!(off <= TOLERANCE * largest)) wrong.push(`${model} ${String(index)} is off by ${String(off)}`)
+      if (!(off <= TOLERANCE * largest)) wrong.push(`${model} ${String(index)} differs by ${String(off)}`)
       answered += 1
     } catch (error) {
       wrong.push(String(error))
@@ -154,18 +154,20 @@ for (const model of models) {
   /** @type {{ state: string }} */
   const { state } = /** @type {{ state: string }} */ (await answer.json())
   // A model without a request since the last kill is not loaded.
-  if (state === 'failed') wrong.push(`${model} ends ${state}`)
+  if (state === 'failed') wrong.push(`${model} ended in state ${state}`)
 }
 shares.sort((a, b) => a - b)
 const middle = shares[Math.floor(shares.length / 2)] ?? 1
-if (middle < BACK.share) wrong.push(`the rate is back to ${middle.toFixed(2)} only`)
+if (middle < BACK.share) wrong.push(`the rate recovered only to ${middle.toFixed(2)}`)
 await service.close()
 await rm(folder, { recursive: true })
 
 console.log(
-  `${machine()}: ${String(KILLS)} kills, ${String(answered)} answers, ${String(wrong.length)} lost or wrong`,
+  `${machine()}: ${String(KILLS)} kills, ${String(answered)} responses, ${String(wrong.length)} lost or wrong`,
 )
 if (WATCHED > 0)
-  console.log(`within 5 s the rate is back to ${shares.map((share) => share.toFixed(2)).join(', ')}`)
+  console.log(
+    `rate within 5 s, as a share of the rate before: ${shares.map((share) => share.toFixed(2)).join(', ')}`,
+  )
 for (const line of new Set(wrong)) console.log(line)
 process.exitCode = wrong.length === 0 ? 0 : 1

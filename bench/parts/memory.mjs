@@ -43,10 +43,10 @@ await runPart('memory', { rounds: 1 }, async () => {
       const { id } = await createModel(service, { architecture, seed })
       await predict(service, id, images, 'application/x-npy')
       const now = await megabytes(service, 'VmRSS')
-      rows.push([`one ${architecture} more`, now.toFixed(0), (now - held).toFixed(0)])
+      rows.push([`one more ${architecture}`, now.toFixed(0), (now - held).toFixed(0)])
       held = now
     }
-    const processes = table(['models', 'held by all processes, MB', 'more than before'], rows)
+    const processes = table(['models', 'all processes, MB', 'increase'], rows)
     return `${processes}\n\n${await growth()}`
   } finally {
     await service.stop()
@@ -85,7 +85,7 @@ async function growth() {
       await rm(folder, { recursive: true })
     }
   }
-  return table(['a model more', 'the engine grows by, MiB', 'counted, MiB'], rows)
+  return table(['one more model', 'growth of the engine, MiB', 'counted, MiB'], rows)
 }
 
 /** Anonymous memory of the engine's process. @param {import('../lib/service.mjs').Service} service */

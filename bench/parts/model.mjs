@@ -67,10 +67,10 @@ await runPart('model', { rounds: 5 }, async ({ rounds, only }) => {
     const agreement = await compareLogits(runtimes)
     const rows = []
     for (const [batch, repeats] of BATCHES) rows.push(...(await race(runtimes, batch, repeats, rounds)))
-    const head = ['batch', 'runtime', 'ms an image', 'over resinit']
+    const head = ['batch', 'runtime', 'ms per image', 'over resinit']
     const absent = network.offersBfloat16
       ? ''
-      : '\n\nresinit bfloat16 is not offered: what is in it is held against float32.'
+      : '\n\nThis processor has no resinit bfloat16: peers in bfloat16 are compared with float32.'
     return `${agreement}\n\n${table(head, rows)}${absent}`
   } finally {
     await Promise.all(open.map((some) => some.close()))
@@ -146,11 +146,11 @@ async function compareLogits(runtimes) {
     first ??= found
     const share = largest(first.map((value, index) => value - (found[index] ?? NaN))) / largest(first)
     if (!(share < TOLERANCES[precision])) {
-      throw new Error(`${name} is not the same network: its logits differ by ${String(share)}`)
+      throw new Error(`${name} computes another network: its logits differ by ${String(share)}`)
     }
     shares.push(`${name} ${share.toExponential(1)}`)
   }
-  return `The same network in all: of the largest logit, these differ from the first: ${shares.join(', ')}.`
+  return `All compute the same network. Difference from the first, as a share of the largest logit: ${shares.join(', ')}.`
 }
 
 /** @param {number} batch */

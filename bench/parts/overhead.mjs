@@ -47,9 +47,13 @@ await runPart('overhead', { rounds: 3, seconds: 20 }, async ({ rounds, seconds }
     return table(
       ['', 'found', 'bound'],
       [
-        ['one client, tiny: total minus compute, median, ms', spread(told, 2), String(BOUNDS.ms)],
-        ['the same as the client has it, ms', spread(seen, 2), ''],
-        ['nobody asks: % of a core, all processes', idle.toFixed(2), String(BOUNDS.idle)],
+        [
+          'one client, tiny: total minus compute by the service, median, ms',
+          spread(told, 2),
+          String(BOUNDS.ms),
+        ],
+        ['the same by the client, ms', spread(seen, 2), ''],
+        ['idle: % of a core, all processes', idle.toFixed(2), String(BOUNDS.idle)],
       ],
     )
   } finally {

@@ -20,7 +20,7 @@ await runPart('serving', { rounds: 5, seconds: 10 }, async ({ rounds, seconds, o
   for (const network of NETWORKS) {
     const tables = await withContestants(network, only, async (entrants, image) => {
       const absent = only.filter((name) => entrants.every((entrant) => entrant.name !== name))
-      const found = absent.map((name) => `${network}: ${name} is not offered.`)
+      const found = absent.map((name) => `${network}: ${name} is not available on this machine.`)
       for (const clients of CLIENTS) {
         /** @type {Map<string, Measurement[]>} */
         const measurements = new Map(entrants.map(({ name }) => [name, []]))
@@ -66,7 +66,7 @@ function measure(outcome) {
  * @param {Measurement} measurement
  */
 function said({ name }, measurement) {
-  return `${name} ${measurement.throughput.toFixed(1)} a second, p99 ${measurement.p99.toFixed(1)} ms`
+  return `${name} ${measurement.throughput.toFixed(1)} per second, p99 ${measurement.p99.toFixed(1)} ms`
 }
 
 /**
@@ -78,7 +78,7 @@ function compare(measurements) {
   const [first = ['', []]] = measurements
   const [firstName, firstRounds] = first
   return table(
-    ['', 'images a second', 'p50 ms', 'p99 ms', 'errors', `${firstName} over it`],
+    ['', 'images per second', 'p50 ms', 'p99 ms', 'errors', `${firstName} over it`],
     [...measurements].map(([name, rounds]) => [
       name,
       spread(

@@ -36,7 +36,14 @@ await runPart('truncated', { rounds: 3, seconds: 10 }, ({ rounds, seconds, only 
       }
     }
     return table(
-      ['', 'alone, a second', 'beside, a second', 'kept', 'errors of the good', 'halves refused, a second'],
+      [
+        '',
+        'alone, per second',
+        'beside truncated ones, per second',
+        'kept',
+        'errors of whole photographs',
+        'truncated ones rejected, per second',
+      ],
       [...found].map(([name, all]) => [
         name,
         spread(

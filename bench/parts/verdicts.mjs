@@ -28,7 +28,9 @@ await runPart('verdicts', { rounds: 1 }, async () => {
     for (const { variable, scripts } of MAKERS) {
       const python = process.env[variable]
       if (!python)
-        throw new Error(`set ${variable} to a Python that bench/parts/verdicts.mjs names the requirements of`)
+        throw new Error(
+          `set ${variable} to a Python with the requirements that bench/parts/verdicts.mjs lists`,
+        )
       for (const script of scripts) await runPython(python, [`test/interop/state_dicts/${script}.py`, dicts])
     }
     /** @type {Map<string, Map<string, number>>} */
@@ -47,7 +49,7 @@ await runPart('verdicts', { rounds: 1 }, async () => {
       ...VERDICTS.map((verdict) => String(totals.get(truth)?.get(verdict) ?? 0)),
     ])
     return [
-      `${String(rows.length)} state dicts: the tensors that are in truth so, by verdict.`,
+      `${String(rows.length)} state dicts: tensors by truth and verdict.`,
       table(['', ...VERDICTS], sums),
       table(['state dict', ...TRUTHS], rows),
     ].join('\n\n')

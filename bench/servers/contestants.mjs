@@ -31,7 +31,8 @@ import { triton } from './triton.mjs'
 export function contestant(words) {
   const [name = '', ...settings] = words.split('/')
   const make = makers[name]
-  if (make === undefined) throw new Error(`no contestant ${name}: ${Object.keys(makers).join(', ')}`)
+  if (make === undefined)
+    throw new Error(`unknown contestant ${name}; there are ${Object.keys(makers).join(', ')}`)
   const given = settings.map((setting) => setting.split('='))
   const overrides = Object.fromEntries(given.map(([field = '', value]) => [field, Number(value)]))
   return { name: words, ...make(overrides) }

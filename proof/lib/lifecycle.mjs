@@ -29,7 +29,7 @@ export function image() {
 }
 
 /**
- * Processes of a group that still run after the patience, or as soon as none is left.
+ * Returns the processes of a group that still run, once none is left or the patience is over.
  * @param {number} group
  * @param {number} patienceMs
  */
@@ -42,7 +42,7 @@ export async function orphansOf(group, patienceMs) {
   }
 }
 
-/** Processes of a group that have not ended. @param {number} group */
+/** Running processes of a group. @param {number} group */
 export async function membersOf(group) {
   const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
   const found = []

@@ -16,12 +16,12 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bindingPath, CACHE } from '../../native/cache.mjs'
-import { laidFlavour } from '../../native/lay.mjs'
+import { installedFlavour } from '../../native/install.mjs'
 import { bindingKey } from '../../native/compile.mjs'
 import { release } from '../../native/pins.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const FLAVOUR = laidFlavour() ?? 'cpu'
+const FLAVOUR = installedFlavour() ?? 'cpu'
 const ONE_SENTENCE = /^[^\n]+\.\n$/
 
 interface Outcome {
@@ -204,7 +204,7 @@ describe('with an empty cache', () => {
       ...{ PIP_EXTRA_INDEX_URL: '' },
     })
     expect(status).toBe(1)
-    expect(lastLine(stderr)).toContain('cannot be reached: check the network')
+    expect(lastLine(stderr)).toContain('is unreachable: check the network')
     expectNothingInstalled()
   }, 60_000)
 
@@ -258,7 +258,7 @@ describe('with an empty cache', () => {
       ...{ PIP_CONFIG_FILE: '/dev/null', PIP_FIND_LINKS: '', PIP_EXTRA_INDEX_URL: '', PIP_TRUSTED_HOST: '' },
       PIP_INDEX_URL: 'http://192.0.2.1/simple',
     })
-    expect(lastLine(stderr)).toContain('cannot be reached: check the network')
+    expect(lastLine(stderr)).toContain('is unreachable: check the network')
     expectNothingInstalled()
   }, 60_000)
 })

@@ -36,7 +36,7 @@ describe('a service that requires a key', () => {
     const field = page.getByLabel('Key', { exact: true })
     await field.fill('not the key')
     await field.press('Enter')
-    await page.getByText('The service refused that key.').waitFor()
+    await page.getByText('The service rejected this key.').waitFor()
     expect(await barriers(page)).toEqual([])
     await field.fill(key)
     await field.press('Enter')
@@ -106,10 +106,10 @@ describe.each([
     await page.getByRole('img', { name: /^Variance/ }).waitFor()
     for (const view of VIEWS) {
       await page.getByRole('link', { name: view }).click()
-      if (view === 'Weights') await page.getByRole('img', { name: /^Values as drawn/ }).waitFor()
+      if (view === 'Weights') await page.getByRole('img', { name: /^Histogram of the values/ }).waitFor()
       if (view === 'Specification') {
         await page.getByRole('button', { name: 'Draw a kernel' }).click()
-        await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+        await page.getByRole('img', { name: /sample and density/ }).waitFor()
       }
       expect(await barriers(page), view).toEqual([])
       expect(await page.evaluate<number>('document.documentElement.scrollWidth'), view).toBeLessThanOrEqual(

@@ -66,7 +66,7 @@ async function downloaded(name: string, role: 'button' | 'link' = 'button'): Pro
 
 describe('specification', () => {
   it('plans while it is edited, and shows why shapes do not match', async () => {
-    const editor = page.getByRole('textbox', { name: 'Specification, as JSON' })
+    const editor = page.getByRole('textbox', { name: 'Specification as JSON' })
     const article = { architecture: { preset: 'residual_network', projection_shortcut: false } }
     await editor.fill(JSON.stringify(article))
     const { detail } = (await running.client.post('/v1/plans', article)).json as ProblemBody
@@ -81,7 +81,7 @@ describe('specification', () => {
     expect(await page.getByRole('alert').isHidden()).toBe(true)
 
     await editor.fill('{"architecture": ')
-    await page.getByText('This is not JSON yet').waitFor()
+    await page.getByText('This is not valid JSON').waitFor()
   })
 
   it('offers every initializer with its formula, its reference and a draw', async () => {
@@ -96,8 +96,8 @@ describe('specification', () => {
     const entry = initializers.find(({ name }) => name === 'VarianceScaling')
     await page.getByText(entry?.formula ?? '', { exact: true }).waitFor()
     await page.getByText(entry?.reference ?? '', { exact: true }).waitFor()
-    await page.getByRole('img', { name: /drawn, and the density it is drawn from/ }).waitFor()
-    const written = await page.getByRole('textbox', { name: 'Specification, as JSON' }).inputValue()
+    await page.getByRole('img', { name: /sample and density/ }).waitFor()
+    const written = await page.getByRole('textbox', { name: 'Specification as JSON' }).inputValue()
     expect(JSON.parse(written)).toMatchObject({
       initializers: { kernel: { class_name: 'variance_scaling', config: { scale: 2 } } },
     })
@@ -107,7 +107,7 @@ describe('specification', () => {
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByText(/^ready, built in/).waitFor()
     await page.getByRole('button', { name: 'Draw a kernel' }).click()
-    await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+    await page.getByRole('img', { name: /sample and density/ }).waitFor()
     await picture(page, 'specification')
     const { id } = await running.client.create(HE)
 
@@ -144,7 +144,7 @@ describe('weights', () => {
       parameters: { name: string; sample: { sha256: string } }[]
     }
     await page
-      .getByText(`All ${String(totals.count)} parameters are what their initializers promise.`)
+      .getByText(`All ${String(totals.count)} parameters are consistent with their initializers.`)
       .waitFor()
     const table = page.getByRole('region', { name: 'Parameters' })
     expect(await table.locator('tbody tr').count()).toBe(totals.count)
@@ -152,8 +152,8 @@ describe('weights', () => {
     const name = 'stage2/block1/conv1/kernel'
     await page.getByRole('searchbox', { name: 'Find' }).fill('stage2 conv1 kernel')
     await table.getByRole('button', { name }).click()
-    await page.getByRole('img', { name: 'Values as drawn, and the density of theory' }).waitFor()
-    const spectrum = page.getByRole('img', { name: /^Singular values, and the edges of Marchenko/ })
+    await page.getByRole('img', { name: 'Histogram of the values and theoretical density' }).waitFor()
+    const spectrum = page.getByRole('img', { name: /^Singular values and the edges of the Marchenko/ })
     // 3x3x16x32 flattened is 144x32.
     expect(await spectrum.locator('circle').count()).toBe(32)
     expect(await spectrum.getByText(/^edge/).count()).toBe(2)
@@ -227,14 +227,12 @@ describe('predict', () => {
     const { id } = await running.client.create(HE)
     await visit(link('predict', HE))
     await page.locator('[name=images]').setInputFiles(FLOWER)
-    await page.getByText(/This network has learned nothing yet/).waitFor()
+    await page.getByText(/This network is untrained/).waitFor()
     const answer = await running.client.upload(`/v1/models/${id}/predict?top_k=5`, flowerJpeg, 'image/jpeg')
     const [prediction] = (answer.json as PredictionsBody).predictions
     const classes = prediction?.classes.map(({ index }) => `class ${String(index)}`)
     expect(await page.locator('.classes .name').allTextContents()).toEqual(classes)
-    await page
-      .getByText(/ms in the service: .* to decode, .* in the queue, .* to compute a batch of 1/)
-      .waitFor()
+    await page.getByText(/ms in the service: .* decoding, .* queued, .* computing a batch of 1/).waitFor()
     await picture(page, 'predict')
 
     await copyFile(FLOWER, join(folder, 'flower.jpg'))
@@ -311,7 +309,7 @@ describe('all of it', () => {
     await page.getByText(/^Measuring the parameters/).waitFor()
     await page.getByRole('link', { name: 'Specification' }).click()
     const began = performance.now()
-    await page.getByRole('textbox', { name: 'Specification, as JSON' }).fill('{"architecture": "resnet34"}')
+    await page.getByRole('textbox', { name: 'Specification as JSON' }).fill('{"architecture": "resnet34"}')
     await page.getByText('21.8M', { exact: true }).waitFor()
     expect(performance.now() - began).toBeLessThan(3000)
     // It was measured all the while.

@@ -105,7 +105,7 @@ describe('a click starts it:', () => {
   it('a drawing', async () => {
     await visit(linkTo('specification', [['draft', spec]]))
     await watched.page.getByRole('button', { name: 'Draw a kernel' }).click()
-    await watched.page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+    await watched.page.getByRole('img', { name: /sample and density/ }).waitFor()
     expect(started).toEqual(['POST /v1/initializers/GlorotUniform/statistics'])
   })
 

@@ -61,7 +61,7 @@ export class Client {
       else if (event === 'error') throw new Refusal(data as Problem)
       else if (event === 'result') return data as T
     }
-    throw new Error('the service ended its answer before the result; is it being stopped?')
+    throw new Error('the service closed the connection before the result; it may be stopping')
   }
 
   async #send(call: Call, signal?: AbortSignal): Promise<Response> {
@@ -102,7 +102,7 @@ export class Client {
       })
     } catch (error) {
       if (signal?.aborted === true) throw error
-      throw new Error('the service does not answer', { cause: error })
+      throw new Error('the service does not respond', { cause: error })
     }
   }
 }
@@ -110,7 +110,7 @@ export class Client {
 async function refusalOf(answer: Response): Promise<Error> {
   const type = answer.headers.get('content-type') ?? ''
   if (type.includes('problem+json')) return new Refusal((await answer.json()) as Problem)
-  return new Error(`the service answered with status ${String(answer.status)}`)
+  return new Error(`the service returned status ${String(answer.status)}`)
 }
 
 /** The events of an answer, each with its data. */

@@ -36,7 +36,7 @@ function showToCopy(text: string): void {
   const dialog = element(
     'dialog',
     {
-      'aria-label': 'Copy by hand',
+      'aria-label': 'Copy manually',
       onclose: () => {
         dialog.remove()
       },
@@ -44,7 +44,7 @@ function showToCopy(text: string): void {
     element(
       'form',
       { method: 'dialog' },
-      element('p', {}, 'The browser keeps its clipboard from pages without TLS; this is the text.'),
+      element('p', {}, 'The browser denies clipboard access to pages without TLS. Copy the text here.'),
       area,
       element('div', { class: 'row end' }, element('button', { class: 'primary' }, 'Close')),
     ),

@@ -37,7 +37,7 @@ export function forChosen(
     else fill(root, entry === undefined ? nothingYet(session) : missing(entry))
   }
   function missing(entry: Entry): HTMLElement {
-    if (entry.status === 'looking') return element('p', { class: 'notice' }, 'Looking the model up.')
+    if (entry.status === 'looking') return element('p', { class: 'notice' }, 'Looking up the model.')
     if (entry.status === 'building') return waiting('The service is building the model.')
     return element(
       'div',
@@ -45,7 +45,7 @@ export function forChosen(
       element(
         'p',
         {},
-        entry.reason ?? 'This service has not built the model yet; the link says all that is needed to.',
+        entry.reason ?? 'This service has not built the model yet. The link contains its specification.',
       ),
       'spec' in entry.source ? button('Build it', () => void models.build(entry), 'primary') : undefined,
     )

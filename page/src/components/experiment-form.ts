@@ -44,9 +44,9 @@ export function experimentForm(changed: (body: ExperimentRequest) => void): Expe
   }
   const draw = (): void => {
     root.replaceChildren(
-      list('initializers', 'Initializers', 'Any names of the catalogue'),
-      list('learning_rates', 'Learning rates', 'Of gradient descent with momentum'),
-      list('seeds', 'Seeds', 'One run each'),
+      list('initializers', 'Initializers', 'Names from the catalogue'),
+      list('learning_rates', 'Learning rates', 'Gradient descent with momentum'),
+      list('seeds', 'Seeds', 'One run per seed'),
       whole('steps', 'Steps'),
       whole('batch_size', 'Batch size'),
       labelled(
@@ -54,7 +54,7 @@ export function experimentForm(changed: (body: ExperimentRequest) => void): Expe
         select(
           'norm',
           [
-            ['', "the architecture's own"],
+            ['', 'default of the architecture'],
             ['batch', 'batch'],
             ['none', 'none'],
           ],

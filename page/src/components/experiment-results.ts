@@ -9,8 +9,7 @@ import { colourOf, figure, frame, GRID, positive } from './plots.ts'
 export function experimentResults(result: ExperimentResult): HTMLElement[] {
   const { summary, experiment, state } = result
   const { learning_rates: rates, seeds } = experiment
-  const band =
-    seeds.length > 1 ? 'the mean of the seeds, and a band from the lowest to the highest' : 'one seed'
+  const band = seeds.length > 1 ? 'mean of the seeds with a band from minimum to maximum' : 'one seed'
   return [
     element(
       'div',
@@ -155,7 +154,7 @@ function inNumbers({ experiment, summary }: ExperimentResult): HTMLElement {
     element(
       'p',
       { class: 'muted' },
-      `The target is a loss of ${number(experiment.target_loss)}, as the mean of ten steps. Final losses are geometric means of the last tenth of the steps.`,
+      `The target is a mean loss of ${number(experiment.target_loss)} over ten steps. Final losses are geometric means of the last tenth of the steps.`,
     ),
   )
 }

@@ -32,7 +32,7 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
     root.classList.remove('stale')
     if (!kernel?.initializer || entry === undefined) return
     const { class_name, config } = kernel.initializer
-    const title = `${kernel.name}, ${shape(kernel.shape)}: drawn, and the density it is drawn from`
+    const title = `${kernel.name}, ${shape(kernel.shape)}: sample and density`
     const call: Call = {
       method: 'POST',
       path: `/v1/initializers/${class_name}/statistics`,

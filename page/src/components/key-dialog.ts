@@ -35,9 +35,9 @@ export class KeyDialog {
             'p',
             { id: 'key-why' },
             refused
-              ? 'The service refused that key. '
-              : 'This service asks for a key; its log had one at start. ',
-            'It is kept in this tab only, until the tab is closed.',
+              ? 'The service rejected this key. '
+              : 'This service requires a key. It logs one when it starts. ',
+            'The key is stored in this tab until it is closed.',
           ),
           labelled('Key', input),
           element('div', { class: 'row end' }, button('Use this key', close, 'primary')),

@@ -17,7 +17,7 @@ export function planCard(root: HTMLElement, plan: Plan, { client }: Page, spec: 
       'dl',
       { class: 'figures' },
       figure('parameters', short(totals.parameters), count(totals.parameters)),
-      figure('multiply-adds an image', short(totals.multiply_adds), count(totals.multiply_adds)),
+      figure('multiply-adds per image', short(totals.multiply_adds), count(totals.multiply_adds)),
       figure('in memory', bytes(totals.bytes), `${count(totals.bytes)} bytes`),
       figure('id', id.slice(0, 12), id),
     ),

@@ -37,8 +37,7 @@ export function specificationForm(
   const draw = (spec: SpecificationRequest): void => {
     const { architecture, seed = 0, residual_scheme = 'none', precision = 'float32' } = spec
     const kernel = spec.initializers?.kernel ?? 'glorot_uniform'
-    const preset =
-      typeof architecture === 'string' ? architecture : (architecture.preset ?? 'its own description')
+    const preset = typeof architecture === 'string' ? architecture : (architecture.preset ?? 'custom')
     const name = document.activeElement?.getAttribute('name')
     fill(
       root,
@@ -48,7 +47,7 @@ export function specificationForm(
           'architecture',
           [
             ...architectures.map(({ name }) => [name, name] as const),
-            ['article', 'the article, without projections'] as const,
+            ['article', 'the article without projections'] as const,
           ],
           preset,
           (value) => {

@@ -49,7 +49,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
       element(
         'p',
         { class: 'muted' },
-        'A small residual network learns 1,437 handwritten digits of 8×8 pixels, from every initializer, with every learning rate and every seed. A band goes from the lowest to the highest run.',
+        'A small residual network is trained on 1,437 handwritten digits of 8×8 pixels, with every combination of initializer, learning rate and seed. Bands show the minimum and maximum over the seeds.',
       ),
       presetPlace,
       form.root,
@@ -96,14 +96,14 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   function choose({ experiment, cost: of }: Preset): void {
     form.show(experiment)
     session.set({ fields: { experiment: JSON.stringify(experiment), trained: undefined } })
-    cost.textContent = `${String(of.runs)} runs, ${String(of.steps)} steps together: about ${number(of.estimated_seconds)} s on two processors that do nothing else.`
+    cost.textContent = `${String(of.runs)} runs with ${String(of.steps)} steps in total: about ${number(of.estimated_seconds)} s on two idle cores.`
   }
 
   function run(): Promise<void> {
     return follow(async () => {
       const { id, cost: of } = await client.json<ExperimentJob>(call())
       session.set({ fields: { experiment: JSON.stringify(form.body), trained: id } })
-      cost.textContent = `${String(of.runs)} runs, expected to take ${number(of.estimated_seconds)} s on two processors that do nothing else.`
+      cost.textContent = `${String(of.runs)} runs: about ${number(of.estimated_seconds)} s on two idle cores.`
       return id
     })
   }

@@ -96,21 +96,21 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
       element(
         'p',
         { class: 'muted' },
-        'Gaussian images go through every model of this page, and the gradients of a loss with random labels come back. Weights stay as they were drawn.',
+        'Runs Gaussian images through every model of this page and computes the gradients of a loss with random labels. The weights do not change.',
       ),
       element(
         'div',
         { class: 'form' },
         labelled('Batch size', whole('batch_size', 1)),
         labelled('Repeats', whole('repeats', 1)),
-        labelled('Seed of the input', whole('signal_seed', 0)),
+        labelled('Input seed', whole('signal_seed', 0)),
         labelled(
           'Norms',
           select(
             'mode',
             [
-              ['training', 'by the batch (training)'],
-              ['inference', 'by moving moments (inference)'],
+              ['training', 'batch statistics (training)'],
+              ['inference', 'moving averages (inference)'],
             ],
             valueOf('mode'),
             set('mode'),
@@ -180,17 +180,17 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
               element(
                 'div',
                 { class: 'card' },
-                figure("Variance of each block's sum, with 95 % intervals", (width) =>
+                figure('Variance of each block with 95 % intervals', (width) =>
                   byBlock(all.map(activation), 'variance', width),
                 ),
                 all.some(([, { mean_field }]) => mean_field !== null)
-                  ? element('p', { class: 'muted' }, 'Dashed: what mean field theory predicts.')
+                  ? element('p', { class: 'muted' }, 'Dashed: prediction of mean-field theory.')
                   : undefined,
               ),
               element(
                 'div',
                 { class: 'card' },
-                figure('Gradient norm of each block, with 95 % intervals', (width) =>
+                figure('Gradient norm of each block with 95 % intervals', (width) =>
                   byBlock(all.map(gradient), 'l2 norm', width),
                 ),
               ),
@@ -217,7 +217,7 @@ function verdictCard([entry, signals]: readonly [Entry, ModelSignals]): HTMLElem
     element(
       'p',
       { class: 'muted' },
-      `Loss ${number(loss)}, entropy of the output ${number(output_entropy)}, first block's gradient over the last's ${number(gradient_ratio)}.`,
+      `Loss ${number(loss)}, output entropy ${number(output_entropy)}, gradient ratio of the first to the last block ${number(gradient_ratio)}.`,
     ),
     button('Download', () => {
       saveJson(`${signals.model.slice(0, 12)}.signals.json`, signals)
@@ -251,7 +251,7 @@ function numbers(all: readonly (readonly [Entry, ModelSignals])[]): HTMLElement 
   return element(
     'details',
     { class: 'card' },
-    element('summary', {}, 'The same in numbers'),
+    element('summary', {}, 'Values'),
     table(
       'Signals in numbers',
       heads,

@@ -30,7 +30,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
 
   const editor = element('textarea', {
     ...{ name: 'specification', rows: 10, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off' },
-    ...{ 'aria-label': 'Specification, as JSON', 'aria-describedby': 'refusal' },
+    ...{ 'aria-label': 'Specification as JSON', 'aria-describedby': 'refusal' },
     oninput: () => {
       read(true)
     },
@@ -113,7 +113,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
       spec = JSON.parse(editor.value) as SpecificationRequest
     } catch (error) {
       spec = undefined
-      refuse('This is not JSON yet', [(error as Error).message])
+      refuse('This is not valid JSON', [(error as Error).message])
     }
     session.set({ fields: { draft: compact() } })
     create.disabled = true
@@ -172,8 +172,8 @@ export function specificationView(root: HTMLElement, page: Page): void {
     if (spec === undefined) return
     const entry = models.add({ spec })
     if (entry === undefined) {
-      say(`There is room for ${String(MOST_MODELS)} models; take one off this page first`)
-      refuse(`There is room for ${String(MOST_MODELS)} models`, ['Take one off this page first.'])
+      say(`A page shows at most ${String(MOST_MODELS)} models; remove one first`)
+      refuse(`A page shows at most ${String(MOST_MODELS)} models`, ['Remove one first.'])
       return
     }
     await models.build(entry)

@@ -15,7 +15,7 @@ export function weightsView(root: HTMLElement, page: Page): void {
 
   async function draw({ entry, id, signal }: ReadyModel): Promise<void> {
     const call: Call = { method: 'GET', path: `/v1/models/${id}/statistics` }
-    fill(root, waiting(`Measuring the parameters of ${entry.label}. The other views stay usable.`))
+    fill(root, waiting(`Measuring the parameters of ${entry.label}. Other views remain usable.`))
     let statistics: ModelStatistics
     try {
       statistics = await client.json<ModelStatistics>(call, signal)
@@ -93,10 +93,10 @@ function summary({ totals, weights }: ModelStatistics): HTMLElement {
   const { flagged, smallest_p_holm, sha256 } = totals
   const verdict =
     flagged.length > 0
-      ? `${count(flagged.length)} of ${count(totals.count)} parameters are not what their initializer would have drawn: ${flagged.join(', ')}.`
+      ? `${count(flagged.length)} of ${count(totals.count)} parameters deviate from the law of their initializer: ${flagged.join(', ')}.`
       : weights === 'loaded'
-        ? `${count(totals.count)} parameters, loaded; nothing is promised of them.`
-        : `All ${count(totals.count)} parameters are what their initializers promise.`
+        ? `${count(totals.count)} loaded parameters; there is no law to test them against.`
+        : `All ${count(totals.count)} parameters are consistent with their initializers.`
   return element(
     'div',
     {},
