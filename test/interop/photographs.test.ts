@@ -17,7 +17,7 @@ import { Choices } from '../support/random.ts'
 import { temporaryFolder } from '../support/service.ts'
 
 const TORCHVISION = fileURLToPath(new URL('torchvision_peer.py', import.meta.url))
-/** What scikit-learn ships: 640 by 427. */
+/** Photographs in scikit-learn: 640 by 427. */
 const NAMES = ['china.jpg', 'flower.jpg']
 const [HEIGHT, WIDTH] = [427, 640] as const
 const choices = new Choices()
@@ -25,7 +25,7 @@ const choices = new Choices()
 interface Photograph {
   readonly name: string
   readonly jpeg: Buffer
-  /** Where its pixels lie, by the width of the network's input. */
+  /** Files of decoded pixels, by the width of the network's input. */
   readonly pixels: Readonly<Record<number, string>>
 }
 interface Outputs {
@@ -55,7 +55,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Untouched, and of 224 by 224: cut by `cover` from the pixels that TensorFlow decoded. */
+/** The photograph in its own size and cropped to 224 by 224 from the pixels that TensorFlow decoded. */
 async function photographOf(name: string): Promise<Photograph> {
   const pixels = { [WIDTH]: join(folder, `${name}.npy`), 224: join(folder, `${name}-224.npy`) }
   const { jpeg } = (await keras.ask({ op: 'photograph', name, path: pixels[WIDTH] })) as { jpeg: string }
@@ -66,7 +66,7 @@ async function photographOf(name: string): Promise<Photograph> {
   return { name, jpeg: await readFile(jpeg), pixels }
 }
 
-/** What the service answers to the file itself. */
+/** The service's result for the JPEG. */
 async function predicted(model: ModelBody, { jpeg }: Photograph): Promise<Outputs> {
   const path = `/v1/models/${model.id}/predict?include=logits,probabilities`
   const answer = await running.client.upload(path, jpeg, 'image/jpeg')
@@ -90,11 +90,11 @@ async function forget({ id }: ModelBody): Promise<void> {
 }
 
 const SIZES = [
-  ['cut to 224x224', [224, 224, 3]],
-  ['as they are', [HEIGHT, WIDTH, 3]],
+  ['cropped to 224x224', [224, 224, 3]],
+  ['in original size', [HEIGHT, WIDTH, 3]],
 ] as const
 
-describe('imported weights classify photographs as their own framework does', () => {
+describe('imported weights classify photographs like their own framework', () => {
   it.each(SIZES)("Keras's ResNet50, %s", async (_, shape) => {
     const weights = join(folder, 'keras.safetensors')
     await keras.ask({ op: 'save_resnet50', seed: choices.integer(0, 2 ** 32 - 1), path: weights })

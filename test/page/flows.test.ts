@@ -9,14 +9,14 @@ import type { Browser, Download, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ModelBody, PredictionsBody, ProblemBody } from '../support/client.ts'
 import { flowerJpeg } from '../support/images.ts'
-import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
-import { copied, openPage, picture, startBrowser, type Watched } from './browser.ts'
+import type { ServiceProcess } from '../support/process.ts'
+import { copied, openPage, startPageTest, takePicture, type PageTest, type Watched } from './browser.ts'
 
 const FLOWER = fileURLToPath(new URL('../fixtures/flower.jpg', import.meta.url))
 const HE = { architecture: 'resnet20', initializers: { kernel: 'he_normal' }, seed: 7 }
 const GLOROT = { ...HE, initializers: { kernel: 'glorot_uniform' } }
 
+let test: PageTest
 let browser: Browser
 let running: ServiceProcess
 let watched: Watched
@@ -24,18 +24,14 @@ let page: Page
 let folder: string
 
 beforeAll(async () => {
-  folder = await temporaryFolder()
-  running = await startProcess({ DATA_DIR: join(folder, 'data') })
-  browser = await startBrowser()
+  test = await startPageTest()
+  ;({ browser, running, folder } = test)
 })
-afterAll(async () => {
-  await browser.close()
-  await running.stop()
-})
+afterAll(() => test.close())
 beforeEach(async () => {
   await visit('')
 })
-// Whatever was done: nothing was complained of, and nobody else was told.
+// Every test ends without console messages and without requests to other origins.
 afterEach(async () => {
   await watched.context.close()
   expect(watched.complaints).toEqual([])
@@ -65,7 +61,7 @@ async function downloaded(name: string, role: 'button' | 'link' = 'button'): Pro
 }
 
 describe('specification', () => {
-  it('plans while it is edited, and shows why shapes do not match', async () => {
+  it('plans during editing and shows shape errors', async () => {
     const editor = page.getByRole('textbox', { name: 'Specification as JSON' })
     const article = { architecture: { preset: 'residual_network', projection_shortcut: false } }
     await editor.fill(JSON.stringify(article))
@@ -73,9 +69,9 @@ describe('specification', () => {
     await expect.poll(() => page.getByRole('alert').textContent()).toContain(detail)
     expect(detail).toContain('56x56x128')
     await page.getByRole('button', { name: 'Create this model' }).and(page.locator(':disabled')).waitFor()
-    await picture(page, 'refusal')
+    await takePicture(page, 'refusal')
 
-    // The cure that it names.
+    // The cure in the message.
     await editor.fill(JSON.stringify(article).replace('false', '"auto"'))
     await page.getByText('125M', { exact: true }).waitFor()
     expect(await page.getByRole('alert').isHidden()).toBe(true)
@@ -84,7 +80,7 @@ describe('specification', () => {
     await page.getByText('This is not valid JSON').waitFor()
   })
 
-  it('offers every initializer with its formula, its reference and a draw', async () => {
+  it('shows every initializer with its formula, its reference and a draw', async () => {
     const { json } = await running.client.get('/v1/initializers')
     const { initializers } = json as { initializers: { name: string; formula: string; reference: string }[] }
     const picker = page.getByLabel('Kernel initializer')
@@ -103,12 +99,12 @@ describe('specification', () => {
     })
   })
 
-  it('creates a model, and offers programs that do the same', async () => {
+  it('creates a model and offers programs that do the same', async () => {
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByText(/^ready, built in/).waitFor()
     await page.getByRole('button', { name: 'Draw a kernel' }).click()
     await page.getByRole('img', { name: /sample and density/ }).waitFor()
-    await picture(page, 'specification')
+    await takePicture(page, 'specification')
     const { id } = await running.client.create(HE)
 
     const program = {
@@ -123,7 +119,7 @@ describe('specification', () => {
   })
 })
 
-/** What a copied program prints, run in the test's folder. */
+/** Runs a copied program in the test's folder and returns its output. */
 async function output(language: string, program: string): Promise<string> {
   const run = promisify(execFile)
   const options = { cwd: folder, maxBuffer: 2 ** 26 }
@@ -135,7 +131,7 @@ async function output(language: string, program: string): Promise<string> {
 }
 
 describe('weights', () => {
-  it('shows every parameter with its theory, and offers downloads', async () => {
+  it('shows every parameter with its theory and offers downloads', async () => {
     const { id } = await running.client.create(HE)
     await visit(link('weights', HE))
     const { json } = await running.client.get(`/v1/models/${id}/statistics`)
@@ -159,7 +155,7 @@ describe('weights', () => {
     expect(await spectrum.getByText(/^edge/).count()).toBe(2)
     const sha256 = parameters.find((parameter) => parameter.name === name)?.sample.sha256 ?? ''
     await page.getByText(sha256.slice(0, 16)).waitFor()
-    await picture(page, 'weights')
+    await takePicture(page, 'weights')
 
     expect(JSON.parse((await downloaded('Statistics (JSON)')).toString())).toEqual(json)
     const weights = await downloaded('Weights (safetensors)', 'link')
@@ -205,14 +201,14 @@ describe('signals', () => {
       const drawn = page.getByRole('img', { name: chart })
       for (const colour of ['--model-1', '--model-2', '--model-3']) {
         expect(await drawn.locator(`[stroke="var(${colour})"] path`).count()).toBeGreaterThan(0)
-        // The band of an interval.
+        // The band of the interval.
         expect(await drawn.locator(`[fill="var(${colour})"][fill-opacity] path`).count()).toBeGreaterThan(0)
       }
     }
     await page.getByRole('img', { name: /^Gradient norm/ }).scrollIntoViewIfNeeded()
-    await picture(page, 'signals')
+    await takePicture(page, 'signals')
 
-    // The link brings the models and the question back, and a click the answer.
+    // The link restores the models and the settings; a click restores the result.
     const address = page.url()
     await visit(new URL(address).hash)
     await page.getByRole('button', { name: 'Measure' }).click()
@@ -233,7 +229,7 @@ describe('predict', () => {
     const classes = prediction?.classes.map(({ index }) => `class ${String(index)}`)
     expect(await page.locator('.classes .name').allTextContents()).toEqual(classes)
     await page.getByText(/ms in the service: .* decoding, .* queued, .* computing a batch of 1/).waitFor()
-    await picture(page, 'predict')
+    await takePicture(page, 'predict')
 
     await copyFile(FLOWER, join(folder, 'flower.jpg'))
     for (const language of ['curl', 'Python', 'TypeScript']) {
@@ -256,7 +252,7 @@ describe('predict', () => {
   })
 })
 
-/** A script that drops or pastes the photograph so many times. */
+/** A script that drops or pastes the photograph `times` times. */
 function handOver(event: string, times: number): string {
   return `{
     const bytes = Uint8Array.from(atob(${JSON.stringify(flowerJpeg.toString('base64'))}), (letter) => letter.charCodeAt(0))
@@ -303,7 +299,7 @@ describe('all of it', () => {
     expect(JSON.parse(id)).toMatchObject({ seed: 11 })
   })
 
-  it('stays usable while ResNet-152 is measured', async () => {
+  it('remains usable while ResNet-152 is measured', async () => {
     const { id } = await running.client.create({ architecture: 'resnet152', seed: 3 })
     await visit(link('weights', { architecture: 'resnet152', seed: 3 }))
     await page.getByText(/^Measuring the parameters/).waitFor()
@@ -312,7 +308,7 @@ describe('all of it', () => {
     await page.getByRole('textbox', { name: 'Specification as JSON' }).fill('{"architecture": "resnet34"}')
     await page.getByText('21.8M', { exact: true }).waitFor()
     expect(performance.now() - began).toBeLessThan(3000)
-    // It was measured all the while.
+    // The measurement continued meanwhile.
     await page.getByRole('link', { name: 'Weights' }).click()
     await page.getByText(/^Measuring the parameters/).waitFor()
     await page.getByRole('heading', { name: 'Parameters' }).waitFor()
