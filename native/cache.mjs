@@ -32,7 +32,7 @@ export function recordChoice(flavour) {
 
 /**
  * Everything in the cache is created in a directory of its own and published by one rename, so a final name
- * is always complete. Any exit except SIGKILL removes the directory; the next run removes the rest.
+ * is always complete. Every exit except SIGKILL removes the directory; the next run removes leftovers.
  * @template T
  * @param {string} name
  * @param {(directory: string) => Promise<T>} work

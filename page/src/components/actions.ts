@@ -78,7 +78,7 @@ export function copyAs(client: Client, what: string, call: () => Call | undefine
 function save(name: string, contents: Blob): void {
   const address = URL.createObjectURL(contents)
   element('a', { href: address, download: name }).click()
-  // The browser has started to read it by then.
+  // By then the browser has started to read it.
   setTimeout(() => {
     URL.revokeObjectURL(address)
   }, 60_000)
@@ -89,8 +89,8 @@ export const saveJson = (name: string, value: unknown): void => {
 }
 
 /**
- * Downloads what a GET answers: as any link where nobody asks for a key, for then the browser streams it to its disk,
- * and by a request with the key elsewhere.
+ * Downloads the result of a GET request: by a link without a key, so that the browser streams it to disk;
+ * otherwise by a request with the key.
  */
 export function download(
   client: Client,

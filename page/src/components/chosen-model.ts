@@ -5,13 +5,13 @@ import type { Page } from '../views/view.ts'
 export interface ReadyModel {
   readonly entry: Entry
   readonly id: string
-  /** Aborted when another model takes its place. */
+  /** Aborted when another model is chosen. */
   readonly signal: AbortSignal
 }
 
 /**
- * Draws the chosen model into an element as soon as the service has it, and again when another is chosen or what `also`
- * says changes; until then it says what is missing.
+ * Draws the chosen model once it is ready, and again when another is chosen or one of the fields in `also`
+ * changes. Until then it shows the state of the model.
  */
 export function forChosen(
   root: HTMLElement,
@@ -55,7 +55,7 @@ export function forChosen(
   follow()
 }
 
-/** Where there is no model, the way to one. */
+/** A notice for a page without models. */
 export function nothingYet(session: Page['session']): HTMLElement {
   return element(
     'div',
@@ -71,7 +71,7 @@ export function nothingYet(session: Page['session']): HTMLElement {
   )
 }
 
-/** Something that lasts, nobody knows how long. */
+/** Progress of unknown duration. */
 export function waiting(text: string): HTMLElement {
   return element(
     'div',

@@ -4,14 +4,16 @@ import { wordsOf } from './labels.ts'
 
 interface ExperimentForm {
   readonly root: HTMLElement
-  /** The experiment as it stands in the fields. */
+  /** The experiment in the fields. */
   readonly body: ExperimentRequest
   show(experiment: ExperimentRequest): void
 }
 
 type List = 'initializers' | 'learning_rates' | 'seeds'
 
-/** An experiment's fields; what is empty is left to the service. `changed` hears what people change. */
+/**
+ * The fields of an experiment; empty fields use the service's defaults. `changed` is called on user edits.
+ */
 export function experimentForm(changed: (body: ExperimentRequest) => void): ExperimentForm {
   let body: ExperimentRequest = {}
   const root = element('div', { class: 'form' })
@@ -83,7 +85,7 @@ function shownList(values: readonly (InitializerReference | number)[]): string {
   return values.map((value) => (typeof value === 'number' ? String(value) : wordsOf(value))).join(', ')
 }
 
-/** A word of a list: a number, or an initializer, also one that was written with a config of its own. */
+/** An item of a list: a number, or an initializer, optionally with its config. */
 function valueOf(
   word: string,
   name: List,

@@ -5,7 +5,7 @@ import { finite, number } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { colourOf, figure, frame, GRID, positive } from './plots.ts'
 
-/** What an experiment has come to: a sentence, curves for each learning rate, and a table. */
+/** The results of an experiment: a sentence, curves for each learning rate, and a table. */
 export function experimentResults(result: ExperimentResult): HTMLElement[] {
   const { summary, experiment, state } = result
   const { learning_rates: rates, seeds } = experiment
@@ -54,7 +54,7 @@ interface Point {
   readonly high: number | undefined
 }
 
-/** Losses on a logarithmic axis, the same for all learning rates; the rule is what guessing gives. */
+/** Losses on one logarithmic axis for all learning rates; the rule is the loss of guessing. */
 function curves(
   { experiment, summary }: ExperimentResult,
   rate: number,
@@ -100,7 +100,7 @@ function curves(
   })
 }
 
-/** Of all curves; beyond a hundred times what guessing gives nobody needs to tell losses apart. */
+/** The range of all curves, at most a hundred times the loss of guessing. */
 function domainOf(groups: readonly ExperimentGroup[], guessing: number): [number, number] {
   const values = groups.flatMap(({ curve }) =>
     [...curve.low, ...curve.high].flatMap((value) => {

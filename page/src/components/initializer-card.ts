@@ -9,15 +9,16 @@ import { entryOf } from './specification-form.ts'
 import type { Page } from '../views/view.ts'
 
 interface Card {
-  /** Receives the catalogue. */
+  /** Sets the catalogue. */
   know(initializers: readonly InitializerEntry[]): void
-  /** Shows the initializer of the plan's kernels. Draws a kernel at once where `edited`, else when a person asks for it. */
+  /**
+   * Shows the initializer of the plan's kernels. Draws a kernel immediately if `edited`, otherwise on
+   * request.
+   */
   show(plan: Plan, edited: boolean): void
 }
 
-/**
- * An initializer: its formula, its reference, and one kernel of the network drawn from it over its density.
- */
+/** An initializer: its formula, its reference, and the histogram of one drawn kernel with its density. */
 export function initializerCard(root: HTMLElement, { client }: Page): Card {
   let catalogue: readonly InitializerEntry[] = []
   let latest: { readonly plan: Plan; readonly edited: boolean } | undefined

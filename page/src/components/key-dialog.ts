@@ -8,7 +8,7 @@ export class KeyDialog {
     this.#dialog = dialog
   }
 
-  /** The key that was typed; asks until there is one. `refused` is whether the last one was wrong. */
+  /** Prompts until a key was typed. `refused` is true after a rejected key. */
   ask(refused: boolean): Promise<string> {
     return new Promise((resolve) => {
       const input = element('input', {
@@ -43,7 +43,7 @@ export class KeyDialog {
           element('div', { class: 'row end' }, button('Use this key', close, 'primary')),
         ),
       )
-      // Escape would leave every request waiting for an answer that nobody can give any more.
+      // Escape would leave requests waiting without a dialog.
       this.#dialog.addEventListener('cancel', (event) => {
         event.preventDefault()
       })

@@ -16,7 +16,7 @@ interface ConfigField {
   readonly description?: string
 }
 
-/** The article's own call, which cannot work: an example of a shape error. */
+/** The article's own call, an example of a shape error. */
 const ARTICLE: SpecificationRequest = {
   architecture: { preset: 'residual_network', projection_shortcut: false },
 }
@@ -24,7 +24,7 @@ const ARTICLE: SpecificationRequest = {
 const SCHEMES = ['none', 'zero_gamma', 'fixup', 'skipinit', 'rezero', 'lsuv']
 
 /**
- * Controls for the most used fields. The JSON beside them is the specification; each control changes its own
+ * Controls for the most used fields. The JSON beside them is the specification; each control changes its
  * field of it. Listens to the event `specification` on its root.
  */
 export function specificationForm(
@@ -86,7 +86,7 @@ export function specificationForm(
         }),
       ),
     )
-    // Keyboard focus stays where it was.
+    // Restores keyboard focus.
     if (name !== null && name !== undefined)
       root.querySelector<HTMLElement>(`[name="${CSS.escape(name)}"]`)?.focus()
   }

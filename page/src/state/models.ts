@@ -54,7 +54,7 @@ export class Models {
     this.#listeners.push(listener)
   }
 
-  /** Adds a model to the page, once, and selects it. */
+  /** Adds a model to the page unless it is there, and selects it. */
   add(source: ModelSource): Entry | undefined {
     const { models } = this.#session
     const known = models.findIndex((model) => same(model, source))

@@ -19,11 +19,13 @@ const JOB_ID = /^[0-9a-f]{64}$/
 const NOT_TRAINED = 'This service has no results of this experiment. Press Train to get them.'
 type Preset = ExperimentPresetList['presets'][number]
 
-/** Whether good initialization trains faster, tried: initializers by learning rates by seeds on small pictures. */
+/**
+ * Tests whether good initialization trains faster: initializers by learning rates by seeds on small pictures.
+ */
 export function experimentView(root: HTMLElement, { client, session }: Page): void {
   let presets: readonly Preset[] = []
   let shown: ExperimentResult | undefined
-  /** The job that is waited for. */
+  /** The id of the observed job. */
   let watched: string | undefined
   let running = false
 
@@ -108,7 +110,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     })
   }
 
-  /** Shows the job that a link names, where this service has it. Only Train starts a training. */
+  /** Shows the job of a link if this service has it. Only the button Train starts a training. */
   async function lookUp(id: string): Promise<void> {
     if (JOB_ID.test(id)) await follow(() => Promise.resolve(id))
     else refuse(new Error(NOT_TRAINED))
@@ -135,7 +137,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     }
   }
 
-  /** Asks again and again, until nothing more comes. */
+  /** Polls until the job has ended. */
   async function watch(id: string): Promise<void> {
     for (;;) {
       const result = await client.json<ExperimentResult>({ method: 'GET', path: `${PATH}/${id}` })
@@ -182,7 +184,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   }
 }
 
-/** What a link says; an experiment without a field is the default one. */
+/** Parses the experiment of a link; missing fields use the defaults. */
 function bodyOf(text: string): ExperimentRequest {
   try {
     const body: unknown = JSON.parse(text)

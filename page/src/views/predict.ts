@@ -16,7 +16,7 @@ const FITS = [
 /** Predictions for images: five classes, and their meaning for an untrained network. */
 export function predictView(root: HTMLElement, page: Page): void {
   const { client, session } = page
-  /** Kept when the model changes, so the same picture can be shown to another model. */
+  /** Kept when the model changes, so that the images can be sent to another model. */
   let images: readonly File[] = []
   let show: ((taken: readonly File[]) => void) | undefined
 
@@ -87,7 +87,7 @@ export function predictView(root: HTMLElement, page: Page): void {
       images = taken
       void predict()
     }
-    // Another model may have come with a link.
+    // A link may have changed the model.
     if (images.length > 0)
       fill(
         results,

@@ -16,7 +16,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   /** Measurements of this page, by request and model. */
   const measured = new Map<string, ModelSignals>()
   let running: AbortController | undefined
-  /** What Measure was pressed for. A link or another model that comes later starts nothing. */
+  /** Models and settings of the last press of Measure. Later links and models start no measurement. */
   let asked: { readonly question: string; readonly entries: ReadonlySet<Entry> } | undefined
 
   const valueOf = (field: Field): string => session.field(field) ?? QUESTION[field]
@@ -70,7 +70,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
 
   models.onChange(() => {
     draw()
-    // Those that were looked up or built when Measure was pressed are measured when they are ready.
+    // Models that were not ready when Measure was pressed are measured once they are.
     if (next() !== undefined) void run()
   })
   session.onChange(() => {

@@ -21,7 +21,7 @@ const FIRST: SpecificationRequest = {
   seed: 7,
 }
 
-/** The plan of a network while it is edited, and the button that creates it. */
+/** Plans a network during editing and creates it on request. */
 export function specificationView(root: HTMLElement, page: Page): void {
   const { client, session, models } = page
   let spec: SpecificationRequest | undefined
@@ -76,7 +76,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   void shelve()
   session.onChange((before) => {
     const now = session.field('draft')
-    // The address was edited, or the browser navigated back.
+    // The address changed, by editing or by the browser's history.
     if (now !== undefined && now !== before.fields['draft'] && now !== editor.value && now !== compact())
       write(now, false)
   })
@@ -90,8 +90,8 @@ export function specificationView(root: HTMLElement, page: Page): void {
   }
 
   /**
-   * Puts a specification into the editor; a text goes in as JSON does, wherever it is any. `edited` is whether a person
-   * wrote it here, not the page's address.
+   * Writes a specification or a text into the editor. `edited` is true for user edits and false for the
+   * page's address.
    */
   function write(value: SpecificationRequest | string, edited: boolean): void {
     let parsed: unknown = value
@@ -195,7 +195,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     }
   }
 
-  /** The models that exist on the service. */
+  /** Shows the models that exist on the service. */
   async function shelve(): Promise<void> {
     const { models: there } = await client.json<{ models: Model[] }>({
       method: 'GET',
@@ -224,7 +224,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   }
 }
 
-/** A link to a recipe works on every service; loaded or measured weights exist on this service only. */
+/** A link to a recipe works on every service; loaded or measured weights exist only on this one. */
 function sourceOf({ id, spec, weights, scheme }: Model): ModelSource {
   return weights === 'initialized' && !scheme?.measured ? { spec } : { id }
 }

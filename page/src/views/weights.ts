@@ -88,7 +88,7 @@ export function weightsView(root: HTMLElement, page: Page): void {
   }
 }
 
-/** The verdict over all parameters as a sentence, and their digest. */
+/** The verdict over all parameters as a sentence, with their digest. */
 function summary({ totals, weights }: ModelStatistics): HTMLElement {
   const { flagged, smallest_p_holm, sha256 } = totals
   const verdict =
