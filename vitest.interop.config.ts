@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { slowestFirst } from './test/support/sequencer.ts'
 
 // Needs the interpreters that the variables RESINIT_PYTHON, RESINIT_CLIENTS_PYTHON, ... name: see .ci/stages/interop.
 export default defineConfig({
@@ -7,6 +8,16 @@ export default defineConfig({
     globalSetup: 'test/interop/keras-setup.ts',
     pool: 'forks',
     maxWorkers: 2,
+    sequence: {
+      sequencer: slowestFirst([
+        'life-cycle',
+        'photographs',
+        'applications',
+        'schemes',
+        'weights',
+        'round-trips',
+      ]),
+    },
     testTimeout: 600_000,
     hookTimeout: 600_000,
   },
