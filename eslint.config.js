@@ -18,11 +18,11 @@ export default defineConfig(
         'error',
         { considerDefaultExhaustiveForUnions: true },
       ],
-      // To leave a field out of a copy is to name it beside the rest.
+      // `{ omitted, ...rest }` omits a field from a copy.
       '@typescript-eslint/no-unused-vars': ['error', { ignoreRestSiblings: true }],
       '@typescript-eslint/consistent-type-imports': ['error', { fixStyle: 'inline-type-imports' }],
       eqeqeq: 'error',
-      // Prettier breaks lines before brackets, and itself guards against those that would join two statements.
+      // Prettier breaks lines before brackets and prevents accidental continuation.
       'no-unexpected-multiline': 'off',
     },
   },
@@ -31,9 +31,9 @@ export default defineConfig(
     rules: {
       // TypeScript checks these files (checkJs) and knows Node's globals; ESLint does not.
       'no-undef': 'off',
-      // An empty environment variable counts as one that is not set.
+      // An empty environment variable counts as unset.
       '@typescript-eslint/prefer-nullish-coalescing': ['error', { ignorePrimitives: { string: true } }],
-      // What JSON.parse gives is typed by a JSDoc annotation, which this rule does not see.
+      // JSDoc annotations type the result of JSON.parse; this rule does not see them.
       '@typescript-eslint/no-unsafe-assignment': 'off',
     },
   },

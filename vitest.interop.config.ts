@@ -1,12 +1,23 @@
 import { defineConfig } from 'vitest/config'
+import { slowestFirst } from './test/support/sequencer.ts'
 
-// Against Python (RESINIT_PYTHON: an interpreter with Keras and TensorFlow), whose imports alone take seconds; and whole
-// services that start and stop, which wait more than they compute.
+// Needs the interpreters that the variables RESINIT_PYTHON, RESINIT_CLIENTS_PYTHON, ... name: see .ci/stages/interop.
 export default defineConfig({
   test: {
     include: ['test/interop/**/*.test.ts'],
+    globalSetup: 'test/interop/keras-setup.ts',
     pool: 'forks',
     maxWorkers: 2,
+    sequence: {
+      sequencer: slowestFirst([
+        'life-cycle',
+        'photographs',
+        'applications',
+        'schemes',
+        'weights',
+        'round-trips',
+      ]),
+    },
     testTimeout: 600_000,
     hookTimeout: 600_000,
   },

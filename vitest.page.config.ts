@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-// In a browser (RESINIT_CHROMIUM: Debian's chromium), against the service as its users start it.
+// In a browser (RESINIT_CHROMIUM, by default Debian's chromium), against the compiled service.
 export default defineConfig({
   test: {
     include: ['test/page/**/*.test.ts'],

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# The peers' Python environments, one each because their requirements conflict, in a cache outside the repository; done
-# at once where they are there already. RESINIT_PYTHON is the Python 3.11 they are made of, default python3; pip shows its
-# progress.
+# Creates the peers' Python environments in a cache outside the repository, one per peer because their requirements
+# conflict. Skips existing ones. RESINIT_PYTHON is a Python 3.11, by default python3.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,12 +8,12 @@ folder=${XDG_CACHE_HOME:-$HOME/.cache}/resinit/bench
 python=${RESINIT_PYTHON:-python3}
 version=$("$python" -c 'import sys; print(f"{sys.version_info.major}.{sys.version_info.minor}")')
 if [[ $version != 3.11 ]]; then
-  echo "bench: $python is Python $version, but what is pinned needs 3.11; set RESINIT_PYTHON to one" >&2
+  echo "bench: $python is Python $version, but the pinned packages need 3.11; set RESINIT_PYTHON to one" >&2
   exit 1
 fi
 
-# environment NAME REQUIREMENTS [PIP-OPTION]: $folder/NAME, made anew when the requirements or the Python have changed.
-# The files here name every package, so with --no-deps nothing is resolved.
+# environment NAME REQUIREMENTS [PIP-OPTION]: creates $folder/NAME, again if the requirements or the Python have changed.
+# The files in bench/python list every package, so --no-deps applies to them.
 environment() {
   local venv=$folder/$1 stamp
   stamp=$("$python" --version && cat "$2")
@@ -33,8 +32,8 @@ environment kserve bench/python/requirements-kserve.txt --no-deps
 environment triton bench/python/requirements-triton.txt --no-deps
 environment keras test/golden/requirements.txt
 
-# Triton's Python backend is a program per Python version, beside it under another name than it looks for. It embeds a
-# libpython: a distribution's package (libpython3.11), or the interpreter's own where that was built shared.
+# Triton's Python backend has one program per Python version, under another name than Triton looks for. It loads a
+# libpython: the distribution's package (libpython3.11), or the interpreter's own if that is a shared build.
 tritonserver=$folder/triton/lib/python$version/site-packages/pytriton/tritonserver
 stub=$tritonserver/python_backend_stubs/$version/triton_python_backend_stub
 chmod +x "$stub"

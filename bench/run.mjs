@@ -1,7 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 
-/** All parts, one after the other, each in a process of its own, with the same flags; one that fails stops no other. */
+/**
+ * Runs all parts one after another, each in its own process and with the same flags. A failed part does not
+ * stop the others.
+ */
 const PARTS = [
   ...['model', 'creation', 'statistics', 'serving', 'overload', 'truncated'],
   ...['undisturbed', 'overhead', 'cycles'],
@@ -10,7 +13,9 @@ const PARTS = [
 const failed = []
 
 for (const part of PARTS) {
-  const child = spawn(process.execPath, [`bench/parts/${part}.mjs`, ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(process.execPath, [`bench/parts/${part}.mjs`, ...process.argv.slice(2)], {
+    stdio: 'inherit',
+  })
   await once(child, 'exit')
   if (child.exitCode !== 0) failed.push(part)
 }

@@ -18,7 +18,7 @@ export const treePath = (key) => path.join(CACHE, 'libtensorflow', key)
 /** @param {string} key */
 export const bindingPath = (key) => path.join(CACHE, 'binding', `${key}.node`)
 
-/** @returns {Flavour} The flavour laid by hand last. */
+/** @returns {Flavour} The flavour that was last installed explicitly. */
 export function chosenFlavour() {
   return existsSync(CHOICE) && readFileSync(CHOICE, 'utf8').trim() === 'cuda' ? 'cuda' : 'cpu'
 }
@@ -32,7 +32,7 @@ export function recordChoice(flavour) {
 
 /**
  * Everything in the cache is created in a directory of its own and published by one rename, so a final name
- * is always complete. Any exit except SIGKILL removes the directory; the next run removes the rest.
+ * is always complete. Every exit except SIGKILL removes the directory; the next run removes leftovers.
  * @template T
  * @param {string} name
  * @param {(directory: string) => Promise<T>} work

@@ -1,6 +1,6 @@
 import { chosenFlavour, recordChoice } from './cache.mjs'
 import { Failure, sentenceFor } from './failure.mjs'
-import { layFlavour } from './lay.mjs'
+import { installFlavour } from './install.mjs'
 
 /** @typedef {import('./pins.mjs').Flavour} Flavour */
 
@@ -24,10 +24,10 @@ async function main([command, ...rest]) {
   if (rest.length > 0) throw new Failure(USAGE)
   switch (command) {
     case 'ensure':
-      return layFlavour(wantedFlavour())
+      return installFlavour(wantedFlavour())
     case 'cpu':
     case 'cuda':
-      await layFlavour(command)
+      await installFlavour(command)
       recordChoice(command)
       return
     case 'doctor': {
@@ -45,5 +45,5 @@ function wantedFlavour() {
   const wanted = process.env['RESINIT_NATIVE']
   if (!wanted) return chosenFlavour()
   if (wanted === 'cpu' || wanted === 'cuda') return wanted
-  throw new Failure(`RESINIT_NATIVE is "${wanted}": set it to cpu or cuda, or leave it away.`)
+  throw new Failure(`RESINIT_NATIVE is "${wanted}": set it to cpu or cuda, or unset it.`)
 }

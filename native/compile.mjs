@@ -67,7 +67,7 @@ export async function compileBinding(release, tree) {
     if (outcome.status !== 0) {
       const reason = /^.*error.*$/im.exec(outcome.stderr)?.[0] ?? outcome.stderr.trim()
       throw new Failure(
-        `${compiler} could not compile the binding, try another C++17 compiler in the variable CXX: ${reason}`,
+        `${compiler} could not compile the binding; set CXX to another C++17 compiler: ${reason}`,
       )
     }
     land(draft, binding)
@@ -100,5 +100,5 @@ async function findCompiler() {
     if (outcome.status === 0) return [program, ...words]
   }
   const sought = named ? `C++ compiler at ${named} (variable CXX)` : 'C++ compiler (g++ or clang++)'
-  throw new Failure(`No ${sought}: install one (Debian: apt install g++) or name it in the variable CXX.`)
+  throw new Failure(`No ${sought} found: install one (Debian: apt install g++) or set CXX to its path.`)
 }

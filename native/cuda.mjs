@@ -21,7 +21,7 @@ export function cudaLibraries(tree) {
   const shelves = existsSync(nvidia) ? readdirSync(nvidia).map((name) => path.join(nvidia, name, 'lib')) : []
   return LIBRARIES.map((name) => {
     const file = shelves.map((shelf) => path.join(shelf, name)).find((candidate) => existsSync(candidate))
-    return { name, problem: file ? loadProblem(file) : 'not in the laid tree' }
+    return { name, problem: file ? loadProblem(file) : 'not in the installed tree' }
   })
 }
 

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { CACHE, chosenFlavour, treePath } from './cache.mjs'
 import { cudaLibraries, loadProblem } from './cuda.mjs'
 import { loadEngine } from './engine.mjs'
-import { laidFlavour } from './lay.mjs'
+import { installedFlavour } from './install.mjs'
 import { tfjsDirectory } from './package.mjs'
 import { PLATFORM, release } from './pins.mjs'
 import { megabytes } from './progress.mjs'
@@ -15,11 +15,11 @@ const CPU_FEATURES = ['avx', 'avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_bf
 /** @returns {Promise<number>} The exit code: 0 if the engine loads. */
 export async function examine() {
   const tfjs = tfjsDirectory()
-  const flavour = laidFlavour()
+  const flavour = installedFlavour()
   row('node', process.version)
-  row('platform', `${PLATFORM}${flavour && !release(flavour).proven ? ' (not proven by a test)' : ''}`)
+  row('platform', `${PLATFORM}${flavour && !release(flavour).proven ? ' (not covered by a test)' : ''}`)
   row('cpu features', cpuFeatures())
-  row('flavour', flavour ? `${flavour} laid, ${chosenFlavour()} chosen` : 'none laid')
+  row('flavour', flavour ? `${flavour} installed, ${chosenFlavour()} chosen` : 'none installed')
   row('cache', `${CACHE} (${megabytes(sizeOf(CACHE))})`)
 
   if (!flavour) {
@@ -49,17 +49,17 @@ export async function examine() {
 function whyNoGpu(flavour, libraries, log) {
   const visible = process.env['CUDA_VISIBLE_DEVICES']
   const missing = libraries.filter(({ problem }) => problem).map(({ name }) => name)
-  if (flavour === 'cpu') return 'the cpu flavour is laid; `node native/cli.mjs cuda` lays the other'
+  if (flavour === 'cpu') return 'the cpu flavour is installed; `node native/cli.mjs cuda` installs the other'
   if (visible === '' || visible === '-1') return 'CUDA_VISIBLE_DEVICES hides every device; unset it'
   if (loadProblem('libcuda.so.1')) {
-    return 'the NVIDIA driver (libcuda.so.1) is not found; install it, or start the container with `--gpus all`'
+    return 'the NVIDIA driver (libcuda.so.1) is missing; install it, or start the container with `--gpus all`'
   }
   // /dev/dxg is the device under WSL.
   if (!existsSync('/dev/nvidia0') && !existsSync('/dev/dxg')) {
     return 'there is no device /dev/nvidia0; start the container with `--gpus all`'
   }
   if (missing.length > 0)
-    return `${missing.join(', ')} cannot be loaded; lay them again: \`node native/cli.mjs cuda\``
+    return `${missing.join(', ')} cannot be loaded; reinstall them: \`node native/cli.mjs cuda\``
   const said = log.split('\n').findLast((line) => /cuda|gpu/i.test(line))
   return `TensorFlow sees no GPU${said ? `: ${said.trim()}` : ''}`
 }

@@ -11,7 +11,7 @@ const util = require('node:util')
 util.isNullOrUndefined ??= (value) => value === null || value === undefined
 const tf = require(process.argv[1])
 const { binding, isUsingGpuDevice } = tf.backend()
-if (tf.tensor1d([1, 2, 3]).sum().dataSync()[0] !== 6) throw new Error('TensorFlow adds wrongly')
+if (tf.tensor1d([1, 2, 3]).sum().dataSync()[0] !== 6) throw new Error('TensorFlow computes a wrong sum')
 console.log(JSON.stringify({ version: binding.TF_Version, gpu: isUsingGpuDevice }))
 `
 
@@ -30,5 +30,5 @@ export async function loadEngine(tfjs) {
   if (signal === 'SIGILL')
     return { problem: 'this CPU lacks instructions that TensorFlow needs (AVX)', log: stderr }
   const reason = /^(?:\w*Error): .*$/m.exec(stderr)?.[0] ?? stderr.trim().split('\n').at(-1)
-  return { problem: reason || `it ended by ${signal ?? `status ${String(status)}`}`, log: stderr }
+  return { problem: reason || `the process ended with ${signal ?? `status ${String(status)}`}`, log: stderr }
 }

@@ -7,7 +7,7 @@ export class Failure extends Error {}
 /** @param {number} [bytes] */
 export function fullDisk(bytes) {
   const room = bytes ? megabytes(bytes) : 'some'
-  return `Too little room in ${CACHE}: free ${room} there, or name another place in the variable RESINIT_CACHE.`
+  return `Too little space in ${CACHE}: free ${room} there, or set RESINIT_CACHE to another directory.`
 }
 
 /**
@@ -19,7 +19,7 @@ export function sentenceFor(error) {
   const { code, path } = /** @type {NodeJS.ErrnoException} */ (error)
   if (code === 'ENOSPC' || code === 'EDQUOT') return fullDisk()
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'ENOTDIR') {
-    return `${String(path)} cannot be written (${code}): give this user the right to, or name another cache in the variable RESINIT_CACHE.`
+    return `${String(path)} is not writable (${code}): grant this user the permission, or set RESINIT_CACHE to another directory.`
   }
   return undefined
 }

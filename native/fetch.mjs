@@ -62,7 +62,7 @@ async function unpack(wheels, draft) {
   if (status !== 0) {
     if (stderr.includes('No space left')) throw new Failure(fullDisk())
     const reason = stderr.trim().split('\n').at(-1) ?? ''
-    throw new Failure(`${PYTHON} could not unpack the wheels, try another in the variable PYTHON: ${reason}`)
+    throw new Failure(`${PYTHON} could not unpack the wheels; set PYTHON to another interpreter: ${reason}`)
   }
   for (const [link, target] of Object.entries(LINKS)) symlinkSync(target, path.join(draft, 'lib', link))
 }

@@ -64,7 +64,7 @@ async function acquire() {
       discard(dead)
       continue
     }
-    if (!waited) say('waiting for another process that is laying libtensorflow')
+    if (!waited) say('waiting for another process that is installing libtensorflow')
     await sleep(200)
   }
 }

@@ -31,7 +31,7 @@ export function release(flavour) {
   const pin = platform[flavour]
   if (!pin)
     throw new Failure(
-      `There is no ${flavour} flavour for ${PLATFORM}: lay the other with \`node native/cli.mjs cpu\`.`,
+      `There is no ${flavour} flavour for ${PLATFORM}: install the other with \`node native/cli.mjs cpu\`.`,
     )
   const hashes = createHash('sha256')
     .update(pin.wheels.map((wheel) => wheel.sha256).join())

@@ -12,12 +12,12 @@ export async function checkPip() {
   const pip = await runProgram(PYTHON, ['-m', 'pip', '--version'])
   if (pip.missing) {
     throw new Failure(
-      `No Python at ${PYTHON}: install it (Debian: apt install python3 python3-pip) or name one in the variable PYTHON.`,
+      `No Python at ${PYTHON}: install it (Debian: apt install python3 python3-pip) or set PYTHON to its path.`,
     )
   }
   if (pip.status !== 0) {
     throw new Failure(
-      `${PYTHON} has no pip: install it (Debian: apt install python3-pip) or name another Python in the variable PYTHON.`,
+      `${PYTHON} has no pip: install it (Debian: apt install python3-pip) or set PYTHON to another interpreter.`,
     )
   }
 }
@@ -62,17 +62,17 @@ export async function downloadWheels(release, directory) {
 /** @param {string} complaint */
 function sentence(complaint) {
   if (/DO NOT MATCH THE HASHES|hash mismatch/i.test(complaint)) {
-    return 'A downloaded wheel does not have the pinned hash and was thrown away: try again, and check the package index or proxy that pip uses if it stays so.'
+    return 'A downloaded wheel does not have the pinned hash and was discarded: try again; if this persists, check the package index or proxy of pip.'
   }
   if (/No space left/i.test(complaint)) return fullDisk()
   // pip skips an index without TLS and reports only that it found nothing.
   if (/Connection|not a trusted|timed? ?out|name resolution|ProxyError|SSLError|Retry\(/i.test(complaint)) {
-    return 'The package index cannot be reached: check the network, or give pip an index that can be (PIP_INDEX_URL, HTTPS_PROXY).'
+    return 'The package index is unreachable: check the network, or configure another one for pip (PIP_INDEX_URL, HTTPS_PROXY).'
   }
   const absent = /No matching distribution found for (\S+)/.exec(complaint)?.[1]
   if (absent)
-    return `The package index of pip does not have ${absent}: use one that carries PyPI (PIP_INDEX_URL).`
-  return `pip could not download the pinned wheels, try the same by hand to see why: ${complaint.trim().split('\n').at(-1) ?? ''}`
+    return `The package index of pip does not have ${absent}: use one that mirrors PyPI (PIP_INDEX_URL).`
+  return `pip could not download the pinned wheels; run the same download with pip to see the reason: ${complaint.trim().split('\n').at(-1) ?? ''}`
 }
 
 /**

@@ -15,7 +15,7 @@ if (flavour !== 'cpu' && flavour !== 'cuda') throw new Failure('Name a flavour: 
 const { status, stdout, stderr } = await runProgram('npm', [
   ...['sbom', '--sbom-format', 'cyclonedx', '--sbom-type', 'application', '--package-lock-only'],
 ])
-if (status !== 0) throw new Failure(`npm could not write what it knows: ${stderr}`)
+if (status !== 0) throw new Failure(`npm sbom failed: ${stderr}`)
 /** @type {Bom} */
 const bom = JSON.parse(stdout)
 

@@ -1,4 +1,4 @@
-"""Unpacks what resinit needs of the wheels in a directory: unpack.py WHEELS TREE"""
+"""Unpacks the needed files of the wheels in a directory: unpack.py WHEELS TREE"""
 
 import os
 import pathlib
@@ -28,7 +28,7 @@ for wheel in sorted(wheels.glob("*.whl")):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(member) as source, open(target, "wb") as file:
                     shutil.copyfileobj(source, file, 1 << 20)
-                    # Before the tree gets its final name: after a power cut a name must not stand for half a file.
+                    # Synced before the tree gets its final name, so that no name refers to an incomplete file after a power cut.
                     file.flush()
                     os.fsync(file.fileno())
                 target.chmod(0o755 if (member.external_attr >> 16) & 0o111 else 0o644)

@@ -1,7 +1,8 @@
-// Writes the page: `dist/page/index.html` and, beside it, what it loads, under names that follow from the contents.
+// Writes `dist/page/index.html` and `dist/page/assets/`, whose file names contain a digest of the contents. Files that are
+// up to date stay untouched, so a service may run meanwhile.
 import * as esbuild from 'esbuild'
 import { createHash } from 'node:crypto'
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { brotliCompress, constants, gzip } from 'node:zlib'
@@ -9,7 +10,7 @@ import { brotliCompress, constants, gzip } from 'node:zlib'
 const SOURCE = new URL('./', import.meta.url)
 const TARGET = new URL('../dist/page/', import.meta.url)
 const ASSETS = new URL('assets/', TARGET)
-/** The styles that Plot puts into every chart, which the page's Content-Security-Policy would refuse. */
+/** Inline styles that Plot adds to every chart; the page's Content-Security-Policy refuses them. */
 const PLOT_STYLES = /\.call\(\(svg\) =>[^`]*append\("style"\)[^`]*`[^`]*`\s*\)\s*\)/
 
 /** @type {import('esbuild').Plugin} */
@@ -19,13 +20,14 @@ const withoutInlineStyles = {
     build.onLoad({ filter: /@observablehq.plot.src.plot\.js$/ }, async ({ path }) => {
       const code = await readFile(path, 'utf8')
       if (!PLOT_STYLES.test(code))
-        throw new Error(`${path} has no inline styles where they were: see styles.css`)
+        throw new Error(`${path} no longer contains the inline styles that styles.css replaces`)
       return { contents: code.replace(PLOT_STYLES, ''), loader: 'js' }
     })
   },
 }
 
-await rm(TARGET, { recursive: true, force: true })
+/** Paths of the files that belong to this build. @type {Set<string>} */
+const written = new Set()
 await mkdir(ASSETS, { recursive: true })
 let html = await readFile(new URL('index.html', SOURCE), 'utf8')
 for (const source of ['src/main.ts', 'styles.css', 'icon.svg']) {
@@ -38,6 +40,11 @@ for (const source of ['src/main.ts', 'styles.css', 'icon.svg']) {
   html = html.replaceAll(`"${source}"`, `"/page/${file}"`)
 }
 await writeCompressed(new URL('index.html', TARGET), Buffer.from(html))
+for (const folder of [TARGET, ASSETS])
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    const path = fileURLToPath(new URL(entry.name, folder))
+    if (entry.isFile() && !written.has(path)) await rm(path)
+  }
 
 /** @param {string} source */
 async function bundle(source) {
@@ -59,8 +66,13 @@ async function bundle(source) {
 
 /** @param {URL} file @param {Uint8Array} contents */
 async function writeCompressed(file, contents) {
+  const path = fileURLToPath(file)
+  const paths = [path, `${path}.br`, `${path}.gz`]
+  for (const one of paths) written.add(one)
+  const before = await Promise.all(paths.map((one) => readFile(one).catch(() => undefined)))
+  if (before[0]?.equals(contents) && before.every((one) => one !== undefined)) return
   const params = { [constants.BROTLI_PARAM_SIZE_HINT]: contents.length }
-  await writeFile(file, contents)
-  await writeFile(`${fileURLToPath(file)}.br`, await promisify(brotliCompress)(contents, { params }))
-  await writeFile(`${fileURLToPath(file)}.gz`, await promisify(gzip)(contents, { level: 9 }))
+  await writeFile(`${path}.br`, await promisify(brotliCompress)(contents, { params }))
+  await writeFile(`${path}.gz`, await promisify(gzip)(contents, { level: 9 }))
+  await writeFile(path, contents)
 }

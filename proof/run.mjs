@@ -7,7 +7,7 @@ import { format, resolveConfig } from 'prettier'
 import { machine } from '../bench/lib/machine.mjs'
 import manifest from '../package.json' with { type: 'json' }
 
-/** All proofs, one after the other, each in a process of its own; one that fails stops no other. */
+/** Runs all proofs one after another, each in its own process. A failed proof does not stop the others. */
 const PROOFS = [
   'schemathesis',
   'fuzz',
@@ -43,7 +43,7 @@ async function run(name) {
   for await (const line of createInterface({ input: child.stdout })) last = line
   const [code] = await exit
   const minutes = (Date.now() - started) / 60_000
-  // One that ends without a word has failed.
+  // A proof without a result line has failed.
   if (!last.startsWith('{')) return { name, count: 0, failed: 1, minutes, found: 'ended without a result' }
   /** @type {{ name: string, count: number, failed: number }} */
   const { name: _, count, failed, ...found } = JSON.parse(last)

@@ -1,4 +1,4 @@
-"""Holds torchvision's and timm's ResNets against a running service: its address is the only argument.
+"""Compares torchvision's and timm's ResNets with a running service, whose address is the only argument.
 
 Exported weights load strictly and predict the same; state_dicts saved by safetensors.torch are taken as they are.
 """

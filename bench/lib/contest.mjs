@@ -7,7 +7,7 @@ import { photograph, prepareNetwork } from './networks.mjs'
 import { progress } from './part.mjs'
 
 /**
- * A contestant that serves the network, and is paused but for `during`.
+ * A contestant that serves the network. It is paused except within `during`.
  * @typedef {object} Entrant
  * @property {string} name
  * @property {string} url
@@ -16,15 +16,15 @@ import { progress } from './part.mjs'
  */
 
 const CLIENTS = 32
-/** Before the first round, for batches of all sizes; and before each measurement, for what a pause has cooled. */
+/** Warm-up before the first round, for batches of all sizes, and before each measurement, after a pause. */
 const FIRST_WARM_UP_S = 5
 const WARM_UP_S = 1
-/** Enough to tell the network from another; bench/parts/model.mjs compares logits. bfloat16 keeps eight bits. */
+/** Relative difference of a probability. bench/parts/model.mjs compares logits; bfloat16 keeps eight bits. */
 const TOLERANCE = 0.25
 
 /**
- * Starts contestants on one network, makes sure that all give the same answer, hands them over and stops them. What our
- * service does not offer stays away.
+ * Starts contestants on one network, checks that all give the same answer, passes them to `use` and stops
+ * them. Skips a contestant whose precision the service does not offer.
  * @template T
  * @param {keyof typeof import('./networks.mjs').specifications} network
  * @param {readonly string[]} names
@@ -55,7 +55,7 @@ export async function withContestants(network, names, use) {
       const ratio = (found?.probability ?? NaN) / (expected?.probability ?? NaN)
       if (!(Math.abs(ratio - 1) <= TOLERANCE)) {
         throw new Error(
-          `${name} answers ${String(status)} ${body.toString()}, not ${JSON.stringify(expected)}`,
+          `${name} returned ${String(status)} ${body.toString()} instead of ${JSON.stringify(expected)}`,
         )
       }
       await closedLoop(url, request, { clients: CLIENTS, seconds: FIRST_WARM_UP_S })
@@ -86,7 +86,7 @@ function during(server) {
 }
 
 /**
- * A closed loop, with a moment of the same before it that does not count.
+ * A closed loop after an uncounted warm-up.
  * @param {Entrant} entrant
  * @param {import('./load.mjs').Request} request
  * @param {{ clients: number, seconds: number }} load
@@ -97,7 +97,7 @@ export async function warmLoop({ url }, request, load) {
 }
 
 /**
- * Answers with status 200 by second.
+ * Responses with status 200 per second.
  * @param {import('./load.mjs').Outcome} outcome
  */
 export function throughput({ times, seconds }) {
@@ -105,7 +105,7 @@ export function throughput({ times, seconds }) {
 }
 
 /**
- * Requests that were not answered with status 200.
+ * Requests without a response of status 200.
  * @param {import('./load.mjs').Outcome} outcome
  */
 export function errors({ times, failed }) {

@@ -3,15 +3,15 @@ import { connect } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
- * The one load generator of all contestants. It shares the machine with them, so it is no HTTP client: a request is
- * bytes made beforehand, and of an answer it finds the status and the end.
+ * The load generator of all contestants. It shares the machine with them, so it is no full HTTP client: it
+ * sends prepared bytes, and of a response it finds the status and the end.
  */
 
 /** @typedef {{ path: string, headers: Record<string, string>, body: Buffer }} Request */
 /** @typedef {{ status: number, head: string, body: Buffer }} Answer */
 /**
- * What came back: the milliseconds of each answered request by status, and the count of those that got no answer.
- * `seconds` end with the last answer. `retryAfter` counts answers that say when to come again.
+ * Results: the milliseconds of each answered request by status, and the number of unanswered requests.
+ * `seconds` end with the last response. `retryAfter` counts responses with Retry-After.
  * @typedef {{ seconds: number, times: Map<number, number[]>, failed: number, retryAfter: number }} Outcome
  */
 
@@ -33,7 +33,7 @@ function bytesOf(url, { path, headers, body }) {
 }
 
 /**
- * The first answer in `received`, or undefined where it is not whole yet.
+ * The first response in `received`; undefined while it is incomplete.
  * @param {Buffer} received
  * @returns {Answer | undefined}
  */
@@ -45,11 +45,11 @@ function parse(received) {
   const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1]
   const status = Number(head.slice(9, 12))
   if (length !== undefined) return body.length < Number(length) ? undefined : { status, head, body }
-  // Chunked. Its chunks are left as they are: nobody who loads reads them.
+  // Chunked. The chunks are not decoded, since load tests do not read bodies.
   return received.subarray(-LAST_CHUNK.length).equals(LAST_CHUNK) ? { status, head, body } : undefined
 }
 
-/** A kept-alive connection that carries one request at a time, and is opened anew after the server has closed it. */
+/** A kept-alive connection for one request at a time. It reopens after the server has closed it. */
 class Connection {
   /** @type {import('node:net').Socket | undefined} */
   #socket
@@ -62,7 +62,7 @@ class Connection {
   async #open() {
     if (this.#socket?.writable === true) return this.#socket
     const socket = connect({ host: this.url.hostname, port: Number(this.url.port), noDelay: true })
-    // Where it breaks between requests, the next one finds it closed.
+    // After an error between requests, the next request opens the connection again.
     socket.on('error', () => undefined)
     await once(socket, 'connect')
     this.#socket = socket
@@ -70,7 +70,7 @@ class Connection {
   }
 
   /**
-   * Rejects where the connection ends before the answer.
+   * Rejects if the connection ends before the response.
    * @param {Buffer} bytes
    * @returns {Promise<Answer>}
    */
@@ -108,7 +108,7 @@ class Connection {
   }
 }
 
-/** Counts what comes back. */
+/** Counts responses. */
 class Tally {
   #started = performance.now()
   #ended = this.#started
@@ -118,7 +118,7 @@ class Tally {
   #retryAfter = 0
 
   /**
-   * Sends one request and counts its answer, timed from `since`. Rejects never.
+   * Sends one request and counts its response, timed from `since`. Never rejects.
    * @param {Connection} connection
    * @param {Buffer} bytes
    * @param {number} [since]
@@ -149,7 +149,7 @@ class Tally {
 }
 
 /**
- * One request and its answer, whatever its status.
+ * Sends one request and returns its response with any status.
  * @param {string} url
  * @param {Request} request
  */
@@ -163,7 +163,8 @@ export async function ask(url, request) {
 }
 
 /**
- * The same request so often on one connection, the next when the last is answered; each answer with its milliseconds.
+ * Sends the same request `count` times on one connection, one after another. Returns each response with its
+ * milliseconds.
  * @param {string} url
  * @param {Request} request
  * @param {number} count
@@ -186,8 +187,8 @@ export async function askInTurn(url, request, count) {
 }
 
 /**
- * Closed loop: each client sends its next request when the last is answered, until the time is over; what is under way
- * then is waited for and counts.
+ * Closed loop: each client sends its next request after the response to the last, until the time is over.
+ * Requests that are in flight then are awaited and count.
  * @param {string} url
  * @param {Request} request
  * @param {{ clients: number, seconds: number }} load
@@ -207,8 +208,8 @@ export async function closedLoop(url, request, { clients, seconds }) {
 }
 
 /**
- * Open loop: requests arrive evenly, whether or not earlier ones are answered, each on a connection that is free then.
- * Times count from when a request was due, so that a generator that falls behind hides nothing.
+ * Open loop: requests arrive evenly, independent of earlier responses, each on a free connection. Times count
+ * from the moment at which a request was due, so a slow generator hides no delay.
  * @param {string} url
  * @param {Request} request
  * @param {{ perSecond: number, seconds: number }} load

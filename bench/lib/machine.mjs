@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 
-/** What tells processors of one name apart, the widest first. */
+/** CPU flags that distinguish processors of one model name, widest first. */
 const VECTORS = ['amx_tile', 'avx512_bf16', 'avx512f', 'avx2']
 
-/** What a number was measured on, and when. */
+/** The machine and date of a measurement. */
 export function machine() {
   const [cpu] = cpus()
   const flags = /^flags\s*:(.*)$/m.exec(cpuinfo())?.[1]?.split(' ') ?? []
@@ -13,7 +13,7 @@ export function machine() {
   return `${model}, ${String(cpus().length)} cores, ${new Date().toISOString().slice(0, 10)}`
 }
 
-/** Where there is none, nothing is said of vectors. */
+/** Empty on systems without /proc/cpuinfo. */
 function cpuinfo() {
   try {
     return readFileSync('/proc/cpuinfo', 'utf8')

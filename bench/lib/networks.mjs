@@ -5,8 +5,8 @@ import { environment, runPython } from './peers.mjs'
 import { createModel, post, startService } from './service.mjs'
 
 /**
- * The networks that all contestants serve. `tiny` computes so little (under a millisecond) that what remains is the
- * server: HTTP, the same JPEG to decode, batching.
+ * The networks that all contestants serve. `tiny` computes for less than a millisecond, so its figures show
+ * the server: HTTP, the decoding of the JPEG, batching.
  */
 export const specifications = {
   resnet50: { architecture: 'resnet50', initializers: { kernel: 'he_normal' } },
@@ -21,8 +21,8 @@ export const specifications = {
 }
 
 /**
- * A network ready to be served: a folder for what its servers write, the weights that our service gives and, of the
- * same, the ONNX for the peers; and whether our service would also compute it in bfloat16.
+ * A network to serve: a folder for files of its servers, the weights that the service exports, the same
+ * weights as ONNX for the peers, and whether the service also computes it in bfloat16.
  * @typedef {object} Network
  * @property {object} specification
  * @property {string} folder
@@ -57,7 +57,7 @@ export async function prepareNetwork(name, parent) {
   return { specification, folder, weights, onnx, offersBfloat16 }
 }
 
-/** What clients upload: a photograph as a JPEG of the networks' own size, 19 KB. */
+/** The photograph that clients upload: a JPEG of the networks' input size, 19 KB. */
 export async function photograph() {
   const pixels = sharp(await readFile('test/fixtures/flower.jpg')).resize(224, 224)
   return pixels.jpeg({ quality: 96 }).toBuffer()

@@ -3,20 +3,21 @@ import { machine } from './machine.mjs'
 import { record } from './results.mjs'
 
 /**
- * What a part is run with. `only` are the contestants that take part, all of them where it is undefined.
+ * Options of a part. `only` lists contestants; undefined means all.
  * @typedef {{ rounds: number, seconds: number, only: string[] | undefined, record: boolean }} Options
  */
 
 const USAGE = '[--rounds N] [--seconds N] [--only NAME,...] [--record]'
 
 /**
- * Runs one part of the bench from its command line, prints what it found and, with --record, keeps it in docs/performance.md.
+ * Runs one part of the bench from its command line and prints its results. With --record it stores them in
+ * docs/performance.md.
  * @param {string} name The script without its ending, and the section's title.
  * @param {{ rounds: number, seconds?: number }} defaults
  * @param {(options: Options) => Promise<string>} measure Returns markdown.
  */
 export async function runPart(name, defaults, measure) {
-  // Exit handlers stop the servers; without these a signal would skip them.
+  // Exit handlers stop the servers; without these handlers a signal would skip them.
   process.once('SIGINT', () => process.exit(130))
   process.once('SIGTERM', () => process.exit(143))
   const options = readOptions(name, defaults)
@@ -60,7 +61,7 @@ export function table(head, rows) {
 }
 
 /**
- * Says what is going on, apart from the results.
+ * Prints progress to stderr; results go to stdout.
  * @param {string} text
  */
 export function progress(text) {

@@ -5,7 +5,7 @@ import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 
-/** What bench/peers.sh has made; an empty variable counts as one that is not set. */
+/** Created by bench/peers.sh. An empty variable counts as unset. */
 const FOLDER = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 'resinit', 'bench')
 
 /**
@@ -14,19 +14,20 @@ const FOLDER = join(process.env['XDG_CACHE_HOME'] || join(homedir(), '.cache'), 
  */
 export function environment(name) {
   const folder = join(FOLDER, name)
-  if (!existsSync(join(folder, 'stamp'))) throw new Error(`no ${folder}: run bash bench/peers.sh first`)
+  if (!existsSync(join(folder, 'stamp')))
+    throw new Error(`${folder} does not exist: run bash bench/peers.sh first`)
   return { folder, python: join(folder, 'bin', 'python') }
 }
 
 /**
- * A peer that answers JSON lines on stdin with JSON lines on stdout, one after the other.
+ * Starts a peer that answers JSON lines on stdin with JSON lines on stdout, in order.
  * @param {string} python
  * @param {string[]} words The script and its arguments.
  */
 export function startPeer(python, words) {
   const child = spawn(python, words, { stdio: ['pipe', 'pipe', 'inherit'] })
   const exited = once(child, 'exit')
-  // Where it ended early, its own words and the sentence below say why.
+  // If it ended early, its own messages and the error below give the reason.
   child.stdin.on('error', () => undefined)
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]()
   return {

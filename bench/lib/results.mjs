@@ -5,7 +5,7 @@ const FILE = 'docs/performance.md'
 const HEAD = '# Performance\n'
 
 /**
- * Puts a part's findings into docs/performance.md, in place of its last ones. One writer at a time.
+ * Replaces the section of a part in docs/performance.md. One writer at a time.
  * @param {string} name
  * @param {string} found Markdown without headings of the first two levels.
  */

@@ -7,7 +7,7 @@ export function median(values) {
 }
 
 /**
- * The value that a share of all is not above (nearest rank); NaN of none.
+ * Quantile by nearest rank: the smallest value that is at least the share of all values. NaN without values.
  * @param {readonly number[]} values
  * @param {number} share
  */

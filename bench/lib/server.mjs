@@ -4,10 +4,10 @@ import { createServer } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 
 /**
- * A server in a process group of its own. Whoever starts it stops it; should the bench end early, it is killed.
+ * A server in a process group of its own. The caller stops it; it is killed if the bench ends early.
  *
- * Paused, no process of the group runs at all, so that idle polling (LitServe's workers wake a thousand times a second)
- * takes nothing from the server that is measured. Only pause what has nothing to do.
+ * While it is paused no process of the group runs, so idle polling (LitServe's workers wake a thousand times a second)
+ * does not disturb another server's measurement. Pause only idle servers.
  * @typedef {{ url: string, pause: () => void, resume: () => void, stop: () => Promise<void> }} Server
  */
 
@@ -16,7 +16,7 @@ const STOP_MS = 10_000
 const POLL_MS = 100
 
 /**
- * The process group of a command that has just been started as its leader.
+ * Controls the process group of a child that was just started as its leader.
  * @param {import('node:child_process').ChildProcess} child Spawned with `detached`.
  */
 export function processGroup(child) {
@@ -25,7 +25,7 @@ export function processGroup(child) {
     try {
       if (child.pid !== undefined) process.kill(-child.pid, name)
     } catch {
-      // It has ended.
+      // The group has ended.
     }
   }
   const kill = () => {
@@ -33,6 +33,7 @@ export function processGroup(child) {
   }
   process.once('exit', kill)
   return {
+    signal,
     pause: () => {
       signal('SIGSTOP')
     },
@@ -41,19 +42,19 @@ export function processGroup(child) {
     },
     stop: async () => {
       signal('SIGCONT')
-      // To the leader alone: it ends its children in its own order.
+      // SIGTERM goes to the leader only, which ends its children in its own order.
       child.kill()
       if (child.exitCode === null && child.signalCode === null) {
         await Promise.race([once(child, 'exit'), pause(STOP_MS, undefined, { ref: false })])
       }
-      // What is left of its children, too.
+      // Children that remain.
       kill()
       process.off('exit', kill)
     },
   }
 }
 
-/** A port that nothing listens on now. */
+/** A free port. */
 export async function freePort() {
   const probe = createServer().listen(0, '127.0.0.1')
   await once(probe, 'listening')
@@ -64,7 +65,7 @@ export async function freePort() {
 }
 
 /**
- * Starts a server that listens on `port` of loopback and waits until `health` answers 200.
+ * Starts a server that listens on `port` of loopback and waits until `health` returns 200.
  * @param {string[]} command
  * @param {{ port: number, health: string, env?: Record<string, string> }} options
  * @returns {Promise<Server>}
@@ -76,7 +77,7 @@ export async function startServer([program = '', ...words], { port, health, env 
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   await once(child, 'spawn')
-  const group = processGroup(child)
+  const { signal: _, ...group } = processGroup(child)
   const url = `http://127.0.0.1:${String(port)}`
   const until = Date.now() + START_MS
   for (;;) {
@@ -85,14 +86,14 @@ export async function startServer([program = '', ...words], { port, health, env 
     if (answer?.status === 200) return { url, ...group }
     if (child.exitCode !== null || Date.now() > until) {
       await group.stop()
-      throw new Error(`${program} does not serve`)
+      throw new Error(`${program} did not become healthy`)
     }
     await pause(POLL_MS)
   }
 }
 
 /**
- * A command's flags.
+ * Command-line flags.
  * @param {Record<string, number>} settings
  */
 export function flags(settings) {

@@ -1,23 +1,33 @@
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createInterface } from 'node:readline'
 import { processGroup } from './server.mjs'
 
 /**
- * Our own service, with its process, which has children, and the key that it has made where it asks for one.
- * @typedef {import('./server.mjs').Server & { pid: number, key: string | undefined }} Service
+ * This project's service with its child processes, in a process group of its own. `key` is the key that it logs if it
+ * requires one; `ended` is its exit code or the signal that ended it.
+ * @typedef {import('./server.mjs').Server & {
+ *   pid: number,
+ *   key: string | undefined,
+ *   ended: Promise<number | NodeJS.Signals | null>,
+ *   signal: (name: NodeJS.Signals) => void,
+ *   signalGroup: (name: NodeJS.Signals) => void,
+ * }} Service
  */
 /** @typedef {{ id: string, artifact_bytes: number, weights_sha256: string | null }} Model */
 
 /**
- * The compiled service in processes of its own, as its users start it, on a free port.
- * @param {string} folder Its data.
+ * Starts the compiled service on a free port and resolves when it is ready. Rejects if it ends before.
+ * @param {string} folder Its DATA_DIR.
  * @param {Readonly<Record<string, string>>} [settings]
- * @param {'inherit' | 'ignore'} [stderr]
+ * @param {{ stderr?: 'inherit' | 'ignore', within?: readonly string[] }} [options] `within` is a command that runs the
+ *   service, for example one that enters a network namespace.
  * @returns {Promise<Service>}
  */
-export async function startService(folder, settings = {}, stderr = 'inherit') {
-  const child = spawn(process.execPath, ['dist/main.js'], {
+export async function startService(folder, settings = {}, { stderr = 'inherit', within = [] } = {}) {
+  const [program = '', ...words] = [...within, process.execPath, 'dist/main.js']
+  const child = spawn(program, words, {
     detached: true,
     env: {
       ...process.env,
@@ -26,20 +36,31 @@ export async function startService(folder, settings = {}, stderr = 'inherit') {
     },
     stdio: ['ignore', 'pipe', stderr],
   })
-  const group = processGroup(child)
-  let port = ''
+  const { pid } = child
+  if (pid === undefined) throw new Error('the service cannot be started')
+  const { signal: signalGroup, ...group } = processGroup(child)
+  /** @type {Promise<number | NodeJS.Signals | null>} */
+  const ended = once(child, 'close').then((how) => {
+    const [code, by] = /** @type {[number | null, NodeJS.Signals | null]} */ (how)
+    return code ?? by
+  })
+  let url = ''
   /** @type {string | undefined} */
   let key
-  for await (const line of createInterface({ input: child.stdout })) {
-    /** @type {{ msg: string, key?: string }} */
-    const entry = JSON.parse(line)
-    key ??= entry.key
-    port = /^Server listening at .*:(\d+)$/.exec(entry.msg)?.[1] ?? port
-    if (entry.msg === 'ready') break
-  }
-  // Nobody reads the log any more, and a full pipe would stop the service.
-  child.stdout.resume()
-  return { url: `http://127.0.0.1:${port}`, pid: Number(child.pid), key, ...group }
+  await new Promise((/** @type {(value?: undefined) => void} */ resolve, reject) => {
+    // The log is read to its end, since a full pipe would stop the service.
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      /** @type {{ msg: string, key?: string }} */
+      const entry = JSON.parse(line)
+      key ??= entry.key
+      url = /^Server listening at (.*)$/.exec(entry.msg)?.[1] ?? url
+      if (entry.msg === 'ready') resolve()
+    })
+    void ended.then((how) => {
+      reject(new Error(`the service ended with ${String(how)} before it was ready`))
+    })
+  })
+  return { url, pid, key, ended, signal: (name) => child.kill(name), signalGroup, ...group }
 }
 
 /**
@@ -116,7 +137,7 @@ export async function readStatistics({ url }, id) {
 }
 
 /**
- * Process ids of a service and of the children that it has now.
+ * Process ids of a service and of its current children.
  * @param {number} pid
  */
 export async function pidsOf(pid) {
@@ -125,7 +146,7 @@ export async function pidsOf(pid) {
 }
 
 /**
- * Memory that the service's processes hold now, or the most that each has held, in MB.
+ * Current memory of all processes of the service, or the sum of their peaks, in MB.
  * @param {Service} service
  * @param {'VmRSS' | 'VmHWM'} field
  */

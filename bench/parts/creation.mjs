@@ -17,19 +17,19 @@ import {
 import { spread } from '../lib/rounds.mjs'
 
 /**
- * The service as its users start it: from the request for a new model to its first prediction, in turns with Keras, and
- * the statistics of all parameters, in time and in memory. Every round takes a seed of its own, so nothing is known
- * beforehand; and every model goes when it has predicted, as in Keras the next one begins with `clear_session`.
+ * Time from the request for a new model to its first prediction, alternating with Keras, and the time and
+ * memory of the statistics of all parameters. Every round uses its own seed, so nothing is cached. Every
+ * model is deleted after its prediction; in Keras each round begins with `clear_session`.
  */
 const SAMPLE_MS = 50
 const RESNET = 'resnet50, he_normal'
-/** What Keras draws its own from. */
+/** Initializers that Keras draws without seeds of its own. */
 const LIKE_KERAS = 'resnet50, glorot_uniform'
 const ARTICLE = 'residual_network, xavier_initializer'
 /** Milliseconds to the first prediction. @type {Record<string, number>} */
 const BOUNDS = { [ARTICLE]: 8000, resnet152: 3500 }
 const BOUND = 2000
-/** Of what Keras takes to build and to predict once. */
+/** As a share of the time in which Keras builds and predicts once. */
 const SHARE = 0.6
 const REQUESTS = {
   [RESNET]: { architecture: 'resnet50', initializers: { kernel: 'he_normal' } },
@@ -52,7 +52,8 @@ await runPart('creation', { rounds: 5 }, async ({ rounds }) => {
     const ours = {}
     /** @type {Record<'model' | 'predict', number[]>} */
     const theirs = { model: [], predict: [] }
-    // The first of a process also loads TensorFlow's kernels; ours has built one to be ready.
+    // The first build of a process also loads TensorFlow's kernels; the service has built one before it is
+    // ready.
     for (const call of /** @type {const} */ (['model', 'predict']))
       await createInKeras(keras, 0, imageFile, call)
     for (let seed = 1; seed <= rounds; seed++) {
@@ -88,7 +89,7 @@ await runPart('creation', { rounds: 5 }, async ({ rounds }) => {
     const peaks = []
     for (let seed = 1; seed <= rounds; seed++) {
       const { id } = await create(service, { ...REQUESTS[ARTICLE], seed }, image)
-      // Started anew, the analysis holds nothing yet of what a digest has drawn before.
+      // After a restart the analysis process holds no draws of an earlier digest.
       await service.stop()
       service = await startService(join(folder, 'data'))
       statistics.push(await measureStatistics(service, id))
@@ -99,8 +100,16 @@ await runPart('creation', { rounds: 5 }, async ({ rounds }) => {
     const extras = statistics.map(({ extra }) => extra)
     rows.push(
       ['residual_network: statistics of all parameters, ms', spread(times(statistics), 0), '15000'],
-      ['residual_network: most resident memory meanwhile, MB above before', spread(extras, 0), '1500'],
-      ['residual_network: most memory of all processes, built and predicting, MB', spread(peaks, 0), ''],
+      [
+        'residual_network: peak resident memory of the statistics, MB above the level before',
+        spread(extras, 0),
+        '1500',
+      ],
+      [
+        'residual_network: peak memory of all processes while it is built and predicts, MB',
+        spread(peaks, 0),
+        '',
+      ],
     )
     return table(['', 'found', 'bound'], rows)
   } finally {
@@ -115,7 +124,8 @@ function times(rounds) {
 }
 
 /**
- * From the request for a model to the answer to its first prediction. Returns once the analysis, too, is done with it.
+ * Milliseconds from the request for a model to the response to its first prediction. Returns after the
+ * analysis process has finished its digest.
  * @param {Service} service
  * @param {object} specification
  * @param {Buffer} image

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { progress, runPart, table } from '../lib/part.mjs'
 import { createModel, megabytes, predict, startService } from '../lib/service.mjs'
 
-/** Whether building and evicting leaves something behind: with room for one network, two ResNet-18 in turns. */
+/** Memory after repeated builds and evictions: two alternating ResNet-18 with a budget for one. */
 const BOUND = 1.05
 
 await runPart('cycles', { rounds: 100 }, async ({ rounds }) => {
@@ -29,7 +29,7 @@ await runPart('cycles', { rounds: 100 }, async ({ rounds }) => {
       ['', 'found', 'bound'],
       [
         [`MB resident every ${String(step)} cycles`, held.map((now) => now.toFixed(0)).join(', '), ''],
-        ['the last over the first', growth.toFixed(3), String(BOUND)],
+        ['last over first', growth.toFixed(3), String(BOUND)],
       ],
     )
   } finally {

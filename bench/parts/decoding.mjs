@@ -5,13 +5,13 @@ import sharp from 'sharp'
 import { median } from '../lib/rounds.mjs'
 
 /** @type {typeof import('../../src/images/client/image-decoder.ts')} */
-const { ImageDecoder } = await import(new URL('../../dist/images/client/image-decoder.js', import.meta.url).href)
+const { ImageDecoder } = await import(
+  new URL('../../dist/images/client/image-decoder.js', import.meta.url).href
+)
 
 /**
- * What decoding in a process of its own costs: milliseconds of an image for a network of 224x224, one after the other, by
- * libvips in this process and through a decoder.
- *
- * Usage: node bench/parts/decoding.mjs
+ * Cost of decoding in a separate process: milliseconds per image for a network of 224x224, one after another,
+ * by libvips in this process and through a decoder. Usage: node bench/parts/decoding.mjs
  */
 const ROUNDS = 30
 const SIDE = 224

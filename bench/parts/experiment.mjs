@@ -5,9 +5,9 @@ import { setTimeout } from 'node:timers/promises'
 import { post, startService } from '../lib/service.mjs'
 
 /**
- * Runs experiments of the service and prints what came out, as docs/experiment.md has it; meanwhile it asks for statistics
- * of a model once a second, and says how long these took.
- * Usage: node bench/parts/experiment.mjs [PRESET | JSON]...; without arguments all presets.
+ * Runs experiments of the service and prints their results as docs/experiment.md shows them. Meanwhile it
+ * requests statistics of a model once a second and prints their latency. Usage: node
+ * bench/parts/experiment.mjs [PRESET | JSON]...; without arguments all presets.
  */
 
 /** @typedef {import('typebox').Static<typeof import('../../src/http/native/experiment-schemas.ts').ExperimentResult>} Result */
@@ -46,7 +46,7 @@ async function run(experiment) {
       return
     }
     const started = performance.now()
-    // No question is like another: those that are alike are answered from memory.
+    // Every request differs, since equal requests are answered from memory.
     await get(`/v1/models/net/statistics?bins=${String(bins)}`)
     waits.push(performance.now() - started)
     await setTimeout(EVERY_MS)
@@ -77,7 +77,7 @@ function tell({ experiment, cost, summary, started_at, finished_at }, waits) {
     Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? NaN)
   console.log(`\n${summary.verdict ?? ''}\n`)
   console.log(
-    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${said((1000 * seconds) / cost.steps)} ms each; ${String(cost.estimated_seconds)} s were expected); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, longest ${String(at(1))} ms of ${String(waits.length)}`,
+    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${said((1000 * seconds) / cost.steps)} ms each; estimate: ${String(cost.estimated_seconds)} s); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, maximum ${String(at(1))} ms of ${String(waits.length)}`,
   )
 }
 

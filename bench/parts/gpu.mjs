@@ -4,18 +4,18 @@ import { pino } from 'pino'
 import { machine } from '../lib/machine.mjs'
 
 /**
- * The same ResNet-50 on a GPU and on the CPU: `deploy/gpu-check.sh` runs it where there is one. Fails where the engine
- * does not compute on the GPU, or not the same.
+ * The same ResNet-50 on a GPU and on the CPU; `deploy/gpu-check.sh` runs it. Fails if the engine does not
+ * compute on the GPU or its results differ.
  */
 const PIXELS = 224 * 224 * 3
 const BATCH = 32
 const ROUNDS = 10
-/** Of the largest logit. GPUs multiply float32 with ten bits of mantissa (TF32). */
+/** Share of the largest logit. GPUs multiply float32 with a mantissa of ten bits (TF32). */
 const TOLERANCE = 0.01
-/** ResNet-50's variables alone, in MiB. */
+/** Size of ResNet-50's variables in MiB. */
 const LEAST_MEMORY = 97
 
-// What `npm run build` left, with the types of its source: so the check needs no build.
+// Compiled modules with the types of their sources, so that type checks need no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/engine/contract.ts')} */
 const { outputOf } = await built('engine/contract')
@@ -26,7 +26,7 @@ const { gpus } = await built('common/platform')
 /** @type {typeof import('../../src/network/plan.ts')} */
 const { planRequest } = await built('network/plan')
 
-/** MiB in use on all GPUs, as the driver counts them: in a container it knows no process ids. */
+/** MiB in use on all GPUs by the driver's count, since it does not see process ids inside a container. */
 function gpuMemory() {
   const query = ['--query-gpu=memory.used', '--format=csv,noheader,nounits']
   const lines = execFileSync('nvidia-smi', query, { encoding: 'utf8' }).trim().split('\n')
@@ -81,7 +81,7 @@ const onCpu = await measure('')
 const largest = Math.max(...onCpu.logits.map(Math.abs))
 const difference =
   Math.max(...onCpu.logits.map((logit, i) => Math.abs(logit - (onGpu.logits[i] ?? 0)))) / largest
-console.log(`device: ${onGpu.device}; memory taken on it: ${String(onGpu.memory)} MiB`)
+console.log(`device: ${onGpu.device}; memory used on it: ${String(onGpu.memory)} MiB`)
 console.log(`seals: ${onGpu.seal === onCpu.seal ? 'equal' : 'different'} (${onCpu.seal})`)
 console.log(`largest difference of a logit: ${(100 * difference).toFixed(3)} % of the largest`)
 for (const [device, { perSecond }] of Object.entries({ GPU: onGpu, CPU: onCpu })) {
@@ -89,7 +89,7 @@ for (const [device, { perSecond }] of Object.entries({ GPU: onGpu, CPU: onCpu })
   console.log(`${device}: images per second at batch ${String(BATCH)}: ${rates.join(', ')}`)
 }
 assert.equal(onGpu.device, 'GPU', 'the engine does not compute on the GPU; run "npm run doctor"')
-assert.ok(onGpu.memory >= LEAST_MEMORY, 'the driver counts no memory for the model')
-assert.equal(onGpu.seal, onCpu.seal, 'the weights are others than on the CPU')
-assert.ok(difference <= TOLERANCE, 'the logits are others than on the CPU')
-console.log('the engine computes on the GPU, and the same')
+assert.ok(onGpu.memory >= LEAST_MEMORY, 'the driver reports no memory for the model')
+assert.equal(onGpu.seal, onCpu.seal, 'the weights differ from those on the CPU')
+assert.ok(difference <= TOLERANCE, 'the logits differ from those on the CPU')
+console.log('the engine computes on the GPU with the same results')

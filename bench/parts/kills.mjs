@@ -5,23 +5,30 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { machine } from '../lib/machine.mjs'
 
 /**
- * Kills the engine at random, as often as the first argument says (300), while clients ask two models without pause.
- * Around one kill in thirty, what is answered a second is counted. Fails where an answer is lost or is not its image's,
- * where a model ends in quarantine, or where the rate is mostly not back in time.
+ * Kills the engine at random moments while clients continuously query two models. The first argument is the
+ * number of kills (300). Around one kill in thirty it measures the rate of responses. Fails if a response is
+ * lost or belongs to another image, if a model ends in quarantine, or if the median rate does not recover in
+ * time.
  */
 const KILLS = Number(process.argv[2] ?? 300)
 const CLIENTS = 8
 const IMAGES = 12
 const SHAPE = [32, 32, 3]
-/** Of thirty kills one's end is watched: the rate of the second that begins so long after must be so much of the one before. */
+/**
+ * One kill in thirty is measured: the rate of the second that begins `afterMs` later, as a share of the rate
+ * before.
+ */
 const WATCHED = Math.floor(KILLS / 30)
 const BACK = { afterMs: 4000, share: 0.9 }
-/** Longest an engine is left alone once it has answered, in ms. */
+/** Longest time between a response and the next kill, in ms. */
 const LONGEST_LIFE_MS = 400
-/** Of the largest logit: what batches of different sizes differ by, and far less than images do. */
+/**
+ * Share of the largest logit: above the difference between batch sizes, far below the difference between
+ * images.
+ */
 const TOLERANCE = 1e-4
 
-// What `npm run build` left, with the types of its source: so the check needs no build.
+// Compiled modules with the types of their sources, so that type checks need no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/config.ts')} */
 const { readConfig } = await built('config')
@@ -85,7 +92,7 @@ for (const model of models) {
 }
 
 let answered = 0
-/** Ends the asking. */
+/** Ends the clients. */
 const stop = new AbortController()
 /** @type {string[]} */
 const wrong = []
@@ -100,7 +107,7 @@ async function ask(client) {
       const wanted = known.get(model)?.[index] ?? []
       const largest = Math.max(...wanted.map(Math.abs))
       const off = Math.max(...got.map((logit, i) => Math.abs(logit - (wanted[i] ?? NaN))))
-      if (!(off <= TOLERANCE * largest)) wrong.push(`${model} ${String(index)} is off by ${String(off)}`)
+      if (!(off <= TOLERANCE * largest)) wrong.push(`${model} ${String(index)} differs by ${String(off)}`)
       answered += 1
     } catch (error) {
       wrong.push(String(error))
@@ -116,7 +123,7 @@ async function kill() {
   while (engine.restarts === before) await pause(5)
 }
 
-/** Answers in the second that begins now. */
+/** Responses during the next second. */
 async function rate() {
   const [before, started] = [answered, performance.now()]
   await pause(1000)
@@ -146,19 +153,21 @@ for (const model of models) {
   const answer = await fetch(`${url}/v1/models/${model}`)
   /** @type {{ state: string }} */
   const { state } = /** @type {{ state: string }} */ (await answer.json())
-  // Whom nobody asked since the last kill is not loaded yet.
-  if (state === 'failed') wrong.push(`${model} ends ${state}`)
+  // A model without a request since the last kill is not loaded.
+  if (state === 'failed') wrong.push(`${model} ended in state ${state}`)
 }
 shares.sort((a, b) => a - b)
 const middle = shares[Math.floor(shares.length / 2)] ?? 1
-if (middle < BACK.share) wrong.push(`the rate is back to ${middle.toFixed(2)} only`)
+if (middle < BACK.share) wrong.push(`the rate recovered only to ${middle.toFixed(2)}`)
 await service.close()
 await rm(folder, { recursive: true })
 
 console.log(
-  `${machine()}: ${String(KILLS)} kills, ${String(answered)} answers, ${String(wrong.length)} lost or wrong`,
+  `${machine()}: ${String(KILLS)} kills, ${String(answered)} responses, ${String(wrong.length)} lost or wrong`,
 )
 if (WATCHED > 0)
-  console.log(`within 5 s the rate is back to ${shares.map((share) => share.toFixed(2)).join(', ')}`)
+  console.log(
+    `rate within 5 s, as a share of the rate before: ${shares.map((share) => share.toFixed(2)).join(', ')}`,
+  )
 for (const line of new Set(wrong)) console.log(line)
 process.exitCode = wrong.length === 0 ? 0 : 1

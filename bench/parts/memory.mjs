@@ -5,11 +5,15 @@ import { runPart, table } from '../lib/part.mjs'
 import { createModel, megabytes, pidsOf, post, predict, startService } from '../lib/service.mjs'
 
 /**
- * What models cost in memory: what all processes of the service hold before there is one, and after each was built and has
- * computed a batch of 8; and what one further model of many kinds adds to the engine. A busy machine gives the same.
+ * Memory of models: of all processes of the service without models, and after each was built and has computed
+ * a batch of 8; and the growth of the engine with one more model of many kinds. Independent of other load on
+ * the machine.
  */
 
-/** Networks whose cost a model is counted by (`src/engine/footprint.ts`), and how many more of each are built. */
+/**
+ * Networks from which the cost of a model was derived (`src/engine/footprint.ts`), and the number of
+ * additional builds of each.
+ */
 const GROWTH = /** @type {const} */ ([
   ['1 block', small(1), 60],
   ['8 blocks', small(8), 30],
@@ -39,10 +43,10 @@ await runPart('memory', { rounds: 1 }, async () => {
       const { id } = await createModel(service, { architecture, seed })
       await predict(service, id, images, 'application/x-npy')
       const now = await megabytes(service, 'VmRSS')
-      rows.push([`one ${architecture} more`, now.toFixed(0), (now - held).toFixed(0)])
+      rows.push([`one more ${architecture}`, now.toFixed(0), (now - held).toFixed(0)])
       held = now
     }
-    const processes = table(['models', 'held by all processes, MB', 'more than before'], rows)
+    const processes = table(['models', 'all processes, MB', 'increase'], rows)
     return `${processes}\n\n${await growth()}`
   } finally {
     await service.stop()
@@ -50,7 +54,7 @@ await runPart('memory', { rounds: 1 }, async () => {
   }
 })
 
-/** What the engine's own memory grows by with a further model, beside what the service counts for it. */
+/** Growth of the engine's own memory per additional model, beside the service's estimate. */
 async function growth() {
   const rows = []
   for (const [name, specification, count] of GROWTH) {
@@ -81,7 +85,7 @@ async function growth() {
       await rm(folder, { recursive: true })
     }
   }
-  return table(['a model more', 'the engine grows by, MiB', 'counted, MiB'], rows)
+  return table(['one more model', 'growth of the engine, MiB', 'counted, MiB'], rows)
 }
 
 /** Anonymous memory of the engine's process. @param {import('../lib/service.mjs').Service} service */
@@ -108,7 +112,7 @@ function small(blocks, filters = 4) {
 }
 
 /**
- * Grey images as an npy file of uint8.
+ * Grey images as npy, uint8.
  * @param {number} count
  * @param {readonly number[]} shape
  */

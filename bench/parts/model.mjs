@@ -8,8 +8,8 @@ import { environment, startPeer } from '../lib/peers.mjs'
 import { spread } from '../lib/rounds.mjs'
 
 /**
- * The model alone, without HTTP: our engine process, onnxruntime and OpenVINO on the same ResNet-50, in turns in one
- * run. A round's time is the least of its runs, so that it tells of the code and not of what else the machine did.
+ * The model without HTTP: our engine process, onnxruntime and OpenVINO on the same ResNet-50, alternating in
+ * one run. The time of a round is its fastest run, which excludes other load on the machine.
  */
 const PIXELS = 224 * 224 * 3
 /** Batch size -> runs per round. */
@@ -18,12 +18,12 @@ const BATCHES = new Map([
   [8, 2],
   [32, 1],
 ])
-/** As a share of the largest logit: sums in another order, and numbers of eight bits. */
+/** Share of the largest logit: sums in another order, and numbers of eight bits. */
 const TOLERANCES = { float32: 1e-4, bfloat16: 0.05 }
 
 /** @typedef {keyof typeof TOLERANCES} Precision */
 /**
- * The network in some runtime: milliseconds of runs on one batch, and the logits of pixels.
+ * The network in one runtime: milliseconds of runs on one batch, and the logits of pixels.
  * @typedef {object} Runtime
  * @property {string} name
  * @property {Precision} precision
@@ -31,7 +31,7 @@ const TOLERANCES = { float32: 1e-4, bfloat16: 0.05 }
  * @property {(pixels: Uint8Array) => Promise<Float32Array>} logits
  */
 
-// What `npm run build` left, with the types of its source: so the check needs no build.
+// Compiled modules with the types of their sources, so that type checks need no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/engine/contract.ts')} */
 const { outputOf } = await built('engine/contract')
@@ -67,10 +67,10 @@ await runPart('model', { rounds: 5 }, async ({ rounds, only }) => {
     const agreement = await compareLogits(runtimes)
     const rows = []
     for (const [batch, repeats] of BATCHES) rows.push(...(await race(runtimes, batch, repeats, rounds)))
-    const head = ['batch', 'runtime', 'ms an image', 'over resinit']
+    const head = ['batch', 'runtime', 'ms per image', 'over resinit']
     const absent = network.offersBfloat16
       ? ''
-      : '\n\nresinit bfloat16 is not offered: what is in it is held against float32.'
+      : '\n\nThis processor has no resinit bfloat16: peers in bfloat16 are compared with float32.'
     return `${agreement}\n\n${table(head, rows)}${absent}`
   } finally {
     await Promise.all(open.map((some) => some.close()))
@@ -130,8 +130,8 @@ async function theirs(peer, folder) {
 }
 
 /**
- * Says how far each runtime's logits are from the first one's for the same pixels; throws where that is too far for the
- * same network.
+ * Prints the difference of each runtime's logits from the first one's for the same pixels. Throws if it is
+ * too large for the same network.
  * @param {Runtime[]} runtimes
  */
 async function compareLogits(runtimes) {
@@ -146,11 +146,11 @@ async function compareLogits(runtimes) {
     first ??= found
     const share = largest(first.map((value, index) => value - (found[index] ?? NaN))) / largest(first)
     if (!(share < TOLERANCES[precision])) {
-      throw new Error(`${name} is not the same network: its logits differ by ${String(share)}`)
+      throw new Error(`${name} computes another network: its logits differ by ${String(share)}`)
     }
     shares.push(`${name} ${share.toExponential(1)}`)
   }
-  return `The same network in all: of the largest logit, these differ from the first: ${shares.join(', ')}.`
+  return `All compute the same network. Difference from the first, as a share of the largest logit: ${shares.join(', ')}.`
 }
 
 /** @param {number} batch */
@@ -159,7 +159,7 @@ function pixelsOf(batch) {
 }
 
 /**
- * Ratios are to our own in the same precision, where it has that; else to the first.
+ * Ratios refer to our own runtime in the same precision, or else to the first.
  * @param {Runtime[]} runtimes
  * @param {number} batch
  * @param {number} repeats

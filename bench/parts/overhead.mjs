@@ -9,12 +9,12 @@ import { median, spread } from '../lib/rounds.mjs'
 import { createModel, pidsOf, startService } from '../lib/service.mjs'
 
 /**
- * What is there beside computing: of one client's predictions of the tiny network the time that is not the engine's, as
- * the service has it (`timing_ms`) and as the client has; and what processors are used when nobody asks.
+ * Overhead beside computing: for one client's predictions of the tiny network, the time outside the engine by
+ * the service's `timing_ms` and by the client's clock; and the processor time of an idle service.
  */
 const REQUESTS = 500
 const BOUNDS = { ms: 3, idle: 1 }
-/** After the last answer V8 collects what it has put off: each child for 0.2 s, once within half a minute. */
+/** After the last response V8 collects garbage: 0.2 s per child, once within half a minute. */
 const SETTLE_S = 30
 /** Of /proc, on every Linux. */
 const TICKS_PER_SECOND = 100
@@ -47,9 +47,13 @@ await runPart('overhead', { rounds: 3, seconds: 20 }, async ({ rounds, seconds }
     return table(
       ['', 'found', 'bound'],
       [
-        ['one client, tiny: total minus compute, median, ms', spread(told, 2), String(BOUNDS.ms)],
-        ['the same as the client has it, ms', spread(seen, 2), ''],
-        ['nobody asks: % of a core, all processes', idle.toFixed(2), String(BOUNDS.idle)],
+        [
+          'one client, tiny: total minus compute by the service, median, ms',
+          spread(told, 2),
+          String(BOUNDS.ms),
+        ],
+        ['the same by the client, ms', spread(seen, 2), ''],
+        ['idle: % of a core, all processes', idle.toFixed(2), String(BOUNDS.idle)],
       ],
     )
   } finally {
@@ -59,14 +63,14 @@ await runPart('overhead', { rounds: 3, seconds: 20 }, async ({ rounds, seconds }
 })
 
 /**
- * What all processes of a service have had of processors.
+ * Processor seconds of all processes of a service.
  * @param {number} pid
  */
 async function processorSeconds(pid) {
   const stats = await Promise.all(
     (await pidsOf(pid)).map((one) => readFile(`/proc/${String(one)}/stat`, 'utf8')),
   )
-  // Behind the name, which is in parentheses: utime and stime are the 12th and the 13th.
+  // After the name in parentheses, utime and stime are fields 12 and 13.
   const ticks = stats.map((stat) => stat.slice(stat.lastIndexOf(')') + 2).split(' '))
   return ticks.reduce((sum, fields) => sum + Number(fields[11]) + Number(fields[12]), 0) / TICKS_PER_SECOND
 }

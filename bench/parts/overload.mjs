@@ -4,12 +4,12 @@ import { progress, runPart, table } from '../lib/part.mjs'
 import { quantile, spread } from '../lib/rounds.mjs'
 
 /**
- * Ten times as many requests as a server can answer, for a minute: does it go on answering at its full rate, and does it
- * tell the rest at once to come again? The rate is what 32 clients got from it just before.
+ * Ten times the capacity of a server for a minute: its rate of responses, and the share of rejections with
+ * Retry- After. Capacity is the rate that 32 clients reached just before.
  */
 const FACTOR = 10
 const CLIENTS = 32
-/** Of its rate before. */
+/** Share of the rate before. */
 const CAPACITY_S = 10
 
 await runPart('overload', { rounds: 1, seconds: 60 }, ({ rounds, seconds, only = ['resinit'] }) =>
@@ -66,7 +66,7 @@ await runPart('overload', { rounds: 1, seconds: 60 }, ({ rounds, seconds, only =
 )
 
 /**
- * Rates in requests a second; `p99` of the answered, the rest are counts.
+ * Rates per second; `p99` of answered requests; the rest are counts.
  * @param {import('../lib/contest.mjs').Entrant} entrant
  * @param {Buffer} image
  * @param {number} seconds

@@ -3,8 +3,8 @@ import { progress, runPart, table } from '../lib/part.mjs'
 import { quantile, spread } from '../lib/rounds.mjs'
 
 /**
- * The servers under load: JPEGs uploaded by one client, then by 32, to ResNet-50, then to a network so small that only
- * the server remains. All of them serve the same weights at the same time, and are measured in turns.
+ * Servers under load: JPEGs uploaded by one client, then by 32, to ResNet-50 and to a tiny network that shows
+ * the server alone. All serve the same weights at the same time and are measured in turns.
  */
 const NETWORKS = /** @type {const} */ (['resnet50', 'tiny'])
 const CLIENTS = [1, 32]
@@ -20,7 +20,7 @@ await runPart('serving', { rounds: 5, seconds: 10 }, async ({ rounds, seconds, o
   for (const network of NETWORKS) {
     const tables = await withContestants(network, only, async (entrants, image) => {
       const absent = only.filter((name) => entrants.every((entrant) => entrant.name !== name))
-      const found = absent.map((name) => `${network}: ${name} is not offered.`)
+      const found = absent.map((name) => `${network}: ${name} is not available on this machine.`)
       for (const clients of CLIENTS) {
         /** @type {Map<string, Measurement[]>} */
         const measurements = new Map(entrants.map(({ name }) => [name, []]))
@@ -66,18 +66,19 @@ function measure(outcome) {
  * @param {Measurement} measurement
  */
 function said({ name }, measurement) {
-  return `${name} ${measurement.throughput.toFixed(1)} a second, p99 ${measurement.p99.toFixed(1)} ms`
+  return `${name} ${measurement.throughput.toFixed(1)} per second, p99 ${measurement.p99.toFixed(1)} ms`
 }
 
 /**
- * The first contestant's throughput over each one's is taken within rounds, where both met the same machine.
+ * The ratio of the first contestant's throughput to each other's is computed within rounds, under equal
+ * conditions.
  * @param {Map<string, Measurement[]>} measurements
  */
 function compare(measurements) {
   const [first = ['', []]] = measurements
   const [firstName, firstRounds] = first
   return table(
-    ['', 'images a second', 'p50 ms', 'p99 ms', 'errors', `${firstName} over it`],
+    ['', 'images per second', 'p50 ms', 'p99 ms', 'errors', `${firstName} over it`],
     [...measurements].map(([name, rounds]) => [
       name,
       spread(

@@ -7,11 +7,11 @@ import { environment, startPeer } from '../lib/peers.mjs'
 import { spread } from '../lib/rounds.mjs'
 
 /**
- * Statistics of the 54 kernels of ResNet-50: the analysis process, which draws them or reads them from a file, and numpy,
- * which has them in memory, in turns in one run.
+ * Statistics of the 54 kernels of ResNet-50, alternating in one run: the analysis process, which draws them
+ * or reads them from a file, and numpy, which holds them in memory.
  */
 
-// What `npm run build` left, with the types of its source: so the check needs no build.
+// Compiled modules with the types of their sources, so that type checks need no build.
 const built = (/** @type {string} */ name) => import(new URL(`../../dist/${name}.js`, import.meta.url).href)
 /** @type {typeof import('../../src/analysis/client/analysis-process.ts')} */
 const { startAnalysis } = await built('analysis/client/analysis-process')
@@ -54,7 +54,7 @@ await runPart('statistics', { rounds: 5 }, async ({ rounds }) => {
         await ours({ weightsFile }),
         /** @type {{ ms: number }} */ (await numpy.ask({ op })).ms,
       ]
-      // The first is cold.
+      // Warm-up.
       await round()
       /** @type {number[][]} */
       const times = []
@@ -71,7 +71,7 @@ await runPart('statistics', { rounds: 5 }, async ({ rounds }) => {
 })
 
 /**
- * The weights both will have.
+ * Writes the weights that both measure.
  * @param {import('../../src/analysis/contract.ts').Analysis} analysis
  * @param {string} weightsFile
  */

@@ -4,8 +4,8 @@ import { progress, runPart, table } from '../lib/part.mjs'
 import { spread } from '../lib/rounds.mjs'
 
 /**
- * Eight clients that send whole photographs, alone and then beside two that send halves, as fast as they are answered:
- * what do the eight lose, and does each get its own answer?
+ * Eight clients send whole photographs, alone and then beside two clients that send truncated ones as fast as
+ * they are answered: the throughput that the eight lose, and whether each gets its own result.
  */
 const GOOD = 8
 const BAD = 2
@@ -36,7 +36,14 @@ await runPart('truncated', { rounds: 3, seconds: 10 }, ({ rounds, seconds, only 
       }
     }
     return table(
-      ['', 'alone, a second', 'beside, a second', 'kept', 'errors of the good', 'halves refused, a second'],
+      [
+        '',
+        'alone, per second',
+        'beside truncated ones, per second',
+        'kept',
+        'errors of whole photographs',
+        'truncated ones rejected, per second',
+      ],
       [...found].map(([name, all]) => [
         name,
         spread(

@@ -6,10 +6,11 @@ import { runPython } from '../lib/peers.mjs'
 import { startService } from '../lib/service.mjs'
 
 /**
- * How often `POST /v1/weights/statistics` is wrong: verdicts on state dicts of eight libraries, as they are drawn and after
- * training, pruning, rounding and averaging, against what is known of each tensor. RESINIT_PYTHON has
- * bench/python/requirements-verdicts.txt; RESINIT_TORCH_PYTHON Debian's torch and bench/python/requirements-verdicts-torch.txt.
- * RESINIT_STATE_DICTS names a folder that keeps the state dicts for the next run: they take half an hour and 1.7 GB.
+ * Error rate of `POST /v1/weights/statistics`: verdicts on state dicts of eight libraries, as drawn and after
+ * training, pruning, rounding and averaging, against the truth of each tensor. RESINIT_PYTHON has
+ * bench/python/requirements-verdicts.txt; RESINIT_TORCH_PYTHON has Debian's torch and
+ * bench/python/requirements- verdicts-torch.txt. RESINIT_STATE_DICTS names a folder that keeps the state
+ * dicts for the next run: they take half an hour and 1.7 GB.
  */
 
 const MAKERS = [
@@ -27,7 +28,9 @@ await runPart('verdicts', { rounds: 1 }, async () => {
     for (const { variable, scripts } of MAKERS) {
       const python = process.env[variable]
       if (!python)
-        throw new Error(`set ${variable} to a Python that bench/parts/verdicts.mjs names the requirements of`)
+        throw new Error(
+          `set ${variable} to a Python with the requirements that bench/parts/verdicts.mjs lists`,
+        )
       for (const script of scripts) await runPython(python, [`test/interop/state_dicts/${script}.py`, dicts])
     }
     /** @type {Map<string, Map<string, number>>} */
@@ -46,7 +49,7 @@ await runPart('verdicts', { rounds: 1 }, async () => {
       ...VERDICTS.map((verdict) => String(totals.get(truth)?.get(verdict) ?? 0)),
     ])
     return [
-      `${String(rows.length)} state dicts: the tensors that are in truth so, by verdict.`,
+      `${String(rows.length)} state dicts: tensors by truth and verdict.`,
       table(['', ...VERDICTS], sums),
       table(['state dict', ...TRUTHS], rows),
     ].join('\n\n')

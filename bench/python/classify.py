@@ -1,4 +1,4 @@
-"""What every peer's server does with uploads, so that they differ as servers only."""
+"""Decoding and classification of uploads, shared by all peers, so that only the servers differ."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -9,12 +9,12 @@ from PIL import Image
 
 
 def decode(data):
-    """uint8 pixels [height, width, 3]. Pillow decodes by libjpeg-turbo and lets other threads run meanwhile."""
+    """uint8 pixels [height, width, 3]. Pillow decodes by libjpeg-turbo and releases the interpreter lock."""
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
 class Classifier:
-    """An ONNX network over uint8 pixels. `threads` compute one batch; as many decode it.
+    """An ONNX network over uint8 pixels. `threads` decode and compute one batch.
 
     With `spinning` (0 or 1) they wait in a loop between the operations of a batch, which is faster than to be woken where
     the cores are theirs alone. They stop with the batch: going on would take the cores that HTTP and decoding need.
@@ -32,7 +32,7 @@ class Classifier:
         self.decoders = ThreadPoolExecutor(threads)
 
     def decode_all(self, uploads):
-        """Pixels of each upload, or the exception that its decoding ended in."""
+        """Pixels of each upload, or the exception of its decoding."""
 
         def attempt(data):
             try:

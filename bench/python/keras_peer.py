@@ -1,4 +1,4 @@
-"""Keras's own ResNet50, built and asked once. One JSON request a line on stdin, one answer a line on stdout:
+"""Keras's ResNet50, built and run once. One JSON request a line on stdin, one answer a line on stdout:
 
     {"seed": 1, "image_path": "...", "call": "model" | "predict"} -> {"ms": ...}
 

@@ -22,7 +22,7 @@ class Network(kserve.Model):
 
     def load(self):
         self.classifier = Classifier(*self.network)
-        # Of its own, because KServe gives its max_asyncio_workers to a loop that does not run.
+        # An own executor, because KServe passes max_asyncio_workers to a loop that does not run.
         self.executor = ThreadPoolExecutor(self.concurrency)
         self.ready = True
         return True
@@ -35,7 +35,7 @@ class Network(kserve.Model):
         return {"predictions": [top_classes(self.classifier.probabilities([image])[0])]}
 
     async def predict(self, payload, headers=None, response_headers=None):
-        # In a thread, so that the event loop serves others: Pillow and onnxruntime both let go of the interpreter.
+        # In a thread, since Pillow and onnxruntime release the interpreter lock and the event loop stays free.
         return await asyncio.get_running_loop().run_in_executor(self.executor, self.classify, payload)
 
 
@@ -48,7 +48,7 @@ if __name__ == "__main__":
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--spinning", type=int, required=True)
     arguments = parser.parse_args()
-    # Its lines for every request, and tracebacks for every image that is none, are not part of the work.
+    # No log lines per request and no tracebacks for invalid images.
     logging.disable(logging.ERROR)
     server = kserve.ModelServer(
         http_port=arguments.port, workers=arguments.workers, enable_grpc=False

@@ -22,11 +22,11 @@ class Api(litserve.LitAPI):
         return request["image"].file.read()
 
     def batch(self, inputs):
-        # Here, because LitServe calls decode_request for one image after the other.
+        # Here, because LitServe calls decode_request for one image after another.
         return self.classifier.decode_all(inputs)
 
     def predict(self, images):
-        # An exception for one image would be the answer to its whole batch.
+        # An exception for one image would fail its whole batch.
         whole = [image for image in images if not isinstance(image, Exception)]
         rows = iter(self.classifier.probabilities(whole) if whole else [])
         return [image if isinstance(image, Exception) else next(rows) for image in images]
@@ -55,7 +55,7 @@ if __name__ == "__main__":
         max_batch_size=arguments.batch,
         batch_timeout=arguments.batch_timeout,
     )
-    # fast_queue is its ZeroMQ transport, which its documentation advises for high throughput.
+    # fast_queue is its ZeroMQ transport, which its documentation recommends for high throughput.
     server = litserve.LitServer(
         api, accelerator="cpu", workers_per_device=arguments.workers, fast_queue=True
     )

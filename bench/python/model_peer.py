@@ -1,4 +1,4 @@
-"""onnxruntime and OpenVINO on the network of a weights file, without a server around them.
+"""onnxruntime and OpenVINO on the network of a weights file, without a server.
 
 One JSON request a line on stdin, one answer a line on stdout:
 
@@ -22,7 +22,7 @@ from network import Weights, onnx_of
 
 
 class OnnxRuntime:
-    """All cores on one image, as its defaults are: nothing else runs beside it here."""
+    """All cores on one image, as by default, since nothing else runs."""
 
     def __init__(self, onnx, threads):
         options = onnxruntime.SessionOptions()
@@ -37,8 +37,8 @@ class OnnxRuntime:
 
 
 class OpenVino:
-    """Compiled for each batch size by itself, because fixed shapes are where it is fastest; one stream over all cores,
-    which its LATENCY hint means, because calls come one after the other."""
+    """Compiled for each batch size, because fixed shapes are fastest; one stream over all cores (hint LATENCY), because
+    calls come one after another."""
 
     def __init__(self, onnx, threads, precision):
         self.core = openvino.Core()
@@ -67,7 +67,7 @@ def runtimes_of(onnx, threads):
         "onnxruntime float32": OnnxRuntime(onnx, threads),
         "OpenVINO float32": OpenVino(onnx, threads, "f32"),
     }
-    # onnxruntime computes in bfloat16 on ARM only; OpenVINO wherever the CPU has the instructions.
+    # onnxruntime computes in bfloat16 on ARM only, OpenVINO on every CPU with the instructions.
     if "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         runtimes["OpenVINO bfloat16"] = OpenVino(onnx, threads, "bf16")
     return runtimes

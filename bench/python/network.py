@@ -1,4 +1,4 @@
-"""A residual network of the service as ONNX, from a weights file that the service wrote.
+"""Converts a weights file of the service to ONNX.
 
 The same work as ours: uint8 pixels [n, height, width, 3] in, normalised within the graph, float32
 logits out, batch norm folded into the kernels. The file's own metadata says the architecture.
@@ -12,7 +12,7 @@ from safetensors import safe_open
 
 
 class Weights:
-    """A weights file of the service, under its parameter names."""
+    """Reads a weights file of the service; keys are parameter names."""
 
     def __init__(self, path):
         with safe_open(path, framework="numpy") as file:
@@ -23,7 +23,7 @@ class Weights:
         return self.tensors[name].astype(np.float64)
 
     def vector(self, name, size, value):
-        """`value` stands in for a buffer that the file leaves out."""
+        """`value` replaces a buffer that the file omits."""
         vector = self.tensors.get(name)
         return np.full(size, value, np.float64) if vector is None else vector.astype(np.float64)
 
@@ -50,7 +50,7 @@ class Graph:
         return name
 
     def convolution(self, x, conv, norm, strides):
-        """A convolution padded symmetrically, with the batch norm that follows it folded in."""
+        """A symmetrically padded convolution with the following batch norm folded in."""
         kernel = self.weights.kernel(f"{conv}/kernel")
         outputs = kernel.shape[-1]
         variance = self.weights.vector(f"{norm}/moving_variance", outputs, 1)
@@ -119,7 +119,7 @@ class Graph:
             [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", classes])],
             self.constants,
         )
-        # Pinned below what the helper package would choose, which may be newer than the runtimes.
+        # Pinned, since the default of the helper package may be newer than the runtimes.
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
         )

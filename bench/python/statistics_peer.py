@@ -1,4 +1,4 @@
-"""What numpy takes for the statistics of a weights file's kernels: the peer of bench/parts/statistics.mjs.
+"""Times numpy's statistics of a weights file's kernels: the peer of bench/parts/statistics.mjs.
 
 One request a line on stdin, one answer a line on stdout: {"op": "moments"} or {"op": "spectra"}
 -> {"ms", "values"}. Reading the file is not counted, as drawing is not on the other side.
@@ -13,7 +13,7 @@ import time
 import numpy as np
 from safetensors.numpy import load_file
 
-# The analysis runs at low priority, so its peer does.
+# Low priority, like the analysis process.
 os.nice(19)
 
 kernels = [kernel for name, kernel in load_file(sys.argv[1]).items() if name.endswith("kernel")]

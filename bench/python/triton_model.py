@@ -9,7 +9,7 @@ import os
 import site
 import sys
 
-# Triton's embedded interpreter knows of no virtual environment, nor of PYTHONPATH.
+# Triton's embedded interpreter ignores virtual environments and PYTHONPATH.
 site.addsitedir(os.environ["SITE_PACKAGES"])
 sys.path.append(os.environ["BENCH_PEERS"])
 
@@ -25,7 +25,7 @@ class TritonPythonModel:
         )
 
     def execute(self, requests):
-        """Any number of requests, each of one or more images: decoded together, and computed as one batch."""
+        """Decodes and computes all images of all requests as one batch."""
         tensors = [backend.get_input_tensor_by_name(request, "image").as_numpy() for request in requests]
         images = iter(self.classifier.decode_all([data for tensor in tensors for data in tensor.flat]))
         parts = [[next(images) for _ in tensor] for tensor in tensors]

@@ -3,11 +3,11 @@ import { environment } from '../lib/peers.mjs'
 import { flags, freePort, startServer } from '../lib/server.mjs'
 
 /**
- * KServe's Python server. It does not batch (its agent's batcher is a program of its own, for V1 JSON tensors). One image
- * is computed over all cores, so that a single client waits the least, and as many images at once as there are cores:
- * one is decoded while another is computed, without spinning, and more would only crowd them. An image's own bytes are accepted as a V1
- * body, which spares base64 and JSON. One process: a second would have to share the cores, and HTTP is not what it waits
- * for; besides, its parent kills workers that were paused.
+ * KServe's Python server. It does not batch (its agent's batcher is a separate program for V1 JSON tensors).
+ * One image is computed over all cores, which gives a single client the least latency; the number of
+ * concurrent images is the number of cores, without spinning: one is decoded while another is computed, and
+ * more would only compete. The V1 body is the image itself, without base64 and JSON. One process: a second
+ * one would share the cores, HTTP is not the bottleneck, and its parent kills workers that were paused.
  * @param {import('./contestants.mjs').Settings} overrides
  */
 export function kserve(overrides) {
@@ -27,7 +27,7 @@ export function kserve(overrides) {
       const server = await startServer([python, ...script, ...flags(settings)], {
         port,
         health: '/v1/models/network',
-        // Its FastAPI warns of what KServe calls.
+        // FastAPI deprecation warnings of KServe's calls.
         env: { PYTHONWARNINGS: 'ignore' },
       })
       const path = '/v1/models/network:predict'

@@ -3,10 +3,10 @@ import { environment } from '../lib/peers.mjs'
 import { flags, freePort, startServer } from '../lib/server.mjs'
 
 /**
- * LitServe. As many worker processes as cores, as its documentation advises for CPUs: while one decodes, another computes.
- * Each may use all cores, so that a single client has them all, and none spins, which would take them from the others. A
- * worker looks for a batch until its timeout is over, however few wait; 1 ms is the least that its queue polls. A timeout
- * of 0 makes its idle loop take a whole core.
+ * LitServe. One worker process per core, as its documentation recommends for CPUs: while one decodes, another
+ * computes. Each may use all cores for a single client, and none spins, which would take cores from the
+ * others. A worker collects a batch until its timeout is over; 1 ms is the shortest poll of its queue. With a
+ * timeout of 0 its idle loop takes a whole core.
  * @param {import('./contestants.mjs').Settings} overrides
  */
 export function litserve(overrides) {

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { createModel, startService } from '../lib/service.mjs'
 
 /**
- * Our service, the image itself as the body; unless settings are given, with its defaults.
+ * This project's service with its defaults or the given settings; the image is the body.
  * @param {object} more Fields added to the specification.
  * @param {Record<string, number>} settings By their names in the environment, in whatever case.
  */

@@ -5,9 +5,9 @@ import { environment } from '../lib/peers.mjs'
 import { freePort, startServer } from '../lib/server.mjs'
 
 /**
- * Triton with its Python backend, the only one that its PyPI wheel has. Dynamic batching without a delay: what waits when
- * the instance is free is a batch, computed over all cores. The JPEG goes in as a binary BYTES tensor, the top five come
- * by the classification extension.
+ * Triton with its Python backend, the only backend in its PyPI wheel. Dynamic batching without a delay:
+ * requests that wait when the instance is free form a batch, computed over all cores. The JPEG is a binary
+ * BYTES tensor; the top five come by the classification extension.
  * @param {import('./contestants.mjs').Settings} overrides
  */
 export function triton(overrides) {
@@ -66,7 +66,7 @@ dynamic_batching {}
 }
 
 /**
- * The binary tensor extension: JSON, then each element with its length before it.
+ * The binary tensor extension: JSON, then each element preceded by its length.
  * @param {Buffer} image
  */
 function binaryTensor(image) {

@@ -9,11 +9,11 @@ import { COLOUR, png, pngChunk, repeatedByte } from './png.mjs'
 const BYTES = 10_000_000
 const SIDE = 30_000
 const BOMB_BYTES = 1e9
-/** Between two bytes of a client who never ends. */
+/** Pause between two bytes of a client that never finishes. */
 const DRIBBLE_MS = 500
 const DRIBBLE_TIMES = 20
 
-/** What one request alone can do. @returns {Attack[]} */
+/** Attacks by single requests. @returns {Attack[]} */
 export function attacksOf() {
   const predict = '/v1/models/net/predict'
   const infer = '/v2/models/net/infer'
@@ -34,7 +34,7 @@ export function attacksOf() {
   return [
     attack('nested JSON', '/v1/plans', json, deep, [400]),
     attack('nested JSON within a specification', '/v1/models', json, `{"architecture":${deep}}`, [400]),
-    attack('nested JSON of no type', predict, {}, `{"instances":${deep}}`, [400]),
+    attack('nested JSON without a content type', predict, {}, `{"instances":${deep}}`, [400]),
     attack('nested JSON for v2', infer, {}, deep, [400]),
     attack('nested JSON for TensorFlow Serving', verb, {}, `{"instances":${deep}}`, [400]),
     attack('millions of instances', predict, json, `{"instances":[${many('0')}]}`, [422]),
@@ -52,19 +52,19 @@ export function attacksOf() {
     ),
     attack('a gzip bomb for v2', infer, zipped, bomb, [400]),
     attack('a gzip bomb for TensorFlow Serving', verb, zipped, bomb, [400]),
-    attack('a gzip bomb elsewhere', '/v1/plans', { ...json, ...zipped }, bomb, [400, 415]),
+    attack('a gzip bomb on a route without gzip', '/v1/plans', { ...json, ...zipped }, bomb, [400, 415]),
     attack('a huge PNG', predict, { 'content-type': 'image/png' }, hugePng(), [422]),
   ]
 }
 
-/** A whole, black PNG of a bit a pixel. */
+/** A black PNG with one bit per pixel. */
 function hugePng() {
   const rows = repeatedByte(SIDE * (1 + SIDE / 8), 0)
   return png({ width: SIDE, height: SIDE, depth: 1, colour: COLOUR.grey }, [pngChunk('IDAT', rows)])
 }
 
 /**
- * Connections that send a byte now and then and never end, until the service closes them.
+ * Connections that send a byte now and then and never finish, until the service closes them.
  * @param {string} url
  * @param {'head' | 'body'} where
  * @param {number} count
@@ -77,7 +77,7 @@ export async function dribble(url, where, count) {
   const sockets = await Promise.all(
     Array.from({ length: count }, async () => {
       const socket = connect(Number(port), hostname)
-      // Whoever is cut off hears of it.
+      // The close of the service raises an error here.
       socket.on('error', () => undefined)
       socket.resume()
       socket.once('end', () => socket.destroy())
@@ -109,7 +109,7 @@ const READERS = [
 const FRAMINGS = ['Transfer-Encoding: chunked', 'Content-Length: 60000000']
 
 /**
- * Bodies that are announced and do not come, or by a byte now and then, on every route while `ask` runs.
+ * Bodies that are announced and then missing or sent byte by byte, on every route while `ask` runs.
  * @param {string} url
  * @param {'silent' | 'slow'} pace
  * @param {number} count On each route.
@@ -121,7 +121,7 @@ export async function announce(url, pace, count, ask) {
     Array.from({ length: count }, (_, index) => {
       const framing = FRAMINGS[index % FRAMINGS.length] ?? ''
       const socket = connect(Number(port), hostname)
-      // One that is cut off hears of it.
+      // The close of the service raises an error here.
       socket.on('error', () => undefined)
       socket.resume()
       socket.write(`POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: ${type}\r\n${framing}\r\n\r\n`)

@@ -57,7 +57,7 @@ async function askBombs({ client, choices, check, probe, peaks }) {
           })
           const took = performance.now() - started
           const said = `${String(answer.status)} after ${took.toFixed(0)} ms ${answer.bytes.toString()}`
-          check(`${name} is refused`, answer.status === 422 && took < ms, said)
+          check(`${name} is rejected`, answer.status === 422 && took < ms, said)
         }),
       )
     })

@@ -67,7 +67,10 @@ async function askBase64({ client, choices, times, check }) {
   }
 }
 
-/** What phones write is accepted; what is larger or of 12 bits is refused by a sentence that says why. @type {Case} */
+/**
+ * Photographs as phones write them are accepted; larger ones and those of 12 bits are rejected with the
+ * reason. @type {Case}
+ */
 async function askSizes({ client, check }) {
   const ask = (/** @type {Buffer} */ body) =>
     client.attempt({ path: '/v1/models/own/predict', headers: { 'content-type': 'image/jpeg' }, body })

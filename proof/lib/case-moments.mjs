@@ -1,8 +1,8 @@
 /** @typedef {import('../parts/cases.mjs').Case} Case */
 
-/** Standardized moments may be off by a hundredth, the variance by a millionth. */
+/** Tolerances: one hundredth for standardized moments, one millionth for the variance. */
 const TOLERANCE = { variance: 1e-6, standardized: 1e-2 }
-/** Below it a standardized moment is rounding. */
+/** Below it a standardized moment is rounding error. */
 const NOTHING = 1e-5
 
 /** One tensor as safetensors. @param {Float32Array} values */

@@ -8,7 +8,7 @@ import { featuresOf, SIDE } from './windows.mjs'
 /** @typedef {import('./choices.mjs').Choices} Choices */
 
 /**
- * Files with harmless oddities, beside the one that they were made of: their pixels are its pixels.
+ * Files with harmless oddities have the same pixels as the file from which they were made.
  * @param {Choices} choices
  */
 async function oddities(choices) {
@@ -48,7 +48,7 @@ async function oddities(choices) {
           (file) => (file[scanEnd - 1] = choices.between(1, 256)),
         ),
         'JFIF 2.x': changed((file) => (file[first + 9] = choices.between(2, 9))),
-        'JFIF of another unit': changed((file) => (file[first + 11] = choices.between(3, 256))),
+        'JFIF with another unit': changed((file) => (file[first + 11] = choices.between(3, 256))),
         'fill bytes before a marker': inserted(choices.of(starts), filling()),
         'fill bytes before each marker': Buffer.concat([
           jpeg.subarray(0, 2),
@@ -56,10 +56,10 @@ async function oddities(choices) {
         ]),
         'bytes after its end': Buffer.concat([jpeg, choices.bytes(choices.between(1, 2000))]),
         'unknown application data': inserted(first, segment(choices.between(0xe3, 0xed), choices.bytes(99))),
-        'a comment that is empty': inserted(choices.of(starts), segment(MARKER.com, [])),
+        'an empty comment': inserted(choices.of(starts), segment(MARKER.com, [])),
         'tables twice': inserted(sos, jpeg.subarray(starts[1] ?? 2, starts[2])),
         'no JFIF': bare,
-        'EXIF that leads nowhere': inserted(
+        'EXIF with an offset outside': inserted(
           first,
           segment(MARKER.app1, [...Buffer.from('Exif\0\0II*\0'), 0xff, 0xff, 0xff, 0x7f]),
         ),

@@ -8,21 +8,21 @@ import { form, json, pixels, npy } from './requests.mjs'
 
 const SILENT = [4, 16, 32]
 const SIZES = [1e6, 5e6, 20e6]
-/** No client waits longer for an answer. */
+/** Longest wait of a client for a response. */
 const PATIENCE_MS = 20_000
 
-/** What any request that is well can have as its body. */
+/** Valid bodies of all routes. */
 const sound = json('/v1/plans', { architecture: 'resnet20' })
 
 /**
- * Sends a head and all of its body before it reads, as urllib does.
+ * Sends the head and the whole body before it reads, as urllib does.
  * @param {string} url @param {string} head @param {number} size
  * @returns {Promise<string>} The status line, or what went wrong.
  */
 async function sendThenRead(url, head, size) {
   const { hostname, port } = new URL(url)
   const socket = connect(Number(port), hostname)
-  // Each step below fails with it.
+  // Each step below rejects with this error.
   socket.on('error', () => undefined)
   socket.setTimeout(PATIENCE_MS, () => socket.destroy(new Error('no answer')))
   try {
@@ -30,7 +30,7 @@ async function sendThenRead(url, head, size) {
     socket.write(`${head}\r\nHost: ${hostname}:${port}\r\nContent-Length: ${String(size)}\r\n\r\n`)
     await promisify(socket.write.bind(socket))(Buffer.alloc(size, 0xff))
     for await (const bytes of socket) return String(bytes).split('\r\n', 1)[0] ?? ''
-    return 'closed without an answer'
+    return 'closed without a response'
   } catch (error) {
     return String(error)
   } finally {
@@ -46,7 +46,11 @@ async function askEarlyRefusals({ url, check }) {
       for (const version of ['1.1', '1.0']) {
         const head = `POST ${path} HTTP/${version}\r\nConnection: close\r\nContent-Type: image/jpeg`
         const said = await sendThenRead(url, head, size)
-        check(`a refusal of ${String(size)} bytes, ${path}, HTTP/${version}`, said.includes(' 404 '), said)
+        check(
+          `a rejected body of ${String(size)} bytes, ${path}, HTTP/${version}`,
+          said.includes(' 404 '),
+          said,
+        )
       }
 }
 
@@ -71,7 +75,7 @@ async function askSilentBodies({ client, url, check }) {
       const sockets = silent.flatMap((path) =>
         Array.from({ length: count }, () => {
           const socket = connect(Number(port), hostname)
-          // It may be cut off.
+          // The service may close the connection.
           socket.on('error', () => undefined)
           socket.write(
             `POST ${path} HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\n${length}\r\n\r\n`,
@@ -89,7 +93,10 @@ async function askSilentBodies({ client, url, check }) {
     }
 }
 
-/** What a page of another site can send without being asked, and what the service's own page sends. @type {Case} */
+/**
+ * Requests that a page of another site can send without preflight, and requests of the service's own page.
+ * @type {Case}
+ */
 async function askCrossSite({ client, url, check }) {
   const { port, host } = new URL(url)
   const image = { name: 'images', bytes: pixels(1), type: 'image/jpeg' }

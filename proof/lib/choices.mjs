@@ -1,4 +1,4 @@
-/** Random choices that are the same at every run with the same seed (mulberry32). */
+/** Random choices that repeat with the same seed (mulberry32). */
 export class Choices {
   #state
 
@@ -15,12 +15,12 @@ export class Choices {
     return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
   }
 
-  /** An integer of [0, below). @param {number} below */
+  /** An integer in [0, below). @param {number} below */
   below(below) {
     return Math.floor(this.unit() * below)
   }
 
-  /** An integer of [low, below). @param {number} low @param {number} below */
+  /** An integer in [low, below). @param {number} low @param {number} below */
   between(low, below) {
     return low + this.below(below - low)
   }

@@ -7,7 +7,7 @@ import { buffer } from 'node:stream/consumers'
  * @typedef {{ status: number, headers: import('node:http').IncomingHttpHeaders, bytes: Buffer }} Answer
  */
 
-/** Sends what it is given as it is, over connections that are kept. Whoever opens it closes it. */
+/** Sends requests unchanged over kept-alive connections. The caller closes it. */
 export class Client {
   #url
   #headers
@@ -20,7 +20,7 @@ export class Client {
   }
 
   /**
-   * A request whose body is whole; without a method it is POST where there is a body.
+   * Sends a request; the default method is POST with a body and GET without.
    * @param {Request} request
    * @returns {Promise<Answer>}
    */
@@ -37,7 +37,7 @@ export class Client {
   }
 
   /**
-   * The same where the service may end: status 0 where no answer comes, with the reason as its bytes.
+   * The same for a service that may end: status 0 if there is no response, with the reason as the body.
    * @param {Request} request
    * @returns {Promise<Answer>}
    */
@@ -48,7 +48,7 @@ export class Client {
     }))
   }
 
-  /** Closes the connections that nobody uses. */
+  /** Closes idle connections. */
   close() {
     this.#agent.destroy()
   }

@@ -7,17 +7,17 @@ import { Choices } from './choices.mjs'
 /** @typedef {{ verdict: 'accepted' | 'refused' | 'busy' | 'fault', said: string }} Outcome */
 
 const SEED = 7e6
-/** On how many routes each image is sent, and how far these are apart in their list. */
+/** Number of routes to which each image is sent, and their distance in the list of routes. */
 const ROUTES = { each: 3, step: 3 }
-/** No answer may take longer; the time limit of a decoder is far shorter. */
+/** Longest allowed response time; far above a decoder's time limit. */
 const HANG_MS = 30_000
-const SAID = 200
+const MAX_QUOTED = 200
 
-/** Clients that send hostile images, each on several routes: to be refused, or accepted, on all of them alike. */
+/** Clients that send each hostile image to several routes, which must all accept or all reject it. */
 export class HostileClients {
   /** @type {string[]} */
   failures = []
-  /** Answers by their status. @type {Record<string, number>} */
+  /** Responses by status. @type {Record<string, number>} */
   statuses = {}
   longest = { ms: 0, image: '' }
   #client
@@ -32,7 +32,7 @@ export class HostileClients {
   }
 
   /**
-   * So many images, kind after kind, so many at once.
+   * Sends `count` images, kind after kind, with so many requests at once.
    * @param {number} images
    * @param {number} atOnce
    */
@@ -75,18 +75,18 @@ export class HostileClients {
     if (ms > this.longest.ms) this.longest = { ms, image: name }
     this.statuses[status] = (this.statuses[status] ?? 0) + 1
     const text = bytes.toString()
-    const said = `${String(status)} after ${ms.toFixed(0)} ms ${status === 200 ? '' : text.slice(0, SAID)}`
+    const said = `${String(status)} after ${ms.toFixed(0)} ms ${status === 200 ? '' : text.slice(0, MAX_QUOTED)}`
     if (ms > HANG_MS) return { verdict: 'fault', said }
     if (status === 200) return { verdict: 'accepted', said }
     if (status === 429 || status === 503)
       return { verdict: headers['retry-after'] === undefined ? 'fault' : 'busy', said }
-    // Without a byte there is no image that an error could name.
+    // An empty body contains no image that an error could name.
     const named = pointer === undefined || image.length === 0 || text.includes(`"${pointer}"`)
     return { verdict: refusals.includes(status) && named ? 'refused' : 'fault', said }
   }
 }
 
-/** Writes an image into RESINIT_HOSTILE_IMAGES, where it is set. @param {string} name @param {Buffer} image */
+/** Writes an image to RESINIT_HOSTILE_IMAGES if that is set. @param {string} name @param {Buffer} image */
 async function keep(name, image) {
   const folder = process.env['RESINIT_HOSTILE_IMAGES'] || undefined
   if (folder === undefined) return

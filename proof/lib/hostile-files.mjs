@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib'
 
 const SVG = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 
-/** What costs a renderer of SVG much: selectors, entities, references, filters. @param {Choices} choices */
+/** Expensive input for an SVG renderer: selectors, entities, references, filters. @param {Choices} choices */
 function svg(choices) {
   const tag = choices.of(['g', 'b', 'a', 'rect'])
   const size = `width="${String(choices.between(1, 60_000))}" height="224"`
@@ -31,7 +31,7 @@ function svg(choices) {
   ])
 }
 
-/** Thousands of frames of a pixel, on a screen of any size. @param {Choices} choices */
+/** Thousands of frames of one pixel on a screen of any size. @param {Choices} choices */
 function gif(choices) {
   const side = choices.of([1, 224, 0xffff])
   const screen = Buffer.from([
@@ -55,7 +55,7 @@ function gif(choices) {
   return Buffer.concat([Buffer.from(choices.of(['GIF87a', 'GIF89a'])), screen, frames, Buffer.from([0x3b])])
 }
 
-/** A directory that leads to itself, of strips that are not there. @param {Choices} choices */
+/** A directory that points to itself, with strips that do not exist. @param {Choices} choices */
 function tiff(choices) {
   const [short, long] = [3, 4]
   const side = choices.of([1, 224, 30_000, 0x7fffffff])
@@ -93,7 +93,10 @@ function tiff(choices) {
   ])
 }
 
-/** A file of the ISO base media format (AVIF, HEIC, JPEG XL, JPEG 2000) of random boxes. @param {Choices} choices */
+/**
+ * A file of the ISO base media format (AVIF, HEIC, JPEG XL, JPEG 2000) with random boxes. @param {Choices}
+ * choices
+ */
 function boxes(choices) {
   const box = (/** @type {string} */ type, /** @type {Buffer} */ data) => {
     const length = Buffer.alloc(4)
@@ -126,7 +129,7 @@ function boxes(choices) {
     : Buffer.concat([...file, box('mdat', choices.bytes(1000))])
 }
 
-/** Of whatever else an image library may read. @param {Choices} choices */
+/** Other formats that an image library may read. @param {Choices} choices */
 function otherFormat(choices) {
   const side = String(choices.of([224, 65_000]))
   const head = choices.of([
@@ -157,7 +160,7 @@ function otherFormat(choices) {
 }
 
 /**
- * What is no JPEG, PNG or WebP.
+ * Files that are no JPEG, PNG or WebP.
  * @returns {ImageKind[]}
  */
 export function hostileFiles() {
@@ -169,10 +172,10 @@ export function hostileFiles() {
     { name: 'TIFF', verdict, make: tiff },
     { name: 'AVIF, HEIC, JPEG XL, JPEG 2000', verdict, make: boxes },
     { name: 'another format', verdict, make: otherFormat },
-    { name: 'nothing, or a byte', verdict, make: (choices) => choices.bytes(choices.below(3)) },
+    { name: 'empty or one byte', verdict, make: (choices) => choices.bytes(choices.below(3)) },
     { name: 'random bytes', verdict, make: (choices) => choices.bytes(choices.between(3, 100_000)) },
     {
-      name: 'the first bytes of an image and no more of it',
+      name: 'only the first bytes of an image',
       verdict,
       make: (choices) => {
         const first = choices.of([

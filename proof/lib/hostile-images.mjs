@@ -6,13 +6,15 @@ import { hostileWebps } from './hostile-webps.mjs'
 import { mutateBytes } from './mutations.mjs'
 
 /**
- * A kind of images that are made to harm. Where every one has to be refused, `verdict` says so; else both may be right.
- * @typedef {{ name: string, verdict?: 'refused', make: (choices: import('./choices.mjs').Choices) => Buffer }} ImageKind
+ * A kind of harmful images. `verdict` is set if every image of the kind must be rejected; otherwise both
+ * outcomes are right.
+ * @typedef {{ name: string, verdict?: 'refused', make: (choices: import('./choices.mjs').Choices) => Buffer
+ * }} ImageKind
  */
 
 const SIDE = 224
 
-/** Sound files of the model's size, and a photograph. */
+/** Valid files of the model's size, and a photograph. */
 export async function soundImages() {
   const pixels = Buffer.from(Array.from({ length: SIDE * SIDE * 3 }, (_, at) => ((at * at) >> 9) & 255))
   const own = sharp(pixels, { raw: { width: SIDE, height: SIDE, channels: 3 } })
@@ -41,9 +43,9 @@ export function hostileImages(sound) {
     ...hostilePngs({ png }),
     ...hostileWebps({ webp, losslessWebp }),
     ...hostileFiles(),
-    mutated('JPEG that was changed by chance', [jpeg, progressiveJpeg, photograph]),
-    mutated('PNG that was changed by chance', [png]),
-    mutated('WebP that was changed by chance', [webp, losslessWebp]),
+    mutated('JPEG with random changes', [jpeg, progressiveJpeg, photograph]),
+    mutated('PNG with random changes', [png]),
+    mutated('WebP with random changes', [webp, losslessWebp]),
     {
       name: 'two files in one',
       make: (choices) => {

@@ -20,14 +20,14 @@ import {
 const OWN = { width: 224, height: 224 }
 const MEGAPIXELS_36 = { width: 6000, height: 6000, sampling: 2 }
 const SEGMENT = 65_533
-/** What all scans of a file may take, so that none is refused for the size of its body. */
+/** Size of all scans of a file, below the limit of a body. */
 const SCAN_BYTES = 15_000_000
 const BLOCK = 8
 const UNSUPPORTED_FRAMES = [0xc3, 0xc5, 0xc6, 0xc7, 0xc9, 0xca, 0xcb, 0xcd, 0xce, 0xcf, 0xf7]
 
 /**
- * Valid progressive images with many more scans than any encoder writes: first scans of AC that repeat, refinements, and
- * refinements of DC, each a few bytes and a pass over all coefficients.
+ * Valid progressive images with many more scans than any encoder writes: repeated first scans of AC,
+ * refinements, and refinements of DC, each a few bytes and one pass over all coefficients.
  * @param {import('./jpeg.mjs').JpegSize} size
  * @param {number} count
  * @param {Choices} choices
@@ -44,7 +44,7 @@ function scanBomb(size, count, choices) {
   return manyScans(size, one, Math.min(count, Math.floor(SCAN_BYTES / one.length)))
 }
 
-/** A head of EXIF with an IFD that leads to itself, or far outside, or is endless. @param {Choices} choices */
+/** An EXIF header whose IFD points to itself, points outside, or is endless. @param {Choices} choices */
 function exif(choices) {
   const count = choices.between(1, 4000)
   const entries = Buffer.alloc(12 * count)
@@ -61,7 +61,7 @@ function exif(choices) {
   return segment(MARKER.app1, Buffer.concat([head, length, entries, Buffer.from([8, 0, 0, 0])]))
 }
 
-/** A profile in so many parts, each as large as may be, numbered right or wrong. @param {Choices} choices */
+/** A profile in many parts of maximum size, numbered right or wrong. @param {Choices} choices */
 function profile(choices) {
   const count = choices.between(2, 256)
   const numbers = choices.of([
@@ -82,7 +82,7 @@ function profile(choices) {
 }
 
 /**
- * Segments in a sound file, before its frame.
+ * Inserts segments into a valid file, before its frame.
  * @param {Buffer} sound
  * @param {readonly Buffer[]} segments
  */
@@ -225,7 +225,7 @@ export function hostileJpegs(sound) {
       },
     },
     {
-      name: 'JPEG with lengths that lie',
+      name: 'JPEG with wrong lengths',
       make: (choices) => {
         const file = Buffer.from(choices.of(sounds))
         for (let times = choices.between(1, 3); times > 0; times -= 1)
@@ -234,7 +234,7 @@ export function hostileJpegs(sound) {
       },
     },
     {
-      name: 'JPEG that is cut off',
+      name: 'truncated JPEG',
       verdict: 'refused',
       make: (choices) => {
         const file = choices.of(sounds)

@@ -16,7 +16,7 @@ import {
 const SIDE = 32
 const SMALL = { width: SIDE, height: SIDE }
 
-/** So many black rows, without filter, compressed. @param {number} rows @param {number} bytes a row */
+/** Compressed black rows without filter. @param {number} rows @param {number} bytes a row */
 const rowsOf = (rows, bytes) => repeatedByte(rows * (1 + bytes), 0)
 const smallData = pngChunk('IDAT', rowsOf(SIDE, 3 * SIDE))
 
@@ -27,7 +27,7 @@ export function hostilePngs({ png: sound }) {
   const file = (list) => Buffer.concat([PNG_SIGNATURE, ...list])
   return [
     {
-      name: 'PNG with hundreds of texts that become megabytes',
+      name: 'PNG with hundreds of texts that decompress to megabytes',
       make: (choices) => {
         const compressed = repeatedByte(choices.between(4_000_000, 7_900_000), choices.between(0x41, 0x5b))
         const types = choices.of(/** @type {const} */ ([['zTXt'], ['iTXt'], ['iCCP'], ['zTXt', 'iTXt']]))
@@ -39,14 +39,14 @@ export function hostilePngs({ png: sound }) {
       },
     },
     {
-      name: 'PNG with a profile that becomes hundreds of megabytes',
+      name: 'PNG with a profile that decompresses to hundreds of megabytes',
       make: (choices) => {
         const compressed = repeatedByte(choices.between(50_000_000, 200_000_000), choices.below(256))
         return png(SMALL, [compressedChunk('iCCP', 'k', compressed), smallData])
       },
     },
     {
-      name: 'PNG whose data become more than its header says',
+      name: 'PNG whose data decompress to more than its header says',
       make: (choices) =>
         png(SMALL, [pngChunk('IDAT', repeatedByte(choices.between(100_000_000, 300_000_000), 0))]),
     },
@@ -78,7 +78,7 @@ export function hostilePngs({ png: sound }) {
           { colour: COLOUR.rgba, depth: 16, bytes: 8 },
         ])
         const interlace = choices.below(2)
-        // Adam7 has up to two rows of filter bytes for each row: more data than rows need is an oddity by itself.
+        // Adam7 has up to two filter bytes per row; more data than the rows need is a separate oddity.
         const data = rowsOf(side, side * bytes + interlace)
         return png({ width: side, height: side, depth, colour, interlace }, [pngChunk('IDAT', data)])
       },
@@ -181,7 +181,7 @@ export function hostilePngs({ png: sound }) {
       },
     },
     {
-      name: 'PNG that is cut off',
+      name: 'truncated PNG',
       verdict: 'refused',
       make: (choices) => sound.subarray(0, choices.between(9, Math.floor(sound.length * 0.9))),
     },

@@ -8,7 +8,9 @@ const HEAD = 12
 const FLAG = { animation: 2, xmp: 4, exif: 8, profile: 32 }
 const SMALL = { width: 32, height: 32 }
 
-/** The size within the head of a lossy frame. @param {Buffer} file @param {number} width @param {number} height */
+/**
+ * The size in the header of a lossy frame. @param {Buffer} file @param {number} width @param {number} height
+ */
 function resized(file, width, height) {
   const changed = Buffer.from(file)
   const start = changed.indexOf(Buffer.from([0x9d, 0x01, 0x2a]))
@@ -22,7 +24,7 @@ export function hostileWebps({ webp: lossy, losslessWebp }) {
   const sounds = [lossy, losslessWebp]
   return [
     {
-      name: 'WebP without loss that announces more pixels than allowed',
+      name: 'lossless WebP that announces more pixels than allowed',
       verdict: 'refused',
       make: (choices) => {
         const side = () => choices.between(12_000, LARGEST_SIDE)
@@ -30,14 +32,14 @@ export function hostileWebps({ webp: lossy, losslessWebp }) {
       },
     },
     {
-      name: 'WebP without loss of 50 megapixels in 30 bytes',
+      name: 'lossless WebP of 50 megapixels in 30 bytes',
       make: (choices) => {
         const size = { width: choices.between(6000, 7071), height: choices.between(6000, 7071) }
         return webp([flatLossless(size)])
       },
     },
     {
-      name: 'WebP with loss that announces more pixels than it has',
+      name: 'lossy WebP that announces more pixels than it has',
       verdict: 'refused',
       make: (choices) =>
         resized(lossy, choices.between(5000, LARGEST_SIDE), choices.between(5000, LARGEST_SIDE)),
@@ -97,7 +99,7 @@ export function hostileWebps({ webp: lossy, losslessWebp }) {
       },
     },
     {
-      name: 'WebP with lengths that lie',
+      name: 'WebP with wrong lengths',
       make: (choices) => {
         const file = Buffer.from(choices.of(sounds))
         file.writeUInt32LE(choices.of([0, 1, 0x7fffffff, 0xffffffff, file.length * 2]), choices.of([4, 16]))
@@ -105,7 +107,7 @@ export function hostileWebps({ webp: lossy, losslessWebp }) {
       },
     },
     {
-      name: 'WebP that is cut off',
+      name: 'truncated WebP',
       verdict: 'refused',
       make: (choices) => {
         const file = choices.of(sounds)

@@ -3,17 +3,18 @@ import { form, json } from './requests.mjs'
 /** @typedef {import('./choices.mjs').Choices} Choices */
 /** @typedef {import('./client.mjs').Request} Request */
 
-/** Models that `createModels` makes, by the size of their input. */
+/** Input shapes of the models, by name. */
 export const MODELS = { own: [224, 224, 3], other: [64, 64, 3], grey: [32, 32, 1] }
 
 /**
- * A way to send an image. `pointer` is where an error has to name it; only problems have one.
- * @typedef {{ name: string, refusals: readonly number[], pointer?: string, request: (image: Buffer, choices: Choices) => Request }} Route
+ * A way to send an image. `pointer` is the location that an error must name; only problem details have one.
+ * @typedef {{ name: string, refusals: readonly number[], pointer?: string, request: (image: Buffer, choices:
+ * Choices) => Request }} Route
  */
 
 const TYPES = ['image/jpeg', 'image/png', 'image/webp']
 
-/** A network of little work. @param {readonly number[]} shape */
+/** A small network. @param {readonly number[]} shape */
 export function modelOf(shape) {
   const [, , channels = 3] = shape
   const one = (/** @type {number} */ value) => Array.from({ length: channels }, () => value)
@@ -39,7 +40,7 @@ export function imageRoutes(sound) {
   const base64 = (/** @type {Buffer} */ image) => ({ b64: image.toString('base64') })
   const raw = Object.keys(MODELS).map((model) => ({
     name: `raw, ${model}`,
-    // Without a byte there is no body.
+    // An empty body is a missing body.
     refusals: [400, 422],
     pointer: '#',
     request: (/** @type {Buffer} */ image, /** @type {Choices} */ choices) => ({

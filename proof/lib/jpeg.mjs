@@ -6,7 +6,7 @@ export const MARKER = {
   ...{ dqt: 0xdb, dri: 0xdd, app0: 0xe0, app1: 0xe1, app2: 0xe2, com: 0xfe },
 }
 const BLOCK = 8
-/** A run of blocks without coefficients: 2^14 and what 14 more bits add. */
+/** A run of blocks without coefficients: 2^14 plus the value of 14 more bits. */
 const RUN = { symbol: 0xe0, blocks: 2 ** 14, bits: 15 }
 
 /** A marker without a segment. @param {number} marker */
@@ -23,7 +23,8 @@ export function segment(marker, data) {
 }
 
 /**
- * A frame header (ITU T.81, B.2.2). `sampling` is the first component's in both directions; all others have 1.
+ * A frame header (ITU T.81, B.2.2). `sampling` is the factor of the first component in both directions; all
+ * others have 1.
  * @param {JpegSize & { marker?: number, bits?: number }} frame
  */
 export function frame({
@@ -72,8 +73,8 @@ export function scan({ components, tables = 0, from = 0, to = 63, high = 0, low 
 }
 
 /**
- * A flat grey image, valid and small: a bit a coefficient that is coded. Progressive, it has one scan, of DC alone.
- * `extra` stands before its scan, `more` after it.
+ * A small valid image of uniform grey, with one bit per coded coefficient. A progressive one has one scan, of
+ * DC only. `extra` precedes its scan, `more` follows it.
  * @param {JpegSize & { extra?: readonly Buffer[], more?: readonly Buffer[] }} image
  */
 export function flatJpeg({ extra = [], more = [], ...size }) {
@@ -99,9 +100,10 @@ export function flatJpeg({ extra = [], more = [], ...size }) {
 }
 
 /**
- * A progressive image in which one scan is repeated so many times after the first.
+ * A progressive image in which one scan is repeated after the first.
  * @param {JpegSize} size
- * @param {Buffer} one With its data; its table of AC, number 1, knows runs of blocks without coefficients only.
+ * @param {Buffer} one With its data; its table of AC, number 1, knows runs of blocks without coefficients
+ * only.
  * @param {number} count
  */
 export function manyScans(size, one, count) {
@@ -116,7 +118,7 @@ export function emptyScan(size, range = {}) {
   return Buffer.concat([scan({ components: [1], tables: 1, from: 1, ...range }), bitsOfZero(bits)])
 }
 
-/** So many zero bits, the last byte filled with ones. @param {number} bits */
+/** Zero bits, with the last byte filled with ones. @param {number} bits */
 export function bitsOfZero(bits) {
   const bytes = Buffer.alloc(Math.ceil(bits / 8))
   const left = bits % 8
@@ -125,7 +127,7 @@ export function bitsOfZero(bits) {
 }
 
 /**
- * Where each segment before the first scan begins, the scan's included.
+ * Offsets of the segments before the first scan, and of the scan.
  * @param {Buffer} file
  */
 export function segmentsOf(file) {

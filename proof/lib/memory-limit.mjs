@@ -4,19 +4,23 @@ import { membersOf } from './lifecycle.mjs'
 import { progress } from './part.mjs'
 
 /**
- * A limit on the memory of a service with all its processes, without swap.
+ * A memory limit without swap for the service and all its processes.
  * @typedef {object} MemoryLimit
  * @property {string} how `cgroup v2`, `cgroup v1`, or `polling` where no group can be made.
  * @property {readonly string[]} within The command that runs another one under the limit.
  * @property {(leader: number) => Promise<number[]>} pidsOf Processes of the service that `leader` leads.
- * @property {(leader: number) => Promise<number>} bytesOf What they hold and the kernel cannot take back, in bytes.
+ * @property {(leader: number) => Promise<number>} bytesOf What they hold and the kernel cannot take back, in
+ * bytes.
  * @property {() => Promise<number>} kills How many processes the kernel has killed for it.
  * @property {() => Promise<void>} remove After the last process has ended.
  */
 
 const MOUNTS = '/proc/self/mounts'
 const NAME = `resinit-proof-${String(process.pid)}`
-/** What a version of cgroups calls its files; `stats` are what cannot be taken back, `kills` stands before the count. */
+/**
+ * File names of each version of cgroups: `stats` are counters of unreclaimable memory, `kills` contains the
+ * number of killed processes.
+ */
 const VERSIONS = [
   {
     ...{ how: 'cgroup v2', type: 'cgroup2', option: 'rw', own: /^0::(.*)$/m },
@@ -32,8 +36,7 @@ const VERSIONS = [
 ]
 
 /**
- * A control group where this machine lets one be made. Elsewhere the limit is held by asking: `bytesOf` has to be compared
- * with it.
+ * Creates a control group if the machine allows it. Otherwise the caller compares `bytesOf` with the limit.
  * @param {number} bytes
  * @returns {Promise<MemoryLimit>}
  */
@@ -50,7 +53,7 @@ export async function limitMemory(bytes) {
       }
     }
   progress(
-    'NO CONTROL GROUP can be made here (it takes root and a writable /sys/fs/cgroup): memory is polled',
+    'WARNING: no control group can be created (it needs root and a writable /sys/fs/cgroup); memory is polled',
   )
   return {
     how: 'polling',
@@ -66,7 +69,7 @@ export async function limitMemory(bytes) {
 }
 
 /**
- * Groups that may take another: this process's own, then the root.
+ * Groups that may hold a child group: the group of this process, then the root.
  * @param {(typeof VERSIONS)[number]} version
  */
 async function parentsOf({ type, option, own }) {
@@ -84,7 +87,7 @@ async function makeGroup(folder, { limits, swap }, bytes) {
   await mkdir(folder)
   const has = (/** @type {string} */ file) => readFile(join(folder, file)).then(Boolean, () => false)
   const [main = '', ...others] = limits
-  // Version 2 gives files of memory to a group only where its parent says so.
+  // In version 2 a group has memory files only if its parent delegates the controller.
   if (!(await has(main))) await writeFile(join(folder, '..', 'cgroup.subtree_control'), '+memory')
   await writeFile(join(folder, main), String(bytes))
   for (const file of others) if (await has(file)) await writeFile(join(folder, file), String(bytes))
@@ -109,7 +112,7 @@ function groupOf(folder, { how, stats, kills }) {
   }
 }
 
-/** What only a write to swap could free of a process; nothing of one that has ended. @param {number} pid */
+/** Memory of a process that only swap could free; 0 after it has ended. @param {number} pid */
 async function unreclaimable(pid) {
   const text = await readFile(`/proc/${String(pid)}/status`, 'utf8').catch(() => '')
   const kilobytes = [...text.matchAll(/^Rss(?:Anon|Shmem):\s+(\d+)/gm)].map(([, digits]) => Number(digits))

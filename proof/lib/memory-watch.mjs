@@ -7,8 +7,8 @@ import { roleOf } from './processes.mjs'
 const EVERY_MS = 100
 
 /**
- * Looks at the memory of a service until it is stopped: the most that all of it held together, and the most that a process
- * of each role has held (VmHWM), in bytes.
+ * Samples the memory of a service until it is stopped: the peak of the whole service and of the processes of
+ * each role (VmHWM), in bytes.
  * @param {MemoryLimit} limit
  * @param {number} leader
  */
@@ -19,7 +19,7 @@ export function watchMemory(limit, leader) {
     peaks.together = Math.max(peaks.together, await limit.bytesOf(leader))
     for (const pid of await limit.pidsOf(leader)) {
       const folder = `/proc/${String(pid)}`
-      // It may end while it is looked at.
+      // The process may end during the sample.
       const [command, status] = await Promise.all(
         ['cmdline', 'status'].map((file) => readFile(`${folder}/${file}`, 'utf8').catch(() => '')),
       )

@@ -9,21 +9,21 @@ import { binaryInference, form, imageFiles, json, npy, pixels, SHAPE, specificat
 
 const MODELS = 6
 const IMAGES = 4
-/** Between the calls of one client: together they leave a processor some rest. */
+/** Pause between the calls of one client, which leaves the processor some idle time. */
 const REST_MS = 25
-/** Of the largest logit: what batches of different sizes differ by. */
+/** Share of the largest logit: the difference between batch sizes. */
 const TOLERANCE = 1e-4
 
-/** Everything the service does, asked by as many clients as there are kinds of calls, each one call at a time. */
+/** All operations of the service: one client per kind of call, each with one call at a time. */
 export class Mixture {
-  /** Answers by their status; `hung_up` are those nobody waited for. @type {Map<string, number>} */
+  /** Responses by status; `hung_up` counts calls that the client aborted. @type {Map<string, number>} */
   counts = new Map()
   /** @type {string[]} */
   failures = []
   #url
   #client
   #choices = new Choices(20)
-  /** What each model said of each image first. @type {Map<string, readonly number[]>} */
+  /** First result of each model for each image. @type {Map<string, readonly number[]>} */
   #known = new Map()
   #created = 0
 
@@ -38,7 +38,7 @@ export class Mixture {
       await this.#call(json('/v1/models', { ...specification(model), name: `model-${String(model)}` }), [201])
   }
 
-  /** Calls until the signal says that it is over. @param {AbortSignal} over */
+  /** Sends calls until the signal aborts. @param {AbortSignal} over */
   async run(over) {
     const files = await imageFiles()
     const clients = [
@@ -184,7 +184,7 @@ export class Mixture {
     await pause(10 * REST_MS)
   }
 
-  /** In the middle of a body, or before the answer. */
+  /** In the middle of the body, or before the response. */
   async #hangUp() {
     const { model } = this.#pick()
     const { path, headers, body } = this.#choices.of([
@@ -195,7 +195,7 @@ export class Mixture {
     ])
     const { hostname, port } = new URL(this.#url)
     const socket = connect(Number(port), hostname)
-    // Whoever hangs up hears of a reset at most.
+    // An aborted call may end with a reset.
     socket.on('error', () => undefined)
     const head = Object.entries({ ...headers, host: hostname, 'content-length': body.length })
     const lines = head.map(([name, value]) => `${name}: ${String(value)}\r\n`).join('')
@@ -212,7 +212,7 @@ export class Mixture {
   }
 
   /**
-   * The answer as JSON, where it is some.
+   * The response as JSON, if it is JSON.
    * @param {Request} request
    * @param {readonly number[]} wanted
    */
@@ -222,7 +222,7 @@ export class Mixture {
     const isJson = answer.headers['content-type']?.includes('json')
     /** @type {any} */
     const value = isJson ? JSON.parse(answer.bytes.toString()) : undefined
-    // eslint-disable-next-line @typescript-eslint/no-unsafe-return -- each caller says what it is
+    // eslint-disable-next-line @typescript-eslint/no-unsafe-return -- each caller knows the type
     return value
   }
 
@@ -239,7 +239,7 @@ export class Mixture {
   }
 
   /**
-   * A model says the same of an image, whoever asks, however often it was evicted.
+   * A model gives the same result for an image to every client and after every eviction.
    * @param {string} key
    * @param {readonly (number | string)[]} [given]
    */
@@ -249,6 +249,6 @@ export class Mixture {
     this.#known.set(key, first)
     const largest = Math.max(...first.map(Math.abs))
     const off = Math.max(...first.map((logit, at) => Math.abs(logit - (logits[at] ?? NaN))))
-    if (!(off <= TOLERANCE * largest)) this.failures.push(`${key} is off by ${String(off)}`)
+    if (!(off <= TOLERANCE * largest)) this.failures.push(`${key} differs by ${String(off)}`)
   }
 }

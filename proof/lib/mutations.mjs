@@ -3,7 +3,10 @@
 const NUMBERS = [0, 1, 0x7f, 0x80, 0xff]
 const VALUES = [null, true, 0, -1, 1.5, 1e300, 2 ** 53, '', 'x'.repeat(1000), '\u0000', [], {}, [[]], [{}]]
 
-/** Valid bytes made wrong in one to four ways: turned, cut, doubled, moved, filled. @param {Buffer} valid @param {Choices} choices */
+/**
+ * Changes valid bytes in one to four ways: flip, cut, duplicate, move, fill. @param {Buffer} valid @param
+ * {Choices} choices
+ */
 export function mutateBytes(valid, choices) {
   let bytes = Buffer.from(valid)
   for (let times = 1 + choices.below(4); times > 0; times -= 1) {
@@ -30,7 +33,10 @@ export function mutateBytes(valid, choices) {
   return bytes
 }
 
-/** A valid value made wrong in one place: another value there, the field gone, or one beside it. @param {unknown} valid @param {Choices} choices @returns {unknown} */
+/**
+ * Changes a valid value in one place: another value, a missing field, or an additional one. @param {unknown}
+ * valid @param {Choices} choices @returns {unknown}
+ */
 export function mutateJson(valid, choices) {
   if (typeof valid !== 'object' || valid === null || choices.below(4) === 0) return choices.of(VALUES)
   const entries = Object.entries(valid)

@@ -6,21 +6,24 @@ import { form, json } from './requests.mjs'
 
 /** @typedef {import('./client.mjs').Request} Request */
 
-/** Between the calls of one client. */
+/** Pause between the calls of one client. */
 const REST_MS = 25
-/** What a probability may differ by: batches of other sizes are computed by other kernels. */
+/** Tolerance of a probability: batches of different sizes use different kernels. */
 const TOLERANCE = 1e-3
 
-/** Clients that predict without end; each has its own connection, image and protocol, and gets the same answer every time. */
+/**
+ * Clients that predict continuously. Each has its own connection, image and protocol, and gets the same
+ * result every time.
+ */
 export class NormalClients {
   /** @type {string[]} */
   failures = []
-  /** How long each answer took, in ms. @type {number[]} */
+  /** Response times in ms. @type {number[]} */
   times = []
   #clients
   /** @type {readonly Request[]} */
   #requests
-  /** The answer that each got first. @type {Map<number, number>} */
+  /** First result of each client. @type {Map<number, number>} */
   #known = new Map()
 
   /** @param {string} url @param {readonly Request[]} requests One for each client. */
@@ -67,7 +70,8 @@ export class NormalClients {
 }
 
 /**
- * What eight clients send: JPEGs of the model's size, a PNG, a photograph of 12 megapixels, a form, base64, WebP.
+ * Requests of eight clients: JPEGs of the model's size, a PNG, a photograph of 12 megapixels, a form, base64,
+ * WebP.
  * @param {{ jpeg: Buffer, progressiveJpeg: Buffer, png: Buffer, webp: Buffer }} sound
  * @returns {Promise<Request[]>}
  */

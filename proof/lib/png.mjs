@@ -45,7 +45,7 @@ export function pngChunksOf(file) {
   return chunks
 }
 
-/** What stands between the keyword and the compressed bytes. */
+/** The bytes between the keyword and the compressed data. */
 const AFTER_KEYWORD = { zTXt: '\0\0', iTXt: '\0\x01\0\0\0', iCCP: '\0\0' }
 
 /**
@@ -59,7 +59,8 @@ export function compressedChunk(type, keyword, compressed) {
 }
 
 /**
- * One byte so many times in zlib's format, at once however many they are: a piece that ends on a byte is repeated.
+ * One repeated byte in zlib's format. A piece that ends on a byte boundary is repeated, so any count takes
+ * constant time.
  * @param {number} count
  * @param {number} value
  */

@@ -1,9 +1,9 @@
 import { Client } from './client.mjs'
 
 /**
- * Asks the path that its second argument names of the service that its first argument names, without pause, from a process of
- * its own, until SIGTERM: then it prints how long answers took in ms, and the longest that this process itself was not run, which is the machine's
- * doing and no server's.
+ * Requests a path (second argument) of a service (first argument) continuously from its own process, until
+ * SIGTERM. Then it prints the response times in ms and the longest time for which the machine did not run
+ * this process.
  */
 const EVERY_MS = 10
 const [, , url = '', path = ''] = process.argv

@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 
 /**
- * How long answers took, in ms, and the longest that the prober itself was not run.
+ * Response times in ms, and the longest time for which the machine did not run the prober.
  * @typedef {{ asked: number, failed: number, longest: number, p99: number, longestStall: number }} Probed
  */
 
 /**
- * Starts a process that asks for a path without pause. The function that it gives ends it.
+ * Starts a process that requests a path continuously. The returned function ends it.
  * @param {string} url
  * @param {string} path
  * @returns {Promise<() => Promise<Probed>>}

@@ -2,13 +2,13 @@ import { readdir, readFile } from 'node:fs/promises'
 import { pidsOf } from '../../bench/lib/service.mjs'
 
 /**
- * A process of the service: which of them (`service`, `engine`, `analysis`, `engine 2`), the memory that only it holds and
- * shares (RSS) in MB, its open descriptors.
+ * A process of the service: its role (`service`, `engine`, `analysis`, `engine 2`), its memory (RSS) in MB,
+ * its open descriptors.
  * @typedef {{ role: string, pid: number, megabytes: number, descriptors: number }} Process
  */
 
 /**
- * The service's processes as they are now.
+ * Current processes of the service.
  * @param {number} pid The service's own.
  * @returns {Promise<Process[]>}
  */
@@ -32,7 +32,7 @@ async function processOf(pid) {
   return { role: roleOf(command), pid, megabytes: (kibibytes * 1024) / 1e6, descriptors: descriptors.length }
 }
 
-/** What a process of the service is, by its command line. @param {string} command */
+/** The role of a process, from its command line. @param {string} command */
 export function roleOf(command) {
   const children = /** @type {const} */ (['engine', 'analysis', 'images'])
   return children.find((folder) => command.includes(`/${folder}/`)) ?? 'service'

@@ -9,7 +9,7 @@ const SIDE = 8
 export const SHAPE = [SIDE, SIDE, 3]
 const SIZE = SIDE * SIDE * 3
 
-/** A network small enough to be built in no time, that computes anyhow. @param {number} seed */
+/** A small network that is built within milliseconds. @param {number} seed */
 export function specification(seed) {
   const stem = { kernel_size: 3, filters: 4, strides: 1, pool: null }
   const architecture = { stem, stages: [{ blocks: 1, filters: 4 }], input_shape: SHAPE }
@@ -22,7 +22,7 @@ export function pixels(seed) {
 }
 
 /**
- * Images as files: of the network's size, which the engine decodes by itself, and photographs, which are resized.
+ * Image files: of the network's size, which the engine decodes itself, and photographs, which are resized.
  * @returns {Promise<{ type: string, bytes: Buffer }[]>}
  */
 export async function imageFiles() {
@@ -50,7 +50,7 @@ export function npy(shape, values) {
 }
 
 /**
- * A form, each part a file where it has a type.
+ * A form; a part with a type is a file.
  * @param {string} path
  * @param {readonly { name: string, bytes: Buffer | string, type?: string }[]} parts
  * @returns {Request & { body: Buffer }}
@@ -73,7 +73,7 @@ export function json(path, value) {
   return { path, headers: { 'content-type': 'application/json' }, body: Buffer.from(JSON.stringify(value)) }
 }
 
-/** An inference request with one image behind its JSON. @param {string} model @param {Buffer} image */
+/** An inference request with one image after its JSON. @param {string} model @param {Buffer} image */
 export function binaryInference(model, image) {
   const input = { name: 'images', datatype: 'UINT8', shape: [1, ...SHAPE] }
   const head = Buffer.from(

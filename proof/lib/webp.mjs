@@ -14,7 +14,8 @@ export function webp(chunks) {
 }
 
 /**
- * The header of an extended file: what it has (animation 2, XMP 4, EXIF 8, alpha 16, profile 32) and its canvas.
+ * The header of an extended file: its features (animation 2, XMP 4, EXIF 8, alpha 16, profile 32) and its
+ * canvas.
  * @param {Size & { flags?: number }} canvas
  */
 export function canvas({ width, height, flags = 0 }) {
@@ -25,17 +26,17 @@ export function canvas({ width, height, flags = 0 }) {
 }
 
 /**
- * An image of one colour without loss: each of its prefix codes has one symbol, so its pixels take no bit at all, however many
- * they are (Specification of WebP Lossless, 6.2).
+ * A lossless image of one colour. Each of its prefix codes has one symbol, so its pixels take no bits
+ * (Specification of WebP Lossless, 6.2).
  * @param {Size} size
  */
 export function flatLossless({ width, height }) {
   const bits = [
     ...bitsOf(width - 1, 14),
     ...bitsOf(height - 1, 14),
-    // No alpha, version 0, no transform, no cache of colours, no other codes elsewhere.
+    // No alpha, version 0, no transform, no colour cache, no meta prefix codes.
     ...bitsOf(0, 1 + 3 + 1 + 1 + 1),
-    // Green, red, blue, alpha, distance: simple, one symbol, of 8 bits.
+    // Green, red, blue, alpha, distance: simple, one symbol, 8 bits.
     ...[128, 128, 128, 255, 0].flatMap((symbol) => [1, 0, 1, ...bitsOf(symbol, 8)]),
   ]
   const bytes = Buffer.alloc(Math.ceil(bits.length / 8))
@@ -48,7 +49,7 @@ export function uint24(value) {
   return Buffer.from([value & 255, (value >> 8) & 255, (value >> 16) & 255])
 }
 
-/** The lowest first. @param {number} value @param {number} count */
+/** Lowest bit first. @param {number} value @param {number} count */
 function bitsOf(value, count) {
   return Array.from({ length: count }, (_, at) => (value >> at) & 1)
 }

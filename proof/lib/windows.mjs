@@ -1,9 +1,9 @@
 /** @typedef {import('./client.mjs').Answer} Answer */
 
-/** Of images that the model `own` takes untouched. */
+/** Side of images that the model `own` accepts without resizing. */
 export const SIDE = 32
 
-/** A network whose `features` are the pixels that went in. @param {readonly number[]} shape */
+/** A network whose `features` are its input pixels. @param {readonly number[]} shape */
 export function windowOf(shape) {
   const [, , filters = 3] = shape
   return {
@@ -18,7 +18,7 @@ export function windowOf(shape) {
   }
 }
 
-/** The models that these cases ask, by name. */
+/** Input shapes of the models of these cases, by name. */
 export const WINDOWS = { own: [SIDE, SIDE, 3], other: [16, 24, 3], grey: [8, 8, 1] }
 
 /** @param {Answer} answer @returns {readonly number[] | undefined} */

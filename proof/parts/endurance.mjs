@@ -8,22 +8,24 @@ import { progress, runProof } from '../lib/part.mjs'
 import { processesOf } from '../lib/processes.mjs'
 
 /**
- * Half an hour of everything at once: predictions of more models than the memory is said to hold, over every protocol,
- * beside models that come and go, statistics, signals, exports, broken input and clients who hang up. Memory and
- * descriptors of each process stay where they were after the warm-up, a model answers what it always did, and every
- * status is the one that is meant.
+ * Half an hour of mixed load: predictions of more models than fit in the memory budget, over every protocol,
+ * beside models that come and go, statistics, signals, exports, invalid input and aborted calls. Memory and
+ * descriptors of each process stay at the level after the warm-up, a model's results do not change, and every
+ * status is expected.
  */
 const SECONDS = 30 * 60
-/** Of the time: code is compiled, pools and tables fill. */
+/** Share of the time: code is compiled, pools and tables fill. */
 const WARM_UP = 0.25
 const SAMPLE_MS = 1000
-/** Without calls and connections, until what was begun for those who hung up has ended. */
+/** Pause without calls and connections, until the work of aborted calls has ended. */
 const QUIET_MS = 5000
-/** What the memory of a process may grow by, from the mean of the first quarter that is measured to that of the last. */
+/**
+ * Allowed growth of a process's memory, from the mean of the first measured quarter to the mean of the last.
+ */
 const GROWTH = { share: 0.05, megabytes: 10 }
-/** In so short a time pools and tables still fill: then it tells of descriptors, answers and coarse leaks. */
+/** In a short run pools and tables still fill, so it checks descriptors, responses and coarse leaks only. */
 const SHORT = { seconds: 10 * 60, megabytes: 60 }
-/** Room for half of the models, so that they evict each other. */
+/** Memory for half of the models, so that they evict each other. */
 const MEMORY_BUDGET_BYTES = '5000000'
 
 /** @typedef {import('../lib/processes.mjs').Process} Process */
@@ -51,7 +53,7 @@ await runProof('endurance', async (share) => {
         .map(({ role, first, last }) => `${role} grew from ${String(first)} to ${String(last)} MB`),
       ...before.flatMap(({ role, pid: old, descriptors }, at) => {
         const now = after[at]
-        if (now?.pid !== old) return [`the ${role} is another process`]
+        if (now?.pid !== old) return [`the ${role} was restarted`]
         if (now.descriptors === descriptors) return []
         return [`${role} had ${String(descriptors)} descriptors and has ${String(now.descriptors)}`]
       }),
@@ -71,7 +73,7 @@ await runProof('endurance', async (share) => {
     await rm(folder, { recursive: true, force: true })
   }
 
-  /** The processes as they were at each moment of so many seconds under load. @param {number} time */
+  /** Samples of all processes during the load. @param {number} time */
   async function load(time) {
     const over = new AbortController()
     const calls = mixture.run(over.signal)

@@ -5,30 +5,39 @@ import { Choices } from '../lib/choices.mjs'
 import { mutateBytes, mutateJson } from '../lib/mutations.mjs'
 import { progress, runProof } from '../lib/part.mjs'
 import { processesOf } from '../lib/processes.mjs'
-import { binaryInference, form, imageFiles, json, npy, pixels, SHAPE, specification } from '../lib/requests.mjs'
-import { startService } from '../lib/service.mjs'
+import {
+  binaryInference,
+  form,
+  imageFiles,
+  json,
+  npy,
+  pixels,
+  SHAPE,
+  specification,
+} from '../lib/requests.mjs'
+import { startWithClient } from '../lib/service.mjs'
 
 /**
- * Valid inputs made wrong by chance, with a fixed seed: images, arrays, forms, specifications, weights, inference requests
- * with tensors behind their JSON. No process may die, nothing may be answered with a 5xx, and when all is over the memory
- * is what it was after the first fifth.
+ * Random mutations of valid inputs with a fixed seed: images, arrays, forms, specifications, weights,
+ * inference requests with binary tensors. No process ends, no response is a 5xx, and memory at the end is at
+ * the level after the first fifth.
  */
 const INPUTS = 20_000
 const SEED = 1
 const CLIENTS = 4
 const WARM_UP = 0.2
-/** What all processes together may have grown by. */
+/** Allowed growth of all processes together. */
 const GROWTH = { share: 0.05, megabytes: 25 }
-/** Of a part of the inputs the warm-up is short, and heaps still fill. */
+/** In a short run the warm-up is short, and heaps still fill. */
 const GROWTH_OF_A_PART = { share: 0.15, megabytes: 25 }
-/** Networks of chance are built in milliseconds; those that are built at all are deleted again. */
+/** Random networks are built within milliseconds; each is deleted again. */
 const SETTINGS = { MAX_MODEL_PARAMETERS: '20000', MAX_BODY_BYTES: '1000000' }
 
 /** @typedef {import('../lib/client.mjs').Request} Request */
 
 await runProof('fuzz', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-fuzz-'))
-  const service = await startService(folder, SETTINGS)
+  const service = await startWithClient(folder, SETTINGS)
   const { client, pid } = service
   try {
     const created = await client.send(json('/v1/models', { ...specification(0), name: 'net' }))
@@ -58,7 +67,7 @@ await runProof('fuzz', async (share) => {
           failures.push(
             `${name} ${String(sent)}: ${String(status)} ${bytes.toString().slice(0, 300)} for ${shown(request)}`,
           )
-        // 200: it is the one that is asked, or another client's.
+        // 200: the model exists already, created by this or another client.
         if (request.path === '/v1/models' && status === 201) {
           /** @type {{ id: string }} */
           const { id } = JSON.parse(bytes.toString())
@@ -74,7 +83,7 @@ await runProof('fuzz', async (share) => {
     const after = await processesOf(pid)
 
     for (const [at, { role, pid: old }] of before.entries())
-      if (after[at]?.pid !== old) failures.push(`the ${role} is another process`)
+      if (after[at]?.pid !== old) failures.push(`the ${role} was restarted`)
     const megabytes = [before, after].map((all) =>
       Object.fromEntries(all.map(({ role, megabytes: held }) => [role, Math.round(held)])),
     )
@@ -92,7 +101,7 @@ await runProof('fuzz', async (share) => {
 })
 
 /**
- * What makes an input of each kind.
+ * Generators of the inputs of each kind.
  * @param {Buffer} weights
  * @returns {Promise<Record<string, (choices: Choices) => Request>>}
  */
@@ -143,12 +152,13 @@ async function corporaOf(weights) {
         body: mutateBytes(request.body, choices),
       }
     },
-    'inference of JSON': (choices) => json('/v2/models/net/infer', mutateJson({ inputs: [tensor] }, choices)),
+    'inference with JSON tensors': (choices) =>
+      json('/v2/models/net/infer', mutateJson({ inputs: [tensor] }, choices)),
     'TensorFlow Serving': (choices) => json('/v1/models/net:predict', mutateJson(columns, choices)),
   }
 }
 
-/** Enough of a request to send it again. @param {Request} request */
+/** The parts of a request that reproduce it. @param {Request} request */
 function shown({ path, headers, body = '' }) {
   return `${path} ${JSON.stringify(headers)} ${Buffer.from(body).toString('base64').slice(0, 2000)}`
 }

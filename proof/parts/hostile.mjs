@@ -6,22 +6,22 @@ import { progress, runProof } from '../lib/part.mjs'
 import { startProber } from '../lib/probing.mjs'
 import { processesOf } from '../lib/processes.mjs'
 import { json, specification } from '../lib/requests.mjs'
-import { startService } from '../lib/service.mjs'
+import { startWithClient } from '../lib/service.mjs'
 
 /**
- * What is sent to break a service, one attack after the other: each request is refused or served by a status that is
- * meant, no process dies, and all the while /livez answers another process in time.
+ * Attacks, one after another: each request is rejected or served with an expected status, no process ends,
+ * and meanwhile /livez responds to a separate process in time.
  */
 const LIVE_MS = 100
 const REPEATS = 5
 const SLOW = 500
 const PARALLEL = 1000
-/** On each route. */
+/** Number per route. */
 const ANNOUNCED = 40
 
 await runProof('hostile', async (share) => {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-hostile-'))
-  const service = await startService(folder, { HEAD_TIMEOUT_MS: '3000', UPLOAD_TIMEOUT_MS: '5000' })
+  const service = await startWithClient(folder, { HEAD_TIMEOUT_MS: '3000', UPLOAD_TIMEOUT_MS: '5000' })
   const { client, pid, url } = service
   /** @type {string[]} */
   const failures = []
@@ -42,7 +42,7 @@ await runProof('hostile', async (share) => {
     await attack('in parallel', () =>
       Promise.all(
         Array.from({ length: scaled(PARALLEL) }, (_, index) =>
-          // No image; every tenth is a megabyte of that.
+          // Not an image; every tenth is one megabyte.
           ask(
             'in parallel',
             { path: '/v1/models/net/predict', body: Buffer.alloc(index % 10 === 0 ? 1e6 : 10, 'no image') },
@@ -61,13 +61,13 @@ await runProof('hostile', async (share) => {
       })
     }
     for (const pace of /** @type {const} */ (['silent', 'slow'])) {
-      await attack(`bodies that are announced, ${pace}`, () =>
+      await attack(`announced bodies, ${pace}`, () =>
         announce(url, pace, scaled(ANNOUNCED), async () => {
           for (let times = scaled(REPEATS); times > 0; times -= 1) {
-            await ask('a plan beside them', json('/v1/plans', specification(0)), [200])
-            // No image, which is said only where it was let in and read.
+            await ask('a plan meanwhile', json('/v1/plans', specification(0)), [200])
+            // Not an image; status 422 shows that the body was admitted and read.
             await ask(
-              'a prediction beside them',
+              'a prediction meanwhile',
               { path: '/v1/models/net/predict', body: Buffer.from('no image') },
               [422],
             )
@@ -77,7 +77,7 @@ await runProof('hostile', async (share) => {
     }
     const after = await processesOf(pid)
     for (const [at, { role, pid: old }] of before.entries())
-      if (after[at]?.pid !== old) failures.push(`the ${role} is another process`)
+      if (after[at]?.pid !== old) failures.push(`the ${role} was restarted`)
     return { count, failures, found: { livez_ms: found } }
   } finally {
     await service.stop()
@@ -100,12 +100,15 @@ await runProof('hostile', async (share) => {
     const { failed, longest, longestStall } = await stopProber()
     found[name] = { longest: Math.round(longest), machine: Math.round(longestStall) }
     if (failed > 0) failures.push(`${name}: /livez failed ${String(failed)} times`)
-    // What the prober itself was not run for is the machine's.
+    // The machine's stalls of the prober do not count.
     if (longest - longestStall > LIVE_MS) failures.push(`${name}: /livez took ${longest.toFixed(0)} ms`)
   }
 })
 
-/** A service may refuse by its head and close before all was sent: then nothing is read. @param {unknown} error */
+/**
+ * A service may reject by its head and close before the whole body was sent; then there is nothing to read.
+ * @param {unknown} error
+ */
 function refusedMidway(error) {
   const { code } = /** @type {NodeJS.ErrnoException} */ (error)
   if (code === 'EPIPE' || code === 'ECONNRESET') return { status: 413, bytes: Buffer.alloc(0) }

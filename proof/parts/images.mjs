@@ -1,52 +1,38 @@
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Choices } from '../lib/choices.mjs'
-import { Client } from '../lib/client.mjs'
 import { HostileClients } from '../lib/hostile-clients.mjs'
 import { hostileImages, soundImages } from '../lib/hostile-images.mjs'
 import { imageRoutes, modelOf, MODELS } from '../lib/image-routes.mjs'
 import { flatJpeg } from '../lib/jpeg.mjs'
-import { startService } from '../lib/lifecycle.mjs'
-import { limitMemory } from '../lib/memory-limit.mjs'
-import { watchMemory } from '../lib/memory-watch.mjs'
 import { NormalClients, normalRequests } from '../lib/normal-clients.mjs'
 import { progress, runProof } from '../lib/part.mjs'
 import { startProber } from '../lib/probing.mjs'
 import { processesOf } from '../lib/processes.mjs'
-import { json } from '../lib/requests.mjs'
+import { withLimitedService } from '../lib/service.mjs'
 
 /**
- * 500 hostile images of 50 kinds, each on several routes, beside eight normal clients, against a service in a control
- * group of 2 GB. The kernel kills no process and the engine keeps its own, no normal request fails, each image gets the
- * same verdict on every route, GET /v1/models is answered within a second, and memory returns to what it was. At the end
- * the service is stopped while it decodes.
+ * 500 hostile images of 50 kinds, each on several routes, beside eight normal clients, against a service with
+ * a memory limit of 2 GB. The kernel kills no process, the engine does not restart, no normal request fails,
+ * each image gets the same verdict on every route, GET /v1/models responds within a second, and memory
+ * returns to its earlier level. At the end the service is stopped while it decodes.
  */
 const IMAGES = 500
 const AT_ONCE = 6
 const LIMIT_BYTES = 2e9
 const LIST_MS = 1000
-/** After a sound image of each kind was sent on each route. */
+/** Pause after a valid image of each kind was sent on each route. */
 const WARM_UP_MS = 20_000
-/** What memory may have grown by afterwards, and how long it may take to return. */
+/** Allowed growth of the memory afterwards, and the time for it to return. */
 const GROWTH = 0.1
 const SETTLE_MS = 60_000
-/** Long after a decoder's time limit, long before images are decoded that take long. */
+/** Well above a decoder's time limit, well below the time of the slowest image without it. */
 const STOP_MS = 15_000
 
-await runProof('images', async (share) => {
-  const folder = await mkdtemp(join(tmpdir(), 'resinit-images-'))
-  const limit = await limitMemory(LIMIT_BYTES)
-  const service = await startService({ DATA_DIR: folder }, { within: limit.within })
-  const { url, pid } = service
-  const client = new Client(url)
-  const memory = watchMemory(limit, pid)
-  try {
-    for (const [name, shape] of Object.entries(MODELS)) {
-      const { status, bytes } = await client.send(json('/v1/models', { ...modelOf(shape), name }))
-      if (status !== 201) throw new Error(bytes.toString())
-    }
+const models = Object.fromEntries(Object.entries(MODELS).map(([name, shape]) => [name, modelOf(shape)]))
+
+await runProof('images', (share) =>
+  withLimitedService(LIMIT_BYTES, models, async ({ service, client, limit, memory }) => {
+    const { url, pid } = service
     const sound = await soundImages()
     const kinds = hostileImages(sound)
     const routes = imageRoutes(sound.jpeg)
@@ -61,7 +47,7 @@ await runProof('images', async (share) => {
     const before = { bytes: await limit.bytesOf(pid), processes: await processesOf(pid) }
     const quiet = normal.times.splice(0)
     const stopProber = await startProber(url, '/v1/models')
-    progress(`${String(images)} images of ${String(kinds.length)} kinds, in a limit of ${limit.how}`)
+    progress(`${String(images)} images of ${String(kinds.length)} kinds; memory limit by ${limit.how}`)
     await hostile.send(images, AT_ONCE)
     const list = await stopProber()
     over.abort()
@@ -84,11 +70,11 @@ await runProof('images', async (share) => {
       ...normal.failures,
       ...hostile.failures,
       ...before.processes
-        // Decoders may be killed by the service itself, for their time or their memory.
+        // The service itself may kill decoders, for their time or their memory.
         .filter(
           ({ role, pid: old }) => !role.startsWith('images') && !processes.some((one) => one.pid === old),
         )
-        .map(({ role }) => `the ${role} is another process`),
+        .map(({ role }) => `the ${role} was restarted`),
     ]
     /** @type {(right: boolean, text: string) => void} */
     const check = (right, text) => {
@@ -97,7 +83,10 @@ await runProof('images', async (share) => {
     const { statuses } = hostile
     const answers = Object.values(statuses).reduce((sum, one) => sum + one, 0)
     const busy = (statuses[429] ?? 0) + (statuses[503] ?? 0)
-    check(busy <= answers / 2, `of ${String(answers)} hostile requests ${String(busy)} were not looked at`)
+    check(
+      busy <= answers / 2,
+      `of ${String(answers)} hostile requests ${String(busy)} were rejected as overload`,
+    )
     check(kills === 0, `the kernel killed ${String(kills)} processes`)
     check(together <= LIMIT_BYTES, `memory reached ${String(megabytes(together))} MB`)
     check(
@@ -105,9 +94,9 @@ await runProof('images', async (share) => {
       `memory was ${String(megabytes(before.bytes))} MB and stays at ${String(megabytes(after))} MB`,
     )
     check(list.failed === 0, `GET /v1/models failed ${String(list.failed)} times`)
-    // The time for which the prober itself was not run is the machine's.
+    // The machine's stalls of the prober do not count.
     check(list.longest - list.longestStall <= LIST_MS, `GET /v1/models took ${list.longest.toFixed(0)} ms`)
-    check(stop.how === 0, `SIGTERM while it decodes: it ended with ${String(stop.how)}`)
+    check(stop.how === 0, `SIGTERM during decoding: exit status ${String(stop.how)}`)
     const found = {
       ...{ images, kinds: kinds.length, statuses, limit: limit.how },
       megabytes: { before: megabytes(before.bytes), after: megabytes(after), peak: megabytes(together) },
@@ -124,51 +113,46 @@ await runProof('images', async (share) => {
       stop_ms: Math.round(stop.ms),
     }
     return { count: answers + quiet.length + normal.times.length, failures, found }
-  } finally {
-    client.close()
-    await memory.stop()
-    service.signalGroup('SIGKILL')
-    await service.ended
-    await limit.remove()
-    await rm(folder, { recursive: true, force: true })
-  }
 
-  /**
-   * Sound images on every route, and one of 50 megapixels, so that what is made once is made: what was not accepted.
-   * @param {readonly import('../lib/image-routes.mjs').Route[]} routes @param {Record<string, Buffer>} sound
-   */
-  async function warmUp(routes, sound) {
-    const refused = []
-    const large = flatJpeg({ width: 8192, height: 6144, sampling: 2 })
-    for (const image of [...Object.values(sound), large])
-      for (const { name, request } of routes) {
-        const { status, bytes } = await client.attempt(request(image, new Choices(0)))
-        if (status !== 200)
-          refused.push(`a sound image, ${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
-      }
-    return refused
-  }
-
-  /** The bytes that are held when they are no more than they may be, or after a while. @param {number} before */
-  async function settle(before) {
-    const until = performance.now() + SETTLE_MS
-    for (;;) {
-      const bytes = await limit.bytesOf(pid)
-      if (bytes <= before * (1 + GROWTH) || performance.now() > until) return bytes
-      await pause(500)
+    /**
+     * Sends valid images on every route, and one of 50 megapixels, to trigger one-time allocations. Returns
+     * rejections.
+     * @param {readonly import('../lib/image-routes.mjs').Route[]} routes @param {Record<string, Buffer>}
+     * sound
+     */
+    async function warmUp(routes, sound) {
+      const refused = []
+      const large = flatJpeg({ width: 8192, height: 6144, sampling: 2 })
+      for (const image of [...Object.values(sound), large])
+        for (const { name, request } of routes) {
+          const { status, bytes } = await client.attempt(request(image, new Choices(0)))
+          if (status !== 200)
+            refused.push(`a valid image, ${name}: ${String(status)} ${bytes.toString().slice(0, 200)}`)
+        }
+      return refused
     }
-  }
 
-  /** Ends the service by SIGTERM while it does what was begun. @param {() => void} begin */
-  async function stopWhile(begin) {
-    begin()
-    await pause(200)
-    const started = performance.now()
-    service.signal('SIGTERM')
-    const how = await Promise.race([service.ended, pause(STOP_MS, 'not in time')])
-    return { how, ms: performance.now() - started }
-  }
-})
+    /** Returns the memory once it is within the allowed growth, or after a while. @param {number} before */
+    async function settle(before) {
+      const until = performance.now() + SETTLE_MS
+      for (;;) {
+        const bytes = await limit.bytesOf(pid)
+        if (bytes <= before * (1 + GROWTH) || performance.now() > until) return bytes
+        await pause(500)
+      }
+    }
+
+    /** Ends the service by SIGTERM after `begin` has started work. @param {() => void} begin */
+    async function stopWhile(begin) {
+      begin()
+      await pause(200)
+      const started = performance.now()
+      service.signal('SIGTERM')
+      const how = await Promise.race([service.ended, pause(STOP_MS, 'not in time')])
+      return { how, ms: performance.now() - started }
+    }
+  }),
+)
 
 /** @param {number} bytes */
 function megabytes(bytes) {

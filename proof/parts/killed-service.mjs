@@ -2,13 +2,14 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { orphansOf, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { startService } from '../../bench/lib/service.mjs'
+import { orphansOf, specificationOf } from '../lib/lifecycle.mjs'
 import { report, shareOf } from '../lib/part.mjs'
 
 /**
- * Kills the whole service, its children too, at random moments of creates, names and deletes, and starts it again on the
- * same folder, 200 times. What was acknowledged must be so: a create is there with its name, a delete is gone. What was
- * under way may have happened or not. Every start must succeed.
+ * Kills the service with its children at random moments of creates, names and deletes, and restarts it on the
+ * same folder, 200 times. Every acknowledged change persists: a created model exists with its name, a deleted
+ * one does not. Changes in flight may have happened or not. Every start succeeds.
  */
 const KILLS = shareOf(200)
 const CLIENTS = 4
@@ -17,9 +18,9 @@ const LONGEST_LIFE_MS = 700
 const folder = await mkdtemp(join(tmpdir(), 'resinit-killed-'))
 /** @type {string[]} */
 const failures = []
-/** What must be there, by name: the seed it was made with. @type {Map<string, number>} */
+/** Models that must exist: their seed by name. @type {Map<string, number>} */
 const present = new Map()
-/** What must be gone. @type {Map<string, string>} */
+/** Models that must not exist: their id by name. @type {Map<string, string>} */
 const gone = new Map()
 /** Ids by seed. @type {Map<number, string>} */
 const ids = new Map()
@@ -27,7 +28,7 @@ const counts = { created: 0, deleted: 0, starts: 0 }
 let seeds = 0
 
 /**
- * Creates and deletes until the service goes; only what is answered is written down.
+ * Creates and deletes until the service ends, and records acknowledged changes.
  * @param {string} url
  */
 async function change(url) {
@@ -36,7 +37,7 @@ async function change(url) {
     const name = `model-${String(seed)}`
     const made = await send(`${url}/v1/models`, 'POST', { ...specificationOf(seed), name })
     if (made === undefined) return
-    if (made.status !== 201) failures.push(`a create was answered ${String(made.status)}: ${made.text}`)
+    if (made.status !== 201) failures.push(`a create returned ${String(made.status)}: ${made.text}`)
     /** @type {{ id: string }} */
     const { id } = JSON.parse(made.text)
     ids.set(seed, id)
@@ -46,8 +47,7 @@ async function change(url) {
     present.delete(name)
     const deleted = await send(`${url}/v1/models/${id}`, 'DELETE')
     if (deleted === undefined) return
-    if (deleted.status !== 204)
-      failures.push(`a delete was answered ${String(deleted.status)}: ${deleted.text}`)
+    if (deleted.status !== 204) failures.push(`a delete returned ${String(deleted.status)}: ${deleted.text}`)
     gone.set(name, id)
     counts.deleted += 1
   }
@@ -84,22 +84,20 @@ async function check(url) {
   const named = new Set([...there.values()].flat())
   for (const [name, seed] of present)
     if (there.get(ids.get(seed) ?? '')?.includes(name) !== true)
-      failures.push(`${name} was created and is not there`)
+      failures.push(`${name} was created and does not exist`)
   for (const [name, id] of gone)
-    if (there.has(id) || named.has(name)) failures.push(`${name} was deleted and is there`)
+    if (there.has(id) || named.has(name)) failures.push(`${name} was deleted and exists`)
 }
 
 for (let kill = 0; kill < KILLS; kill += 1) {
-  const service = await startService({ DATA_DIR: folder, LOG_LEVEL: 'info' }).catch(
-    (/** @type {unknown} */ error) => {
-      failures.push(`start ${String(kill)}: ${String(error)}`)
-    },
-  )
+  const service = await startService(folder).catch((/** @type {unknown} */ error) => {
+    failures.push(`start ${String(kill)}: ${String(error)}`)
+  })
   if (!service) continue
   counts.starts += 1
   await check(service.url)
   const changing = Array.from({ length: CLIENTS }, () => change(service.url))
-  // However slow the machine is, something is under way.
+  // On a slow machine, wait until a change is in flight.
   const before = counts.created
   const until = performance.now() + 60_000
   while (counts.created === before && performance.now() < until) await pause(5)
@@ -108,12 +106,12 @@ for (let kill = 0; kill < KILLS; kill += 1) {
   await service.ended
   await Promise.all(changing)
   const left = await orphansOf(service.pid, 5000)
-  if (left.length > 0) failures.push(`after kill ${String(kill)} processes are left: ${left.join()}`)
+  if (left.length > 0) failures.push(`processes remain after kill ${String(kill)}: ${left.join()}`)
 }
-const last = await startService({ DATA_DIR: folder })
+const last = await startService(folder)
 await check(last.url)
 last.signal('SIGTERM')
 const code = await last.ended
-if (code !== 0) failures.push(`the last stop ended with ${String(code)}`)
+if (code !== 0) failures.push(`exit status of the last stop: ${String(code)}`)
 await rm(folder, { recursive: true })
 report('killed-service', { count: KILLS, failures, found: counts })

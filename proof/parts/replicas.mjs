@@ -5,13 +5,14 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { image, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { startService } from '../../bench/lib/service.mjs'
+import { image, specificationOf } from '../lib/lifecycle.mjs'
 import { report, shareOf } from '../lib/part.mjs'
 
 /**
- * Three replicas on one data folder, each on a host of its own (a network namespace), behind nginx. What is created,
- * moved or deleted on one is so on all. Then all of them are replaced, one after the other, while clients send
- * predictions through nginx: of at least 5,000 none may fail. Needs root, ip and nginx.
+ * Three replicas with one data folder behind nginx, each on its own host (a network namespace). Every create,
+ * rename and delete on one is visible on all. Then all are replaced one after another while clients send
+ * predictions through nginx: of at least 5,000 none fails. Needs root, ip and nginx.
  */
 const PREDICTIONS = shareOf(5000)
 const REPLICAS = 3
@@ -20,7 +21,7 @@ const DRAIN_DELAY_MS = 3000
 const body = image()
 const run = promisify(execFile)
 
-/** So that two runs at once do not meet. */
+/** Distinguishes concurrent runs. */
 const tag = `ri${String(process.pid)}`
 const net = `10.${String(64 + (process.pid % 64))}.${String((process.pid >> 6) % 256)}`
 const folder = await mkdtemp(join(tmpdir(), 'resinit-replicas-'))
@@ -58,7 +59,8 @@ async function startBalancer() {
     { length: REPLICAS },
     (_, index) => `server ${addressOf(index)}:8080 max_fails=1 fail_timeout=1s;`,
   )
-  // A request that reached nobody, or that a replica refuses because it stops, goes to the next: predictions are pure.
+  // A request that reached no replica, or that a stopping replica rejected, is sent to the next: predictions
+  // are idempotent.
   const text = `
     daemon off; pid ${folder}/nginx.pid; error_log ${folder}/nginx.log; worker_processes 1;
     events { worker_connections 512; }
@@ -92,9 +94,10 @@ async function startBalancer() {
 /** @param {number} index */
 async function startReplica(index) {
   const service = await startService(
+    join(folder, 'data'),
     {
-      ...{ HOST: addressOf(index), PORT: '8080', ALLOW_ANONYMOUS: 'true', LOG_LEVEL: 'info' },
-      ...{ DATA_DIR: join(folder, 'data'), DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) },
+      ...{ HOST: addressOf(index), PORT: '8080', ALLOW_ANONYMOUS: 'true' },
+      DRAIN_DELAY_MS: String(DRAIN_DELAY_MS),
     },
     { within: ['ip', 'netns', 'exec', `${tag}h${String(index)}`] },
   )
@@ -179,11 +182,11 @@ async function checkSharing(urls) {
     expect(`delete elsewhere`, (await call(`${next}/v1/models/${id}`, 'DELETE')).status, 204)
     await pause(1000)
     for (const other of urls) {
-      expect(`predict what was deleted`, (await predict(other, id)).status, 404)
-      expect(`predict by the name that moved`, (await predict(other, name)).status, 200)
+      expect(`predict with a deleted model`, (await predict(other, id)).status, 404)
+      expect(`predict by the moved name`, (await predict(other, name)).status, 200)
     }
   }
-  // One name for as many models at once: one of them has it.
+  // Several models compete for one name; exactly one gets it.
   const tries = await Promise.all(
     urls.map((url, index) =>
       call(`${url}/v1/models`, 'POST', { ...specificationOf(200 + index), name: 'one' }),
@@ -201,11 +204,7 @@ try {
   const replicas = await Promise.all(Array.from({ length: REPLICAS }, (_, index) => startReplica(index)))
   const url = await startBalancer()
   await checkSharing(replicas.map((replica) => replica.url))
-  expect(
-    'the model that all predict with',
-    (await call(`${url}/v1/models/net`, 'PUT', specificationOf(1))).status,
-    201,
-  )
+  expect('the shared model', (await call(`${url}/v1/models/net`, 'PUT', specificationOf(1))).status, 201)
   let restarted = false
   const clients = Array.from({ length: CLIENTS }, async () => {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
@@ -221,14 +220,14 @@ try {
   })
   for (const [index, replica] of replicas.entries()) {
     replica.signal('SIGTERM')
-    expect('the exit code of a stop', Number(await replica.ended), 0)
+    expect('exit status of a stop', Number(await replica.ended), 0)
     replicas[index] = await startReplica(index)
     restarts += 1
   }
   restarted = true
   await Promise.all(clients)
   for (const replica of replicas) replica.signal('SIGTERM')
-  for (const replica of replicas) expect('the exit code at the end', Number(await replica.ended), 0)
+  for (const replica of replicas) expect('exit status at the end', Number(await replica.ended), 0)
 } finally {
   for (const step of undo.reverse()) await step()
 }

@@ -5,21 +5,24 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { runProof } from '../lib/part.mjs'
 import { json, specification } from '../lib/requests.mjs'
-import { startService } from '../lib/service.mjs'
+import { startWithClient } from '../lib/service.mjs'
 
 /**
- * What the service says of itself in /openapi.json, held against what it does by Schemathesis: once where nobody is asked
- * for a key, once where everybody is. proof/schemathesis.toml says which checks, and why not all everywhere.
+ * Compares /openapi.json with the behaviour of the service by Schemathesis, once without and once with
+ * required keys. proof/lib/schemathesis.toml lists the checks and the reasons for exceptions.
  */
 const EXAMPLES = 20
-/** Below half of it, without what counts the edges of every schema and takes as long however few the examples. */
+/**
+ * Below one half, without the phase that covers the edges of every schema and takes the same time for any
+ * number of examples.
+ */
 const PHASES = { all: 'examples,coverage,fuzzing,stateful', few: 'examples,fuzzing' }
-/** Networks of chance are built in milliseconds. */
+/** Random networks are built within milliseconds. */
 const MAX_MODEL_PARAMETERS = '20000'
-/** Where nobody is asked for a key, none is missed. */
+/** Without required keys, a missing key is no error. */
 const OPEN = '\n[checks.ignored_auth]\nenabled = false\n'
 
-/** What of its report is read. @typedef {{ test_cases: { generated: number } }} Report */
+/** The fields of its report that are read. @typedef {{ test_cases: { generated: number } }} Report */
 
 await runProof('schemathesis', async (share) => {
   const program =
@@ -38,14 +41,14 @@ await runProof('schemathesis', async (share) => {
  */
 async function hold(program, share, settings, rules) {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-schemathesis-'))
-  const service = await startService(join(folder, 'data'), { ...settings, MAX_MODEL_PARAMETERS })
+  const service = await startWithClient(join(folder, 'data'), { ...settings, MAX_MODEL_PARAMETERS })
   try {
     const { key, client, url } = service
     for (const [seed, name] of ['net', 'other'].entries())
       await client.send(json('/v1/models', { ...specification(seed), name }))
     const [report, config] = [join(folder, 'report.json'), join(folder, 'schemathesis.toml')]
     await writeFile(config, (await readFile('proof/lib/schemathesis.toml', 'utf8')) + rules)
-    // It keeps what it found beside where it runs.
+    // It writes its examples to the working directory.
     const child = spawn(
       program,
       [
@@ -55,14 +58,13 @@ async function hold(program, share, settings, rules) {
         ...['--report', 'json', '--report-json-path', report],
         ...(key === undefined ? [] : ['--header', `Authorization: Bearer ${key}`]),
       ],
-      // What it says is progress: the last line of stdout is the proof's own.
+      // Its output is progress; the last line of stdout belongs to the proof.
       { cwd: folder, stdio: ['ignore', 2, 2] },
     )
     const [code] = await once(child, 'exit')
     /** @type {Report} */
     const { test_cases } = JSON.parse(await readFile(report, 'utf8'))
-    const failures =
-      code === 0 ? [] : [`Schemathesis ended with ${String(code)}; what it found is told above`]
+    const failures = code === 0 ? [] : [`Schemathesis ended with ${String(code)}; its output is above`]
     return { count: test_cases.generated, failures }
   } finally {
     await service.stop()

@@ -3,14 +3,15 @@ import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { image, orphansOf, specificationOf, startService } from '../lib/lifecycle.mjs'
+import { startService } from '../../bench/lib/service.mjs'
+import { image, orphansOf, specificationOf } from '../lib/lifecycle.mjs'
 import { report, shareOf } from '../lib/part.mjs'
 
 /**
- * Ends the service by SIGTERM under load, 50 times, every second time the whole process group, as terminals and some
- * supervisors do. Clients keep their connections, send one prediction after the other and go elsewhere when they are told
- * to. They do so for most of the time in which all is still served, and not one request may be lost, cut off or refused. The exit
- * code is 0 and no process is left.
+ * Ends the service by SIGTERM under load, 50 times, every second time the whole process group, as terminals
+ * and some supervisors do. Clients keep their connections, send one prediction after another and reconnect
+ * elsewhere when a response closes the connection. They do so for most of the drain delay. No request is
+ * lost, cut off or rejected; the exit code is 0 and no process remains.
  */
 const STOPS = shareOf(50)
 const CLIENTS = 8
@@ -24,7 +25,7 @@ let answered = 0
 let stoppedAt = Infinity
 
 /**
- * One prediction: its status, or what happened instead, and whether the connection ends with it.
+ * One prediction: its status or its error, and whether the response closes the connection.
  * @param {string} url
  * @param {Agent} agent
  * @returns {Promise<{ status?: number, code?: string, last: boolean }>}
@@ -47,7 +48,7 @@ function predict(url, agent) {
 }
 
 /**
- * Asks until it is told to go elsewhere, and for most of the delay goes on here.
+ * Sends predictions until a response closes the connection after most of the drain delay.
  * @param {string} url
  * @param {number} stop
  */
@@ -64,7 +65,7 @@ async function ask(url, stop) {
 }
 
 for (let stop = 0; stop < STOPS; stop += 1) {
-  const service = await startService({ DATA_DIR: folder, DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) })
+  const service = await startService(folder, { DRAIN_DELAY_MS: String(DRAIN_DELAY_MS) })
   const made = await fetch(`${service.url}/v1/models/net`, {
     method: 'PUT',
     headers: { 'content-type': 'application/json' },
@@ -81,13 +82,13 @@ for (let stop = 0; stop < STOPS; stop += 1) {
   const ready = await fetch(`${service.url}/readyz`, { headers: { connection: 'close' } }).catch(
     () => undefined,
   )
-  if (ready?.status !== 503) failures.push(`stop ${String(stop)}: /readyz says ${String(ready?.status)}`)
+  if (ready?.status !== 503) failures.push(`stop ${String(stop)}: /readyz returned ${String(ready?.status)}`)
   await ready?.arrayBuffer()
   const how = await service.ended
-  if (how !== 0) failures.push(`stop ${String(stop)}: it ended with ${String(how)}`)
+  if (how !== 0) failures.push(`stop ${String(stop)}: exit status ${String(how)}`)
   await Promise.all(asking)
   const left = await orphansOf(service.pid, 0)
-  if (left.length > 0) failures.push(`stop ${String(stop)}: processes are left: ${left.join()}`)
+  if (left.length > 0) failures.push(`stop ${String(stop)}: processes remain: ${left.join()}`)
 }
 await rm(folder, { recursive: true })
 report('sigterm', { count: STOPS, failures, found: { answered } })

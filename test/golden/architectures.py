@@ -1,4 +1,4 @@
-"""A request body's words made explicit: presets, defaults and aliases, written independently of src/."""
+"""Resolves presets, defaults and aliases of a request body, independently of src/."""
 
 import copy
 
@@ -107,7 +107,7 @@ PRESETS = {
     "resnet110": cifar(18),
 }
 
-# What a residual scheme puts in place of the defaults.
+# Defaults of the residual schemes.
 SCHEME_INITIALIZERS = {
     "fixup": {
         "kernel": {
@@ -123,7 +123,7 @@ PROJECTION_SHORTCUT = {"auto": "projection", True: "always", False: "never"}
 
 
 def article_parameters(fields):
-    """The article's own parameters of `residual_network`, in our words."""
+    """The article's parameters of `residual_network` as specification fields."""
     fields = dict(fields)
     result = {}
     if "filters" in fields or "strides" in fields:
@@ -141,7 +141,7 @@ def article_parameters(fields):
 
 
 def merge(base, fields):
-    """Objects are merged field by field; anything else replaces."""
+    """Merges objects field by field; other values replace."""
     result = copy.deepcopy(base)
     for name, value in fields.items():
         if isinstance(value, dict) and isinstance(result.get(name), dict):
@@ -171,7 +171,7 @@ def resolve_architecture(architecture, classes, scheme):
 
 
 def resolve(body):
-    """The specification that a request body stands for."""
+    """The resolved specification of a request body."""
     scheme = body.get("residual_scheme", "none")
     preset, architecture = resolve_architecture(body["architecture"], body.get("classes"), scheme)
     return {

@@ -1,4 +1,4 @@
-"""Writes vectors/fixed.json: what leaves nothing to chance, as Keras 3 and TensorFlow v1 make it, to the bit.
+"""Writes vectors/fixed.json: exact values of deterministic initializers of Keras 3 and TensorFlow v1.
 
     .venv/bin/python fixed.py
 

@@ -7,7 +7,7 @@ interface Vector {
   readonly name: string
   readonly config: { readonly value?: unknown }
   readonly shape: readonly number[]
-  /** Float32 values in base64; null where the framework gives no tensor of this shape. */
+  /** Float32 values in base64; null if the framework has no tensor of this shape. */
   readonly values: string | null
 }
 
@@ -22,7 +22,7 @@ afterAll(() => running.close())
 describe.each([...new Set(vectors.map(({ name }) => name))])('%s', (name) => {
   const own = vectors.filter((vector) => vector.name === name)
 
-  it('gives the bits that its framework gives, and refuses what it gives no tensor of', async () => {
+  it('has the same bits as its framework, and rejects shapes that the framework rejects', async () => {
     for (const { config, shape, values } of own) {
       const body = { config, shape }
       const accept = { accept: 'application/x-npy' }
@@ -34,7 +34,7 @@ describe.each([...new Set(vectors.map(({ name }) => name))])('%s', (name) => {
     }
   })
 
-  it('has records that are exact and report the config as it was given', async () => {
+  it('has exact records that report the config of the request', async () => {
     for (const { config, shape, values } of own) {
       if (values === null) continue
       const { json } = await running.client.post(`/v1/initializers/${name}/statistics`, { config, shape })

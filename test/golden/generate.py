@@ -1,4 +1,4 @@
-"""Writes vectors/: what Keras 3 draws and computes, for the tests to be held against.
+"""Writes vectors/: reference draws and results of Keras 3.
 
     python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python generate.py
 
@@ -19,7 +19,7 @@ import numpy as np
 
 VECTORS = Path(__file__).parent / "vectors"
 
-# Eigen, in TensorFlow, sums products in parts that fit the first cache, and QR's last bits depend on it.
+# Eigen sums products in parts that fit the L1 cache, and the last bits of QR depend on its size.
 USUAL_L1D = "32K"
 L1D_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index0/size")
 
@@ -48,7 +48,7 @@ ORTHOGONAL = [("Orthogonal", {}), ("Orthogonal", {"gain": 2**0.5})]
 EXACT = [("Zeros", {}), ("Ones", {}), ("Constant", {"value": 0.1}), ("Constant", {"value": -3})]
 IDENTITY = [("Identity", {}), ("Identity", {"gain": 0.7})]
 
-# Both sides of every place where a seed could be wrapped, cut or rounded.
+# Seeds on both sides of every bound at which they could wrap, truncate or round.
 SEEDS = [
     0,
     1,
@@ -166,14 +166,14 @@ def record(class_name, config, shape, seed):
 
 
 def beside(old, new, l1d):
-    """The old record, with the digest that the new one has for a cache of another size."""
+    """The old record with the new one's digest for another cache size."""
     if new["sha256"] == old["sha256"]:
         return old
     return {**old, "by_l1d": {**old.get("by_l1d", {}), l1d: new["sha256"]}}
 
 
 def random_shape(rng, rank):
-    """Dimensions of a few to a few hundred thousand values, odd ones as likely as even."""
+    """Dimensions with up to a few hundred thousand values, odd ones as likely as even."""
     largest = {1: 5000, 2: 400, 3: 60, 4: 24, 5: 9}[rank]
     return [int(size) for size in rng.integers(1, largest + 1, rank)]
 
@@ -197,7 +197,7 @@ def initializer_records():
     for class_name, config in EXACT:
         for rank in range(1, 6):
             yield record(class_name, config, random_shape(rng, rank), 0)
-    # One shared generator, as a model draws: its n-th draw has the seed vector [seed, n].
+    # One shared generator, as in a model: its n-th draw has the seed vector [seed, n].
     for class_name, config in [*RANDOM[:4], ("RandomNormal", {}), ("Orthogonal", {})]:
         for seed in (0, 7, -1, 2**31 - 2, 2**53 - 1):
             generator = twin.seed_generator(seed)
@@ -221,7 +221,7 @@ def network_vector(body):
 
 
 def seed_vector():
-    """The seeds Keras gives the kernels of its applications, in the order of the layers."""
+    """Keras's seeds of the kernels of its applications, in layer order."""
     seeds = {}
     for name in ("ResNet50", "ResNet50V2"):
         twin.keras.utils.set_random_seed(7)
@@ -236,7 +236,7 @@ def lines(records):
 
 
 def fields(vector):
-    """One field a line, and one parameter a line, for readable differences."""
+    """One field and one parameter per line, for readable diffs."""
     return "{\n" + ",\n".join(
         f"{json.dumps(name)}: {lines(value) if name == 'parameters' else json.dumps(value)}"
         for name, value in vector.items()

@@ -1,4 +1,4 @@
-"""Writes vectors/histograms.json: how numpy.histogram counts, values on edges and beside them above all.
+"""Writes vectors/histograms.json: counts of numpy.histogram, mainly of values on and next to edges.
 
     .venv/bin/python histograms.py
 """
@@ -25,11 +25,11 @@ def record(values, bins, limits):
 
 
 def at_edges(rng, low, high, bins):
-    """The float32 numbers nearest to edges, their neighbours, and some between, within the limits."""
+    """The float32 numbers nearest to edges, their neighbours, and some between."""
     edges = np.linspace(low, high, bins + 1).astype(np.float32)
     near = [np.nextafter(edges, np.float32(away)) for away in (-np.inf, np.inf)]
     values = np.concatenate([edges, *near, rng.uniform(low, high, 10).astype(np.float32)])
-    # Against float64 limits: numpy leaves out what lies beyond them.
+    # Limits in float64: numpy ignores values beyond them.
     within = (values >= np.float64(low)) & (values <= np.float64(high))
     return rng.permutation(values[within])
 
@@ -40,7 +40,7 @@ def records():
         for low, high in [(0, 1), (-1, 1), (-0.4, 0.3), (0.7, 0.7000003)]:
             limits = (low * scale, high * scale)
             yield record(at_edges(rng, *limits, bins), bins, limits)
-    # Without limits they are the data's own.
+    # Without limits numpy uses those of the data.
     for bins in (1, 5, 10, 31):
         for values in (np.arange(-127, 128), np.arange(11) / 10, rng.standard_normal(50), [3], [-2.5, -2.5]):
             yield record(values, bins, None)

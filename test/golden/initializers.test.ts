@@ -9,9 +9,9 @@ interface Vector {
   readonly shape: readonly number[]
   readonly seed: number | readonly [number, number]
   readonly sha256: string
-  /** By the size of the processor's first cache, where Keras draws others with it. */
+  /** Digests by the size of the L1 data cache, for draws in which Keras depends on it. */
   readonly by_l1d?: Readonly<Record<string, string>>
-  /** The first four values' bits. */
+  /** Bits of the first four values. */
   readonly first: readonly string[]
 }
 

@@ -33,7 +33,7 @@ const networks = [
   'residual_network',
 ]
 
-// The analysis goes last: beside a busy machine's other work its half gigabytes take minutes.
+// The statistics run last: half a gigabyte of draws takes minutes on a busy machine.
 vi.setConfig({ testTimeout: 300_000 })
 
 let running: RunningService
@@ -49,7 +49,7 @@ describe.each(networks)('%s', (name) => {
   beforeAll(async () => {
     model = await running.client.create(vector.spec)
   })
-  // One at a time: the largest has half a gigabyte of weights.
+  // One model at a time: the largest has half a gigabyte of weights.
   afterAll(async () => {
     await running.client.delete(`/v1/models/${model.id}`)
   })

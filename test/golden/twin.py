@@ -1,4 +1,4 @@
-"""The network of a specification as a Keras 3 functional model, with the weights Keras draws for it.
+"""The network of a specification as a Keras 3 functional model with Keras's draws.
 
 Nothing here is shared with src/: equal digests and logits are evidence, not a tautology.
 """
@@ -26,7 +26,7 @@ ALIASES = {
 
 
 def scale_by(initializer, factor):
-    """Makes a Keras initializer draw the same numbers times a factor."""
+    """A Keras initializer with the same draws times a factor."""
     if hasattr(initializer, "scale"):
         initializer.scale *= factor**2
     for field in ("gain", "value", "stddev", "mean", "minval", "maxval"):
@@ -35,14 +35,14 @@ def scale_by(initializer, factor):
 
 
 def initializer(identifier, seed=None):
-    """A Keras initializer from our words; `seed` is an int, a vector [n, k] or a SeedGenerator."""
+    """A Keras initializer from a specification; `seed` is an int, a vector [n, k] or a SeedGenerator."""
     if isinstance(identifier, str):
         identifier = {"class_name": identifier}
     name, config = identifier["class_name"], dict(identifier.get("config") or {})
     if name == "xavier_initializer":
         name = "GlorotUniform" if config.pop("uniform", True) else "GlorotNormal"
     name = ALIASES.get(name, name.removesuffix("_initializer"))
-    # A seed in the configuration is the user's own and wins over the layer's; null is none.
+    # A seed in the config takes precedence over the layer's; null means none.
     own = config.pop("seed", None)
     seed = seed if own is None else own
     if isinstance(seed, list):
@@ -54,7 +54,7 @@ def initializer(identifier, seed=None):
 
 
 def seed_generator(seed, draws=0):
-    """A SeedGenerator that has been drawn from `draws` times."""
+    """A SeedGenerator after `draws` draws."""
     generator = keras.random.SeedGenerator(seed)
     generator.state.assign([seed, draws])
     return generator
@@ -65,7 +65,7 @@ def float32_bytes(value):
 
 
 def image(shape, seed=0):
-    """uint8 pixels that any language makes again: pixel i is (i * 7919 + seed) mod 251."""
+    """uint8 pixels, reproducible in any language: pixel i is (i * 7919 + seed) mod 251."""
     pixels = np.arange(np.prod(shape), dtype=np.int64) * 7919 + seed
     return (pixels % 251).astype(np.uint8).reshape(shape)
 
@@ -76,13 +76,13 @@ def preprocess(pixels, preprocessing):
     fields = {**PREPROCESSING["none"], **preprocessing}
     if fields["channel_order"] == "bgr":
         pixels = pixels[..., ::-1]
-    # In double precision and rounded once, so that the twin favours no order of operations.
+    # In double precision, rounded once, so that the twin implies no order of operations.
     values = pixels.astype(np.float64) * fields["scale"]
     return ((values - np.asarray(fields["mean"])) / np.asarray(fields["std"])).astype(np.float32)
 
 
 def glob_expression(glob):
-    """`*` within a segment, `**` across any number of them, none included."""
+    """`*` within a segment, `**` across any number of segments including 0."""
     expression = ""
     for token in re.split(r"(\*\*/|/\*\*$|\*\*|\*)", glob):
         expression += {
@@ -95,7 +95,7 @@ def glob_expression(glob):
 
 
 class Scalar(keras.layers.Layer):
-    """x times, or plus, one trained number."""
+    """x times or plus one trained scalar."""
 
     def __init__(self, operation):
         super().__init__()
@@ -109,11 +109,11 @@ class Scalar(keras.layers.Layer):
 
 
 class ResidualNetwork:
-    """`model` maps preprocessed images to logits; `parameters` are its trainable variables by our
-    names, `buffers` the others."""
+    """`model` maps preprocessed images to logits; `parameters` are its trainable variables by name,
+    `buffers` the others."""
 
     def __init__(self, body, factors=None):
-        """`factors` are those that were measured of kernels, by name."""
+        """`factors` are the measured factors of kernels, by name."""
         self.spec = resolve(body)
         self.architecture = self.spec["architecture"]
         self.scheme = self.spec["residual_scheme"]
@@ -130,7 +130,7 @@ class ResidualNetwork:
         else:
             self._initialize()
 
-    # Parameters are registered where layers are made, so their order is that of the layers.
+    # Parameters are registered when layers are created, so they are in layer order.
 
     def _convolution(self, x, name, filters, size, strides, padding, normed=False):
         if padding == "symmetric":
@@ -244,7 +244,7 @@ class ResidualNetwork:
             elif number > 1:
                 branch = self._shift(branch, f"{name}/shift{number}a")
             if number == 1:
-                # Before the first convolution, as Keras applications make it.
+                # Before the first convolution, as in Keras applications.
                 trunk = self._shortcut(name, branch if projected else x, outputs, strides, projected, shortcut)
             branch = self._convolution(
                 branch, f"{name}/conv{number}", width, size, step, padding, number < len(layers)
@@ -260,7 +260,7 @@ class ResidualNetwork:
         for group in (self.parameters, self.buffers):
             for key in [key for key in group if key.startswith(f"{name}/shortcut/")]:
                 group[key] = group.pop(key)
-        # Keras would broadcast a shape it should refuse.
+        # Keras would broadcast a wrong shape.
         if trunk.shape != branch.shape:
             raise ValueError(f"{name}: {trunk.shape} and {branch.shape} cannot be added")
         x = self.sums[name] = keras.layers.Add()([trunk, branch])
@@ -316,7 +316,7 @@ class ResidualNetwork:
         return identifier, factor
 
     def _initialize(self):
-        """One shared generator: kernels first, in order, then whatever else draws."""
+        """One shared generator: kernels first, in order, then all other draws."""
         generator = keras.random.SeedGenerator(self.spec["seed"])
         kernels = [name for name in self.parameters if name.endswith("/kernel")]
         others = [name for name in self.parameters if not name.endswith("/kernel")]
@@ -327,12 +327,12 @@ class ResidualNetwork:
             made = initializer(identifier, generator)
             scale_by(made, factor)
             variable.assign(made(variable.shape))
-            # A kernel that draws nothing keeps its number, so that no other kernel's seed moves.
+            # A kernel without draws keeps its number, so the seeds of other kernels do not change.
             if name in kernels and int(generator.state[1]) == before:
                 generator.next()
 
     def output_variances(self, images):
-        """Population variances of what every kernel gives, before biases, for preprocessed images."""
+        """Population variances of every kernel's output before biases, for preprocessed images."""
         model = keras.Model(self.model.inputs, list(self.outputs.values()))
         variances = {}
         for name, output in zip(self.outputs, model(images, training=False), strict=True):
@@ -342,12 +342,12 @@ class ResidualNetwork:
         return variances
 
     def sum_mean_squares(self, images):
-        """Of every block's sum, in order, for preprocessed images."""
+        """Mean squares of every block's sum, in order, for preprocessed images."""
         model = keras.Model(self.model.inputs, list(self.sums.values()))
         return [float(np.mean(np.square(keras.ops.convert_to_numpy(x)))) for x in model(images)]
 
     def silent_kernels(self, images, labels):
-        """Names of kernels whose gradient is 0 in every entry, at the cross-entropy of these labels."""
+        """Names of kernels whose whole gradient is 0, for the cross-entropy of these labels."""
         kernels = {name: v for name, v in self.parameters.items() if name.endswith("/kernel")}
         with tf.GradientTape() as tape:
             logits = self.model(images, training=True)
@@ -358,7 +358,7 @@ class ResidualNetwork:
         ]
 
     def _initialize_as_keras(self):
-        """Every layer made anew, in order, with initializers that Keras seeds itself."""
+        """Recreates every layer in order with initializers that Keras seeds."""
         written = {}
         for name, variable in self.parameters.items():
             identifier, factor = self._identifier(name)

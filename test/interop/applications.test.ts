@@ -34,7 +34,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 let model: ModelBody
-// A quarter of a gigabyte each.
+// Each model has up to a quarter of a gigabyte.
 afterEach(() => running.client.delete(`/v1/models/${model.id}`))
 
 const ask = (name: string, fields: object): Promise<Application> => {
@@ -51,7 +51,7 @@ const expectSameLogits = async ({ logits }: Application): Promise<void> => {
   const [row = []] = await running.client.logits(model.id, [1, ...SHAPE], arithmeticImage(SHAPE, imageSeed))
   expectLogits(row, floatsOf(logits))
 }
-/** By fetch: the client keeps no answers as large as the largest. */
+/** Uses fetch, since the largest files exceed the client's buffer. */
 const weights = async (accept: string): Promise<Buffer> => {
   const address = `${running.client.url}/v1/models/${model.id}/weights?names=keras`
   return Buffer.from(await (await fetch(address, { headers: { accept } })).arrayBuffer())

@@ -31,7 +31,7 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-/** Nested as the shape of the images is. */
+/** Nested arrays in the shape of the images. */
 function nested(values: readonly number[], [length, ...inner]: readonly number[]): unknown {
   if (length === undefined) return values[0]
   const size = values.length / length
@@ -112,7 +112,7 @@ it('perf_analyzer, with its statistics', async () => {
         '--concurrency-range',
         '2',
       ],
-      // Few requests in each window, and any of them will do.
+      // Short windows of few requests.
       ...[
         '--measurement-mode',
         'count_windows',

@@ -18,8 +18,8 @@ afterAll(async () => {
 
 const layer = (number: number): string => `${'layer'.repeat(10)}${String(number)}`
 
-/** Groups of each count, whose list of names takes one attribute or, where they are many, several. */
-it.each([1, 3, 1500])('HDF5 of %d groups is read by h5py and by Keras, in order', async (count) => {
+/** A long list of names is split into several attributes, a short one takes one. */
+it.each([1, 3, 1500])('h5py and Keras read HDF5 of %d groups in order', async (count) => {
   const tensors = Array.from({ length: count }, (_, index) => [
     { name: `${layer(count - index)}/kernel`, shape: [2, 1 + (index % 2)] },
     { name: `${layer(count - index)}/b`, shape: [1] },

@@ -16,7 +16,7 @@ afterAll(async () => {
   await keras.close()
 })
 
-/** A tensor of this service, in base64. */
+/** A tensor of the service in base64. */
 async function sample(name: string, body: object): Promise<string> {
   const answer = await running.client.post(`/v1/initializers/${name}/sample`, body, {
     accept: 'application/x-npy',
@@ -107,6 +107,6 @@ it.each([
 ])('trunc_normal_ of %j has its stated distribution', async (config) => {
   const values = await sample('trunc_normal_', { shape: [200_000], config, seed: 11 })
   const { distance } = (await keras.ask({ op: 'bounded_normal', values, ...config })) as { distance: number }
-  // Beyond it lies one sample in ten thousand.
+  // One sample in ten thousand exceeds it.
   expect(distance).toBeLessThan(2.22)
 })

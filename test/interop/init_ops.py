@@ -1,4 +1,4 @@
-"""TensorFlow v1's initializers, and what numpy says of a kernel or a sample. Operations of keras_server.py.
+"""TensorFlow v1's initializers, and spectra and distributions by numpy. Operations of keras_server.py.
 
     {"op": "v1", "name", "config", "shape"}  a class of init_ops; its values, and the bounds of its uniform
     {"op": "operator_spectrum", "values", "shape", "size"}  of a circular convolution on images of this size
@@ -37,7 +37,7 @@ def operator_spectrum(request):
 
 def bounded_normal(request):
     mean, std, a, b = (request[name] for name in ("mean", "std", "a", "b"))
-    # What lies above x, in which a tail above the mean keeps its digits.
+    # The probability above x, which keeps the precision of a tail above the mean.
     above = np.vectorize(lambda x: math.erfc((x - mean) / std / math.sqrt(2)) / 2)
     law = (above(a) - above(np.sort(values_of(request)))) / (above(a) - above(b))
     steps = np.arange(len(law) + 1) / len(law)

@@ -21,7 +21,7 @@ const configs: Readonly<Record<string, () => Record<string, number>>> = {
   Orthogonal: () => ({ gain: choices.decimal(0.1, 3) }),
 }
 
-/** Of 1 to 5 dimensions, long ones where they are few. */
+/** Shapes of 1 to 5 dimensions; fewer dimensions are longer. */
 function shapeFor(name: string): number[] {
   const rank = choices.integer(name === 'Orthogonal' ? 2 : 1, 5)
   const longest = [70_000, 300, 45, 20, 11][rank - 1] ?? 1

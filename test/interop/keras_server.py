@@ -1,33 +1,31 @@
-"""Keras 3 and the real `safetensors` package behind JSON lines, for tests that compare live.
+"""Keras 3 and the `safetensors` package behind JSON lines on a Unix socket, for the interoperability tests.
 
-One request a line on stdin, one answer a line on stdout, in order; `id`, where given, is returned.
+keras_server.py SOCKET prints `ready` when it listens and ends when its stdin is closed. A request is one line and its
+response one line, in the order of each connection. One thread computes all of them, since Keras keeps global state.
 
     {"op": "initializer", "class_name", "config", "shape", "seed"}  seed: n or [n, k]
-    {"op": "model", "spec", "image_seed", "factors"}  factors: of kernels by name, where measured
-    {"op": "variances", "spec", "factors", "images", "seed"}  of every kernel's output, for N(0, 1) images
+    {"op": "model", "spec", "image_seed", "factors"}  factors: measured factors by kernel name
+    {"op": "variances", "spec", "factors", "images", "seed"}  of every kernel's output for N(0, 1) images
     {"op": "start", "spec", "images", "seed"}  mean squares and gradients for N(0, 1) images
-    {"op": "trained", "spec", "image_seed", "seed", "path"}  norms as after training, saved there
-    {"op": "application", "name", "seed", "image_seed", "preprocessing"}  of keras.applications;
-        with "load" its weights are read from that file, with "save" they are as after training, saved there
-    {"op": "block_sums", "spec", "factors", "images", "path"}  of npy images into an npz
+    {"op": "trained", "spec", "image_seed", "seed", "path"}  saves weights whose norms look trained
+    {"op": "application", "name", "seed", "image_seed", "preprocessing"}  a network of keras.applications;
+        "load" reads its weights from a file, "save" writes weights whose norms look trained
+    {"op": "block_sums", "spec", "factors", "images", "path"}  from npy images to an npz file
     {"op": "safetensors", "path", "digests"}
     {"op": "hdf5", "path"}
     {"op": "signals", "spec", "batch_size", "seed", "repeat", "training"}
 
-and the operations of init_ops.py, weights.py, photographs.py and training.py.
+and the operations of init_ops.py, weights.py, photographs.py, saved_model.py and training.py.
 """
 
 import base64
 import gc
 import hashlib
 import json
-import os
+import selectors
+import socket
 import sys
 from pathlib import Path
-
-# Libraries may print; only answers belong on stdout, whatever file descriptor they write to.
-answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "golden"))
 
@@ -36,6 +34,7 @@ import init_ops
 import keras
 import numpy as np
 import photographs
+import saved_model
 import tensorflow as tf
 import training
 import twin
@@ -55,7 +54,7 @@ def base64_floats(value):
 
 
 def free_models():
-    """Models are cyclic garbage of up to a gigabyte; collecting is too slow to do at every line."""
+    """Models are cyclic garbage of up to a gigabyte; collecting it at every request takes too long."""
     keras.backend.clear_session()
     gc.collect()
 
@@ -111,7 +110,7 @@ def save(variables, path):
 
 
 def trained(request):
-    """What training moves besides kernels: every norm has statistics, scales and shifts of its own."""
+    """Weights after training as far as norms are concerned: own statistics, scales and shifts."""
     free_models()
     network = twin.ResidualNetwork(request["spec"])
     variables = {**network.parameters, **network.buffers}
@@ -146,7 +145,7 @@ def application(request):
 
 
 def block_sums(request):
-    """Of every block for uint8 images, saved by its name."""
+    """Saves the sum of every block for uint8 images, by block name."""
     free_models()
     network = twin.ResidualNetwork(request["spec"], request["factors"])
     images = twin.preprocess(np.load(request["images"]), network.spec["preprocessing"])
@@ -168,7 +167,7 @@ def safetensors(request):
 
 
 def hdf5(request):
-    """As Keras itself reads such files."""
+    """Reads the file as Keras reads it."""
     read_list = legacy_h5_format.load_attributes_from_hdf5_group
     with h5py.File(request["path"]) as file:
         weights = [
@@ -211,20 +210,46 @@ OPERATIONS = {
         *(initializer, model, variances, start, trained),
         *(application, block_sums, safetensors, hdf5, signals),
     )
-} | init_ops.OPERATIONS | weights.OPERATIONS | photographs.OPERATIONS | training.OPERATIONS
+}
+for module in (init_ops, weights, photographs, saved_model, training):
+    OPERATIONS |= module.OPERATIONS
 
 
 def answer(line):
-    request = {}
     try:
         request = json.loads(line)
-        result = OPERATIONS[request["op"]](request)
+        return OPERATIONS[request["op"]](request)
     except Exception as error:
-        result = {"error": f"{type(error).__name__}: {error}"}
-    if isinstance(request, dict) and "id" in request:
-        return {"id": request["id"], **result}
-    return result
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
-for line in sys.stdin:
-    print(json.dumps(answer(line)), file=answers, flush=True)
+def serve(path):
+    with socket.socket(socket.AF_UNIX) as listener, selectors.DefaultSelector() as selector:
+        listener.bind(path)
+        listener.listen()
+        selector.register(listener, selectors.EVENT_READ)
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        print("ready", flush=True)
+        buffers = {}
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is sys.stdin:
+                    return
+                if key.fileobj is listener:
+                    connection, _ = listener.accept()
+                    buffers[connection] = b""
+                    selector.register(connection, selectors.EVENT_READ)
+                    continue
+                connection = key.fileobj
+                data = connection.recv(1 << 20)
+                if not data:
+                    selector.unregister(connection)
+                    connection.close()
+                    del buffers[connection]
+                    continue
+                *lines, buffers[connection] = (buffers[connection] + data).split(b"\n")
+                for line in lines:
+                    connection.sendall(json.dumps(answer(line)).encode() + b"\n")
+
+
+serve(sys.argv[1])

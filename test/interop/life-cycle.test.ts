@@ -6,12 +6,12 @@ import { expect, it } from 'vitest'
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 const run = promisify(execFile)
 
-// A tenth of what each does by itself; needs root, nginx and ip.
+// A tenth of the full counts; needs root, nginx and ip.
 it.each([
   ['replicas', 500],
   ['killed-service', 20],
   ['sigterm', 5],
-])('proof/%s.mjs reports no failure', { timeout: 600_000 }, async (name, count) => {
+])('proof/parts/%s.mjs reports no failure', { timeout: 600_000 }, async (name, count) => {
   const { stdout } = await run(process.execPath, [`proof/parts/${name}.mjs`, '--share', '0.1'], { cwd: ROOT })
   const outcome = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as { count: number; failed: number }
   expect(outcome.failed).toBe(0)

@@ -66,13 +66,13 @@ const random = () => ({
   preprocessing: choices.of('torch', 'caffe', 'tf', 'unit'),
 })
 
-/** Every other one as Keras seeds. */
+/** Every second one uses Keras's seeding. */
 const specifications = Array.from({ length: MODELS }, (_, index) => {
   const specification = random()
   if (index % 2 === 0) return specification
   return { ...specification, seeding: 'keras', seed: choices.integer(0, 2 ** 32 - 1) }
 })
-/** With norms in every place they have, and biases before them or none. */
+/** Networks with all norms, with and without biases before them. */
 const normed = (['v1', 'v1.5', 'v2'] as const).map((version, index) => {
   const specification = random()
   const architecture = { ...specification.architecture, version, norm: 'batch', use_bias: index > 0 }

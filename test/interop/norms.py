@@ -1,4 +1,4 @@
-"""Norms as training leaves them, which a network that was only drawn has not."""
+"""Random norms, as after training."""
 
 import numpy as np
 

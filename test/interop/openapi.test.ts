@@ -15,7 +15,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Rejects with every error that the validator reports. */
+/** Rejects with all errors of the validator. */
 async function validate(document: object): Promise<void> {
   const file = join(folder, 'openapi.json')
   await writeFile(file, JSON.stringify(document))
@@ -28,7 +28,7 @@ it('GET /openapi.json is valid for openapi-spec-validator', async () => {
   await validate(json as object)
 })
 
-it('the validator refuses a default that its schema does not allow', async () => {
+it('the validator rejects a default that its schema does not allow', async () => {
   const document = (await running.client.get('/openapi.json')).json as {
     readonly components: { readonly schemas: Record<string, object> }
   }

@@ -1,4 +1,4 @@
-"""Photographs as TensorFlow decodes them, what Keras's ResNet50 sees in them, and HDF5 as h5py reads it."""
+"""Photographs decoded by TensorFlow, their classes by Keras's ResNet50, and HDF5 read by h5py."""
 
 from pathlib import Path
 
@@ -13,16 +13,16 @@ from safetensors.numpy import load_file, save_file
 
 
 def photograph(request):
-    """One that scikit-learn ships, untouched: where it lies; its pixels are saved."""
+    """Saves the pixels of a photograph in scikit-learn and returns its path."""
     jpeg = Path(sklearn.datasets.__file__).parent / "images" / request["name"]
-    # Unless it is asked for accurate numbers TensorFlow takes a faster transform, and others (Pillow, sharp) do not.
+    # By default TensorFlow uses a faster, less accurate transform than Pillow and sharp.
     pixels = tf.io.decode_jpeg(jpeg.read_bytes(), channels=3, dct_method="INTEGER_ACCURATE")
     np.save(request["path"], pixels.numpy())
     return {"jpeg": str(jpeg)}
 
 
 def resnet50(request):
-    """keras.applications' own, with its own preprocessing, for one image of any size."""
+    """The ResNet50 of keras.applications with its preprocessing, for one image of any size."""
     keras.backend.clear_session()
     pixels = np.load(request["pixels"])
     network = keras.applications.ResNet50(weights=None, input_shape=pixels.shape)
@@ -39,7 +39,7 @@ def resnet50(request):
 
 
 def save_resnet50(request):
-    """Its weights, kernels as it draws them and norms as after training, under the paths of its variables."""
+    """Saves weights with drawn kernels and random norms, under the paths of its variables."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(request["seed"])
     weights = {v.path: v for v in keras.applications.ResNet50(weights=None).weights}
@@ -49,7 +49,7 @@ def save_resnet50(request):
 
 
 def hdf5_to_safetensors(request):
-    """The same weights in another file, found as Keras itself finds them."""
+    """Converts an HDF5 file, with weights in Keras's order."""
     read_list = legacy_h5_format.load_attributes_from_hdf5_group
     with h5py.File(request["from"]) as file:
         weights = {

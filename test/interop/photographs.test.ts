@@ -1,3 +1,5 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -5,16 +7,17 @@ import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelBody, PredictionsBody } from '../support/client.ts'
 import { npy } from '../support/images.ts'
+import { JsonLines } from '../support/json-lines.ts'
 import { Keras } from '../support/keras.ts'
 import { expectLogits } from '../support/numbers.ts'
 import { exportWeights, loadWeights } from '../support/weights.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { programOf, runProgram } from '../support/python.ts'
+import { programOf } from '../support/python.ts'
 import { Choices } from '../support/random.ts'
 import { temporaryFolder } from '../support/service.ts'
 
 const TORCHVISION = fileURLToPath(new URL('torchvision_peer.py', import.meta.url))
-/** What scikit-learn ships: 640 by 427. */
+/** Photographs in scikit-learn: 640 by 427. */
 const NAMES = ['china.jpg', 'flower.jpg']
 const [HEIGHT, WIDTH] = [427, 640] as const
 const choices = new Choices()
@@ -22,7 +25,7 @@ const choices = new Choices()
 interface Photograph {
   readonly name: string
   readonly jpeg: Buffer
-  /** Where its pixels lie, by the width of the network's input. */
+  /** Files of decoded pixels, by the width of the network's input. */
   readonly pixels: Readonly<Record<number, string>>
 }
 interface Outputs {
@@ -34,18 +37,25 @@ let keras: Keras
 let folder: string
 let running: ServiceProcess
 let photographs: Photograph[]
+let python: ChildProcess
+let torchvision: JsonLines
 beforeAll(async () => {
+  const program = programOf('RESINIT_TORCH_PYTHON', 'torchvision and test/interop/torchvision.txt')
+  const child = spawn(program, [TORCHVISION], { stdio: ['pipe', 'pipe', 'ignore'] })
+  torchvision = new JsonLines('torchvision', child.stdin, child.stdout)
+  python = child
   keras = new Keras()
   folder = await temporaryFolder()
   running = await startProcess({ DATA_DIR: join(folder, 'data') })
   photographs = await Promise.all(NAMES.map(photographOf))
 })
 afterAll(async () => {
-  await Promise.all([running.stop(), keras.close()])
+  python.stdin?.end()
+  await Promise.all([running.stop(), keras.close(), once(python, 'exit')])
   await rm(folder, { recursive: true })
 })
 
-/** Untouched, and of 224 by 224: cut by `cover` from the pixels that TensorFlow decoded. */
+/** The photograph in its own size and cropped to 224 by 224 from the pixels that TensorFlow decoded. */
 async function photographOf(name: string): Promise<Photograph> {
   const pixels = { [WIDTH]: join(folder, `${name}.npy`), 224: join(folder, `${name}-224.npy`) }
   const { jpeg } = (await keras.ask({ op: 'photograph', name, path: pixels[WIDTH] })) as { jpeg: string }
@@ -56,7 +66,7 @@ async function photographOf(name: string): Promise<Photograph> {
   return { name, jpeg: await readFile(jpeg), pixels }
 }
 
-/** What the service answers to the file itself. */
+/** The service's result for the JPEG. */
 async function predicted(model: ModelBody, { jpeg }: Photograph): Promise<Outputs> {
   const path = `/v1/models/${model.id}/predict?include=logits,probabilities`
   const answer = await running.client.upload(path, jpeg, 'image/jpeg')
@@ -80,11 +90,11 @@ async function forget({ id }: ModelBody): Promise<void> {
 }
 
 const SIZES = [
-  ['cut to 224x224', [224, 224, 3]],
-  ['as they are', [HEIGHT, WIDTH, 3]],
+  ['cropped to 224x224', [224, 224, 3]],
+  ['in original size', [HEIGHT, WIDTH, 3]],
 ] as const
 
-describe('imported weights classify photographs as their own framework does', () => {
+describe('imported weights classify photographs like their own framework', () => {
   it.each(SIZES)("Keras's ResNet50, %s", async (_, shape) => {
     const weights = join(folder, 'keras.safetensors')
     await keras.ask({ op: 'save_resnet50', seed: choices.integer(0, 2 ** 32 - 1), path: weights })
@@ -99,10 +109,9 @@ describe('imported weights classify photographs as their own framework does', ()
   it.each(
     ['resnet18', 'resnet50'].flatMap((preset) => SIZES.map(([how, shape]) => [preset, how, shape] as const)),
   )("torchvision's %s, %s, in both directions", async (preset, _, shape) => {
-    const python = programOf('RESINIT_TORCH_PYTHON', 'torchvision and test/interop/torchvision.txt')
     const saved = join(folder, 'torchvision.safetensors')
-    const seed = String(choices.integer(0, 2 ** 32 - 1))
-    await runProgram(python, [TORCHVISION, 'save', preset, seed, saved])
+    const seed = choices.integer(0, 2 ** 32 - 1)
+    await torchvision.ask({ op: 'save', name: preset, seed, path: saved })
     const model = await loadWeights(running.client, saved, { preset, input_shape: shape })
     const { path } = await exportWeights(running.client, model.id, {
       names: 'torchvision',
@@ -111,8 +120,8 @@ describe('imported weights classify photographs as their own framework does', ()
     const images = photographs.map(({ pixels }) => pixels[shape[1]] ?? '')
     const given = await Promise.all(photographs.map((photograph) => predicted(model, photograph)))
     for (const weights of [saved, path]) {
-      const said = await runProgram(python, [TORCHVISION, 'predict', preset, weights, ...images])
-      for (const [index, wanted] of (JSON.parse(said) as Outputs[]).entries())
+      const answer = await torchvision.ask({ op: 'predict', name: preset, path: weights, images })
+      for (const [index, wanted] of (answer as { outputs: Outputs[] }).outputs.entries())
         expectSame(given[index] ?? { logits: [], probabilities: [] }, wanted)
     }
     await forget(model)

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { expect, it } from 'vitest'
 import { platforms } from '../support/platforms.ts'
 
-/** The levels of x86-64 that the C library takes the machine for. */
+/** The x86-64 levels that the C library detects. */
 function levels(environment: Readonly<Record<string, string>>): string[] {
   const help = execFileSync('/lib64/ld-linux-x86-64.so.2', ['--help'], {
     encoding: 'utf8',

@@ -34,7 +34,7 @@ const leave = (model: ModelBody, names: string, file: string, accept?: string) =
   exportWeights(running.client, model.id, { names, to: join(folder, file), ...(accept && { accept }) })
 const forget = ({ id }: ModelBody) => running.client.delete(`/v1/models/${id}`)
 
-/** Head and values of a safetensors file. */
+/** Header and values of a safetensors file. */
 async function partsOf(path: string): Promise<{ head: string; values: Buffer }> {
   const bytes = await readFile(path)
   const start = 8 + Number(bytes.readBigUInt64LE())
@@ -54,7 +54,7 @@ it.each(
   await forget(loaded)
   const [before, after] = [await partsOf(origin.path), await partsOf(first.path)]
   expect(after.values.equals(before.values)).toBe(true)
-  // Whose weights they are is all that differs from the recipe's own file.
+  // Only the model's id differs from the recipe's file.
   expect(after.head.replace(loaded.id, recipe.id)).toBe(before.head)
 
   const again = await loadWeights(running.client, first.path)

@@ -1,15 +1,12 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { readFactors } from '../../src/analysis/contract.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { Keras } from '../support/keras.ts'
 import { tiny } from '../support/networks.ts'
-import { programOf, runProgram } from '../support/python.ts'
+import { runProgram } from '../support/python.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
-
-const SCRIPT = fileURLToPath(new URL('saved_model.py', import.meta.url))
 
 let running: RunningService
 let keras: Keras
@@ -29,7 +26,7 @@ interface Loaded {
   readonly keras_logits: number[][]
   readonly missing: string[]
   readonly different: string[]
-  /** How far the sum of each block is from Keras's, as a share of its largest value. */
+  /** Largest difference of each block's sum from Keras's, as a share of its largest value. */
   readonly blocks: Readonly<Record<string, number>>
   readonly all_blocks: string[]
 }
@@ -47,7 +44,7 @@ const networks = {
   bfloat16: { ...tiny, preprocessing: 'torch', precision: 'bfloat16', initializers },
   resnet18: { architecture: 'resnet18', seed: 3, initializers: { kernel: 'he_normal' } },
 }
-/** Of the largest: a bfloat16 has 8 bits, and other kernels round sums elsewhere. */
+/** Shares of the largest value: bfloat16 has 8 bits of precision, and kernels round sums differently. */
 const TOLERANCE = { float32: 1e-5, bfloat16: 2e-2 } as const
 
 it.each(
@@ -76,13 +73,13 @@ it.each(
   await writeFile(join(root, 'model.tar'), archive.bytes)
   await runProgram('tar', ['-xf', join(root, 'model.tar'), '-C', root])
   await writeFile(join(root, 'images.npy'), npy(shape, pixels))
-  await writeFile(join(root, 'weights.safetensors'), weights)
-  const python = programOf('RESINIT_PYTHON', 'test/golden/requirements.txt')
+  const file = join(root, 'weights.safetensors')
+  await writeFile(file, weights)
   const [images, blocks] = [join(root, 'images.npy'), join(root, 'blocks.npz')]
   const factors = readFactors(drawn.scheme?.measured ?? [])
   await keras.ask({ op: 'block_sums', spec: drawn.spec, factors, images, path: blocks })
-  const args = [SCRIPT, join(root, reference, '1'), images, join(root, 'weights.safetensors'), blocks]
-  const found = JSON.parse(await runProgram(python, args)) as Loaded
+  const request = { op: 'saved_model', folder: join(root, reference, '1'), images, weights: file, blocks }
+  const found = (await keras.ask(request)) as Loaded
   expect([found.missing, found.different]).toEqual([[], []])
   const logits = await client.logits(reference, shape, pixels)
   const tolerance = TOLERANCE[drawn.spec.precision]

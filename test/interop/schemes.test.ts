@@ -23,10 +23,10 @@ const basic = {
 }
 const bottleneck = { ...basic, block: 'bottleneck', expansion: 2, padding: 'symmetric' }
 const v2 = { ...basic, version: 'v2' }
-/** Biases of their own show where a scheme's scalars stand. */
+/** Non-zero biases reveal the positions of a scheme's scalars. */
 const bias = { class_name: 'RandomNormal', config: { stddev: 0.2 } }
 const random = (stddev: number) => ({ class_name: 'RandomNormal', config: { mean: 0.4, stddev } })
-/** Overrides that open the branches, so that logits see what is in them. */
+/** Overrides that open the branches, so that logits depend on their contents. */
 const opened = (match: string) => ({ match, initializer: random(0.3) })
 const none = (architecture: object) => ({ ...architecture, norm: 'none' })
 
@@ -103,7 +103,7 @@ async function expectAsInKeras(spec: object, factors?: Record<string, number>): 
 async function expectLogitsOf(id: string, shape: readonly number[], wanted: string): Promise<void> {
   const [row = []] = await running.client.logits(id, [1, ...shape], arithmeticImage(shape, IMAGE_SEED))
   const logits = floatsOf(wanted)
-  // As fixup's are at the start.
+  // Initial logits of fixup.
   if (logits.every((logit) => logit === 0)) expect(row).toEqual(logits)
   else expectLogits(row, logits)
 }
@@ -117,7 +117,7 @@ describe('a residual scheme', () => {
   })
 
   it.each(named(specifications))(
-    '%s has the logits of a trained model, and exports its weights',
+    '%s has the logits of a trained model and exports its weights',
     async (_, spec) => {
       const { client } = running
       const path = join(files, `${String(spec.seed)}.safetensors`)
@@ -138,7 +138,7 @@ describe('a residual scheme', () => {
   )
 
   it.each(named(unitVariance))(
-    '%s gives variances of 1 in Keras too, with its weights and logits',
+    '%s gives variances of 1 in Keras, with equal weights and logits',
     async (_, spec) => {
       const { id } = await running.client.create(spec)
       const { scheme } = (await running.client.get(`/v1/models/${id}`)).json as ModelBody
@@ -219,7 +219,7 @@ describe('advice', () => {
 })
 
 describe('factors of lsuv', () => {
-  it('are the same with other convolution kernels', async () => {
+  it('do not depend on the convolution kernels', async () => {
     const spec = { architecture: { preset: 'resnet20', norm: 'none' }, residual_scheme: 'lsuv' }
     const measured: (readonly [string | null, unknown])[] = []
     for (const environment of [{}, { TF_ENABLE_ONEDNN_OPTS: '0' }]) {

@@ -1,4 +1,4 @@
-"""Training with Keras and TensorFlow, and the data that trainings take, for tests that compare live."""
+"""Training with Keras and TensorFlow, and its data."""
 
 import keras
 import numpy as np
@@ -8,19 +8,19 @@ from sklearn.datasets import load_digits
 
 
 def digit_pictures(_):
-    """scikit-learn's digits as they are: pixels of 0 to 16."""
+    """scikit-learn's digits: pixels of 0 to 16."""
     data = load_digits()
     return {"images": data.data.astype(int).tolist(), "labels": data.target.tolist()}
 
 
 def standardized(training):
-    """Pictures as they train: by the mean and deviation of the first so many."""
+    """Pictures standardized by the mean and deviation of the training pictures."""
     images = load_digits().images[..., np.newaxis]
     return (images - images[:training].mean()) / images[:training].std()
 
 
 def training(request):
-    """Losses of each step from a specification's weights, with the given pictures in each batch; test accuracy."""
+    """Losses of each step from a specification's weights with the given batches; test accuracy."""
     keras.backend.clear_session()
     network = twin.ResidualNetwork(request["spec"])
     pictures, labels = standardized(request["training"]).astype(np.float32), load_digits().target

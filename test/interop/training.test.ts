@@ -27,7 +27,7 @@ afterAll(async () => {
   await Promise.all([keras.close(), analysis.close()])
 })
 
-it("the pictures are scikit-learn's", async () => {
+it("the pictures equal scikit-learn's", async () => {
   const given = (await keras.ask({ op: 'digit_pictures' })) as { images: number[][]; labels: number[] }
   expect(digits.images.map((image) => Array.from(image, (pixel) => parseInt(pixel, 17)))).toEqual(
     given.images,
@@ -63,7 +63,7 @@ it.each([
   let state: TrainingState | null = null
   let accuracy: number | null
   do {
-    // Parts of one step: how a training is divided changes nothing.
+    // Parts of one step each; the division of a training does not change its result.
     const part = await analysis.train(training, state, 0)
     ;({ state, accuracy } = part)
     losses.push(...part.losses)

@@ -7,7 +7,7 @@ import { programOf, runProgram } from '../support/python.ts'
 import { parseSafetensors } from '../support/safetensors.ts'
 import { startService, temporaryFolder, type RunningService } from '../support/service.ts'
 
-/* Some of the state dicts that `node bench/parts/verdicts.mjs` counts verdicts on. */
+/* A selection of the state dicts of `node bench/parts/verdicts.mjs`. */
 
 const SCRIPTS = fileURLToPath(new URL('state_dicts/', import.meta.url))
 const KERAS = [
@@ -46,7 +46,7 @@ async function judged(name: string): Promise<(FittedTensor & { truth: Truth | un
 }
 
 describe.each([...KERAS, ...TORCH])('%s', (dict) => {
-  it('has no tensor that is called what it is not', async () => {
+  it('has no tensor with a wrong verdict', async () => {
     const tensors = await judged(dict)
     const wrong = tensors.filter(({ truth, verdict }) =>
       truth === 'moved' ? verdict === 'fresh' : verdict === 'trained',
@@ -76,7 +76,7 @@ it('names the initializers of kernels of attention and of recurrent cells', asyn
   }
 })
 
-it('calls frozen kernels between bounds fresh, among others that were trained', async () => {
+it('calls frozen kernels between bounds fresh, beside trained ones', async () => {
   const kernels = (await judged('keras-network-frozen')).filter(({ shape }) => shape.length === 4)
   expect(kernels.map(({ truth, verdict }) => `${String(truth)} ${verdict}`)).toContain('fresh fresh')
 })

@@ -1,4 +1,4 @@
-"""Weights files as other frameworks leave them, and spectra by numpy."""
+"""Weights files of other frameworks, and spectra by numpy."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ from safetensors.numpy import load_file, save_file
 
 
 def keras_application(request):
-    """A network of keras.applications as it was drawn."""
+    """Saves a new network of keras.applications."""
     keras.utils.set_random_seed(request["seed"])
     network = getattr(keras.applications, request["name"])(weights=None)
     save_file({v.path: v.numpy() for v in network.variables}, request["path"])
@@ -14,7 +14,7 @@ def keras_application(request):
 
 
 def torch_resnet18(request):
-    """What torchvision's resnet18() holds, written with numpy: kaiming normal by fan_out, torch's defaults in fc."""
+    """The state dict of torchvision's resnet18(), drawn with numpy: kaiming normal by fan_out, torch's defaults in fc."""
     generator = np.random.default_rng(request["seed"])
     tensors = {}
 
@@ -51,7 +51,7 @@ def torch_resnet18(request):
 
 
 def digits(request):
-    """A small network before and after training on scikit-learn's digits."""
+    """Saves a small network after training on scikit-learn's digits."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -76,7 +76,7 @@ def digits(request):
 
 
 def spectra(request):
-    """Of a file's one tensor: singular values in float64, and those of the convolution by FFT (Sedghi et al. 2019)."""
+    """Singular values of a file's tensor in float64, and those of the convolution by FFT (Sedghi et al. 2019)."""
     kernel = next(iter(load_file(request["path"]).values())).astype(np.float64)
     values = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)
     waves = np.fft.fftn(kernel, request["grid"], axes=range(kernel.ndim - 2)) if request["grid"] else kernel

@@ -28,7 +28,7 @@ async function fitsOf(op: string, request: object): Promise<FittedWeights> {
   expect(answer.status, answer.bytes.toString().slice(0, 500)).toBe(200)
   return answer.json as FittedWeights
 }
-/** The tensors that are called otherwise than expected: verdict, class and config. */
+/** Tensors whose verdict, class or config differs from the expected. */
 function mistaken(
   { parameters }: FittedWeights,
   expected: (name: string) => readonly [string, string, object],

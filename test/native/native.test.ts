@@ -16,12 +16,12 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { bindingPath, CACHE } from '../../native/cache.mjs'
-import { laidFlavour } from '../../native/lay.mjs'
+import { installedFlavour } from '../../native/install.mjs'
 import { bindingKey } from '../../native/compile.mjs'
 import { release } from '../../native/pins.mjs'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-const FLAVOUR = laidFlavour() ?? 'cpu'
+const FLAVOUR = installedFlavour() ?? 'cpu'
 const ONE_SENTENCE = /^[^\n]+\.\n$/
 
 interface Outcome {
@@ -47,7 +47,10 @@ afterEach(() => {
   rmSync(scratch, { recursive: true, force: true, maxRetries: 3 })
 })
 
-/** The repository's packages by link, and a copy of the one that is laid into, as `npm ci` leaves it. */
+/**
+ * Links to the repository's packages, and a copy of the package into which libtensorflow is installed, as
+ * after `npm ci`.
+ */
 function installPackages(): void {
   const real = path.join(ROOT, 'node_modules')
   mkdirSync(path.dirname(tfjs), { recursive: true })
@@ -62,7 +65,7 @@ function installPackages(): void {
   cpSync(source, tfjs, { recursive: true, filter: (file) => !isLaid(file) })
 }
 
-/** Shares what the real cache holds, so that no test downloads anything. */
+/** Links the contents of the real cache, so that no test downloads anything. */
 function seed(...parts: ('libtensorflow' | 'binding')[]): void {
   for (const part of parts) symlinkSync(path.join(CACHE, part), path.join(cache, part))
 }
@@ -99,7 +102,7 @@ function expectNothingInstalled(): void {
   expect(existsSync(path.join(tfjs, 'deps'))).toBe(false)
 }
 
-/** The progress lines end where the failure begins: the last line is the sentence. */
+/** Progress lines precede the error: the last line is the message. */
 const lastLine = (text: string) => `${text.trimEnd().split('\n').at(-1) ?? ''}\n`
 
 describe('with libtensorflow in the cache', () => {
@@ -132,7 +135,7 @@ describe('with libtensorflow in the cache', () => {
     expect({ status, stderr }).toEqual({ status: 0, stderr: expect.stringContaining('done in') })
   })
 
-  test('concurrent runs agree, and one of them compiles', async () => {
+  test('concurrent runs succeed, and only one compiles', async () => {
     const compiled = path.join(scratch, 'compiled')
     const real = bindingPath(bindingKey(release(FLAVOUR)))
     const compiler = script(
@@ -204,11 +207,11 @@ describe('with an empty cache', () => {
       ...{ PIP_EXTRA_INDEX_URL: '' },
     })
     expect(status).toBe(1)
-    expect(lastLine(stderr)).toContain('cannot be reached: check the network')
+    expect(lastLine(stderr)).toContain('is unreachable: check the network')
     expectNothingInstalled()
   }, 60_000)
 
-  test('a corrupted wheel is refused and nothing of it stays', async () => {
+  test('a corrupted wheel is rejected and removed', async () => {
     const shelf = path.join(scratch, 'shelf')
     mkdirSync(shelf)
     for (const { file } of release(FLAVOUR).wheels) writeFileSync(path.join(shelf, file), 'PK corrupted')
@@ -224,7 +227,7 @@ describe('with an empty cache', () => {
     ['unpacking', 'SIGINT'],
     ['unpacking', 'SIGKILL'],
   ] as const)(
-    '%s ended by %s leaves nothing that blocks the next run',
+    'the next run works after %s was ended by %s',
     async (stage, signal) => {
       const begun = path.join(scratch, 'begun')
       const halfDone = (file: string) =>
@@ -258,7 +261,7 @@ describe('with an empty cache', () => {
       ...{ PIP_CONFIG_FILE: '/dev/null', PIP_FIND_LINKS: '', PIP_EXTRA_INDEX_URL: '', PIP_TRUSTED_HOST: '' },
       PIP_INDEX_URL: 'http://192.0.2.1/simple',
     })
-    expect(lastLine(stderr)).toContain('cannot be reached: check the network')
+    expect(lastLine(stderr)).toContain('is unreachable: check the network')
     expectNothingInstalled()
   }, 60_000)
 })

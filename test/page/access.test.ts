@@ -1,34 +1,34 @@
 import type { Browser } from 'playwright-core'
-import { rm } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Client } from '../support/client.ts'
-import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
-import { barriers, copied, ELSEWHERE, openPage, picture, startBrowser } from './browser.ts'
+import {
+  copied,
+  ELSEWHERE,
+  findBarriers,
+  openPage,
+  startPageTest,
+  takePicture,
+  type PageTest,
+} from './browser.ts'
 
 const SPEC = { architecture: 'resnet20', initializers: { kernel: 'he_normal' }, seed: 7 }
 const VIEWS = ['Specification', 'Weights', 'Signals', 'Predict']
 
+let test: PageTest
 let browser: Browser
-let running: ServiceProcess
-let folder: string
 let address: string
 let key: string
 beforeAll(async () => {
-  folder = await temporaryFolder()
-  // Wider than loopback it asks for a key.
-  running = await startProcess({ HOST: '0.0.0.0', DATA_DIR: folder })
+  // A service that listens beyond loopback requires a key.
+  test = await startPageTest({ HOST: '0.0.0.0' })
+  const { running } = test
+  browser = test.browser
   key = String(running.log.find((entry) => 'key' in entry)?.['key'])
   const { port } = new URL(running.client.url)
   address = `http://127.0.0.1:${port}`
   await new Client(address, { authorization: `Bearer ${key}` }).create(SPEC)
-  browser = await startBrowser()
 })
-afterAll(async () => {
-  await browser.close()
-  await running.stop()
-  await rm(folder, { recursive: true })
-})
+afterAll(() => test.close())
 
 describe('a service that requires a key', () => {
   it('gets it from a dialog and keeps it for the life of the tab', async () => {
@@ -36,8 +36,8 @@ describe('a service that requires a key', () => {
     const field = page.getByLabel('Key', { exact: true })
     await field.fill('not the key')
     await field.press('Enter')
-    await page.getByText('The service refused that key.').waitFor()
-    expect(await barriers(page)).toEqual([])
+    await page.getByText('The service rejected this key.').waitFor()
+    expect(await findBarriers(page)).toEqual([])
     await field.fill(key)
     await field.press('Enter')
     await page.getByRole('heading', { name: 'Plan' }).waitFor()
@@ -50,7 +50,7 @@ describe('a service that requires a key', () => {
     expect(program).toContain('Authorization: Bearer $RESINIT_KEY')
     expect(program).not.toContain(key)
 
-    // What a link could not fetch is fetched with the key.
+    // A link cannot send the key, so the page fetches the file with it.
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByRole('link', { name: 'Weights' }).click()
     const [download] = await Promise.all([
@@ -77,7 +77,7 @@ describe('a service without TLS on another machine', () => {
     expect(await text.inputValue()).toContain(
       `curl -fsS '${address.replace('127.0.0.1', ELSEWHERE)}/v1/plans'`,
     )
-    expect(await barriers(page)).toEqual([])
+    expect(await findBarriers(page)).toEqual([])
     await page.keyboard.press('Escape')
     await text.waitFor({ state: 'detached' })
     expect(complaints).toEqual([])
@@ -106,16 +106,16 @@ describe.each([
     await page.getByRole('img', { name: /^Variance/ }).waitFor()
     for (const view of VIEWS) {
       await page.getByRole('link', { name: view }).click()
-      if (view === 'Weights') await page.getByRole('img', { name: /^Values as drawn/ }).waitFor()
+      if (view === 'Weights') await page.getByRole('img', { name: /^Histogram of the values/ }).waitFor()
       if (view === 'Specification') {
         await page.getByRole('button', { name: 'Draw a kernel' }).click()
-        await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+        await page.getByRole('img', { name: /sample and density/ }).waitFor()
       }
-      expect(await barriers(page), view).toEqual([])
+      expect(await findBarriers(page), view).toEqual([])
       expect(await page.evaluate<number>('document.documentElement.scrollWidth'), view).toBeLessThanOrEqual(
         width,
       )
-      if (colorScheme === 'dark') await picture(page, `${view.toLowerCase()}-dark-${String(width)}`)
+      if (colorScheme === 'dark') await takePicture(page, `${view.toLowerCase()}-dark-${String(width)}`)
     }
     expect(complaints).toEqual([])
     await context.close()

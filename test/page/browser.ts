@@ -6,19 +6,22 @@ import {
   type BrowserContextOptions,
   type Page,
 } from 'playwright-core'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { startProcess, type ServiceProcess } from '../support/process.ts'
+import { temporaryFolder, type Settings } from '../support/service.ts'
 
 const { RESINIT_CHROMIUM = '/usr/bin/chromium', RESINIT_SCREENSHOTS } = process.env
 
-/** For whatever a loaded machine takes its time for. */
+/** Long enough for a busy machine. */
 const TIMEOUT_MS = 100_000
 
-/** A name of this machine that browsers do not know for it: what comes from there over plain HTTP gets no clipboard. */
+/** A name that resolves to this machine and is no loopback name: its pages over plain HTTP have no clipboard access. */
 export const ELSEWHERE = 'resinit.test'
-/** A site of others, which its name leads to on this machine. */
+/** Another site, whose name also resolves to this machine. */
 export const EVIL = 'evil.test'
 
-/** Chromium, without the sandbox that needs rights which containers do not give. */
+/** Starts Chromium without its sandbox, which needs privileges that containers lack. */
 export function startBrowser(): Promise<Browser> {
   return chromium.launch({
     executablePath: RESINIT_CHROMIUM,
@@ -30,13 +33,33 @@ export function startBrowser(): Promise<Browser> {
   })
 }
 
-/** A page, and what went wrong on it. */
+/** A service, a browser and a folder for files of the test. */
+export interface PageTest {
+  readonly browser: Browser
+  readonly running: ServiceProcess
+  readonly folder: string
+  close(): Promise<void>
+}
+
+export async function startPageTest(settings: Settings = {}): Promise<PageTest> {
+  const folder = await temporaryFolder()
+  const running = await startProcess({ DATA_DIR: join(folder, 'data'), ...settings })
+  const browser = await startBrowser()
+  const close = async (): Promise<void> => {
+    await browser.close()
+    await running.stop()
+    await rm(folder, { recursive: true })
+  }
+  return { browser, running, folder, close }
+}
+
+/** A page and its errors. */
 export interface Watched {
   readonly page: Page
   readonly context: BrowserContext
-  /** Errors and warnings of its console, but for answers that are errors, which the browser logs by itself. */
+  /** Errors and warnings of its console, except the browser's own messages about error responses. */
   readonly complaints: readonly string[]
-  /** Where it sent requests. */
+  /** Origins to which it sent requests. */
   readonly origins: ReadonlySet<string>
 }
 
@@ -69,8 +92,8 @@ export async function openPage(
   return { page, context, complaints, origins }
 }
 
-/** What axe finds serious or worse, each with where. */
-export async function barriers(page: Page): Promise<string[]> {
+/** Violations that axe rates serious or critical, with their elements. */
+export async function findBarriers(page: Page): Promise<string[]> {
   await page.evaluate(axe.source)
   const { violations } = await page.evaluate<axe.AxeResults>('axe.run()')
   return violations
@@ -78,7 +101,7 @@ export async function barriers(page: Page): Promise<string[]> {
     .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html}`))
 }
 
-/** What a button of "Copy as" puts into the clipboard. */
+/** Presses a button of "Copy as" and returns the clipboard. */
 export async function copied(page: Page, what: string, language: string): Promise<string> {
   await page
     .getByRole('group', { name: `Copy ${what} as a program` })
@@ -87,8 +110,8 @@ export async function copied(page: Page, what: string, language: string): Promis
   return page.evaluate<string>('navigator.clipboard.readText()')
 }
 
-/** A picture for the README, where RESINIT_SCREENSHOTS names the folder for them. */
-export async function picture(page: Page, name: string): Promise<void> {
+/** Takes a screenshot for the README if RESINIT_SCREENSHOTS names a folder. */
+export async function takePicture(page: Page, name: string): Promise<void> {
   if (RESINIT_SCREENSHOTS === undefined) return
   await mkdir(RESINIT_SCREENSHOTS, { recursive: true })
   await page.screenshot({ path: `${RESINIT_SCREENSHOTS}/${name}.png`, animations: 'disabled' })

@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/service.ts'
 import { EVIL, openPage, startBrowser, type Watched } from './browser.ts'
 
 let browser: Browser
-/** By the addresses that each listens on. */
+/** Services that listen on different addresses. */
 let running: ServiceProcess
 let onIpv6: ServiceProcess
 /** Serves the pages of another site. */
@@ -44,7 +44,7 @@ afterEach(async () => {
   await watched?.context.close()
 })
 
-/** What the service has: other sites must not change it. */
+/** The models of the service, which other sites must not change. */
 const models = async ({ client }: ServiceProcess): Promise<unknown> => {
   const { models: found } = (await client.get('/v1/models')).json as {
     models: { id: string; names: string[]; state: string }[]
@@ -53,7 +53,7 @@ const models = async ({ client }: ServiceProcess): Promise<unknown> => {
   return found.map(({ id, names, state }) => ({ id, names, state }))
 }
 
-/** Sends requests as a page can, the simple ones without a preflight, and says what it could read of the answers. */
+/** A script that sends requests, simple ones without preflight, and returns the responses that it could read. */
 const attack = (service: string): string => `(async () => {
   const send = (path, init) => fetch(${JSON.stringify(service)} + path, init).then(
     async (answer) => answer.type === 'opaque' ? 'opaque' : answer.status + ' ' + (await answer.text()).slice(0, 2000),
@@ -77,7 +77,7 @@ describe.each(['127.0.0.1', 'localhost', '[::1]'])('a service at %s', (host) => 
   const service = (): ServiceProcess => (host === '[::1]' ? onIpv6 : running)
   const address = (): string => `http://${host}:${new URL(service().client.url).port}`
 
-  it('is neither read nor changed by a page of another site', async () => {
+  it('cannot be read or changed by a page of another site', async () => {
     const before = await models(service())
     watched = await openPage(browser, evil)
     const answers = await watched.page.evaluate<Record<string, string>>(attack(address()))
@@ -89,7 +89,7 @@ describe.each(['127.0.0.1', 'localhost', '[::1]'])('a service at %s', (host) => 
     expect((await service().client.get('/v1/experiments')).json).toMatchObject({ experiments: [] })
   })
 
-  it('is reached by a link there, and its own page works', async () => {
+  it('opens by a link from another site, and its own page works', async () => {
     watched = await openPage(browser, evil)
     const { page } = watched
     for (const path of ['/', '/docs']) {
@@ -107,7 +107,7 @@ describe.each(['127.0.0.1', 'localhost', '[::1]'])('a service at %s', (host) => 
     await page.getByRole('heading', { name: 'Plan' }).waitFor()
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByText(/^ready, built in/).waitFor()
-    // No page of another site shows it in a frame.
+    // A page of another site cannot show it in a frame.
     await page.goto(evil)
     await page.evaluate(
       `document.body.append(Object.assign(document.createElement('iframe'), { src: ${JSON.stringify(`${address()}/`)} }))`,
@@ -119,13 +119,13 @@ describe.each(['127.0.0.1', 'localhost', '[::1]'])('a service at %s', (host) => 
   })
 })
 
-it('a name that is turned to this machine (DNS rebinding) opens nothing', async () => {
+it('DNS rebinding to this machine gives no access', async () => {
   const before = await models(running)
   const address = `http://${EVIL}:${new URL(running.client.url).port}`
   watched = await openPage(browser, `${address}/`)
   const { page } = watched
   await page.getByText(/CROSS_SITE_REFUSED/).waitFor()
-  // A script of that name's site that is here since before its address changed.
+  // A script of the other site, loaded before its name resolved to this machine.
   const answers = await page.evaluate<Record<string, string>>(attack(address))
   expect(Object.keys(answers)).toHaveLength(7)
   for (const [what, answer] of Object.entries(answers))

@@ -1,27 +1,20 @@
-import { rm } from 'node:fs/promises'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { tiny } from '../support/networks.ts'
-import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
-import { openPage, startBrowser } from './browser.ts'
+import type { ServiceProcess } from '../support/process.ts'
+import { openPage, startPageTest, type PageTest } from './browser.ts'
 
+let test: PageTest
 let browser: Browser
 let running: ServiceProcess
-let folder: string
 beforeAll(async () => {
-  folder = await temporaryFolder()
-  running = await startProcess({ DATA_DIR: folder })
-  browser = await startBrowser()
+  test = await startPageTest()
+  ;({ browser, running } = test)
 })
-afterAll(async () => {
-  await browser.close()
-  await running.stop()
-  await rm(folder, { recursive: true })
-})
+afterAll(() => test.close())
 
 it.each(['/docs', '/docs/'])(
-  '%s renders and sends requests under its policy, and asks nobody else',
+  '%s renders and sends requests under its policy, to its own origin only',
   async (path) => {
     const { page, context, complaints, origins } = await openPage(browser, running.client.url + path)
     const plans = page.locator('#operations-models-planModel')

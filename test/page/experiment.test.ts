@@ -1,13 +1,19 @@
-import { rm } from 'node:fs/promises'
 import type { Browser } from 'playwright-core'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
-import { barriers, copied, openPage, picture, startBrowser, type Watched } from './browser.ts'
+import type { ServiceProcess } from '../support/process.ts'
+import {
+  copied,
+  findBarriers,
+  openPage,
+  startPageTest,
+  takePicture,
+  type PageTest,
+  type Watched,
+} from './browser.ts'
 
-/** Trainings have the lowest priority: where others work they take much longer than the seconds they need. */
+/** Trainings have the lowest priority and take much longer on a busy machine. */
 const PATIENCE_MS = 300_000
-/** Trains in no time. */
+/** Trains within seconds. */
 const small = {
   architecture: {
     stem: { kernel_size: 3, filters: 8, strides: 1, pool: null },
@@ -19,20 +25,17 @@ const small = {
   steps: 22,
 }
 
-let folder: string
+let test: PageTest
 let browser: Browser
 let running: ServiceProcess
 let watched: Watched
 beforeAll(async () => {
-  folder = await temporaryFolder()
-  running = await startProcess({ DATA_DIR: folder })
-  browser = await startBrowser()
+  test = await startPageTest()
+  ;({ browser, running } = test)
 })
 afterAll(async () => {
   await watched.context.close()
-  await browser.close()
-  await running.stop()
-  await rm(folder, { recursive: true })
+  await test.close()
   expect(watched.complaints).toEqual([])
   expect([...watched.origins]).toEqual([running.client.url])
 })
@@ -62,10 +65,10 @@ it(
       await page.getByRole('img', { name: new RegExp(`^Learning rate ${rate}: `) }).waitFor()
     const table = page.getByRole('region', { name: 'Results in numbers' })
     expect(await table.locator('tbody tr').count()).toBe(4)
-    expect(await barriers(page)).toEqual([])
-    await picture(page, 'experiment')
+    expect(await findBarriers(page)).toEqual([])
+    await takePicture(page, 'experiment')
 
-    // What is copied asks for the same job, and so does the page's own address.
+    // The copied program and the page's address request the same job.
     const command = await copied(page, 'the experiment', 'curl')
     const [, body = ''] = /-d '(.*)'/s.exec(command) ?? []
     expect(JSON.parse(body)).toEqual({ ...small, steps: 33 })

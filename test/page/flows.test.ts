@@ -9,14 +9,14 @@ import type { Browser, Download, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { ModelBody, PredictionsBody, ProblemBody } from '../support/client.ts'
 import { flowerJpeg } from '../support/images.ts'
-import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
-import { copied, openPage, picture, startBrowser, type Watched } from './browser.ts'
+import type { ServiceProcess } from '../support/process.ts'
+import { copied, openPage, startPageTest, takePicture, type PageTest, type Watched } from './browser.ts'
 
 const FLOWER = fileURLToPath(new URL('../fixtures/flower.jpg', import.meta.url))
 const HE = { architecture: 'resnet20', initializers: { kernel: 'he_normal' }, seed: 7 }
 const GLOROT = { ...HE, initializers: { kernel: 'glorot_uniform' } }
 
+let test: PageTest
 let browser: Browser
 let running: ServiceProcess
 let watched: Watched
@@ -24,18 +24,14 @@ let page: Page
 let folder: string
 
 beforeAll(async () => {
-  folder = await temporaryFolder()
-  running = await startProcess({ DATA_DIR: join(folder, 'data') })
-  browser = await startBrowser()
+  test = await startPageTest()
+  ;({ browser, running, folder } = test)
 })
-afterAll(async () => {
-  await browser.close()
-  await running.stop()
-})
+afterAll(() => test.close())
 beforeEach(async () => {
   await visit('')
 })
-// Whatever was done: nothing was complained of, and nobody else was told.
+// Every test ends without console messages and without requests to other origins.
 afterEach(async () => {
   await watched.context.close()
   expect(watched.complaints).toEqual([])
@@ -65,26 +61,26 @@ async function downloaded(name: string, role: 'button' | 'link' = 'button'): Pro
 }
 
 describe('specification', () => {
-  it('plans while it is edited, and shows why shapes do not match', async () => {
-    const editor = page.getByRole('textbox', { name: 'Specification, as JSON' })
+  it('plans during editing and shows shape errors', async () => {
+    const editor = page.getByRole('textbox', { name: 'Specification as JSON' })
     const article = { architecture: { preset: 'residual_network', projection_shortcut: false } }
     await editor.fill(JSON.stringify(article))
     const { detail } = (await running.client.post('/v1/plans', article)).json as ProblemBody
     await expect.poll(() => page.getByRole('alert').textContent()).toContain(detail)
     expect(detail).toContain('56x56x128')
     await page.getByRole('button', { name: 'Create this model' }).and(page.locator(':disabled')).waitFor()
-    await picture(page, 'refusal')
+    await takePicture(page, 'refusal')
 
-    // The cure that it names.
+    // The cure in the message.
     await editor.fill(JSON.stringify(article).replace('false', '"auto"'))
     await page.getByText('125M', { exact: true }).waitFor()
     expect(await page.getByRole('alert').isHidden()).toBe(true)
 
     await editor.fill('{"architecture": ')
-    await page.getByText('This is not JSON yet').waitFor()
+    await page.getByText('This is not valid JSON').waitFor()
   })
 
-  it('offers every initializer with its formula, its reference and a draw', async () => {
+  it('shows every initializer with its formula, its reference and a draw', async () => {
     const { json } = await running.client.get('/v1/initializers')
     const { initializers } = json as { initializers: { name: string; formula: string; reference: string }[] }
     const picker = page.getByLabel('Kernel initializer')
@@ -96,19 +92,19 @@ describe('specification', () => {
     const entry = initializers.find(({ name }) => name === 'VarianceScaling')
     await page.getByText(entry?.formula ?? '', { exact: true }).waitFor()
     await page.getByText(entry?.reference ?? '', { exact: true }).waitFor()
-    await page.getByRole('img', { name: /drawn, and the density it is drawn from/ }).waitFor()
-    const written = await page.getByRole('textbox', { name: 'Specification, as JSON' }).inputValue()
+    await page.getByRole('img', { name: /sample and density/ }).waitFor()
+    const written = await page.getByRole('textbox', { name: 'Specification as JSON' }).inputValue()
     expect(JSON.parse(written)).toMatchObject({
       initializers: { kernel: { class_name: 'variance_scaling', config: { scale: 2 } } },
     })
   })
 
-  it('creates a model, and offers programs that do the same', async () => {
+  it('creates a model and offers programs that do the same', async () => {
     await page.getByRole('button', { name: 'Create this model' }).click()
     await page.getByText(/^ready, built in/).waitFor()
     await page.getByRole('button', { name: 'Draw a kernel' }).click()
-    await page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
-    await picture(page, 'specification')
+    await page.getByRole('img', { name: /sample and density/ }).waitFor()
+    await takePicture(page, 'specification')
     const { id } = await running.client.create(HE)
 
     const program = {
@@ -123,7 +119,7 @@ describe('specification', () => {
   })
 })
 
-/** What a copied program prints, run in the test's folder. */
+/** Runs a copied program in the test's folder and returns its output. */
 async function output(language: string, program: string): Promise<string> {
   const run = promisify(execFile)
   const options = { cwd: folder, maxBuffer: 2 ** 26 }
@@ -135,7 +131,7 @@ async function output(language: string, program: string): Promise<string> {
 }
 
 describe('weights', () => {
-  it('shows every parameter with its theory, and offers downloads', async () => {
+  it('shows every parameter with its theory and offers downloads', async () => {
     const { id } = await running.client.create(HE)
     await visit(link('weights', HE))
     const { json } = await running.client.get(`/v1/models/${id}/statistics`)
@@ -144,7 +140,7 @@ describe('weights', () => {
       parameters: { name: string; sample: { sha256: string } }[]
     }
     await page
-      .getByText(`All ${String(totals.count)} parameters are what their initializers promise.`)
+      .getByText(`All ${String(totals.count)} parameters are consistent with their initializers.`)
       .waitFor()
     const table = page.getByRole('region', { name: 'Parameters' })
     expect(await table.locator('tbody tr').count()).toBe(totals.count)
@@ -152,14 +148,14 @@ describe('weights', () => {
     const name = 'stage2/block1/conv1/kernel'
     await page.getByRole('searchbox', { name: 'Find' }).fill('stage2 conv1 kernel')
     await table.getByRole('button', { name }).click()
-    await page.getByRole('img', { name: 'Values as drawn, and the density of theory' }).waitFor()
-    const spectrum = page.getByRole('img', { name: /^Singular values, and the edges of Marchenko/ })
+    await page.getByRole('img', { name: 'Histogram of the values and theoretical density' }).waitFor()
+    const spectrum = page.getByRole('img', { name: /^Singular values and the edges of the Marchenko/ })
     // 3x3x16x32 flattened is 144x32.
     expect(await spectrum.locator('circle').count()).toBe(32)
     expect(await spectrum.getByText(/^edge/).count()).toBe(2)
     const sha256 = parameters.find((parameter) => parameter.name === name)?.sample.sha256 ?? ''
     await page.getByText(sha256.slice(0, 16)).waitFor()
-    await picture(page, 'weights')
+    await takePicture(page, 'weights')
 
     expect(JSON.parse((await downloaded('Statistics (JSON)')).toString())).toEqual(json)
     const weights = await downloaded('Weights (safetensors)', 'link')
@@ -205,14 +201,14 @@ describe('signals', () => {
       const drawn = page.getByRole('img', { name: chart })
       for (const colour of ['--model-1', '--model-2', '--model-3']) {
         expect(await drawn.locator(`[stroke="var(${colour})"] path`).count()).toBeGreaterThan(0)
-        // The band of an interval.
+        // The band of the interval.
         expect(await drawn.locator(`[fill="var(${colour})"][fill-opacity] path`).count()).toBeGreaterThan(0)
       }
     }
     await page.getByRole('img', { name: /^Gradient norm/ }).scrollIntoViewIfNeeded()
-    await picture(page, 'signals')
+    await takePicture(page, 'signals')
 
-    // The link brings the models and the question back, and a click the answer.
+    // The link restores the models and the settings; a click restores the result.
     const address = page.url()
     await visit(new URL(address).hash)
     await page.getByRole('button', { name: 'Measure' }).click()
@@ -227,15 +223,13 @@ describe('predict', () => {
     const { id } = await running.client.create(HE)
     await visit(link('predict', HE))
     await page.locator('[name=images]').setInputFiles(FLOWER)
-    await page.getByText(/This network has learned nothing yet/).waitFor()
+    await page.getByText(/This network is untrained/).waitFor()
     const answer = await running.client.upload(`/v1/models/${id}/predict?top_k=5`, flowerJpeg, 'image/jpeg')
     const [prediction] = (answer.json as PredictionsBody).predictions
     const classes = prediction?.classes.map(({ index }) => `class ${String(index)}`)
     expect(await page.locator('.classes .name').allTextContents()).toEqual(classes)
-    await page
-      .getByText(/ms in the service: .* to decode, .* in the queue, .* to compute a batch of 1/)
-      .waitFor()
-    await picture(page, 'predict')
+    await page.getByText(/ms in the service: .* decoding, .* queued, .* computing a batch of 1/).waitFor()
+    await takePicture(page, 'predict')
 
     await copyFile(FLOWER, join(folder, 'flower.jpg'))
     for (const language of ['curl', 'Python', 'TypeScript']) {
@@ -258,7 +252,7 @@ describe('predict', () => {
   })
 })
 
-/** A script that drops or pastes the photograph so many times. */
+/** A script that drops or pastes the photograph `times` times. */
 function handOver(event: string, times: number): string {
   return `{
     const bytes = Uint8Array.from(atob(${JSON.stringify(flowerJpeg.toString('base64'))}), (letter) => letter.charCodeAt(0))
@@ -305,16 +299,16 @@ describe('all of it', () => {
     expect(JSON.parse(id)).toMatchObject({ seed: 11 })
   })
 
-  it('stays usable while ResNet-152 is measured', async () => {
+  it('remains usable while ResNet-152 is measured', async () => {
     const { id } = await running.client.create({ architecture: 'resnet152', seed: 3 })
     await visit(link('weights', { architecture: 'resnet152', seed: 3 }))
     await page.getByText(/^Measuring the parameters/).waitFor()
     await page.getByRole('link', { name: 'Specification' }).click()
     const began = performance.now()
-    await page.getByRole('textbox', { name: 'Specification, as JSON' }).fill('{"architecture": "resnet34"}')
+    await page.getByRole('textbox', { name: 'Specification as JSON' }).fill('{"architecture": "resnet34"}')
     await page.getByText('21.8M', { exact: true }).waitFor()
     expect(performance.now() - began).toBeLessThan(3000)
-    // It was measured all the while.
+    // The measurement continued meanwhile.
     await page.getByRole('link', { name: 'Weights' }).click()
     await page.getByText(/^Measuring the parameters/).waitFor()
     await page.getByRole('heading', { name: 'Parameters' }).waitFor()

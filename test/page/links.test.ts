@@ -1,11 +1,9 @@
-import { rm } from 'node:fs/promises'
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { flowerJpeg } from '../support/images.ts'
 import { tiny } from '../support/networks.ts'
-import { startProcess, type ServiceProcess } from '../support/process.ts'
-import { temporaryFolder } from '../support/service.ts'
-import { openPage, startBrowser, type Watched } from './browser.ts'
+import type { ServiceProcess } from '../support/process.ts'
+import { openPage, startPageTest, type PageTest, type Watched } from './browser.ts'
 
 const experiment = {
   architecture: {
@@ -18,22 +16,17 @@ const experiment = {
   steps: 11,
 }
 
+let test: PageTest
 let browser: Browser
 let running: ServiceProcess
-let folder: string
 let watched: Watched
 /** Of the page that is open: what it sent but for reads, and for plans, which are computed from the request alone. */
 let started: string[]
 beforeAll(async () => {
-  folder = await temporaryFolder()
-  running = await startProcess({ DATA_DIR: folder })
-  browser = await startBrowser()
+  test = await startPageTest()
+  ;({ browser, running } = test)
 })
-afterAll(async () => {
-  await browser.close()
-  await running.stop()
-  await rm(folder, { recursive: true })
-})
+afterAll(() => test.close())
 afterEach(async () => {
   expect(watched.complaints).toEqual([])
   await watched.context.close()
@@ -80,7 +73,7 @@ const everything = [
 describe.each(['', 'specification', 'weights', 'signals', 'predict', 'experiment'])(
   'a link to %j',
   (view) => {
-    it('starts no work, whatever it says', async () => {
+    it('starts no work', async () => {
       await running.client.create({ ...tiny, name: 'net' })
       await visit(linkTo(view, everything))
       // A model that becomes ready, and another link in the same tab.
@@ -95,21 +88,21 @@ describe.each(['', 'specification', 'weights', 'signals', 'predict', 'experiment
   },
 )
 
-it('at most eight models of a link are looked up', async () => {
+it('a page looks up at most eight models of a link', async () => {
   const seeds = Array.from({ length: 40 }, (_, seed) => ['model', JSON.stringify({ ...tiny, seed })] as const)
   await visit(linkTo('weights', seeds))
   expect(await watched.page.locator('.chip').count()).toBe(8)
 })
 
-describe('a click starts it:', () => {
-  it('a drawing', async () => {
+describe('a click starts', () => {
+  it('a draw', async () => {
     await visit(linkTo('specification', [['draft', spec]]))
     await watched.page.getByRole('button', { name: 'Draw a kernel' }).click()
-    await watched.page.getByRole('img', { name: /drawn, and the density/ }).waitFor()
+    await watched.page.getByRole('img', { name: /sample and density/ }).waitFor()
     expect(started).toEqual(['POST /v1/initializers/GlorotUniform/statistics'])
   })
 
-  it('signals, of the models that were there and with the question that was asked', async () => {
+  it('signals of the current models with the current settings', async () => {
     const { id } = await running.client.create(tiny)
     await visit(linkTo('signals', [ready, ['repeats', '2']]))
     const { page } = watched
@@ -128,7 +121,7 @@ describe('a click starts it:', () => {
     expect(started).toEqual(measured)
   })
 
-  it('another prediction of images that were chosen for another model', async () => {
+  it('a prediction of images that were chosen for another model', async () => {
     const [one, two] = [await running.client.create(tiny), await running.client.create({ ...tiny, seed: 98 })]
     await visit(linkTo('predict', [ready]))
     const { page } = watched
@@ -149,7 +142,7 @@ describe('a click starts it:', () => {
     expect(started.slice(1)).toEqual(Array(2).fill(`POST /v1/models/${two.id}/predict`))
   })
 
-  it('a training, whose link shows its results wherever they are', async () => {
+  it('a training, whose link shows its results on any service that has them', async () => {
     await visit(
       linkTo('experiment', [
         ['experiment', JSON.stringify(experiment)],

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 
-/** One line per broken rule of .dependency-cruiser.cjs: which, and between which modules. */
+/** One line per violated rule of .dependency-cruiser.cjs: the rule and both modules. */
 async function violations(folder: string): Promise<string[]> {
   const options = await extractOptions(path.join(ROOT, '.dependency-cruiser.cjs'))
   const { output } = await cruise(['src'], { ...options, baseDir: folder })

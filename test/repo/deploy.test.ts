@@ -65,11 +65,11 @@ describe.each([
   const config = readConfig(environment)
   const { readinessProbe, livenessProbe, startupProbe } = container
 
-  test('has a grace period as long as a shutdown may take', () => {
+  test('has a grace period that covers the longest shutdown', () => {
     const preStopS = container.lifecycle?.preStop?.sleep?.seconds ?? 0
     const mostS = preStopS + (config.DRAIN_DELAY_MS + config.SHUTDOWN_TIMEOUT_MS) / 1000
     expect(graceS).toBeGreaterThanOrEqual(mostS + 5)
-    // And not much more, or a pod that hangs keeps its node.
+    // An upper bound, since a hanging pod keeps its node.
     expect(graceS).toBeLessThan(mostS + 30)
   })
 
@@ -87,7 +87,7 @@ describe.each([
       expect(Object.keys(openapi.paths)).toContain(httpGet.path)
       expect(ports).toContain(httpGet.port)
     }
-    // What drains or builds is healthy: only a probe of readiness may ask whether it is ready.
+    // A draining or building service is healthy: only readiness probes may use /readyz.
     expect(readinessProbe.httpGet.path).toMatch(/ready/)
     expect(livenessProbe.httpGet.path).toMatch(/live/)
   })

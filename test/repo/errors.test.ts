@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { ERRORS } from '../../src/common/errors.ts'
 
-test('some test receives every error code', () => {
+test('every error code is expected by a test', () => {
   const folder = fileURLToPath(new URL('../integration', import.meta.url))
   const texts = readdirSync(folder).map((name) => readFileSync(`${folder}/${name}`, 'utf8'))
   const expected = new Set(

@@ -26,19 +26,19 @@ const installed = Object.entries(packages).filter(([place]) => place.includes(PA
 const nameOf = (place: string): string => place.slice(place.lastIndexOf(PATH) + PATH.length)
 
 /**
- * tfjs-node-gpu 4.22 asks for packages of 2018 to 2022. The oldest version of each that may be installed, and why; where
- * a fix was made in several major versions, one for each.
+ * tfjs-node-gpu 4.22 depends on packages of 2018 to 2022. Lists the minimum version of each and the reason; a
+ * fix in several major versions has one line each.
  */
 const FLOORS: Readonly<Record<string, { readonly atLeast: readonly string[]; readonly since: string }>> = {
-  tar: { atLeast: ['7.5.11'], since: 'CVE-2026-31802 and those before it: files written outside the folder' },
+  tar: { atLeast: ['7.5.11'], since: 'CVE-2026-31802 and earlier: files written outside the folder' },
   'adm-zip': {
     atLeast: ['0.5.16'],
-    since: 'CVE-2018-1002204 is fixed since 0.4.11; no older than looked at',
+    since: 'CVE-2018-1002204, fixed in 0.4.11; the reviewed version is the minimum',
   },
   'node-fetch': { atLeast: ['2.7.0'], since: 'CVE-2022-0235 (2.6.7): headers sent on to other hosts' },
-  'google-protobuf': { atLeast: ['3.21.4'], since: 'the last 3.x, which tfjs-node reads SavedModels with' },
-  // 2.x is loaded by tfjs-node-gpu/scripts/resources.js only and 5.x by node-pre-gyp's download: both belong to the
-  // install script, which .npmrc keeps from running.
+  'google-protobuf': { atLeast: ['3.21.4'], since: 'the last 3.x, with which tfjs-node reads SavedModels' },
+  // 2.x is loaded only by tfjs-node-gpu/scripts/resources.js and 5.x by node-pre-gyp's download. Both belong
+  // to the install script, which .npmrc disables.
   'https-proxy-agent': { atLeast: ['2.2.3', '5.0.0'], since: 'GHSA-pc5p-h8pf-mvwp (2.2.3): plain CONNECT' },
   semver: { atLeast: ['6.3.1', '7.5.2'], since: 'CVE-2022-25883: slow ranges' },
   minimatch: {
@@ -68,10 +68,10 @@ const majorOf = (version: string): number => numbersOf(version)[0] ?? 0
 test.each(Object.entries(FLOORS))('no %s with a known vulnerability', (name, { atLeast, since }) => {
   const found = installed.filter(([place]) => nameOf(place) === name)
 
-  expect(found, `${name} is not installed any more: take it off this list`).not.toEqual([])
+  expect(found, `${name} is no longer installed: remove it from this list`).not.toEqual([])
   for (const [place, { version }] of found) {
     const floor = atLeast.find((one) => majorOf(one) === majorOf(version))
-    expect(floor, `${place} ${version}: is this major version sound? ${since}`).toBeDefined()
+    expect(floor, `${place} ${version}: review this major version; ${since}`).toBeDefined()
     expect(reaches(version, floor ?? ''), `${place} ${version} < ${floor ?? ''}: ${since}`).toBe(true)
   }
 })
@@ -83,7 +83,7 @@ test('minimum versions compare as numbers', () => {
   expect(reaches('6.9.9', '7.5.2')).toBe(false)
 })
 
-test('the lockfile names no host, so any registry works', () => {
+test('the lockfile contains no host, so any registry works', () => {
   expect(installed.length).toBeGreaterThan(100)
   expect(installed.filter(([, { resolved }]) => resolved !== undefined)).toEqual([])
 })

@@ -21,21 +21,21 @@ export interface Answer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | undefined>>
   readonly bytes: Buffer
-  /** The body read as JSON; throws where it is none. */
+  /** The body as JSON; throws if it is not JSON. */
   readonly json: unknown
 }
 
 export interface Part {
   readonly name: string
   readonly value: Buffer | string
-  /** With a filename it is a file part. */
+  /** A part with a filename is a file. */
   readonly filename?: string
 }
 
 type Headers = Readonly<Record<string, string>>
 type Method = 'head' | 'get' | 'post' | 'put' | 'delete' | 'patch' | 'options'
 
-/** Calls a running service. Every answer is held against the OpenAPI document before a test sees it. */
+/** Calls a running service. Every response is checked against the OpenAPI document. */
 export class Client {
   readonly url: string
   readonly #headers: Headers
@@ -61,7 +61,7 @@ export class Client {
     return this.send('put', path, { 'content-type': 'application/json', ...headers }, JSON.stringify(json))
   }
 
-  /** Bytes under a type, or under none. */
+  /** Sends bytes with or without a content type. */
   upload(path: string, body: Buffer | string, type?: string, headers: Headers = {}): Promise<Answer> {
     return this.send(
       'post',
@@ -82,20 +82,20 @@ export class Client {
 
   send(method: Method, path: string, headers: Headers, body?: Buffer | string): Promise<Answer> {
     const request = this.#request(method, path, headers)
-    // Written by hand: send() would name a type for a body that is to go without one.
+    // Without a serializer, send() would set a content type.
     if (body !== undefined)
       request.serialize(() => body as string).send(Buffer.isBuffer(body) ? body : Buffer.from(body))
     return this.#answer(method, path, request)
   }
 
-  /** A model that is ready. */
+  /** Creates a model and waits until it is ready. */
   async create(specification: object): Promise<ModelBody> {
     const answer = await this.post('/v1/models', specification)
     if (answer.status !== 201 && answer.status !== 200) throw new Error(answer.bytes.toString())
     return answer.json as ModelBody
   }
 
-  /** The model once its digest has followed. */
+  /** Waits until the model has a digest. */
   async withDigest(id: string): Promise<ModelBody & { weights_sha256: string }> {
     for (;;) {
       const model = (await this.get(`/v1/models/${id}`)).json as ModelBody
@@ -105,7 +105,7 @@ export class Client {
     }
   }
 
-  /** Logits of uint8 images in one request. */
+  /** Logits of uint8 images from one request. */
   async logits(model: string, shape: readonly number[], pixels: Uint8Array): Promise<number[][]> {
     const path = `/v1/models/${model}/predict?include=logits`
     const answer = await this.upload(path, npy(shape, pixels), 'application/x-npy')

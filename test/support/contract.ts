@@ -15,7 +15,7 @@ interface Operation {
   readonly responses: Readonly<Record<string, Content>>
 }
 
-/** The document as it is kept in the repository. */
+/** The committed document. */
 export const openapi = JSON.parse(
   readFileSync(new URL('../../openapi/openapi.json', import.meta.url), 'utf8'),
 ) as { readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>> }
@@ -23,7 +23,7 @@ export const openapi = JSON.parse(
 const ajv = new Ajv2020({ allErrors: true, strict: false, validateSchema: false })
 ajv.addSchema(openapi, 'openapi')
 const compiled = new Map<string, ValidateFunction>()
-/** Those without parameters first, as the router has them; what is behind a colon is a verb and no part of a name. */
+/** Paths without parameters first, as in the router; a colon starts a verb. */
 const routes = Object.entries(openapi.paths)
   .toSorted(([a], [b]) => Number(a.includes('{')) - Number(b.includes('{')))
   .map(([template, operations]) => ({
@@ -32,38 +32,39 @@ const routes = Object.entries(openapi.paths)
     operations,
   }))
 
-/** Paths of protocols whose errors are not problems. */
+/** Paths of protocols with their own error format. */
 export const isForeign = (pathname: string): boolean =>
   /^\/v2(\/|$)|^\/v1\/models\/(.+:\w*|[^/:]+\/(metadata|(versions?|labels?)(\/.*)?))$/.test(pathname)
 
-/** Throws where an answer is not what the document says: its status, its type, its body. */
+/** Throws if the status, content type or body of a response does not match the document. */
 export function assertContract(method: string, path: string, { status, headers, bytes }: Answer): void {
   const pathname = path.split('?', 1)[0] ?? path
   const type = (headers['content-type'] ?? '').split(';', 1)[0] ?? ''
-  const said = `${method} ${path} answered ${String(status)} ${type}: ${bytes.subarray(0, 2000).toString()}`
+  const said = `${method} ${path} returned ${String(status)} ${type}: ${bytes.subarray(0, 2000).toString()}`
   const route = routes.find(({ pattern, operations }) => pattern.test(pathname) && method in operations)
   if (status >= 400) {
     const foreign = isForeign(pathname)
     if (type !== (foreign ? 'application/json' : 'application/problem+json'))
-      throw new Error(`errors are problems; ${said}`)
+      throw new Error(`an error that is no problem document; ${said}`)
     const declared = route?.operations[method]?.responses[`${String(status).slice(0, 1)}XX`]
-    if (declared && !declared.content?.[type]) throw new Error(`the document knows no such error; ${said}`)
-    // It has no body.
+    if (declared && !declared.content?.[type])
+      throw new Error(`an error that the document does not list; ${said}`)
+    // The response has no body.
     if (method === 'head') return
     validate(`/components/schemas/${foreign ? 'ProtocolError' : 'Problem'}`, bytes, said)
     return
   }
   if (!route || status === 304) return
   const response = route.operations[method]?.responses[String(status)]
-  if (!response) throw new Error(`the document knows no such status; ${said}`)
+  if (!response) throw new Error(`a status that the document does not list; ${said}`)
   if (bytes.length === 0) return
-  if (!response.content?.[type]) throw new Error(`the document knows no such type; ${said}`)
+  if (!response.content?.[type]) throw new Error(`a content type that the document does not list; ${said}`)
   if (type !== 'application/json') return
   const steps = ['paths', route.template, method, 'responses', String(status), 'content', type, 'schema']
   validate(steps.map((step) => `/${step.replaceAll('/', '~1')}`).join(''), bytes, said)
 }
 
-/** `pointer` is the schema's place in the document. */
+/** `pointer` is the location of the schema in the document. */
 function validate(pointer: string, bytes: Buffer, said: string): void {
   const check = compiled.get(pointer) ?? ajv.compile({ $ref: `openapi#${encodeURI(pointer)}` })
   compiled.set(pointer, check)

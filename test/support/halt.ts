@@ -1,6 +1,6 @@
 import type { Client } from './client.ts'
 
-/** Stops a process where it is: what is asked of it waits. Without a process it throws: pid 0 would be this group. */
+/** Stops a process with SIGSTOP. Throws without a process, since pid 0 means the own process group. */
 export function halt(pid: number | undefined): void {
   process.kill(pidOf(pid), 'SIGSTOP')
 }
@@ -13,7 +13,7 @@ export function kill(pid: number | undefined): void {
   process.kill(pidOf(pid), 'SIGKILL')
 }
 
-/** Keeps a process from working while `act` runs, so that what must meet there meets, however fast it works. */
+/** Suspends a process while `act` runs, so that requests meet in it at any speed of the machine. */
 export async function whileHalted<R>(pid: number | undefined, act: () => Promise<R>): Promise<R> {
   halt(pid)
   try {
@@ -24,13 +24,13 @@ export async function whileHalted<R>(pid: number | undefined, act: () => Promise
 }
 
 function pidOf(pid: number | undefined): number {
-  if (pid === undefined) throw new Error('there is no such process')
+  if (pid === undefined) throw new Error('the process does not exist')
   return pid
 }
 
 /**
- * Waits until the service has read what was sent to it before: its connections are served in order, so three round trips
- * later (arriving, being read, going on from there) it has.
+ * Waits until the service has read all requests sent before. Connections are served in order, so three round
+ * trips are enough: arrival, reading, and the start of processing.
  */
 export async function untilRead(client: Client): Promise<void> {
   for (let trip = 0; trip < 3; trip++) await client.get('/livez')

@@ -12,7 +12,7 @@ function fixture(name: string): Buffer {
   return readFileSync(new URL(`../fixtures/${name}`, import.meta.url))
 }
 
-/** Pixels that Python makes again: pixel i is (i * 7919 + seed) mod 251. */
+/** Pixels that Python code reproduces: pixel i is (i * 7919 + seed) mod 251. */
 export function arithmeticImage(shape: readonly number[], seed = 0): Uint8Array {
   const size = shape.reduce((product, length) => product * length, 1)
   return Uint8Array.from({ length: size }, (_, index) => (index * 7919 + seed) % 251)
@@ -25,7 +25,7 @@ export function npy(shape: readonly number[], values: Uint8Array | Float32Array)
   return Buffer.concat([header, Buffer.from(values.buffer, values.byteOffset, values.byteLength)])
 }
 
-/** The float32 values of an npy file of this service. */
+/** The float32 values of an npy file. */
 export function valuesOf(file: Buffer): Float32Array {
   const start = 10 + file.readUInt16LE(8)
   return new Float32Array(Uint8Array.from(file.subarray(start)).buffer)

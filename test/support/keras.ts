@@ -1,33 +1,34 @@
-import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { connect, type Socket } from 'node:net'
+import { inject } from 'vitest'
+import { JsonLines } from './json-lines.ts'
 
-const SERVER = fileURLToPath(new URL('../interop/keras_server.py', import.meta.url))
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** Path of the Keras server's socket; undefined without RESINIT_PYTHON. */
+    readonly kerasSocket: string | undefined
+  }
+}
 
-/** A live Keras; one request at a time. */
+/** A connection to the Keras server that `test/interop/keras-setup.ts` starts once per run. */
 export class Keras {
-  readonly #child
-  readonly #lines
+  readonly #socket: Socket
+  readonly #lines: JsonLines
 
   constructor() {
-    const python = process.env['RESINIT_PYTHON']
-    if (!python) throw new Error('set RESINIT_PYTHON to a Python that has test/golden/requirements.txt')
-    this.#child = spawn(python, [SERVER], { stdio: ['pipe', 'pipe', 'ignore'] })
-    this.#lines = createInterface({ input: this.#child.stdout })[Symbol.asyncIterator]()
+    const path = inject('kerasSocket')
+    if (path === undefined)
+      throw new Error('set RESINIT_PYTHON to a Python that has test/golden/requirements.txt')
+    this.#socket = connect(path)
+    this.#lines = new JsonLines('Keras', this.#socket, this.#socket)
   }
 
-  async ask(request: object): Promise<unknown> {
-    this.#child.stdin.write(`${JSON.stringify(request)}\n`)
-    const line = await this.#lines.next()
-    if (line.done === true) throw new Error('Keras ended')
-    const answer = JSON.parse(line.value) as { error?: string }
-    if (answer.error !== undefined) throw new Error(`Keras: ${answer.error} for ${JSON.stringify(request)}`)
-    return answer
+  ask(request: object): Promise<unknown> {
+    return this.#lines.ask(request)
   }
 
   async close(): Promise<void> {
-    this.#child.stdin.end()
-    await once(this.#child, 'exit')
+    this.#socket.end()
+    await once(this.#socket, 'close')
   }
 }

@@ -1,9 +1,12 @@
-/** sqrt of the sum of squares. */
+/** Euclidean norm. */
 export function frobenius(values: Float32Array): number {
   return Math.sqrt(values.reduce((sum, value) => sum + value * value, 0))
 }
 
-/** How far the shorter side's vectors of [prod(shape[:-1]), shape[-1]] are from orthogonal ones of length gain. */
+/**
+ * Deviation of the shorter side's vectors of [prod(shape[:-1]), shape[-1]] from orthogonal vectors of length
+ * gain.
+ */
 export function orthogonalityError(values: Float32Array, shape: readonly number[], gain: number): number {
   const columns = shape.at(-1) ?? 1
   const rows = values.length / columns
@@ -14,9 +17,10 @@ export function orthogonalityError(values: Float32Array, shape: readonly number[
 }
 
 /**
- * How far a kernel's convolution is from one that multiplies every norm by gain: over each frequency of images one
- * longer than the window, circularly padded, the outputs' matrix [in, out] from one with rows orthogonal and of length
- * gain. Its singular values over gain are no farther from 1.
+ * Deviation of a kernel's convolution from one that multiplies every norm by gain. For each frequency of
+ * circularly padded images that are one longer than the window, it compares the matrix of outputs [in, out]
+ * with one whose rows are orthogonal and of length gain. Its singular values over gain deviate no more from
+ * 1.
  */
 export function isometryError(values: Float32Array, shape: readonly number[], gain: number): number {
   const window = shape.slice(0, -2)
@@ -45,7 +49,7 @@ export function isometryError(values: Float32Array, shape: readonly number[], ga
 
 type Entry = (vector: number, index: number) => number
 
-/** The largest row sum of |V V* / gain^2 - I|, which bounds how far its eigenvalues are from 1. */
+/** Largest row sum of |V V* / gain^2 - I|, an upper bound of the deviation of its eigenvalues from 1. */
 function gramError(count: number, length: number, real: Entry, imaginary: Entry, gain: number): number {
   let worst = 0
   for (let i = 0; i < count; i++) {
@@ -63,7 +67,7 @@ function gramError(count: number, length: number, real: Entry, imaginary: Entry,
   return worst
 }
 
-/** All places in a box, the last axis fastest. */
+/** All positions in a box, last axis fastest. */
 function placesOf(sizes: readonly number[]): number[][] {
   return sizes.reduce<number[][]>(
     (places, size) => places.flatMap((place) => Array.from({ length: size }, (_, i) => [...place, i])),

@@ -4,7 +4,7 @@ import { hashKey, generateKey } from '../../src/http/shared/api-keys.ts'
 import type { Scope } from '../../src/http/shared/scopes.ts'
 import { temporaryFolder } from './service.ts'
 
-/** A file of keys as API_KEYS_FILE takes it, and each key by its name. */
+/** A file for API_KEYS_FILE, and each key by its name. */
 export async function makeKeys<N extends string>(
   scopes: Readonly<Record<N, readonly Scope[]>>,
 ): Promise<{ readonly file: string; readonly keys: Readonly<Record<N, string>> }> {

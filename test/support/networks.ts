@@ -1,4 +1,4 @@
-/** A network small enough to be built in no time: 8x8 images, 5 classes. */
+/** A network that is built within milliseconds: 8x8 images, 5 classes. */
 export const tiny = {
   architecture: {
     stem: { kernel_size: 3, filters: 4, strides: 1, pool: null },
@@ -9,7 +9,7 @@ export const tiny = {
   preprocessing: 'unit',
 }
 
-/** A network that computes for some milliseconds, so that calls meet while it works. */
+/** A network that computes for some milliseconds, so that concurrent calls overlap. */
 export const slow = {
   architecture: {
     stem: { kernel_size: 7, filters: 32, strides: 1, pool: null },
@@ -19,7 +19,7 @@ export const slow = {
   classes: 5,
 }
 
-/** A network with a scheme's scalars, none of which is where it would change nothing. */
+/** The network with a scheme's scalars, each at a value that changes the results. */
 export function withScalars<N extends { architecture: object }>(network: N) {
   const constant = (value: number) => ({ class_name: 'Constant', config: { value } })
   return {
@@ -36,7 +36,10 @@ export function withScalars<N extends { architecture: object }>(network: N) {
   }
 }
 
-/** A network whose `features` are the pixels that go in, [height, width, channels]; its logits follow from all of them. */
+/**
+ * A network whose `features` are its input pixels, [height, width, channels]; its logits depend on all of
+ * them.
+ */
 export function windowOf(height: number, width: number, channels = 3) {
   return {
     architecture: {

@@ -5,12 +5,12 @@ interface Oddity {
   readonly file: Buffer
 }
 
-/** A file that decodes, to these RGB pixels. */
+/** A file that decodes to these RGB pixels. */
 export interface SoundOddity extends Oddity {
   readonly width: number
   readonly height: number
   readonly pixels: Buffer
-  /** How far a channel may be away. */
+  /** Tolerance of a channel. */
   readonly tolerance: number
 }
 
@@ -23,7 +23,7 @@ const corpus = JSON.parse(
 ) as readonly (Record<'name' | 'file', string> &
   (Pick<SoundOddity, 'width' | 'height' | 'tolerance'> & { pixels: string } & Partial<RefusedOddity>))[]
 
-/** What test/oddities/generate.py made, with Pillow's pixels. */
+/** Files of test/oddities/generate.py with Pillow's pixels. */
 export const soundOddities: readonly SoundOddity[] = corpus
   .filter(({ says }) => says === undefined)
   .map((entry) => ({ ...entry, file: bytesOf(entry.file), pixels: bytesOf(entry.pixels) }))

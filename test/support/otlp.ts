@@ -10,25 +10,28 @@ export interface ReceivedSpan {
   readonly parentSpanId: string
   readonly name: string
   readonly kind: number
-  /** Unix time, ms. */
+  /** Unix time in ms. */
   readonly start: number
   readonly end: number
-  /** 2 is an error. */
+  /** 2 means error. */
   readonly status: number
   readonly attributes: Readonly<Record<string, string | number | boolean>>
-  /** Of the process that sent it. */
+  /** Resource attributes of the sender. */
   readonly resource: Readonly<Record<string, string | number | boolean>>
 }
 
 export interface Collector {
   readonly url: string
   readonly spans: readonly ReceivedSpan[]
-  /** Path and type of each export. */
+  /** Path and content type of each export. */
   readonly requests: readonly string[]
   close(): Promise<void>
 }
 
-/** Takes traces as a collector does: OTLP over HTTP with protocol buffers, opentelemetry/proto/trace/v1/trace.proto. */
+/**
+ * Receives traces as a collector does: OTLP over HTTP with protocol buffers,
+ * opentelemetry/proto/trace/v1/trace.proto.
+ */
 export async function startCollector(): Promise<Collector> {
   const spans: ReceivedSpan[] = []
   const requests: string[] = []
@@ -104,7 +107,7 @@ function read(bytes: Uint8Array, field: number): readonly Uint8Array[] {
   return fieldsOf(bytes).messages.get(field) ?? []
 }
 
-/** A message by its fields: what has a length, and what is a number. */
+/** A message by its fields: length-delimited ones and numbers. */
 function fieldsOf(bytes: Uint8Array): { readonly messages: Message; readonly scalars: Scalars } {
   const messages = new Map<number, Uint8Array[]>()
   const scalars: Scalars = new Map()

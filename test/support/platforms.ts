@@ -1,5 +1,5 @@
-/** Where bits must not differ: as the machine is, and as one without wide vectors and fused multiply-add. */
+/** Platforms with equal bits: this machine, and the same without wide vectors and fused multiply-add. */
 export const platforms: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
-  ['as the machine is', {}],
+  ['this machine', {}],
   ['without AVX2, FMA and AVX-512', { GLIBC_TUNABLES: 'glibc.cpu.hwcaps=-AVX2,-FMA,-AVX512F' }],
 ]

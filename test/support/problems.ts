@@ -2,7 +2,7 @@ import { expect } from 'vitest'
 import { ERRORS, type ErrorCode } from '../../src/common/errors.ts'
 import type { Answer, ProblemBody } from './client.ts'
 
-/** What a refusal must say: its status and code, and of wrong fields where they are and what would be right. */
+/** Expects a problem with this status and code; for invalid fields also their location and the cure. */
 export interface Refusal {
   readonly status: number
   readonly code: ErrorCode
@@ -21,7 +21,7 @@ export function expectProblem(answer: Answer, { status, code, pointer, says }: R
     error: problem.detail,
   })
   expect(answer.headers['x-request-id']).toMatch(/^[\w.:-]{1,128}$/)
-  // A path of this machine or a line of a stack is nobody's business.
+  // Messages must not contain paths of the machine or stack traces.
   expect(problem.detail).not.toMatch(/node_modules|\.ts\b|\.js\b|\n\s+at /)
   if (pointer !== undefined) expect(problem.errors?.map((error) => error.pointer)).toContain(pointer)
   const details = [problem.detail, ...(problem.errors ?? []).map(({ detail }) => detail)].join('\n')
@@ -29,7 +29,7 @@ export function expectProblem(answer: Answer, { status, code, pointer, says }: R
   return problem
 }
 
-/** What a refusal of another's protocol must say. */
+/** Expects an error in the format of another protocol. */
 export function expectForeignError(
   answer: Answer,
   { status, says }: { status: number; says?: RegExp },

@@ -12,21 +12,21 @@ type LogEntry = Readonly<Record<string, unknown>> & { readonly msg: string }
 export interface ServiceProcess {
   readonly client: Client
   readonly pid: number
-  /** Process ids of the children, by name, of those that run now. */
+  /** Process ids of the current children, by name. */
   readonly workers: ReadonlyMap<string, number>
-  /** Its log so far: what it wrote to stdout, line by line. */
+  /** Its log so far, line by line. */
   readonly log: readonly LogEntry[]
-  /** All that it and its children wrote so far, as it came. */
+  /** All output of the service and its children so far. */
   output(): string
-  /** Signals the service and waits for its end: its exit code, or the signal that ended it. */
+  /** Signals the service and waits for its end. Returns its exit code or the signal that ended it. */
   stop(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
-  /** The same, and signals every process of its group. */
+  /** The same for every process of its group. */
   stopGroup(signal: NodeJS.Signals): Promise<number | NodeJS.Signals | null>
 }
 
 /**
- * The compiled service as its users start it, on a free port; resolves when it says that it is ready. Only with a session
- * of its own can its group be signalled.
+ * Starts the compiled service on a free port and resolves when it is ready. Its process group can be
+ * signalled only with a session of its own.
  */
 export async function startProcess(
   settings: Settings,
@@ -86,13 +86,13 @@ export async function startProcess(
   }
 }
 
-/** Process ids of all decoders that a service ever had, in the order in which they were ready. */
+/** Process ids of all decoders so far, in order of their start. */
 export function decodersOf({ log }: ServiceProcess): number[] {
   const ready = log.filter((entry) => entry['worker'] === 'decoder' && entry.msg === 'worker ready')
   return ready.map((entry) => Number(entry['pid']))
 }
 
-/** Whether a process is there. */
+/** Whether a process exists. */
 export function runs(pid: number): boolean {
   try {
     process.kill(pid, 0)

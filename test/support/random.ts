@@ -1,4 +1,4 @@
-/** Random choices that can be made again: RESINIT_TEST_SEED repeats a run. */
+/** Random choices; RESINIT_TEST_SEED repeats a run. */
 export class Choices {
   readonly seed: number
   #state: number
@@ -17,7 +17,7 @@ export class Choices {
     return ((bits ^ (bits >>> 14)) >>> 0) / 2 ** 32
   }
 
-  /** An integer from low to high, both included. */
+  /** An integer from low to high, inclusive. */
   integer(low: number, high: number): number {
     return low + Math.floor(this.unit() * (high - low + 1))
   }
@@ -26,7 +26,7 @@ export class Choices {
     return values[this.integer(0, values.length - 1)] ?? values[0]
   }
 
-  /** To three digits, so that a failure is easily read. */
+  /** Three digits, for readable failures. */
   decimal(low: number, high: number): number {
     return Number((low + this.unit() * (high - low)).toFixed(3))
   }

@@ -4,8 +4,8 @@ import { syncBuiltinESMExports } from 'node:module'
 import process from 'node:process'
 
 /**
- * Loaded before a program, it writes down in order what the program does to make files last: one JSON array a line, what
- * and which paths. Everything is passed on as it was called.
+ * Loaded before a program, it records the calls with which the program makes files durable: one JSON array
+ * per line with the operation and its paths. Every call is passed on unchanged.
  */
 const record = process.env['RESINIT_TEST_WRITES'] ?? ''
 /** @param {string[]} entry */
@@ -33,7 +33,7 @@ promises.mkdir = /** @type {typeof mkdir} */ (
     return made
   }
 )
-// What streams sync with.
+// Used by streams.
 const { fsync } = fs
 fs.fsync = /** @type {typeof fsync} */ (
   (fd, done) => {
@@ -47,7 +47,7 @@ fs.fsync = /** @type {typeof fsync} */ (
 )
 syncBuiltinESMExports()
 
-// What everything else syncs with, the file that a promised writeFile opens included.
+// Used by everything else, including the file that writeFile of promises opens.
 const file = await open(process.execPath)
 /** @type {unknown} */
 const found = Object.getPrototypeOf(file)

@@ -1,4 +1,4 @@
-/** A safetensors file taken apart and put together by hand: an independent reading of the format. */
+/** Reads and writes safetensors files independently of the service. */
 export interface Tensors {
   readonly metadata: Readonly<Record<string, string>>
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[]; readonly bytes: Buffer }>

@@ -16,8 +16,8 @@ export interface RunningService {
 }
 
 /**
- * A service of this process on a free port; its children run from dist/. Without a folder it has one of its own. One engine,
- * unless said: which of two holds a model is of interest where that is tested.
+ * Starts a service in this process on a free port; its children run from dist/. Without a folder it creates
+ * its own. It has one engine by default, since few tests depend on the placement of models.
  */
 export async function startService(settings: Settings = {}, folder?: string): Promise<RunningService> {
   const dataDir = folder ?? (await temporaryFolder())
@@ -38,7 +38,7 @@ export async function startService(settings: Settings = {}, folder?: string): Pr
   return { client: new Client(`http://127.0.0.1:${String(port)}`), service, dataDir, close }
 }
 
-/** A service that has read what it is to preload and waits to be told to. */
+/** A service that has read its preload list and has not begun to build. */
 export function startPreloading(path: string): Promise<RunningService> {
   return startService({ PRELOAD: path })
 }

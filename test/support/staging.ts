@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** Paths of what lies in the staging folder of a data folder: each service has a folder of its own in there. */
+/** Paths in the staging folder of a data folder; each service has its own folder in it. */
 export async function stagedIn(dataDir: string): Promise<string[]> {
   const staging = join(dataDir, 'staging')
   const owners = await readdir(staging)

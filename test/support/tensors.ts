@@ -1,6 +1,6 @@
 import type { Answer } from './client.ts'
 
-/** An inference request with binary tensors: its JSON, and the tensors behind it. */
+/** An inference request with binary tensors: its JSON followed by the tensors. */
 export function binaryRequest(json: object, ...tensors: readonly Uint8Array[]) {
   const head = Buffer.from(JSON.stringify(json))
   return {
@@ -9,7 +9,7 @@ export function binaryRequest(json: object, ...tensors: readonly Uint8Array[]) {
   }
 }
 
-/** Elements as BYTES has them. */
+/** Elements in the format of BYTES. */
 export function framed(...elements: readonly Uint8Array[]): Buffer {
   return Buffer.concat(
     elements.flatMap((element) => {
@@ -35,7 +35,7 @@ interface InferenceBody {
   readonly outputs: readonly OutputTensor[]
 }
 
-/** The JSON of an answer, and its float32 outputs by name, binary or not. */
+/** The JSON of a response, and its float32 outputs by name, binary or not. */
 export function inferenceOf({ status, headers, bytes }: Answer) {
   if (status !== 200) throw new Error(bytes.toString())
   const length = Number(headers['inference-header-content-length'] ?? bytes.length)
@@ -50,6 +50,6 @@ export function inferenceOf({ status, headers, bytes }: Answer) {
       [...new Float32Array(Uint8Array.from(bytes.subarray(offset - size, offset)).buffer)],
     ] as const
   })
-  if (offset !== bytes.length) throw new Error('bytes are left over')
+  if (offset !== bytes.length) throw new Error('bytes remain after the last tensor')
   return { json, floats: Object.fromEntries(floats) as Record<string, number[]> }
 }

@@ -7,7 +7,7 @@ import type { Client, ModelBody } from './client.ts'
 const SAFETENSORS = 'application/vnd.safetensors'
 export const HDF5 = 'application/x-hdf5'
 
-/** A model of the weights in a file, whoever wrote it; without an architecture the file says what network it is. */
+/** Creates a model from a weights file; without an architecture the file's metadata contains the network. */
 export async function loadWeights({ url }: Client, path: string, architecture?: unknown): Promise<ModelBody> {
   const form = new FormData()
   if (architecture !== undefined) form.append('spec', JSON.stringify({ architecture }))
@@ -18,7 +18,7 @@ export async function loadWeights({ url }: Client, path: string, architecture?: 
   return JSON.parse(text) as ModelBody
 }
 
-/** A model's weights as a file, and the SHA-256 of the stream; written as it comes. */
+/** Streams a model's weights to a file and returns the SHA-256 of the stream. */
 export async function exportWeights(
   { url }: Client,
   model: string,

@@ -1,4 +1,4 @@
-"""What the makers of state dicts share: data, truths, alterations, files.
+"""Shared by the scripts that write state dicts: data, truths, alterations, files.
 
 A maker gives tensors by name and the truth of each:
 
@@ -22,7 +22,7 @@ DIGITS = Path(__file__).parents[3] / "src/experiments/digits.json"
 
 @cache
 def digits():
-    """scikit-learn's handwritten digits, as ../../golden/digits.py wrote them: images [n, 8, 8] in 0..1, and classes."""
+    """scikit-learn's handwritten digits from the file of ../../golden/digits.py: images [n, 8, 8] in 0..1, and classes."""
     stored = json.loads(DIGITS.read_text())
     images = [[int(pixel, 17) for pixel in image] for image in stored["images"]]
     classes = [int(label) for label in stored["labels"]]
@@ -45,14 +45,14 @@ def fresh(tensors):
 
 
 def trained(before, after):
-    """What differs from the tensors before in any bit has moved."""
+    """Marks tensors that differ from those before in any bit as moved."""
     return after, {
         name: "fresh" if np.array_equal(value, before[name]) else "moved" for name, value in after.items()
     }
 
 
 def changed(made, change, truth=None):
-    """Every tensor of rank 2 or more changed; its truth is then another where it was fresh."""
+    """Alters every tensor of rank 2 or more; fresh ones become altered."""
     tensors, truths = made
     tensors, truths = dict(tensors), dict(truths)
     for name, value in tensors.items():
@@ -75,19 +75,19 @@ def as_bfloat16(value):
 
 
 def pruned(value):
-    """The smaller half of the values is 0."""
+    """Sets the smaller half of the values to 0."""
     return np.where(np.abs(value) < np.median(np.abs(value)), np.float32(0), value)
 
 
 def quantized(value, axis=None, bits=8):
-    """Symmetric integers times a scale, of the whole tensor or of each place along an axis."""
+    """Symmetric integers times a scale per tensor or per position along an axis."""
     others = None if axis is None else tuple(other for other in range(value.ndim) if other != axis)
     scale = np.abs(value).max(axis=others, keepdims=True) / (2 ** (bits - 1) - 1)
     return (np.round(value / np.where(scale == 0, 1, scale)) * scale).astype(np.float32)
 
 
 def averaged(first, second, truth=None):
-    """The mean of two state dicts: a soup of models."""
+    """The mean of two state dicts (a model soup)."""
     (a, truths), (b, _) = first, second
     tensors = {name: ((value + b[name]) / 2).astype(value.dtype) for name, value in a.items()}
     same = {name: np.array_equal(value, b[name]) for name, value in a.items()}
@@ -97,7 +97,7 @@ def averaged(first, second, truth=None):
 
 
 def main(makers):
-    """Writes FOLDER/NAME.safetensors for each name given, or for all, where it is not there, with the truths in the metadata."""
+    """Writes missing files FOLDER/NAME.safetensors for the given names, or for all, with the truths in the metadata."""
     folder, *names = sys.argv[1:]
     Path(folder).mkdir(parents=True, exist_ok=True)
     for name in names or makers:

@@ -20,7 +20,7 @@ from common import as_bfloat16, batches, changed, fresh, main, trained
 
 
 def values(tree):
-    """By path, parts that are no arrays left out."""
+    """Arrays by path."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     arrays = [(path, leaf) for path, leaf in leaves if hasattr(leaf, "shape") and not jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)]
     return {jax.tree_util.keystr(path, simple=True, separator="/"): np.array(leaf) for path, leaf in arrays}
@@ -161,7 +161,7 @@ def sonnet(seed):
     modules[4](tf.ones([2, 64]), is_training=True)
     embed = snt.Embed(500, 64)
     embed(tf.constant([1]))
-    # The moving moments are those of the batch.
+    # Sets the moving moments to those of the batch.
     variables = [variable for module in [*modules[:4], embed] for variable in module.trainable_variables]
     return fresh({f"{place}/{variable.name.split(':')[0]}": variable.numpy() for place, variable in enumerate(variables)})
 

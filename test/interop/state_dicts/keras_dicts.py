@@ -16,7 +16,7 @@ from common import as_bfloat16, as_float16, averaged, batches, changed, fresh, m
 
 
 def seed_all(seed):
-    """Names count from the beginning, so that two of one architecture have the same."""
+    """Resets the counters of names, so that two networks of one architecture have equal names."""
     keras.backend.clear_session()
     keras.utils.set_random_seed(seed)
 
@@ -99,7 +99,7 @@ def network(kernel):
 
 
 def fitted(architecture, epochs, optimizer="adam", frozen=()):
-    """Trained on digits; `frozen` are the places of layers that are left as they are."""
+    """Trained on digits; `frozen` are indices of untrained layers."""
 
     def make(seed):
         seed_all(seed)

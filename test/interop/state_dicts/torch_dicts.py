@@ -12,7 +12,7 @@ from common import as_bfloat16, as_float16, averaged, batches, changed, fresh, m
 
 
 def values(model):
-    """A tensor that has two names has the first of them, as in files."""
+    """A tensor with two names keeps the first, as in files."""
     seen = {}
     for name, tensor in model.state_dict().items():
         seen.setdefault((tensor.data_ptr(), tuple(tensor.shape)) if tensor.numel() else name, (name, tensor))
@@ -105,7 +105,7 @@ def network():
 
 
 class Attentive(nn.Module):
-    """Rows of digits as words."""
+    """Rows of digits as tokens."""
 
     def __init__(self):
         super().__init__()
@@ -143,7 +143,7 @@ def slow(parameters):
 
 
 def fitted(architecture, epochs, optimizer=adam, frozen=(), averaging=False):
-    """Trained on digits; `frozen` are beginnings of names; averaging is that of the weights along the way."""
+    """Trained on digits; `frozen` are name prefixes of untrained tensors; averaging is over the weights during training."""
 
     def make(seed):
         torch.manual_seed(seed)

@@ -1,11 +1,11 @@
-import type { ModelStatistics } from '../api/types.gen.ts'
-import { copyAs, copyButton, download, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { forChosen, waiting, type ReadyModel } from './chosen.ts'
-import { button, element, fill } from './dom.ts'
-import { count, number } from './format.ts'
-import { parameterDetail } from './parameter-detail.ts'
-import { parameterTable } from './parameter-table.ts'
+import type { ModelStatistics } from '../../api/types.gen.ts'
+import { copyAs, copyButton, download, saveJson } from '../components/actions.ts'
+import type { Call } from '../api/call.ts'
+import { forChosen, waiting, type ReadyModel } from '../components/chosen-model.ts'
+import { button, element, fill } from '../components/dom.ts'
+import { count, number } from '../components/format.ts'
+import { parameterDetail } from '../components/parameter-detail.ts'
+import { parameterTable } from '../components/parameter-table.ts'
 import type { Page } from './view.ts'
 
 /** A model's parameters, each compared with its initializer's law. */
@@ -15,7 +15,7 @@ export function weightsView(root: HTMLElement, page: Page): void {
 
   async function draw({ entry, id, signal }: ReadyModel): Promise<void> {
     const call: Call = { method: 'GET', path: `/v1/models/${id}/statistics` }
-    fill(root, waiting(`Measuring the parameters of ${entry.label}. The other views stay usable.`))
+    fill(root, waiting(`Measuring the parameters of ${entry.label}. Other views remain usable.`))
     let statistics: ModelStatistics
     try {
       statistics = await client.json<ModelStatistics>(call, signal)
@@ -88,15 +88,15 @@ export function weightsView(root: HTMLElement, page: Page): void {
   }
 }
 
-/** The verdict over all parameters as a sentence, and their digest. */
+/** The verdict over all parameters as a sentence, with their digest. */
 function summary({ totals, weights }: ModelStatistics): HTMLElement {
   const { flagged, smallest_p_holm, sha256 } = totals
   const verdict =
     flagged.length > 0
-      ? `${count(flagged.length)} of ${count(totals.count)} parameters are not what their initializer would have drawn: ${flagged.join(', ')}.`
+      ? `${count(flagged.length)} of ${count(totals.count)} parameters deviate from the law of their initializer: ${flagged.join(', ')}.`
       : weights === 'loaded'
-        ? `${count(totals.count)} parameters, loaded; nothing is promised of them.`
-        : `All ${count(totals.count)} parameters are what their initializers promise.`
+        ? `${count(totals.count)} loaded parameters; there is no law to test them against.`
+        : `All ${count(totals.count)} parameters are consistent with their initializers.`
   return element(
     'div',
     {},

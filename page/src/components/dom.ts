@@ -1,7 +1,10 @@
 type Child = Node | string | number | undefined
 type Value = string | number | boolean | undefined | ((event: never) => void)
 
-/** An element with attributes (`true` sets one, `false` leaves it out; functions listen to their `on...`) and children. */
+/**
+ * Creates an element with attributes (`true` sets one, `false` omits it, functions become listeners of
+ * `on...`) and children.
+ */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   attributes: Readonly<Record<string, Value>> = {},
@@ -17,12 +20,12 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made
 }
 
-/** Puts these in the place of all children. */
+/** Replaces all children. */
 export function fill(parent: Element, ...children: readonly (Child | readonly Child[])[]): void {
   parent.replaceChildren(...present(children.flat()))
 }
 
-/** A select of options; values that are not among them are shown as such. */
+/** A select of options; a value that is not among them is added as an option. */
 export function select(
   name: string,
   options: readonly (readonly [value: string, label: string])[],
@@ -45,7 +48,7 @@ export function select(
   return made
 }
 
-/** A control under its label; a hint is read with it. */
+/** A control with its label and an optional hint. */
 export function labelled(label: string, control: HTMLElement, hint?: string): HTMLElement {
   return element(
     'label',
@@ -56,12 +59,12 @@ export function labelled(label: string, control: HTMLElement, hint?: string): HT
   )
 }
 
-/** A button with words on it. */
+/** A button with a text. */
 export function button(label: string, onclick: () => void, kind = ''): HTMLButtonElement {
   return element('button', { type: 'button', class: kind, onclick }, label)
 }
 
-/** Rows under heads, in a region that scrolls by itself and is named for those who cannot see it. */
+/** A table in a scrollable region with an accessible name. */
 export function table(
   label: string,
   heads: readonly string[],
@@ -76,7 +79,7 @@ export function table(
   )
 }
 
-/** Tells who cannot see it what changed. */
+/** Announces a change to screen readers. */
 export function say(text: string): void {
   const said = document.querySelector('#said')
   if (said !== null) said.textContent = text

@@ -1,11 +1,11 @@
-import type { ModelSignals } from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { nothingYet } from './chosen.ts'
-import { button, element, fill, labelled, say, select, table } from './dom.ts'
-import { number } from './format.ts'
-import type { Entry } from './models.ts'
-import { byBlock, figure, type Series } from './plots.ts'
+import type { ModelSignals } from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import type { Call } from '../api/call.ts'
+import { nothingYet } from '../components/chosen-model.ts'
+import { button, element, fill, labelled, say, select, table } from '../components/dom.ts'
+import { number } from '../components/format.ts'
+import type { Entry } from '../state/models.ts'
+import { byBlock, figure, type Series } from '../components/plots.ts'
 import type { Page } from './view.ts'
 
 const QUESTION = { batch_size: '8', repeats: '5', signal_seed: '0', mode: 'training' } as const
@@ -16,7 +16,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   /** Measurements of this page, by request and model. */
   const measured = new Map<string, ModelSignals>()
   let running: AbortController | undefined
-  /** What Measure was pressed for. A link or another model that comes later starts nothing. */
+  /** Models and settings of the last press of Measure. Later links and models start no measurement. */
   let asked: { readonly question: string; readonly entries: ReadonlySet<Entry> } | undefined
 
   const valueOf = (field: Field): string => session.field(field) ?? QUESTION[field]
@@ -70,7 +70,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
 
   models.onChange(() => {
     draw()
-    // Those that were looked up or built when Measure was pressed are measured when they are ready.
+    // Models that were not ready when Measure was pressed are measured once they are.
     if (next() !== undefined) void run()
   })
   session.onChange(() => {
@@ -96,21 +96,21 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
       element(
         'p',
         { class: 'muted' },
-        'Gaussian images go through every model of this page, and the gradients of a loss with random labels come back. Weights stay as they were drawn.',
+        'Runs Gaussian images through every model of this page and computes the gradients of a loss with random labels. The weights do not change.',
       ),
       element(
         'div',
         { class: 'form' },
         labelled('Batch size', whole('batch_size', 1)),
         labelled('Repeats', whole('repeats', 1)),
-        labelled('Seed of the input', whole('signal_seed', 0)),
+        labelled('Input seed', whole('signal_seed', 0)),
         labelled(
           'Norms',
           select(
             'mode',
             [
-              ['training', 'by the batch (training)'],
-              ['inference', 'by moving moments (inference)'],
+              ['training', 'batch statistics (training)'],
+              ['inference', 'moving averages (inference)'],
             ],
             valueOf('mode'),
             set('mode'),
@@ -180,17 +180,17 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
               element(
                 'div',
                 { class: 'card' },
-                figure("Variance of each block's sum, with 95 % intervals", (width) =>
+                figure('Variance of each block with 95 % intervals', (width) =>
                   byBlock(all.map(activation), 'variance', width),
                 ),
                 all.some(([, { mean_field }]) => mean_field !== null)
-                  ? element('p', { class: 'muted' }, 'Dashed: what mean field theory predicts.')
+                  ? element('p', { class: 'muted' }, 'Dashed: prediction of mean-field theory.')
                   : undefined,
               ),
               element(
                 'div',
                 { class: 'card' },
-                figure('Gradient norm of each block, with 95 % intervals', (width) =>
+                figure('Gradient norm of each block with 95 % intervals', (width) =>
                   byBlock(all.map(gradient), 'l2 norm', width),
                 ),
               ),
@@ -217,7 +217,7 @@ function verdictCard([entry, signals]: readonly [Entry, ModelSignals]): HTMLElem
     element(
       'p',
       { class: 'muted' },
-      `Loss ${number(loss)}, entropy of the output ${number(output_entropy)}, first block's gradient over the last's ${number(gradient_ratio)}.`,
+      `Loss ${number(loss)}, output entropy ${number(output_entropy)}, gradient ratio of the first to the last block ${number(gradient_ratio)}.`,
     ),
     button('Download', () => {
       saveJson(`${signals.model.slice(0, 12)}.signals.json`, signals)
@@ -251,7 +251,7 @@ function numbers(all: readonly (readonly [Entry, ModelSignals])[]): HTMLElement 
   return element(
     'details',
     { class: 'card' },
-    element('summary', {}, 'The same in numbers'),
+    element('summary', {}, 'Values'),
     table(
       'Signals in numbers',
       heads,

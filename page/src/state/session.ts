@@ -1,6 +1,6 @@
 import { readLink, writeLink, type State } from './link.ts'
 
-/** The state of the page. The address always matches it, so a copied address is a copy of the page. */
+/** The state of the page. The address always matches it, so a copied address reproduces the page. */
 export class Session {
   #state: State
   readonly #listeners: ((before: State) => void)[] = []
@@ -36,7 +36,7 @@ export class Session {
     const state = { ...this.#state, ...change, fields: Object.fromEntries(kept) as State['fields'] }
     const link = writeLink(state)
     if (link === writeLink(this.#state)) return
-    // A change of the view is a history entry; a typed letter is not.
+    // A change of the view creates a history entry; a keystroke does not.
     if (state.view === this.#state.view) history.replaceState(null, '', link)
     else history.pushState(null, '', link)
     this.#become(state)

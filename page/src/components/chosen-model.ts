@@ -1,17 +1,17 @@
 import { button, element, fill } from './dom.ts'
-import type { Entry } from './models.ts'
-import type { Page } from './view.ts'
+import type { Entry } from '../state/models.ts'
+import type { Page } from '../views/view.ts'
 
 export interface ReadyModel {
   readonly entry: Entry
   readonly id: string
-  /** Aborted when another model takes its place. */
+  /** Aborted when another model is chosen. */
   readonly signal: AbortSignal
 }
 
 /**
- * Draws the chosen model into an element as soon as the service has it, and again when another is chosen or what `also`
- * says changes; until then it says what is missing.
+ * Draws the chosen model once it is ready, and again when another is chosen or one of the fields in `also`
+ * changes. Until then it shows the state of the model.
  */
 export function forChosen(
   root: HTMLElement,
@@ -37,7 +37,7 @@ export function forChosen(
     else fill(root, entry === undefined ? nothingYet(session) : missing(entry))
   }
   function missing(entry: Entry): HTMLElement {
-    if (entry.status === 'looking') return element('p', { class: 'notice' }, 'Looking the model up.')
+    if (entry.status === 'looking') return element('p', { class: 'notice' }, 'Looking up the model.')
     if (entry.status === 'building') return waiting('The service is building the model.')
     return element(
       'div',
@@ -45,7 +45,7 @@ export function forChosen(
       element(
         'p',
         {},
-        entry.reason ?? 'This service has not built the model yet; the link says all that is needed to.',
+        entry.reason ?? 'This service has not built the model yet. The link contains its specification.',
       ),
       'spec' in entry.source ? button('Build it', () => void models.build(entry), 'primary') : undefined,
     )
@@ -55,7 +55,7 @@ export function forChosen(
   follow()
 }
 
-/** Where there is no model, the way to one. */
+/** A notice for a page without models. */
 export function nothingYet(session: Page['session']): HTMLElement {
   return element(
     'div',
@@ -71,7 +71,7 @@ export function nothingYet(session: Page['session']): HTMLElement {
   )
 }
 
-/** Something that lasts, nobody knows how long. */
+/** Progress of unknown duration. */
 export function waiting(text: string): HTMLElement {
   return element(
     'div',

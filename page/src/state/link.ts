@@ -1,16 +1,16 @@
-import type { SpecificationRequest } from '../api/types.gen.ts'
+import type { SpecificationRequest } from '../../api/types.gen.ts'
 
-/** How many models fit on a page, and how many colours there are. */
+/** Maximum number of models on a page, and the number of colours. */
 export const MOST_MODELS = 8
 
-/** What a model is known by: its specification wherever that is all there is to it, else its id on this service. */
+/** Identifies a model: by its specification if that determines it, otherwise by its id on this service. */
 export type ModelSource = { readonly spec: SpecificationRequest } | { readonly id: string }
 
 /** The state of the page, as its address stores it: `#view?model=...&field=...`. */
 export interface State {
   readonly view: string
   readonly models: readonly ModelSource[]
-  /** State of the views, by names of their own. */
+  /** State of the views by field name. */
   readonly fields: Readonly<Record<string, string>>
 }
 

@@ -1,8 +1,8 @@
-import type { Plan, SpecificationRequest } from '../api/types.gen.ts'
+import type { Plan, SpecificationRequest } from '../../api/types.gen.ts'
 import { copyAs, saveJson } from './actions.ts'
 import { button, element, fill, table } from './dom.ts'
 import { bytes, count, shape, short } from './format.ts'
-import type { Page } from './view.ts'
+import type { Page } from '../views/view.ts'
 
 /** The plan of a specification: size and cost, layers, advice. */
 export function planCard(root: HTMLElement, plan: Plan, { client }: Page, spec: SpecificationRequest): void {
@@ -17,7 +17,7 @@ export function planCard(root: HTMLElement, plan: Plan, { client }: Page, spec: 
       'dl',
       { class: 'figures' },
       figure('parameters', short(totals.parameters), count(totals.parameters)),
-      figure('multiply-adds an image', short(totals.multiply_adds), count(totals.multiply_adds)),
+      figure('multiply-adds per image', short(totals.multiply_adds), count(totals.multiply_adds)),
       figure('in memory', bytes(totals.bytes), `${count(totals.bytes)} bytes`),
       figure('id', id.slice(0, 12), id),
     ),

@@ -1,16 +1,15 @@
 import { areaY, gridY, lineY, plot, pointerX, ruleY, tip } from '@observablehq/plot'
-import type { ExperimentGroup, ExperimentResult } from '../api/types.gen.ts'
+import type { ExperimentGroup, ExperimentResult } from '../../api/types.gen.ts'
 import { element, table } from './dom.ts'
 import { finite, number } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { colourOf, figure, frame, GRID, positive } from './plots.ts'
 
-/** What an experiment has come to: a sentence, curves for each learning rate, and a table. */
+/** The results of an experiment: a sentence, curves for each learning rate, and a table. */
 export function experimentResults(result: ExperimentResult): HTMLElement[] {
   const { summary, experiment, state } = result
   const { learning_rates: rates, seeds } = experiment
-  const band =
-    seeds.length > 1 ? 'the mean of the seeds, and a band from the lowest to the highest' : 'one seed'
+  const band = seeds.length > 1 ? 'mean of the seeds with a band from minimum to maximum' : 'one seed'
   return [
     element(
       'div',
@@ -55,7 +54,7 @@ interface Point {
   readonly high: number | undefined
 }
 
-/** Losses on a logarithmic axis, the same for all learning rates; the rule is what guessing gives. */
+/** Losses on one logarithmic axis for all learning rates; the rule is the loss of guessing. */
 function curves(
   { experiment, summary }: ExperimentResult,
   rate: number,
@@ -101,7 +100,7 @@ function curves(
   })
 }
 
-/** Of all curves; beyond a hundred times what guessing gives nobody needs to tell losses apart. */
+/** The range of all curves, at most a hundred times the loss of guessing. */
 function domainOf(groups: readonly ExperimentGroup[], guessing: number): [number, number] {
   const values = groups.flatMap(({ curve }) =>
     [...curve.low, ...curve.high].flatMap((value) => {
@@ -155,7 +154,7 @@ function inNumbers({ experiment, summary }: ExperimentResult): HTMLElement {
     element(
       'p',
       { class: 'muted' },
-      `The target is a loss of ${number(experiment.target_loss)}, as the mean of ten steps. Final losses are geometric means of the last tenth of the steps.`,
+      `The target is a mean loss of ${number(experiment.target_loss)} over ten steps. Final losses are geometric means of the last tenth of the steps.`,
     ),
   )
 }

@@ -1,4 +1,4 @@
-import type { ParameterRecord } from '../api/types.gen.ts'
+import type { ParameterRecord } from '../../api/types.gen.ts'
 import { button, element, labelled, table } from './dom.ts'
 import { number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'

@@ -1,5 +1,5 @@
-import type { InitializerReference, Model, SpecificationRequest } from '../api/types.gen.ts'
-import type { ModelSource } from './link.ts'
+import type { InitializerReference, Model, SpecificationRequest } from '../../api/types.gen.ts'
+import type { ModelSource } from '../state/link.ts'
 
 /** A short label of a model: its network, its kernels' initializer, its seed. */
 export function labelOf(source: ModelSource, model?: Model): string {

@@ -8,7 +8,7 @@ export class KeyDialog {
     this.#dialog = dialog
   }
 
-  /** The key that was typed; asks until there is one. `refused` is whether the last one was wrong. */
+  /** Prompts until a key was typed. `refused` is true after a rejected key. */
   ask(refused: boolean): Promise<string> {
     return new Promise((resolve) => {
       const input = element('input', {
@@ -35,15 +35,15 @@ export class KeyDialog {
             'p',
             { id: 'key-why' },
             refused
-              ? 'The service refused that key. '
-              : 'This service asks for a key; its log had one at start. ',
-            'It is kept in this tab only, until the tab is closed.',
+              ? 'The service rejected this key. '
+              : 'This service requires a key. It logs one when it starts. ',
+            'The key is stored in this tab until it is closed.',
           ),
           labelled('Key', input),
           element('div', { class: 'row end' }, button('Use this key', close, 'primary')),
         ),
       )
-      // Escape would leave every request waiting for an answer that nobody can give any more.
+      // Escape would leave requests waiting without a dialog.
       this.#dialog.addEventListener('cancel', (event) => {
         event.preventDefault()
       })

@@ -1,17 +1,19 @@
-import type { ExperimentRequest, InitializerReference } from '../api/types.gen.ts'
+import type { ExperimentRequest, InitializerReference } from '../../api/types.gen.ts'
 import { element, labelled, select } from './dom.ts'
 import { wordsOf } from './labels.ts'
 
 interface ExperimentForm {
   readonly root: HTMLElement
-  /** The experiment as it stands in the fields. */
+  /** The experiment in the fields. */
   readonly body: ExperimentRequest
   show(experiment: ExperimentRequest): void
 }
 
 type List = 'initializers' | 'learning_rates' | 'seeds'
 
-/** An experiment's fields; what is empty is left to the service. `changed` hears what people change. */
+/**
+ * The fields of an experiment; empty fields use the service's defaults. `changed` is called on user edits.
+ */
 export function experimentForm(changed: (body: ExperimentRequest) => void): ExperimentForm {
   let body: ExperimentRequest = {}
   const root = element('div', { class: 'form' })
@@ -44,9 +46,9 @@ export function experimentForm(changed: (body: ExperimentRequest) => void): Expe
   }
   const draw = (): void => {
     root.replaceChildren(
-      list('initializers', 'Initializers', 'Any names of the catalogue'),
-      list('learning_rates', 'Learning rates', 'Of gradient descent with momentum'),
-      list('seeds', 'Seeds', 'One run each'),
+      list('initializers', 'Initializers', 'Names from the catalogue'),
+      list('learning_rates', 'Learning rates', 'Gradient descent with momentum'),
+      list('seeds', 'Seeds', 'One run per seed'),
       whole('steps', 'Steps'),
       whole('batch_size', 'Batch size'),
       labelled(
@@ -54,7 +56,7 @@ export function experimentForm(changed: (body: ExperimentRequest) => void): Expe
         select(
           'norm',
           [
-            ['', "the architecture's own"],
+            ['', 'default of the architecture'],
             ['batch', 'batch'],
             ['none', 'none'],
           ],
@@ -83,7 +85,7 @@ function shownList(values: readonly (InitializerReference | number)[]): string {
   return values.map((value) => (typeof value === 'number' ? String(value) : wordsOf(value))).join(', ')
 }
 
-/** A word of a list: a number, or an initializer, also one that was written with a config of its own. */
+/** An item of a list: a number, or an initializer, optionally with its config. */
 function valueOf(
   word: string,
   name: List,

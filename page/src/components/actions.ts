@@ -1,7 +1,7 @@
-import type { Call } from './call.ts'
-import type { Client } from './client.ts'
+import type { Call } from '../api/call.ts'
+import type { Client } from '../api/client.ts'
 import { button, element, say } from './dom.ts'
-import { languages, snippet } from './snippets.ts'
+import { languages, snippet } from '../api/snippets.ts'
 
 const SAID_MS = 1500
 
@@ -36,7 +36,7 @@ function showToCopy(text: string): void {
   const dialog = element(
     'dialog',
     {
-      'aria-label': 'Copy by hand',
+      'aria-label': 'Copy manually',
       onclose: () => {
         dialog.remove()
       },
@@ -44,7 +44,7 @@ function showToCopy(text: string): void {
     element(
       'form',
       { method: 'dialog' },
-      element('p', {}, 'The browser keeps its clipboard from pages without TLS; this is the text.'),
+      element('p', {}, 'The browser denies clipboard access to pages without TLS. Copy the text here.'),
       area,
       element('div', { class: 'row end' }, element('button', { class: 'primary' }, 'Close')),
     ),
@@ -78,7 +78,7 @@ export function copyAs(client: Client, what: string, call: () => Call | undefine
 function save(name: string, contents: Blob): void {
   const address = URL.createObjectURL(contents)
   element('a', { href: address, download: name }).click()
-  // The browser has started to read it by then.
+  // By then the browser has started to read it.
   setTimeout(() => {
     URL.revokeObjectURL(address)
   }, 60_000)
@@ -89,8 +89,8 @@ export const saveJson = (name: string, value: unknown): void => {
 }
 
 /**
- * Downloads what a GET answers: as any link where nobody asks for a key, for then the browser streams it to its disk,
- * and by a request with the key elsewhere.
+ * Downloads the result of a GET request: by a link without a key, so that the browser streams it to disk;
+ * otherwise by a request with the key.
  */
 export function download(
   client: Client,

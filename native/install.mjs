@@ -27,7 +27,7 @@ const BINDING = path.join('lib', 'napi-v8', 'tfjs_binding.node')
  * Installs the libtensorflow of a flavour under tfjs-node-gpu; silent and quick if it is installed.
  * @param {Flavour} flavour
  */
-export async function layFlavour(flavour) {
+export async function installFlavour(flavour) {
   const chosen = release(flavour)
   if (isLaid(chosen)) return
   await locked(async () => {
@@ -37,7 +37,7 @@ export async function layFlavour(flavour) {
     const { fetchTree } = await import('./fetch.mjs')
     const tree = await fetchTree(chosen)
     const binding = await compileBinding(chosen, tree)
-    layTree(tree, binding)
+    installTree(tree, binding)
     say(
       `libtensorflow ${chosen.version} (${flavour}): done in ${String(Math.ceil((Date.now() - start) / 1000))} s`,
     )
@@ -45,7 +45,7 @@ export async function layFlavour(flavour) {
 }
 
 /** @returns {Flavour | undefined} */
-export function laidFlavour() {
+export function installedFlavour() {
   return /** @type {const} */ (['cpu', 'cuda']).find((flavour) => {
     try {
       return isLaid(release(flavour))
@@ -76,7 +76,7 @@ function isLaid(chosen) {
  * @param {string} tree
  * @param {string} binding
  */
-function layTree(tree, binding) {
+function installTree(tree, binding) {
   const tfjs = tfjsDirectory()
   const deps = path.join(tfjs, 'deps')
   if (lstatSync(deps, { throwIfNoEntry: false })?.isDirectory()) rmSync(deps, { recursive: true })

@@ -1,22 +1,22 @@
-import type { Predictions } from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { forChosen, type ReadyModel } from './chosen.ts'
-import { button, element, fill, labelled, say, select } from './dom.ts'
-import { finite, milliseconds, number } from './format.ts'
+import type { Predictions } from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import type { Call } from '../api/call.ts'
+import { forChosen, type ReadyModel } from '../components/chosen-model.ts'
+import { button, element, fill, labelled, say, select } from '../components/dom.ts'
+import { finite, milliseconds, number } from '../components/format.ts'
 import type { Page } from './view.ts'
 
 const TYPES = ['image/jpeg', 'image/png', 'image/webp']
 const FITS = [
-  ['cover', 'cover: cut to fit'],
-  ['contain', 'contain: bars around'],
+  ['cover', 'cover: crop to fit'],
+  ['contain', 'contain: pad to fit'],
   ['fill', 'fill: stretched'],
 ] as const
 
 /** Predictions for images: five classes, and their meaning for an untrained network. */
 export function predictView(root: HTMLElement, page: Page): void {
   const { client, session } = page
-  /** Kept when the model changes, so the same picture can be shown to another model. */
+  /** Kept when the model changes, so that the images can be sent to another model. */
   let images: readonly File[] = []
   let show: ((taken: readonly File[]) => void) | undefined
 
@@ -52,7 +52,7 @@ export function predictView(root: HTMLElement, page: Page): void {
       'label',
       { class: 'drop' },
       element('strong', {}, 'Drop, paste or choose images'),
-      element('span', { class: 'muted' }, 'JPEG, PNG or WebP; they go to this service only'),
+      element('span', { class: 'muted' }, 'JPEG, PNG or WebP. They are sent to this service only.'),
       input,
     )
     for (const type of ['dragenter', 'dragover', 'dragleave', 'drop'])
@@ -87,7 +87,7 @@ export function predictView(root: HTMLElement, page: Page): void {
       images = taken
       void predict()
     }
-    // Another model may have come with a link.
+    // A link may have changed the model.
     if (images.length > 0)
       fill(
         results,
@@ -115,12 +115,12 @@ export function predictView(root: HTMLElement, page: Page): void {
           element(
             'p',
             { class: 'muted' },
-            `${milliseconds(total)} in the service: ${milliseconds(decode)} to decode, ${milliseconds(queue)} in the queue, ${milliseconds(compute)} to compute a batch of ${String(answer.batch_size)}.`,
+            `${milliseconds(total)} in the service: ${milliseconds(decode)} decoding, ${milliseconds(queue)} queued, ${milliseconds(compute)} computing a batch of ${String(answer.batch_size)}.`,
           ),
           element(
             'div',
             { class: 'row' },
-            button('Download the answer', () => {
+            button('Download the result', () => {
               saveJson('predictions.json', answer)
             }),
           ),
@@ -189,8 +189,8 @@ function percent(probability: number | string): string {
 /** One sentence about the meaning of the result. */
 function meaningOf({ weights, predictions }: Predictions, classes = 0): string {
   if (weights === 'loaded')
-    return 'These weights were loaded from a file: what the classes mean is for whoever trained them to say.'
+    return 'These weights were loaded from a file; the meaning of the classes depends on their training.'
   const entropies = predictions.map(({ entropy }) => finite(entropy) ?? 0)
   const mean = entropies.reduce((sum, entropy) => sum + entropy, 0) / (entropies.length || 1)
-  return `This network has learned nothing yet: the order of its classes is an accident of the seed, and all it tells is how evenly this initialization spreads an image over them, here with an entropy of ${number(mean)} of at most ${number(Math.log(classes))}.`
+  return `This network is untrained: the order of its classes depends on the seed. The entropy of ${number(mean)}, at most ${number(Math.log(classes))}, shows how evenly the initialization distributes the classes.`
 }

@@ -3,14 +3,14 @@ import type {
   ExperimentRequest,
   ExperimentResult,
   ExperimentJob,
-} from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { Refusal } from './client.ts'
-import { button, element, fill, labelled, say, select } from './dom.ts'
-import { experimentForm } from './experiment-form.ts'
-import { experimentResults } from './experiment-results.ts'
-import { number } from './format.ts'
+} from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import type { Call } from '../api/call.ts'
+import { Refusal } from '../api/client.ts'
+import { button, element, fill, labelled, say, select } from '../components/dom.ts'
+import { experimentForm } from '../components/experiment-form.ts'
+import { experimentResults } from '../components/experiment-results.ts'
+import { number } from '../components/format.ts'
 import type { Page } from './view.ts'
 
 const PATH = '/v1/experiments'
@@ -19,11 +19,13 @@ const JOB_ID = /^[0-9a-f]{64}$/
 const NOT_TRAINED = 'This service has no results of this experiment. Press Train to get them.'
 type Preset = ExperimentPresetList['presets'][number]
 
-/** Whether good initialization trains faster, tried: initializers by learning rates by seeds on small pictures. */
+/**
+ * Tests whether good initialization trains faster: initializers by learning rates by seeds on small pictures.
+ */
 export function experimentView(root: HTMLElement, { client, session }: Page): void {
   let presets: readonly Preset[] = []
   let shown: ExperimentResult | undefined
-  /** The job that is waited for. */
+  /** The id of the observed job. */
   let watched: string | undefined
   let running = false
 
@@ -49,7 +51,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
       element(
         'p',
         { class: 'muted' },
-        'A small residual network learns 1,437 handwritten digits of 8×8 pixels, from every initializer, with every learning rate and every seed. A band goes from the lowest to the highest run.',
+        'A small residual network is trained on 1,437 handwritten digits of 8×8 pixels, with every combination of initializer, learning rate and seed. Bands show the minimum and maximum over the seeds.',
       ),
       presetPlace,
       form.root,
@@ -96,19 +98,19 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   function choose({ experiment, cost: of }: Preset): void {
     form.show(experiment)
     session.set({ fields: { experiment: JSON.stringify(experiment), trained: undefined } })
-    cost.textContent = `${String(of.runs)} runs, ${String(of.steps)} steps together: about ${number(of.estimated_seconds)} s on two processors that do nothing else.`
+    cost.textContent = `${String(of.runs)} runs with ${String(of.steps)} steps in total: about ${number(of.estimated_seconds)} s on two idle cores.`
   }
 
   function run(): Promise<void> {
     return follow(async () => {
       const { id, cost: of } = await client.json<ExperimentJob>(call())
       session.set({ fields: { experiment: JSON.stringify(form.body), trained: id } })
-      cost.textContent = `${String(of.runs)} runs, expected to take ${number(of.estimated_seconds)} s on two processors that do nothing else.`
+      cost.textContent = `${String(of.runs)} runs: about ${number(of.estimated_seconds)} s on two idle cores.`
       return id
     })
   }
 
-  /** Shows the job that a link names, where this service has it. Only Train starts a training. */
+  /** Shows the job of a link if this service has it. Only the button Train starts a training. */
   async function lookUp(id: string): Promise<void> {
     if (JOB_ID.test(id)) await follow(() => Promise.resolve(id))
     else refuse(new Error(NOT_TRAINED))
@@ -135,7 +137,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     }
   }
 
-  /** Asks again and again, until nothing more comes. */
+  /** Polls until the job has ended. */
   async function watch(id: string): Promise<void> {
     for (;;) {
       const result = await client.json<ExperimentResult>({ method: 'GET', path: `${PATH}/${id}` })
@@ -182,7 +184,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   }
 }
 
-/** What a link says; an experiment without a field is the default one. */
+/** Parses the experiment of a link; missing fields use the defaults. */
 function bodyOf(text: string): ExperimentRequest {
   try {
     const body: unknown = JSON.parse(text)

@@ -1,9 +1,9 @@
 import { copyButton } from './actions.ts'
 import { button, element, fill } from './dom.ts'
-import type { KeyDialog } from './key.ts'
-import type { Page } from './view.ts'
+import type { KeyDialog } from './key-dialog.ts'
+import type { Page } from '../views/view.ts'
 
-/** The page's header: its link, the key, the API description. */
+/** Tools in the page's header: copy link, API key, API description. */
 export function tools(root: HTMLElement, { client }: Page, dialog: KeyDialog): void {
   fill(
     root,

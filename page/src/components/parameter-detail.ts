@@ -1,13 +1,13 @@
-import type { ModelStatistics, ParameterRecord } from '../api/types.gen.ts'
+import type { ModelStatistics, ParameterRecord } from '../../api/types.gen.ts'
 import { copyAs, copyButton, saveJson } from './actions.ts'
-import type { Call } from './call.ts'
-import { waiting } from './chosen.ts'
-import { Refusal } from './client.ts'
+import type { Call } from '../api/call.ts'
+import { waiting } from './chosen-model.ts'
+import { Refusal } from '../api/client.ts'
 import { button, element, fill } from './dom.ts'
 import { count, number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { colourOf, figure, histogram, spectrum } from './plots.ts'
-import type { Page } from './view.ts'
+import type { Page } from '../views/view.ts'
 
 interface Shown {
   readonly id: string
@@ -116,7 +116,9 @@ export function parameterDetail(
         counted === undefined || Number(sample.std) === 0
           ? element('p', {}, `Every value is ${number(sample.mean)}.`)
           : figure(
-              counted.expected === null ? 'Values as drawn' : 'Values as drawn, and the density of theory',
+              counted.expected === null
+                ? 'Histogram of the values'
+                : 'Histogram of the values and theoretical density',
               (width) => histogram(counted, colourOf(colour), width),
             ),
         values === undefined
@@ -124,7 +126,7 @@ export function parameterDetail(
           : figure(
               values.marchenko_pastur === null
                 ? 'Singular values'
-                : "Singular values, and the edges of Marchenko and Pastur's law",
+                : 'Singular values and the edges of the Marchenko-Pastur law',
               (width) => spectrum(values.singular_values, values.marchenko_pastur, colourOf(colour), width),
             ),
         values === undefined
@@ -151,13 +153,13 @@ export function parameterDetail(
 
 /** The results of the tests as a sentence. */
 function verdict({ initializer, tests, exact, orthogonality_error }: ParameterRecord): string {
-  if (initializer === null) return 'Loaded weights: no initializer promises anything of them.'
+  if (initializer === null) return 'Loaded weights: there is no law to test them against.'
   if (exact !== null)
-    return exact ? 'Every value is exactly what it should be.' : 'Not every value is what it should be.'
+    return exact ? 'Every value equals the expected one.' : 'Some values differ from the expected ones.'
   if (orthogonality_error !== undefined)
-    return `Off orthogonality by ${number(orthogonality_error)}; float32 alone leaves about 1e-6.`
+    return `Orthogonality error ${number(orthogonality_error)}; float32 rounding alone causes about 1e-6.`
   if (tests === null) return 'No test applies.'
   return tests.ks.p_value < 0.001
-    ? 'A draw this far from its law comes less than once in a thousand; the verdict above corrects for how many were tested.'
-    : 'The values are as any honest draw from their law would be.'
+    ? 'A deviation of this size has a probability below 0.001. The verdict above corrects for the number of tests.'
+    : 'The values are consistent with the law of their initializer.'
 }

@@ -1,9 +1,9 @@
-import type { Problem } from '../api/types.gen.ts'
+import type { Problem } from '../../api/types.gen.ts'
 import { addressOf, type Call } from './call.ts'
 
 const KEY = 'resinit.key'
 
-/** What the service refused, in its own words. */
+/** An error response of the service. */
 export class Refusal extends Error {
   override readonly name = 'Refusal'
   readonly problem: Problem
@@ -19,13 +19,13 @@ export interface Progress {
   readonly total: number
 }
 
-/** Asks the service that this page came from, with the key where it wants one. */
+/** Sends requests to the service of this page, with a key if it requires one. */
 export class Client {
   readonly #askForKey: (refused: boolean) => Promise<string>
-  /** All that were refused for want of a key wait for the same answer. */
+  /** Concurrent requests without a valid key share one dialog. */
   #asked: Promise<string> | undefined
 
-  /** `askForKey` gets a key from whoever sits there; `refused` is whether one was tried. */
+  /** `askForKey` prompts for a key; `refused` is true after a rejected key. */
   constructor(askForKey: (refused: boolean) => Promise<string>) {
     this.#askForKey = askForKey
   }
@@ -39,7 +39,7 @@ export class Client {
     else sessionStorage.setItem(KEY, key)
   }
 
-  /** The answer's JSON. Throws a Refusal, or an Error where there was no answer. */
+  /** The response as JSON. Throws a Refusal, or an Error without a response. */
   async json<T>(call: Call, signal?: AbortSignal): Promise<T> {
     return (await (await this.#send(call, signal)).json()) as T
   }
@@ -52,7 +52,7 @@ export class Client {
     await this.#send({ method: 'DELETE', path })
   }
 
-  /** The result of a long job, which tells its progress on the way. */
+  /** The result of a long job, with progress events. */
   async job<T>(call: Call, progress: (progress: Progress) => void, signal?: AbortSignal): Promise<T> {
     const headers = { ...call.headers, accept: 'text/event-stream' }
     const { body } = await this.#send({ ...call, headers }, signal)
@@ -61,7 +61,7 @@ export class Client {
       else if (event === 'error') throw new Refusal(data as Problem)
       else if (event === 'result') return data as T
     }
-    throw new Error('the service ended its answer before the result; is it being stopped?')
+    throw new Error('the service closed the connection before the result; it may be stopping')
   }
 
   async #send(call: Call, signal?: AbortSignal): Promise<Response> {
@@ -102,7 +102,7 @@ export class Client {
       })
     } catch (error) {
       if (signal?.aborted === true) throw error
-      throw new Error('the service does not answer', { cause: error })
+      throw new Error('the service does not respond', { cause: error })
     }
   }
 }
@@ -110,10 +110,10 @@ export class Client {
 async function refusalOf(answer: Response): Promise<Error> {
   const type = answer.headers.get('content-type') ?? ''
   if (type.includes('problem+json')) return new Refusal((await answer.json()) as Problem)
-  return new Error(`the service answered with status ${String(answer.status)}`)
+  return new Error(`the service returned status ${String(answer.status)}`)
 }
 
-/** The events of an answer, each with its data. */
+/** The events of a response with their data. */
 async function* eventsOf(
   body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
 ): AsyncGenerator<[string, unknown]> {

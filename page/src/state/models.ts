@@ -1,6 +1,6 @@
-import type { Model, Plan } from '../api/types.gen.ts'
-import { Refusal, type Client } from './client.ts'
-import { labelOf } from './labels.ts'
+import type { Model, Plan } from '../../api/types.gen.ts'
+import { Refusal, type Client } from '../api/client.ts'
+import { labelOf } from '../components/labels.ts'
 import { MOST_MODELS, type ModelSource } from './link.ts'
 import type { Session } from './session.ts'
 
@@ -54,7 +54,7 @@ export class Models {
     this.#listeners.push(listener)
   }
 
-  /** Adds a model to the page, once, and selects it. */
+  /** Adds a model to the page unless it is there, and selects it. */
   add(source: ModelSource): Entry | undefined {
     const { models } = this.#session
     const known = models.findIndex((model) => same(model, source))

@@ -1,23 +1,24 @@
-import type { InitializerEntry, Plan, TensorRecord } from '../api/types.gen.ts'
-import type { Call } from './call.ts'
+import type { InitializerEntry, Plan, TensorRecord } from '../../api/types.gen.ts'
+import type { Call } from '../api/call.ts'
 import { copyAs } from './actions.ts'
 import { button, element, fill } from './dom.ts'
 import { number, shape } from './format.ts'
 import { wordsOf } from './labels.ts'
 import { figure, histogram } from './plots.ts'
 import { entryOf } from './specification-form.ts'
-import type { Page } from './view.ts'
+import type { Page } from '../views/view.ts'
 
 interface Card {
-  /** Receives the catalogue. */
+  /** Sets the catalogue. */
   know(initializers: readonly InitializerEntry[]): void
-  /** Shows the initializer of the plan's kernels. Draws a kernel at once where `edited`, else when a person asks for it. */
+  /**
+   * Shows the initializer of the plan's kernels. Draws a kernel immediately if `edited`, otherwise on
+   * request.
+   */
   show(plan: Plan, edited: boolean): void
 }
 
-/**
- * An initializer: its formula, its reference, and one kernel of the network drawn from it over its density.
- */
+/** An initializer: its formula, its reference, and the histogram of one drawn kernel with its density. */
 export function initializerCard(root: HTMLElement, { client }: Page): Card {
   let catalogue: readonly InitializerEntry[] = []
   let latest: { readonly plan: Plan; readonly edited: boolean } | undefined
@@ -32,7 +33,7 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
     root.classList.remove('stale')
     if (!kernel?.initializer || entry === undefined) return
     const { class_name, config } = kernel.initializer
-    const title = `${kernel.name}, ${shape(kernel.shape)}: drawn, and the density it is drawn from`
+    const title = `${kernel.name}, ${shape(kernel.shape)}: sample and density`
     const call: Call = {
       method: 'POST',
       path: `/v1/initializers/${class_name}/statistics`,

@@ -4,14 +4,14 @@ import type {
   Model,
   Plan,
   SpecificationRequest,
-} from '../api/types.gen.ts'
-import { copyAs, saveJson } from './actions.ts'
-import { Refusal } from './client.ts'
-import { button, element, fill, say } from './dom.ts'
-import { initializerCard } from './initializer-card.ts'
-import { MOST_MODELS, type ModelSource } from './link.ts'
-import { planCard } from './plan-card.ts'
-import { specificationForm } from './specification-form.ts'
+} from '../../api/types.gen.ts'
+import { copyAs, saveJson } from '../components/actions.ts'
+import { Refusal } from '../api/client.ts'
+import { button, element, fill, say } from '../components/dom.ts'
+import { initializerCard } from '../components/initializer-card.ts'
+import { MOST_MODELS, type ModelSource } from '../state/link.ts'
+import { planCard } from '../components/plan-card.ts'
+import { specificationForm } from '../components/specification-form.ts'
 import type { Page } from './view.ts'
 
 const PAUSE_MS = 200
@@ -21,7 +21,7 @@ const FIRST: SpecificationRequest = {
   seed: 7,
 }
 
-/** The plan of a network while it is edited, and the button that creates it. */
+/** Plans a network during editing and creates it on request. */
 export function specificationView(root: HTMLElement, page: Page): void {
   const { client, session, models } = page
   let spec: SpecificationRequest | undefined
@@ -30,7 +30,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
 
   const editor = element('textarea', {
     ...{ name: 'specification', rows: 10, spellcheck: 'false', autocapitalize: 'off', autocomplete: 'off' },
-    ...{ 'aria-label': 'Specification, as JSON', 'aria-describedby': 'refusal' },
+    ...{ 'aria-label': 'Specification as JSON', 'aria-describedby': 'refusal' },
     oninput: () => {
       read(true)
     },
@@ -76,7 +76,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   void shelve()
   session.onChange((before) => {
     const now = session.field('draft')
-    // The address was edited, or the browser navigated back.
+    // The address changed, by editing or by the browser's history.
     if (now !== undefined && now !== before.fields['draft'] && now !== editor.value && now !== compact())
       write(now, false)
   })
@@ -90,8 +90,8 @@ export function specificationView(root: HTMLElement, page: Page): void {
   }
 
   /**
-   * Puts a specification into the editor; a text goes in as JSON does, wherever it is any. `edited` is whether a person
-   * wrote it here, not the page's address.
+   * Writes a specification or a text into the editor. `edited` is true for user edits and false for the
+   * page's address.
    */
   function write(value: SpecificationRequest | string, edited: boolean): void {
     let parsed: unknown = value
@@ -113,7 +113,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
       spec = JSON.parse(editor.value) as SpecificationRequest
     } catch (error) {
       spec = undefined
-      refuse('This is not JSON yet', [(error as Error).message])
+      refuse('This is not valid JSON', [(error as Error).message])
     }
     session.set({ fields: { draft: compact() } })
     create.disabled = true
@@ -172,8 +172,8 @@ export function specificationView(root: HTMLElement, page: Page): void {
     if (spec === undefined) return
     const entry = models.add({ spec })
     if (entry === undefined) {
-      say(`There is room for ${String(MOST_MODELS)} models; take one off this page first`)
-      refuse(`There is room for ${String(MOST_MODELS)} models`, ['Take one off this page first.'])
+      say(`A page shows at most ${String(MOST_MODELS)} models; remove one first`)
+      refuse(`A page shows at most ${String(MOST_MODELS)} models`, ['Remove one first.'])
       return
     }
     await models.build(entry)
@@ -195,7 +195,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     }
   }
 
-  /** The models that exist on the service. */
+  /** Shows the models that exist on the service. */
   async function shelve(): Promise<void> {
     const { models: there } = await client.json<{ models: Model[] }>({
       method: 'GET',
@@ -224,7 +224,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
   }
 }
 
-/** A link to a recipe works on every service; loaded or measured weights exist on this service only. */
+/** A link to a recipe works on every service; loaded or measured weights exist only on this one. */
 function sourceOf({ id, spec, weights, scheme }: Model): ModelSource {
   return weights === 'initialized' && !scheme?.measured ? { spec } : { id }
 }

@@ -1,7 +1,7 @@
 import { button, element, fill, say } from './dom.ts'
 import { milliseconds } from './format.ts'
-import type { Entry } from './models.ts'
-import type { Page } from './view.ts'
+import type { Entry } from '../state/models.ts'
+import type { Page } from '../views/view.ts'
 
 /** The models of this page, each in its colour in every chart; one of them is selected. */
 export function modelStrip(root: HTMLElement, { models }: Page): void {
@@ -39,7 +39,7 @@ export function modelStrip(root: HTMLElement, { models }: Page): void {
     const remove = button('×', () => {
       models.remove(entry)
     })
-    remove.setAttribute('aria-label', `Take ${entry.label} off this page`)
+    remove.setAttribute('aria-label', `Remove ${entry.label} from this page`)
     return element('div', { class: chosen ? 'chip chosen' : 'chip' }, choose, build, remove)
   }
 
@@ -52,7 +52,7 @@ export function modelStrip(root: HTMLElement, { models }: Page): void {
 }
 
 function statusOf({ status, since, model, reason }: Entry): string {
-  if (status === 'looking') return 'looking it up'
+  if (status === 'looking') return 'looking up'
   if (status === 'absent') return 'not built on this service'
   if (status === 'failed') return `failed: ${reason ?? ''}`
   if (status === 'building')

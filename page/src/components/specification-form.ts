@@ -3,7 +3,7 @@ import type {
   InitializerReference,
   ListArchitecturesResponse,
   SpecificationRequest,
-} from '../api/types.gen.ts'
+} from '../../api/types.gen.ts'
 import { element, fill, labelled, select } from './dom.ts'
 import { wordsOf } from './labels.ts'
 
@@ -16,7 +16,7 @@ interface ConfigField {
   readonly description?: string
 }
 
-/** The article's own call, which cannot work: an example of a shape error. */
+/** The article's own call, an example of a shape error. */
 const ARTICLE: SpecificationRequest = {
   architecture: { preset: 'residual_network', projection_shortcut: false },
 }
@@ -24,7 +24,7 @@ const ARTICLE: SpecificationRequest = {
 const SCHEMES = ['none', 'zero_gamma', 'fixup', 'skipinit', 'rezero', 'lsuv']
 
 /**
- * Controls for the most used fields. The JSON beside them is the specification; each control changes its own
+ * Controls for the most used fields. The JSON beside them is the specification; each control changes its
  * field of it. Listens to the event `specification` on its root.
  */
 export function specificationForm(
@@ -37,8 +37,7 @@ export function specificationForm(
   const draw = (spec: SpecificationRequest): void => {
     const { architecture, seed = 0, residual_scheme = 'none', precision = 'float32' } = spec
     const kernel = spec.initializers?.kernel ?? 'glorot_uniform'
-    const preset =
-      typeof architecture === 'string' ? architecture : (architecture.preset ?? 'its own description')
+    const preset = typeof architecture === 'string' ? architecture : (architecture.preset ?? 'custom')
     const name = document.activeElement?.getAttribute('name')
     fill(
       root,
@@ -48,7 +47,7 @@ export function specificationForm(
           'architecture',
           [
             ...architectures.map(({ name }) => [name, name] as const),
-            ['article', 'the article, without projections'] as const,
+            ['article', 'the article without projections'] as const,
           ],
           preset,
           (value) => {
@@ -87,7 +86,7 @@ export function specificationForm(
         }),
       ),
     )
-    // Keyboard focus stays where it was.
+    // Restores keyboard focus.
     if (name !== null && name !== undefined)
       root.querySelector<HTMLElement>(`[name="${CSS.escape(name)}"]`)?.focus()
   }

@@ -1,6 +1,6 @@
-import type { Client } from './client.ts'
-import type { Models } from './models.ts'
-import type { Session } from './session.ts'
+import type { Client } from '../api/client.ts'
+import type { Models } from '../state/models.ts'
+import type { Session } from '../state/session.ts'
 
 /** The objects that all views use. */
 export interface Page {
