@@ -5,6 +5,7 @@ export const JPEG = {
   sof0: 0xc0,
   sof1: 0xc1,
   sof2: 0xc2,
+  sof9: 0xc9,
   sof10: 0xca,
   dht: 0xc4,
   rst0: 0xd0,
@@ -27,7 +28,14 @@ export interface JpegFrame {
   readonly bits: number
   readonly width: number
   readonly height: number
-  readonly components: readonly { readonly horizontal: number; readonly vertical: number }[]
+  readonly components: readonly JpegComponent[]
+}
+
+export interface JpegComponent {
+  readonly id: number
+  /** Sampling factors. */
+  readonly horizontal: number
+  readonly vertical: number
 }
 
 interface JpegHead {
@@ -92,8 +100,8 @@ export function readFrame(marker: number, body: Buffer): JpegFrame | undefined {
   const count = body[5] ?? 0
   if (count === 0 || body.length !== 6 + 3 * count) return undefined
   const components = Array.from({ length: count }, (_, index) => {
-    const sampling = body[7 + 3 * index] ?? 0
-    return { horizontal: sampling >> 4, vertical: sampling & 15 }
+    const [id = 0, sampling = 0] = body.subarray(6 + 3 * index)
+    return { id, horizontal: sampling >> 4, vertical: sampling & 15 }
   })
   const [bits = 0] = body
   return { marker, bits, height: body.readUInt16BE(1), width: body.readUInt16BE(3), components }
@@ -106,6 +114,11 @@ export function isFrame(marker: number): boolean {
 
 export function isProgressive({ marker }: JpegFrame): boolean {
   return marker === JPEG.sof2 || marker === JPEG.sof10
+}
+
+/** The frames from SOF9 on are coded arithmetically, the others by Huffman codes. */
+export function isArithmetic({ marker }: JpegFrame): boolean {
+  return marker >= JPEG.sof9
 }
 
 export function isRestart(marker: number): boolean {

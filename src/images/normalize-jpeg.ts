@@ -9,6 +9,7 @@ import {
   readFrame,
   type JpegFrame,
 } from './jpeg.ts'
+import { BLOCK_SIDE, minScanBytes } from './jpeg-scan-size.ts'
 import type { NormalizedImage } from './normalized.ts'
 
 /** Standard progressive files have 10 scans, the most thorough encoders some 20. */
@@ -17,7 +18,6 @@ const MAX_SCANS = 100
 const MAX_SCANNED_PIXELS = 1e9
 const MAX_SEGMENTS = 10_000
 const COEFFICIENT_BYTES = 2
-const BLOCK_SIDE = 8
 /** Version 1.01, no thumbnail. Decoders see by it that three components are YCbCr. */
 const JFIF = Buffer.from('ffe000104a46494600010100000100010000', 'hex')
 const END = Buffer.from([0xff, JPEG.eoi])
@@ -90,6 +90,7 @@ export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage 
         assertScans(scans, frame)
         write(isProgressive(frame) ? segment : sequentialScan(segment))
         const scan = copyEntropy(file, at, out, filled)
+        if (scan.codedBytes < minScanBytes(frame, body)) throw damaged()
         at = scan.end
         filled = scan.filled
       } else write(segment)
@@ -113,23 +114,29 @@ function nextMarker(file: Buffer, from: number): number {
   throw damaged()
 }
 
-/** Copies a scan's data, without fill bytes, up to the marker that ends it. */
+/** Copies a scan's data, without fill bytes, up to the marker that ends it. Counts the bytes before stuffing. */
 function copyEntropy(
   file: Buffer,
   from: number,
   out: Buffer,
   filledBefore: number,
-): { end: number; filled: number } {
+): { end: number; filled: number; codedBytes: number } {
   let filled = filledBefore
   let copied = from
+  let uncoded = 0
   for (let at = from; at + 1 < file.length; at++) {
     if (file[at] !== 0xff) continue
     const next = file[at + 1] ?? 0
     if (next === 0xff) {
       filled += file.copy(out, filled, copied, at)
       copied = at + 1
-    } else if (next === 0 || isRestart(next)) at++
-    else return { end: at, filled: filled + file.copy(out, filled, copied, at) }
+    } else if (next === 0 || isRestart(next)) {
+      uncoded += next === 0 ? 1 : 2
+      at++
+    } else {
+      filled += file.copy(out, filled, copied, at)
+      return { end: at, filled, codedBytes: filled - filledBefore - uncoded }
+    }
   }
   throw damaged()
 }
