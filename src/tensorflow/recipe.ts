@@ -59,7 +59,7 @@ export function sessionRecipe(
   const watched = { sums: checkpoints, rectified }
   const variables = writeNetwork(graph, specification, { source, barrier: 'k', split, watched })
   const assignments = variables.map((variable) => buildAssignment(graph, variable))
-  return { bytes: savedModelBytes({ graph, signatures: {} }), assignments: assignments }
+  return { bytes: savedModelBytes({ graph, signatures: {} }), assignments }
 }
 
 function writeNetwork(
