@@ -4,35 +4,9 @@ import type { Moments, NetworkOps, Padding, Role, Window } from '../network/ops.
 import { VARIABLE_SCOPE } from '../network/parameters.ts'
 import type { Parameter } from '../network/shapes.ts'
 import type { VariableValue } from './norm-folding.ts'
-import { type BFLOAT16, FLOAT, type GraphWriter } from './graph.ts'
+import { FLOAT, type GraphWriter } from './graph.ts'
+import { asParameter, tensor, type PendingConvolution, type Precision, type Value } from './graph-values.ts'
 import type { NodeDef } from './proto.ts'
-
-/** Data type of convolutions. */
-export type Precision = typeof FLOAT | typeof BFLOAT16
-
-/**
- * A tensor of the graph, a parameter that is not yet in the graph, or a pending convolution whose kernel may still
- * be folded with a norm.
- */
-export type Value =
-  | {
-      readonly kind: 'tensor'
-      readonly node: string
-      readonly shape: readonly number[]
-      readonly type: Precision
-    }
-  | ({ readonly kind: 'parameter' } & Parameter)
-  | PendingConvolution
-
-interface PendingConvolution {
-  readonly kind: 'convolution'
-  readonly name: string
-  readonly shape: readonly number[]
-  readonly x: string
-  readonly kernel: Parameter
-  readonly bias?: Parameter
-  readonly window: Window
-}
 
 /** A variable of the graph, with the node that assigns it. */
 export interface Variable {
@@ -292,18 +266,4 @@ export class GraphNetworkOps implements NetworkOps<Value> {
 function paddingList(padding: Exclude<Padding, string>): number[] {
   const p = padding.symmetric
   return [0, 0, p, p, p, p, 0, 0]
-}
-
-/** A node of the graph as a value. */
-export function tensor(
-  node: string,
-  shape: readonly number[],
-  type: Precision,
-): Extract<Value, { readonly kind: 'tensor' }> {
-  return { kind: 'tensor', node, shape, type }
-}
-
-function asParameter(value: Value): Parameter {
-  if (value.kind !== 'parameter') throw new TypeError('expected a parameter')
-  return value
 }

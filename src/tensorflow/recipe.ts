@@ -6,14 +6,8 @@ import type { Specification } from '../network/specification.ts'
 import { buildAssignment, type VariableAssignment } from './variable-assignment.ts'
 import { BFLOAT16, BOOL, FLOAT, GraphWriter, INT32, UINT8 } from './graph.ts'
 import { splitBatch } from './split-batch.ts'
-import {
-  GraphNetworkOps,
-  type GraphNetworkOptions,
-  type Precision,
-  tensor,
-  type Value,
-  type Variable,
-} from './network-ops.ts'
+import { tensor, type Precision, type Value } from './graph-values.ts'
+import { GraphNetworkOps, type GraphNetworkOptions, type Variable } from './network-ops.ts'
 import { DataType } from './proto.ts'
 import { savedModelBytes } from './saved-model.ts'
 
@@ -65,7 +59,7 @@ export function sessionRecipe(
   const watched = { sums: checkpoints, rectified }
   const variables = writeNetwork(graph, specification, { source, barrier: 'k', split, watched })
   const assignments = variables.map((variable) => buildAssignment(graph, variable))
-  return { bytes: savedModelBytes({ graph, signatures: {} }), assignments: assignments }
+  return { bytes: savedModelBytes({ graph, signatures: {} }), assignments }
 }
 
 function writeNetwork(

@@ -2,7 +2,8 @@ import { sizeOf } from '../initializers/fans.ts'
 import type { Parameter } from '../network/shapes.ts'
 import { FLOAT, INT32, type GraphWriter } from './graph.ts'
 import { DataType } from './proto.ts'
-import type { Precision, Variable } from './network-ops.ts'
+import type { Precision } from './graph-values.ts'
+import type { Variable } from './network-ops.ts'
 
 /** Larger variables (32 MB of float32) are assigned by rows. */
 const WHOLE_AT_MOST = 2 ** 23

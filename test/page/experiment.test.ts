@@ -58,7 +58,7 @@ it(
     await page.getByRole('button', { name: 'Train' }).click()
     await page.getByRole('heading', { name: 'Verdict' }).waitFor()
     await page
-      .getByText(/Zeros trains with no learning rate of these/)
+      .getByText(/Zeros trains with none of the learning rates/)
       .first()
       .waitFor()
     for (const rate of ['0.1', '0.3'])

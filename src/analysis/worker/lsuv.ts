@@ -2,12 +2,8 @@ import { GraphDrawOps } from '../../tensorflow/draw-ops.ts'
 import type { Backend } from '../../tensorflow/binding.ts'
 import { NormFoldingGraph } from '../../tensorflow/norm-folding.ts'
 import { BFLOAT16, FLOAT, GraphWriter, UINT8 } from '../../tensorflow/graph.ts'
-import {
-  GraphNetworkOps,
-  type GraphNetworkOptions,
-  tensor,
-  type Value,
-} from '../../tensorflow/network-ops.ts'
+import { tensor, type Value } from '../../tensorflow/graph-values.ts'
+import { GraphNetworkOps, type GraphNetworkOptions } from '../../tensorflow/network-ops.ts'
 import { DataType } from '../../tensorflow/proto.ts'
 import { preprocess } from '../../tensorflow/recipe.ts'
 import { savedModelBytes } from '../../tensorflow/saved-model.ts'

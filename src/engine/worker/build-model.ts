@@ -51,14 +51,14 @@ export async function* buildModel(
   yield
   const split = isSplit(specification, backend)
   const checkpoints = chooseCheckpoints(specification)
-  const { bytes, assignments: fillings } = sessionRecipe(specification, split, checkpoints)
+  const { bytes, assignments } = sessionRecipe(specification, split, checkpoints)
   yield
   const session = await Session.open(backend, bytes)
   let images: Images | undefined
   try {
     yield
     const gains = new Gains()
-    const seal = yield* assignAll({ session, sampler, folder, gains }, fillings, request)
+    const seal = yield* assignAll({ session, sampler, folder, gains }, assignments, request)
     const { architecture, preprocessing } = specification
     const shape = architecture.input_shape
     images = await Images.open(backend, shape, preprocessing)
@@ -100,12 +100,12 @@ interface AssignmentTools {
 }
 
 /** Receives a variable's values, or its next rows, as the session holds them. */
-type RecordHeld = (filling: VariableAssignment, held: Float32Array | Int32Array) => void
+type RecordHeld = (assignment: VariableAssignment, held: Float32Array | Int32Array) => void
 
 /** Assigns every variable. Returns SHA-256 over all values in creation order, as the session holds them. */
 async function* assignAll(
   { session, sampler, folder, gains }: AssignmentTools,
-  fillings: readonly VariableAssignment[],
+  assignments: readonly VariableAssignment[],
   request: BuildRequest,
 ): CooperativeTask<string> {
   const { tensors, close } = await openWeights(sampler, request)
@@ -116,7 +116,7 @@ async function* assignAll(
       hash.update(held)
       gains.add(variable, held)
     }
-    for (const group of groupAssignments(fillings)) {
+    for (const group of groupAssignments(assignments)) {
       const [first] = group
       if (first?.rows) yield* assignRows(session, first, first.rows, values, record)
       else yield* assignGroup(session, group, values, record)
@@ -146,9 +146,9 @@ async function* assignGroup(
       feeds[value] = yield* values.feed(variable.value)
     }
     yield
-    const fetches = group.map((filling) => filling.held)
+    const fetches = group.map((assignment) => assignment.held)
     const held = session.run(feeds, fetches)
-    for (const [index, filling] of group.entries()) record(filling, held[index] as Float32Array)
+    for (const [index, assignment] of group.entries()) record(assignment, held[index] as Float32Array)
   } finally {
     closeHandles(feeds)
   }
@@ -158,12 +158,12 @@ async function* assignGroup(
 /** Assigns a variable that is too large for one step. At most a part of it exists twice. */
 async function* assignRows(
   session: Session,
-  filling: VariableAssignment,
+  assignment: VariableAssignment,
   { parameter, columns, create, indices, part }: RowAssignment,
   values: VariableValues,
   record: RecordHeld,
 ): CooperativeTask {
-  const { variable, held } = filling
+  const { variable, held } = assignment
   const size = sizeOf(variable.shape)
   const tensor = values.tensorOf(parameter)
   const whole = tensor.divisible ? undefined : await tensor.read(0, size)
@@ -178,23 +178,23 @@ async function* assignRows(
       [indices]: { values: Int32Array.from({ length: count }, (_, index) => row + index), shape: [count] },
       [part]: { values: drawn, shape: [count, columns] },
     }
-    for (const rows of session.run(feeds, [held])) record(filling, rows)
+    for (const rows of session.run(feeds, [held])) record(assignment, rows)
   }
   yield
 }
 
 /** Groups variables that are assigned together, in order. A variable with rows is a group of its own. */
-function groupAssignments(fillings: readonly VariableAssignment[]): VariableAssignment[][] {
+function groupAssignments(assignments: readonly VariableAssignment[]): VariableAssignment[][] {
   const groups: VariableAssignment[][] = []
   let room = 0
-  for (const filling of fillings) {
-    const size = sizeOf(filling.variable.shape)
-    if (size > room || filling.rows) {
+  for (const assignment of assignments) {
+    const size = sizeOf(assignment.variable.shape)
+    if (size > room || assignment.rows) {
       groups.push([])
       room = VALUES_PER_ASSIGNMENT
     }
-    groups.at(-1)?.push(filling)
-    room -= filling.rows ? room : size
+    groups.at(-1)?.push(assignment)
+    room -= assignment.rows ? room : size
   }
   return groups
 }

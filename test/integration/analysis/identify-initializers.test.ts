@@ -151,7 +151,7 @@ describe('initializers of a weights file', () => {
     expect(fits.get('scaled/kernel')?.candidates[0]?.std_ratio).not.toBeNull()
   })
 
-  it('stay fresh beside trained ones only where a small step would have shown', async () => {
+  it('stay fresh beside trained ones only if a small step would be visible', async () => {
     const limit = Math.sqrt(6 / 512)
     let index = 0
     const fits = await fitsOf(
@@ -170,15 +170,15 @@ describe('initializers of a weights file', () => {
     expect([...fits].map(([name, { verdict, note }]) => [name, verdict, note])).toEqual([
       ['trained/bias', 'trained', undefined],
       ['uniform/kernel', 'fresh', undefined],
-      ['normal/kernel', 'undecided', expect.stringContaining('a small step would show')],
-      ['small/kernel', 'undecided', expect.stringContaining('too small to tell')],
+      ['normal/kernel', 'undecided', expect.stringContaining('a small training step would not be visible')],
+      ['small/kernel', 'undecided', expect.stringContaining('too small for a verdict')],
       ['moved/kernel', 'trained', undefined],
       ['decayed/kernel', 'undecided', expect.stringContaining('a deviation that no initializer here has')],
       ['few/kernel', 'trained', undefined],
     ])
   })
 
-  it('are fresh where frameworks draw by rules of their own', async () => {
+  it('are fresh for the own rules of frameworks', async () => {
     const limit = Math.sqrt(6 / (128 + 128))
     const gates = Float32Array.from({ length: 512 }, (_, i) => (i >= 128 && i < 256 ? 1 : 0))
     const bound = 1 / Math.sqrt(128)
@@ -246,7 +246,7 @@ describe('initializers of a weights file', () => {
     ])
   })
 
-  it('are read from any dtype that is known, and left alone where it is not', async () => {
+  it('are read from supported dtypes, and skipped for others', async () => {
     const half = Buffer.from(Uint16Array.of(0x3c00, 0xc000, 0x7c00, 0x0001).buffer)
     const fits = await fitsOf(
       writeDtypes({
@@ -264,7 +264,7 @@ describe('initializers of a weights file', () => {
     expect(fits.get('tiny')).toMatchObject({
       sample: null,
       verdict: 'undecided',
-      note: 'F8_E4M3 is not read',
+      note: 'F8_E4M3 is not supported',
     })
     expect(fits.get('nothing')).toMatchObject({ verdict: 'undecided', candidates: [], note: 'it is empty' })
     expect(fits.get('broken')).toMatchObject({ verdict: 'undecided', note: '4 values are not finite' })

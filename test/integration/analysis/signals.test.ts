@@ -304,7 +304,7 @@ describe('rejected', () => {
     })
     expectProblem(answer, {
       ...{ status: 422, code: 'INVALID_REQUEST', pointer: '#/signals/batch_size' },
-      says: /about [\d.]+ GB .* ANALYSIS_MEMORY_BYTES; ask for at most \d+ images/,
+      says: /about [\d.]+ GB .* ANALYSIS_MEMORY_BYTES; use at most \d+ images/,
     })
   })
 

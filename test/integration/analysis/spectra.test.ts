@@ -82,7 +82,7 @@ describe('the spectrum of a kernel', () => {
     const answer = await running.client.post('/v1/initializers/glorot_uniform/statistics', body)
     expectProblem(answer, {
       ...refused,
-      says: /2\.5e\+11 operations, more than 2\.0e\+11; leave out that of \[123904, 1000\]/,
+      says: /2\.5e\+11 operations, more than 2\.0e\+11; omit the spectrum of \[123904, 1000\]/,
     })
     const wide = { shape: [2, 2 ** 25], include: 'spectrum' }
     expectProblem(await running.client.post('/v1/initializers/zeros/statistics', wide), {

@@ -93,12 +93,12 @@ it('is correct after a job that was cancelled between slices', async () => {
   }
 })
 
-it('fails only the job during which it dies', async () => {
+it('fails only the job during which it crashes', async () => {
   await expect(statistics(undefined, -1)).rejects.toThrow(RangeError)
   expect(await found()).toEqual(await expected())
 })
 
-it('fails the job whose thread says nothing any more, and measures the next on another', async () => {
+it('fails the job of a silent thread, and runs the next job on another thread', async () => {
   const folder = await temporaryFolder()
   const entry = join(folder, 'thread.mjs')
   // It hangs in the job that finds the file, and takes it away.
@@ -141,7 +141,7 @@ parentPort.on('message', (told) => {
   await rm(folder, { recursive: true })
 })
 
-it('is never more than two slices behind: 640 MB pass by in less than half of that', async () => {
+it('is never more than two slices behind: 640 MB take less than half of that memory', async () => {
   const module = (path: string): string => JSON.stringify(childEntry(path).href)
   const script = `
 import { Measurer } from ${module('analysis/worker/statistics-thread-client.js')}

@@ -68,7 +68,7 @@ it('a model that is rebuilt in the other process is removed from the first', asy
   expect(await homeOf(one.id)).toBe(1)
 })
 
-it('loses only the models of a process that dies', async () => {
+it('loses only the models of a process that crashes', async () => {
   const [first, second] = members as [Engine, Engine]
   process.kill(second.pid ?? 0, 'SIGKILL')
   await vi.waitUntil(() => lost.mock.calls.length > 0)

@@ -39,7 +39,7 @@ it('is ready like one engine, and computes on each at the same time', async () =
   expect((await members[1]?.build({ id, specification }))?.seal).toBe(seal)
 })
 
-it('continues when an engine dies, and restores its models', async () => {
+it('continues when an engine crashes, and restores its models', async () => {
   const [first, second] = members as [Engine, Engine]
   const before = await pool.predict(batch)
   process.kill(first.pid ?? 0, 'SIGKILL')
@@ -52,7 +52,7 @@ it('continues when an engine dies, and restores its models', async () => {
   await vi.waitUntil(() => first.predict(batch).then(Boolean, () => false), 20_000)
 })
 
-it('has lost a model when no engine holds it', async () => {
+it('reports a model as lost when no engine has it', async () => {
   for (const { pid } of members) process.kill(pid ?? 0, 'SIGKILL')
   await vi.waitUntil(() => lost.mock.calls.length > 0)
   expect(lost.mock.calls).toEqual([[id]])

@@ -44,7 +44,7 @@ const all = (finite: boolean) => Array.from({ length: COUNT }, () => finite)
 const finiteOf = async (specification: object, values?: Values) =>
   (await predictionsOf(specification, values)).map(({ finite }) => finite)
 
-describe('a prediction is not finite where a value on the way has overflowed:', () => {
+describe('a prediction is not finite if an intermediate value has overflowed:', () => {
   it.each([
     ['in every kernel', { initializers: { kernel: orthogonal(1e30) } }],
     [

@@ -77,7 +77,7 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
   ],
   "the article's parameters elsewhere": [
     architecture({ filters: [4] }),
-    invalid('#/architecture/filters', /goes with the preset "residual_network" only/),
+    invalid('#/architecture/filters', /is valid with the preset "residual_network" only/),
   ],
   'a standard deviation of 0': [
     { ...tiny, preprocessing: { std: [1, 0, 1] } },
@@ -100,7 +100,7 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
       status: 422,
       code: 'MODEL_TOO_LARGE',
       pointer: '#/architecture',
-      says: /parameters, more than the 200,000,000 .* raise MAX_MODEL_PARAMETERS/,
+      says: /parameters, more than the limit of 200,000,000; .* raise MAX_MODEL_PARAMETERS/,
     },
   ],
   'a shortcut that cannot be': [

@@ -116,7 +116,7 @@ it('a network above MAX_MODEL_PARAMETERS is neither planned nor built', async ()
       status: 422,
       code: 'MODEL_TOO_LARGE',
       pointer: '#/architecture',
-      says: /has 272,474 parameters, more than the 1,000 .* raise MAX_MODEL_PARAMETERS/,
+      says: /has 272,474 parameters, more than the limit of 1,000; .* raise MAX_MODEL_PARAMETERS/,
     })
   }
 })

@@ -183,7 +183,7 @@ describe('rejected:', () => {
     [
       'a truncated file',
       () => [spec(), part(file.subarray(0, -1))],
-      invalid('#/weights', /bytes of data, its header says/),
+      invalid('#/weights', /bytes of data, but its header describes/),
     ],
     [
       'a file of its length only',

@@ -103,7 +103,7 @@ const upload = fc.record({
   k: fc.constantFrom('1', '5', '1000'),
 })
 
-it('no npy upload crashes the engine: it is answered or rejected', async () => {
+it('no npy upload crashes the engine: it is computed or rejected', async () => {
   const seen = new Set<number>()
   await fc.assert(
     fc.asyncProperty(upload, async ({ shape, floats, extra, damage, k }) => {

@@ -25,13 +25,13 @@ it.each<[string, SpecificationRequest, number]>([
   ['resnet50', { architecture: 'resnet50' }, 299],
   ['resnet152', { architecture: 'resnet152' }, 490],
   ["the article's", { architecture: 'residual_network' }, 505],
-])('the footprint of %s is within a quarter of what was measured', (_name, request, measured) => {
+])('the footprint of %s is within a quarter of the measured one', (_name, request, measured) => {
   const footprint = estimateFootprint(planRequest(request, Number.MAX_SAFE_INTEGER)) / MIB
   expect(footprint / measured).toBeGreaterThan(0.75)
   expect(footprint / measured).toBeLessThan(1.25)
 })
 
-it('bfloat16 halves what is held of kernels', () => {
+it('bfloat16 halves the memory of kernels', () => {
   const of = (precision: 'float32' | 'bfloat16') =>
     estimateFootprint(planRequest({ architecture: 'resnet50', precision }, Number.MAX_SAFE_INTEGER))
   expect(of('bfloat16') / of('float32')).toBeLessThan(0.6)

@@ -67,7 +67,7 @@ describe('npy', () => {
     [
       'version 1.1',
       npy(dictionary('|u1', '(1,)'), new Uint8Array(1), 1, 1),
-      'versions 1.0, 2.0 and 3.0 are read',
+      'versions 1.0, 2.0 and 3.0 are supported',
     ],
     ['a negative shape', npy(dictionary('|u1', '(-1,)'), new Uint8Array(1)), 'none below 0'],
     ['a fraction for a shape', npy(dictionary('|u1', '(1.5,)'), new Uint8Array(1)), 'lacks descr or shape'],

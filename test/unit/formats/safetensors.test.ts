@@ -121,7 +121,7 @@ describe('a hostile file', () => {
     [
       'bytes that do not fit the shape',
       withHeader(entry({ shape: [2] }), data),
-      '4 bytes, its shape needs 8',
+      '4 bytes, but its shape needs 8',
     ],
     ['a gap', withHeader(entry({ data_offsets: [4, 8] }), Buffer.alloc(8)), 'gap'],
     ['data beyond the header', withHeader(entry({}), Buffer.alloc(8)), 'holds 8 bytes'],
@@ -178,7 +178,7 @@ describe('a large header', () => {
     ['names in escapes', tensors((index) => `${'\\u0041'.repeat(240)}${String(index)}`)],
     ['a long text in __metadata__', `{"__metadata__":{"a":"${'\\n'.repeat(7_500_000)}"}}`],
     ['a long shape', `{"a":{"dtype":"F32","shape":[${'1,'.repeat(7_000_000)}0],"data_offsets":[0,0]}}`],
-  ])('of 15 MB lets others have their turn while it is read: %s', async (_, header) => {
+  ])('of 15 MB does not block the event loop while it is read: %s', async (_, header) => {
     const bytes = withHeader(header)
     const shares: number[] = []
     // The best of some: others want the processor too.
@@ -199,7 +199,7 @@ describe('a large header', () => {
     expect(Math.min(...shares)).toBeLessThan(1 / 2)
   })
 
-  test('that names a tensor twice is refused by its name', async () => {
+  test('that names a tensor twice is rejected with its name', async () => {
     const error = await refusalOf(opened(withHeader(`{"a/b":${entry},"a/b":${entry}}`)))
     expect(error).toMatchObject({ code: 'INVALID_WEIGHTS' })
     expect(error.message).toContain('has the field "a/b" twice, at #/a~1b')

@@ -78,7 +78,7 @@ describe('advance', () => {
   )
 })
 
-describe('streamOf', () => {
+describe('deriveStream', () => {
   test('scrambles the seed vector [42, 0] as TensorFlow does', () => {
     const { key, counter } = deriveStream([42, 0])
     const joined = (low: number, high: number) => (BigInt(high) << 32n) | BigInt(low)

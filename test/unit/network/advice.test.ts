@@ -107,7 +107,7 @@ describe('advice', () => {
         /vanishes: mean-field theory leaves 2\.4e-3 of .* after 2 blocks, 0\.11-fold a block/,
       ),
     ])
-    expect(adviceOn(request)[0]).toContain('pass on 0.1 of a mean square; he_normal passes on 1.')
+    expect(adviceOn(request)[0]).toContain('multiplies the mean square by 0.1; he_normal by 1.')
     expect(adviceOn({ ...request, architecture: small({ ...blocks(2), shortcut: 'always' }) })).toEqual([])
   })
 
@@ -116,7 +116,7 @@ describe('advice', () => {
     const overrides = [{ match: '**/conv2/kernel', initializer: 'random_normal_initializer' }]
     const architecture = small({ stages: [{ blocks: 2, filters: 64 }] })
     expect(adviceOn({ architecture, initializers: { overrides } })).toEqual([
-      'stage1/block1/conv2/kernel (RandomNormal) gives 580 times the mean square it gets, where he_normal gives 2 (1 other kernel above 100 times). Its norm hides that, but its gradient is 17 times smaller than with he_normal.',
+      'stage1/block1/conv2/kernel (RandomNormal) multiplies the mean square by 580, he_normal by 2 (1 other kernel above 100 times). Its norm compensates for that, but its gradient is 17 times smaller than with he_normal.',
     ])
   })
 
@@ -126,7 +126,7 @@ describe('advice', () => {
     const one = 'All filters of stage1/block1/conv1/kernel start equal'
     expect(equal('ones', '**/conv1/kernel')[0]).toBe(`${one} (Ones); a random initializer lets them differ.`)
     expect(equal('zeros', '**/conv1/kernel')[0]).toContain(
-      'Zeros before a ReLU get no gradient, so they stay.',
+      'Zeros before a ReLU get no gradient, so they stay zero.',
     )
     // The last of a branch may start at 0: what reads its sum is not the same for all.
     expect(equal('zeros', '**/conv2/kernel')[0]).toContain('gradient of exactly 0')
@@ -160,7 +160,7 @@ describe('advice', () => {
     const [said, ...more] = adviceOn({ architecture: 'resnet18', initializers }).filter((item) =>
       item.includes('zeros'),
     )
-    expect(said).toContain(`Nothing but zeros comes out of ${where}, so no kernel has a gradient`)
+    expect(said).toContain(`The output of ${where} is always zero, so no kernel has a gradient`)
     expect(more.join()).not.toContain('gradient of exactly 0')
   })
 
@@ -178,7 +178,7 @@ describe('advice', () => {
     const share = (100 * silent) / (silent + projections + 49 * 3 * 64 + 2048 * 1000)
     expect(share).toBeCloseTo(81.1, 1)
     expect(adviceOn({ architecture: 'resnet50', residual_scheme: 'zero_gamma' })).toEqual([
-      `At the first step ${share.toFixed(1)} % of the kernels' weights have a gradient of exactly 0, because their branches end in zeros; what is 0 moves first.`,
+      `At the first step ${share.toFixed(1)} % of the kernels' weights have a gradient of exactly 0, because their branches end in zeros; the zero parameters are updated first.`,
     ])
   })
 
@@ -195,7 +195,7 @@ describe('advice', () => {
         },
       })
     expect(shared(seeded('HeNormal'), seeded('GlorotNormal'))).toEqual([
-      'stage1/block1/conv1/kernel, stage1/block1/conv2/kernel draw from one seed, [3, 0], and so get the same numbers, up to scale; leave "seed" out, and each has its own.',
+      'stage1/block1/conv1/kernel, stage1/block1/conv2/kernel draw from one seed, [3, 0], and so get the same numbers, up to scale; without "seed" each has its own.',
     ])
     expect(shared(seeded('HeNormal'), seeded('HeUniform'))).toEqual([])
     const all = adviceOn({ architecture: small(), initializers: { kernel: seeded('HeNormal') } })

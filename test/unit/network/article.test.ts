@@ -49,7 +49,7 @@ describe("the article's parameters", () => {
       const error = refusal(() => article({ projection_shortcut }))
       expect(codeAndPointers(error)).toEqual(['SHAPE_MISMATCH', '#/architecture/projection_shortcut'])
       expect(error.message).toBe(
-        'stage2/block1: the branch gives 56x56x128 and the shortcut 112x112x64, which cannot be added; "projection_shortcut": "auto" (or true for this stage) puts a 1x1 convolution into the shortcut',
+        'stage2/block1: the branch gives 56x56x128 and the shortcut 112x112x64, which have different shapes; "projection_shortcut": "auto" (or true for this stage) puts a 1x1 convolution into the shortcut',
       )
     },
   )

@@ -23,7 +23,7 @@ describe('torchvision', () => {
   })
 
   test.each([
-    [{ version: 'v2' }, /its blocks are v1 and v1.5, and these are v2/],
+    [{ version: 'v2' }, /its blocks are v1 or v1.5; this network has v2/],
     [{ norm: 'none' }, /have norms, and these have none/],
     [{ use_bias: true }, /have no biases, and these have/],
     [{ head: { pool: { size: 2 } } }, /global average, and this one flattens/],

@@ -125,7 +125,7 @@ describe('MAX_MODEL_PARAMETERS', () => {
     expect(planned({ architecture: 'resnet20' }, 272_474).totals.parameters).toBe(272_474)
     const error = refusal(() => planned({ architecture: 'resnet20' }, 272_473))
     expect(codeAndPointers(error)).toEqual(['MODEL_TOO_LARGE', '#/architecture'])
-    expect(error.message).toContain('272,474 parameters, more than the 272,473')
+    expect(error.message).toContain('272,474 parameters, more than the limit of 272,473')
   })
 
   test('is checked before anything large is created', () => {

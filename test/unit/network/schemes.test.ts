@@ -28,7 +28,7 @@ describe('a residual scheme', () => {
     ['fixup', {}, '"norm": "none"'],
     ['skipinit', {}, '"norm": "none"'],
     ['rezero', {}, '"norm": "none"'],
-    ['lsuv', {}, 'after a norm the scale of a kernel changes nothing'],
+    ['lsuv', {}, 'a norm removes the scale of the kernel before it'],
     ['zero_gamma', { version: 'v2' }, '"version": "v1" or "v1.5"'],
     ['fixup', { version: 'v2', norm: 'none' }, '"version": "v1" or "v1.5"'],
   ])('%s with %j is rejected with the reason and the cure', (scheme, architecture, words) => {

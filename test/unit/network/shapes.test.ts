@@ -138,7 +138,7 @@ describe('shortcuts', () => {
     const error = refusal(() => projected('never'))
     expect(codeAndPointers(error)).toEqual(['SHAPE_MISMATCH', '#/architecture/shortcut'])
     expect(error.message).toBe(
-      'stage3/block1: the branch gives 32x32x16 and the shortcut 32x32x8, which cannot be added; "shortcut": "projection" (or "always" for this stage) puts a 1x1 convolution into it',
+      'stage3/block1: the branch gives 32x32x16 and the shortcut 32x32x8, which have different shapes; "shortcut": "projection" (or "always" for this stage) puts a 1x1 convolution into it',
     )
   })
 

@@ -35,7 +35,7 @@ describe('candidates', () => {
     expect(bounds([384, 20], 'keras')).not.toContain(1 / Math.sqrt(96))
   })
 
-  test('of Haiku and Sonnet are cut normals that are not widened', () => {
+  test('of Haiku and Sonnet are truncated normals that are not widened', () => {
     expect(deviations([64, 32], 'keras', 'TruncatedNormal')).toContainEqual(expect.closeTo(0.87962566 / 8, 6))
   })
 })

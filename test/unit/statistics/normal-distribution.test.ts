@@ -83,7 +83,7 @@ describe('cumulative distribution functions of laws', () => {
     expect(cdfOf({ kind: 'normal', mean: 5, std: 2 })(7)).toBe(normalCdf(1))
   })
 
-  test('reach 0 and 1 at the bounds of a cut normal and stay there', () => {
+  test('reach 0 and 1 at the bounds of a truncated normal and stay there', () => {
     const cdf = cdfOf({ kind: 'truncated_normal', mean: 0, std: 1 })
     for (const x of [-2, -3, -Infinity]) expect(cdf(x)).toBeCloseTo(0, 15)
     for (const x of [2, 3, Infinity]) expect(cdf(x)).toBeCloseTo(1, 15)

@@ -42,7 +42,7 @@ describe('Kolmogorov-Smirnov', () => {
     expect(kolmogorovSmirnov(even.fill(2), cdf)).toMatchObject({ statistic: 1, p_value: 0 })
   })
 
-  test('holds rounded values against what lies halfway to their neighbours', () => {
+  test('compares rounded values with the points halfway to their neighbours', () => {
     const cdf = cdfOf({ kind: 'uniform', low: 0, high: 1 })
     const rounded = spread(20_000, 1).map((value) => Math.round(value * 20) / 20)
     expect(kolmogorovSmirnov(rounded, cdf).p_value).toBeLessThan(1e-9)
