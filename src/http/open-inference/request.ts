@@ -127,7 +127,7 @@ function parseInput(
   const size = readCount(parseParameters(json, pointer), 'binary_data_size', parameters)
   if (size === undefined) {
     if (data === undefined)
-      throw fieldError(`${pointer}/data`, `of input '${name}' is required, or parameters.binary_data_size`)
+      throw fieldError(`${pointer}/data`, `is required of input '${name}', or parameters.binary_data_size`)
     return { ...common, data: { json: data } }
   }
   if (data !== undefined)
