@@ -145,18 +145,28 @@ it('1e400 in a list of values is beyond float32', async () => {
 
 describe('a field that a body has twice is refused (RFC 7493):', () => {
   const twice = (body: string, field: string): string => body.replace(field, `${field}1,${field}`)
-  const problems: readonly (readonly [path: string, body: string, pointer: string, method?: 'put'])[] = [
-    ['/v1/plans', twice(specification, '"classes":'), '#/classes'],
-    ['/v1/models', twice(specification, '"value":'), '#/initializers/kernel/config/value'],
-    ['/v1/models/named', twice(specification, '"classes":'), '#/classes', 'put'],
-    ['/v1/models/net/predict', `{"instances":[{"b64":"AA==","\\u006264":"AA=="}]}`, '#/instances/0/b64'],
-    ['/v1/initializers/zeros/statistics', '{"shape":[2],"shape":[2]}', '#/shape'],
-    ['/v1/initializers/zeros/sample', '{"shape":[2],"seed":1,"seed":1}', '#/seed'],
-    ['/v1/models/net/signals', '{"seed":1,"seed":1}', '#/seed'],
-    ['/v1/comparisons', '{"specs":[{"seed":1,"seed":1}]}', '#/specs/0/seed'],
-    ['/v1/experiments', '{"steps":1,"steps":1}', '#/steps'],
+  const problems: readonly (readonly [
+    method: 'post' | 'put',
+    path: string,
+    body: string,
+    pointer: string,
+  ])[] = [
+    ['post', '/v1/plans', twice(specification, '"classes":'), '#/classes'],
+    ['post', '/v1/models', twice(specification, '"value":'), '#/initializers/kernel/config/value'],
+    ['put', '/v1/models/named', twice(specification, '"classes":'), '#/classes'],
+    [
+      'post',
+      '/v1/models/net/predict',
+      `{"instances":[{"b64":"AA==","\\u006264":"AA=="}]}`,
+      '#/instances/0/b64',
+    ],
+    ['post', '/v1/initializers/zeros/statistics', '{"shape":[2],"shape":[2]}', '#/shape'],
+    ['post', '/v1/initializers/zeros/sample', '{"shape":[2],"seed":1,"seed":1}', '#/seed'],
+    ['post', '/v1/models/net/signals', '{"seed":1,"seed":1}', '#/seed'],
+    ['post', '/v1/comparisons', '{"specs":[{"seed":1,"seed":1}]}', '#/specs/0/seed'],
+    ['post', '/v1/experiments', '{"steps":1,"steps":1}', '#/steps'],
   ]
-  it.each(problems)('%s, body %#', async (path, body, pointer, method) => {
+  it.each(problems)('%s %s, body %#', async (method, path, body, pointer) => {
     for (const text of [body, enlarge(body)])
       expectProblem(await send(path, text, method), {
         ...{ status: 400, code: 'MALFORMED_REQUEST', pointer, says: /twice/ },
