@@ -5,14 +5,11 @@ const SLOWEST =
   'signals weights-verification draining watchdog engine-crash residual-schemes decoder-process storage ' +
   'tensorflow-serving model-cache oddities initializers worker'
 
-// Tests use real child processes and HTTP, so two files at once occupy two cores. Files share the modules of their
-// process, which has no module state. Timeouts only end hanging tests.
+// Tests use real child processes and HTTP, so two files at once occupy two cores. Timeouts only end hanging tests.
 export default defineConfig({
   test: {
     include: ['test/{unit,integration,repo,native,golden}/**/*.test.ts'],
     pool: 'forks',
-    isolate: false,
-    setupFiles: 'test/support/restore.ts',
     maxWorkers: 2,
     sequence: { sequencer: slowestFirst(SLOWEST.split(' ')) },
     testTimeout: 240_000,
