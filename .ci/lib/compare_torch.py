@@ -1,6 +1,6 @@
 """Compares torchvision's and timm's ResNets with a running service, whose address is the only argument.
 
-Exported weights load strictly and predict the same; state_dicts saved by safetensors.torch are taken as they are.
+Exported weights load strictly and predict the same; state_dicts saved by safetensors.torch load unchanged.
 """
 
 import json

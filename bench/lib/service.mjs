@@ -26,7 +26,9 @@ import { processGroup } from './server.mjs'
  * @returns {Promise<Service>}
  */
 export async function startService(folder, settings = {}, { stderr = 'inherit', within = [] } = {}) {
-  const [program = '', ...words] = [...within, process.execPath, 'dist/main.js']
+  /** @type {string[]} */
+  const command = [...within, process.execPath, 'dist/main.js']
+  const [program = '', ...words] = command
   const child = spawn(program, words, {
     detached: true,
     env: {

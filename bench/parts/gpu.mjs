@@ -39,7 +39,7 @@ const planned = (/** @type {'float32' | 'bfloat16'} */ precision) => {
   return { id, specification }
 }
 
-/** @param {string} gpu The CPU where it is empty. */
+/** @param {string} gpu CUDA_VISIBLE_DEVICES; empty for the CPU. */
 async function measure(gpu) {
   const before = gpu === '' ? 0 : gpuMemory()
   const engine = startEngine({

@@ -1,9 +1,9 @@
-"""Keras's ResNet50, built and run once. One JSON request a line on stdin, one answer a line on stdout:
+"""Keras's ResNet50, built and run once. One JSON request per line on stdin, one response per line on stdout:
 
     {"seed": 1, "image_path": "...", "call": "model" | "predict"} -> {"ms": ...}
 
-from the call of the constructor to the five best classes, the image's decoding included. `model(x)` computes eagerly
-and `model.predict(x)` compiles first: both are what its users write.
+`ms` runs from the constructor to the five best classes and includes the decoding. `model(x)` computes eagerly and
+`model.predict(x)` compiles first; both are common.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""LitServe with the network of an ONNX file: a file uploaded as multipart/form-data, its top five classes back.
+"""LitServe with the network of an ONNX file: uploads as multipart/form-data, the top five classes as JSON.
 
 litserve_peer.py network.onnx --port N --workers N --threads N --spinning 0|1 --batch N --batch-timeout SECONDS
 """

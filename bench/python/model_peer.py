@@ -1,12 +1,12 @@
 """onnxruntime and OpenVINO on the network of a weights file, without a server.
 
-One JSON request a line on stdin, one answer a line on stdout:
+One JSON request per line on stdin, one response per line on stdout:
 
     {"op": "runtimes"}                                        -> {"runtimes": [...]}
     {"op": "run", "runtime": "...", "batch": 32, "repeats": 5} -> {"ms": [...]}
     {"op": "logits", "runtime": "...", "pixels_path": "..."}   -> {"batch", "logits": base64 of float32}
 
-`pixels_path` is a file of raw uint8 pixels of any number of images.
+`pixels_path` is a file of raw uint8 pixels of one or more images.
 """
 
 import argparse

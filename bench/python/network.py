@@ -1,7 +1,7 @@
 """Converts a weights file of the service to ONNX.
 
-The same work as ours: uint8 pixels [n, height, width, 3] in, normalised within the graph, float32
-logits out, batch norm folded into the kernels. The file's own metadata says the architecture.
+The graph does the same work as the service: uint8 pixels [n, height, width, 3] in, normalized in the graph, float32
+logits out, batch norm folded into the kernels. The metadata of the file contains the architecture.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Times numpy's statistics of a weights file's kernels: the peer of bench/parts/statistics.mjs.
 
-One request a line on stdin, one answer a line on stdout: {"op": "moments"} or {"op": "spectra"}
--> {"ms", "values"}. Reading the file is not counted, as drawing is not on the other side.
+One request per line on stdin, one response per line on stdout: {"op": "moments"} or {"op": "spectra"}
+-> {"ms", "values"}. The time excludes reading the file.
 """
 
 import hashlib

@@ -1,8 +1,7 @@
 """Triton's Python backend with the network of an ONNX file: model.py of a model repository.
 
-The JPEG comes as one BYTES element, the probabilities go back whole: Triton's classification extension picks the top
-five of them itself. Its environment: SITE_PACKAGES and BENCH_PEERS (folders to import from), NETWORK,
-THREADS and SPINNING.
+The JPEG is one BYTES element. The model returns all probabilities; Triton's classification extension selects the top
+five. Environment: SITE_PACKAGES and BENCH_PEERS (folders to import from), NETWORK, THREADS and SPINNING.
 """
 
 import os

@@ -100,7 +100,7 @@ await runProof('endurance', async (share) => {
   }
 })
 
-/** @param {Process} process @param {readonly Process[][]} samples @param {number} least what nobody minds */
+/** @param {Process} process @param {readonly Process[][]} samples @param {number} least Growth below it is ignored. */
 function growthOf({ pid, role }, samples, least) {
   const megabytes = samples.flatMap((all) => all.filter((one) => one.pid === pid).map((one) => one.megabytes))
   const quarter = Math.ceil(megabytes.length / 4)

@@ -27,7 +27,7 @@ const net = `10.${String(64 + (process.pid % 64))}.${String((process.pid >> 6) %
 const folder = await mkdtemp(join(tmpdir(), 'resinit-replicas-'))
 /** @type {string[]} */
 const failures = []
-/** @type {(() => unknown)[]} What is undone at the end, the last first. */
+/** @type {(() => unknown)[]} Clean-up steps, last first. */
 const undo = [() => rm(folder, { recursive: true, force: true })]
 
 /** @param {string} line */

@@ -1,6 +1,6 @@
-"""Writes scikit-learn's digits as src/experiments/digits.json: one string a picture, one digit of base 17 a pixel.
+"""Writes scikit-learn's digits as src/experiments/digits.json: one string per picture, one base-17 digit per pixel.
 
-    python digits.py        from the scikit-learn of requirements.txt
+    python digits.py        with the scikit-learn of requirements.txt
 """
 
 import json

@@ -2,7 +2,7 @@
 
     .venv/bin/python fixed.py
 
-`values` is null where the framework gives no tensor of the shape: it raises, or gives another shape.
+`values` is null if the framework raises or returns another shape.
 """
 
 import base64

@@ -2,8 +2,8 @@
 
     python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python generate.py
 
-Names of vectors as arguments write only those. On a processor whose first cache is not of 32 KB, `initializers` keeps what
-is there and adds what orthogonal kernels are with such a cache. On one of 32 KB it begins anew: run it on the others after.
+Arguments are names of vectors to write. On a processor whose L1 data cache is not 32 KB, `initializers` keeps the existing
+records and adds the digests of orthogonal kernels for that cache size. With 32 KB it starts over, so run it there first.
 """
 
 import base64

@@ -11,9 +11,9 @@ const SERVER = fileURLToPath(new URL('keras_server.py', import.meta.url))
 
 /** Starts one Keras server for all test files, since its imports take seconds. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  const python = process.env['RESINIT_PYTHON']
   // An empty variable counts as unset.
-  const python = process.env['RESINIT_PYTHON'] || undefined
-  if (python === undefined) {
+  if (!python) {
     project.provide('kerasSocket', undefined)
     return undefined
   }

@@ -1,7 +1,7 @@
-"""Clients of the Open Inference Protocol against a running service: `v2_clients.py CLIENT`, the task as JSON on stdin.
+"""Runs a client of the Open Inference Protocol against a service: `v2_clients.py CLIENT` with the task as JSON on stdin.
 
-The task: url, model, images (uint8 as [n, height, width, channels]), encoded (a file in base64), labels, and what the
-service itself gives for them: logits, encoded_logits. Whatever is not as it should be raises.
+The task: url, model, images (uint8 as [n, height, width, channels]), encoded (a file in base64), labels, and the
+expected results: logits, encoded_logits. A deviation raises.
 """
 import asyncio
 import base64

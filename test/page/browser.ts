@@ -14,7 +14,7 @@ import { temporaryFolder, type Settings } from '../support/service.ts'
 const { RESINIT_CHROMIUM = '/usr/bin/chromium', RESINIT_SCREENSHOTS } = process.env
 
 /** Long enough for a busy machine. */
-const TIMEOUT_MS = 100_000
+const TIMEOUT_MS = 200_000
 
 /** A name that resolves to this machine and is no loopback name: its pages over plain HTTP have no clipboard access. */
 export const ELSEWHERE = 'resinit.test'

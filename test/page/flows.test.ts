@@ -187,7 +187,7 @@ describe('signals', () => {
     await page.getByLabel('Repeats').fill('3')
     await page.getByLabel('Repeats').blur()
     await page.getByRole('button', { name: 'Measure' }).click()
-    await expect.poll(() => page.locator('.verdict-card').count(), { timeout: 100_000 }).toBe(specs.length)
+    await expect.poll(() => page.locator('.verdict-card').count(), { timeout: 200_000 }).toBe(specs.length)
 
     const question = { batch_size: 8, repeats: 3, seed: 0, mode: 'training' }
     for (const [index, id] of ids.entries()) {
@@ -212,7 +212,7 @@ describe('signals', () => {
     const address = page.url()
     await visit(new URL(address).hash)
     await page.getByRole('button', { name: 'Measure' }).click()
-    await expect.poll(() => page.locator('.verdict-card').count(), { timeout: 100_000 }).toBe(specs.length)
+    await expect.poll(() => page.locator('.verdict-card').count(), { timeout: 200_000 }).toBe(specs.length)
     expect(await page.getByLabel('Repeats').inputValue()).toBe('3')
     expect(page.url()).toBe(address)
   })

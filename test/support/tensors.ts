@@ -1,4 +1,15 @@
 import type { Answer } from './client.ts'
+import { arithmeticImage } from './images.ts'
+
+/** One image of the tiny network as an input tensor, with changed fields. */
+export function imagesInput(changes: object = {}) {
+  const shape = [8, 8, 3]
+  return {
+    ...{ name: 'images', datatype: 'UINT8', shape: [1, ...shape] },
+    data: [...arithmeticImage(shape)],
+    ...changes,
+  }
+}
 
 /** An inference request with binary tensors: its JSON followed by the tensors. */
 export function binaryRequest(json: object, ...tensors: readonly Uint8Array[]) {

@@ -4,7 +4,7 @@ import { arithmeticImage } from '../../support/images.ts'
 import { tiny } from '../../support/networks.ts'
 import { expectForeignError } from '../../support/problems.ts'
 import { startService, type RunningService } from '../../support/service.ts'
-import { inferenceOf } from '../../support/tensors.ts'
+import { imagesInput as images, inferenceOf } from '../../support/tensors.ts'
 
 /*
  * Malformed requests of Triton's qa/L0_http, L0_parameters and L0_input_validation, OpenVINO's kfs_rest_test
@@ -22,13 +22,6 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-const images = (changes: object = {}) => ({
-  name: 'images',
-  datatype: 'UINT8',
-  shape: [1, ...SHAPE],
-  data,
-  ...changes,
-})
 const infer = (json: object, path = INFER): Promise<Answer> => running.client.post(path, json)
 
 const refused: Record<string, readonly [object, RegExp]> = {

@@ -6,7 +6,7 @@ import { arithmeticImage, flowerJpeg, halfTransparentPng } from '../../support/i
 import { tiny } from '../../support/networks.ts'
 import { expectForeignError } from '../../support/problems.ts'
 import { startService, type RunningService } from '../../support/service.ts'
-import { binaryRequest, framed, inferenceOf } from '../../support/tensors.ts'
+import { binaryRequest, framed, imagesInput as images, inferenceOf } from '../../support/tensors.ts'
 
 const SHAPE = [8, 8, 3] as const
 const SIZE = 192
@@ -31,13 +31,6 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 
-const images = (changes: object = {}) => ({
-  name: 'images',
-  datatype: 'UINT8',
-  shape: [1, ...SHAPE],
-  data,
-  ...changes,
-})
 const infer = (json: object, path = INFER): Promise<Answer> => running.client.post(path, json)
 const inferBinary = (json: object, ...tensors: Uint8Array[]): Promise<Answer> => {
   const { body, headers } = binaryRequest(json, ...tensors)

@@ -1,9 +1,9 @@
 """Shared by the scripts that write state dicts: data, truths, alterations, files.
 
-A maker gives tensors by name and the truth of each:
+Each state dict has tensors by name and the truth of each:
 
-    fresh    as it was drawn, or a float16 or bfloat16 rounding of that
-    moved    a training step has changed it
+    fresh    as drawn, or rounded to float16 or bfloat16
+    moved    changed by a training step
     altered  changed otherwise: pruned, quantized, averaged with another draw
 """
 

@@ -1,4 +1,4 @@
-"""State dicts of torch, torchvision, timm and transformers, the last two from their configurations alone.
+"""State dicts of torch, torchvision, timm and transformers, the last two from their configurations.
 
     python torch_dicts.py FOLDER [NAME...]
 """
