@@ -7,7 +7,7 @@ import {
   type TensorSource,
 } from '../../statistics/record.ts'
 import { Watchdog } from '../../ipc/watchdog.ts'
-import { childEntry } from '../../ipc/worker.ts'
+import { childEntry } from '../../ipc/child-entry.ts'
 import type { Answer, ThreadMessage } from './statistics-thread.ts'
 import { SLICE } from '../../tensorflow/sampler.ts'
 
@@ -103,7 +103,7 @@ class ThreadConnection {
   constructor({ entry, timeoutMs }: Required<MeasurerOptions>) {
     this.#worker = new Worker(entry)
     this.#worker.on('message', (answer: Answer) => {
-      this.#watchdog.heard()
+      this.#watchdog.reset()
       const asked = this.#asked.shift()
       this.#ahead -= asked?.size ?? 0
       asked?.resolve(answer)
@@ -140,7 +140,7 @@ class ThreadConnection {
     const answer = new Promise<Answer>((resolve, reject) => {
       if (this.#error) throw this.#error
       this.#worker.postMessage(told, told.kind === 'slice' ? [told.values.buffer as ArrayBuffer] : [])
-      if (this.#asked.length === 0) this.#watchdog.heard()
+      if (this.#asked.length === 0) this.#watchdog.reset()
       this.#asked.push({ size, resolve, reject })
       this.#ahead += size
     })

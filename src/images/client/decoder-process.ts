@@ -1,8 +1,14 @@
 import { existsSync, readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { isCrash } from '../../common/errors.ts'
-import { childEntry, Worker } from '../../ipc/worker.ts'
-import { invalidImage, type DecodedImage, type DecodeOptions, type DecoderMethods } from '../decoder-contract.ts'
+import { childEntry } from '../../ipc/child-entry.ts'
+import { Worker } from '../../ipc/worker.ts'
+import {
+  invalidImage,
+  type DecodedImage,
+  type DecodeOptions,
+  type DecoderMethods,
+} from '../decoder-contract.ts'
 
 export interface DecoderProcessOptions {
   readonly logger: Logger

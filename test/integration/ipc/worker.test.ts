@@ -3,7 +3,9 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { childEntry, Worker, type WorkerOptions } from '../../../src/ipc/worker.ts'
+import { childEntry } from '../../../src/ipc/child-entry.ts'
+import { Worker } from '../../../src/ipc/worker.ts'
+import type { WorkerOptions } from '../../../src/ipc/worker-options.ts'
 import { refusalOf } from '../../unit/support/errors.ts'
 import { halt, kill, resume } from '../../support/halt.ts'
 import { temporaryFolder } from '../../support/service.ts'
@@ -43,7 +45,7 @@ async function start(options: Partial<WorkerOptions> = {}): Promise<void> {
   const entry = join(folder, 'child.mjs')
   const source = `
 import { existsSync, writeFileSync } from 'node:fs'
-import { betweenSteps } from ${JSON.stringify(childEntry('common/cancellation.js').href)}
+import { checkpoint } from ${JSON.stringify(childEntry('common/cancellation.js').href)}
 import { answerCalls } from ${JSON.stringify(childEntry('ipc/child.js').href)}
 if (existsSync(${JSON.stringify(broken)})) process.exit(1)
 while (existsSync(${JSON.stringify(silent)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
@@ -56,7 +58,7 @@ let stopped = 0
 const forever = async (job) => {
   job.progress({ done: 0, total: 1 })
   try {
-    for (;;) await betweenSteps(job)
+    for (;;) await checkpoint(job)
   } finally {
     stopped += 1
   }
@@ -66,7 +68,7 @@ const compute = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0
 const walk = async (steps, ms, job) => {
   for (let step = 0; step < steps; step++) {
     compute(ms)
-    await betweenSteps(job)
+    await checkpoint(job)
   }
   return 'arrived'
 }
@@ -112,7 +114,7 @@ it('rejects waiting calls when it closes', async () => {
 })
 
 it('retries pure calls once after a crash', async () => {
-  await start({ again: true })
+  await start({ retryOnCrash: true })
   expect(await worker.call('dieOnce')).toBe('alive')
   expect(worker.restarts).toBe(1)
 })
@@ -127,15 +129,15 @@ it('reports the progress of a call, and cancels it in the child when the caller 
   const controller = new AbortController()
   const reason = new Error('no longer wanted')
   const begun = await new Promise((resolve) => {
-    const call = worker.watched({ signal: controller.signal, progress: resolve }, 'forever')
+    const call = worker.callWith({ signal: controller.signal, progress: resolve }, 'forever')
     call.catch(() => undefined)
   })
   expect(begun).toEqual({ done: 0, total: 1 })
-  const unsent = worker.watched({ signal: controller.signal }, 'forever')
+  const unsent = worker.callWith({ signal: controller.signal }, 'forever')
   controller.abort(reason)
   await expect(unsent).rejects.toBe(reason)
   await vi.waitUntil(async () => (await worker.call('stopped')) === 1, { interval: 5, timeout: 20_000 })
-  await expect(worker.watched({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
+  await expect(worker.callWith({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
 })
 
 it('is killed after silence during a call only', async () => {
@@ -165,7 +167,7 @@ it('is killed when it hangs while nothing is asked of it', async () => {
 it('is killed when it does not stop working for a caller who has left', async () => {
   await start({ timeoutMs: 400 })
   const controller = new AbortController()
-  const call = worker.watched({ signal: controller.signal }, 'hang')
+  const call = worker.callWith({ signal: controller.signal }, 'hang')
   // It is answered after the other was received.
   expect(await worker.call('echo', 'a')).toBe('a')
   controller.abort(new Error('left'))
@@ -174,7 +176,7 @@ it('is killed when it does not stop working for a caller who has left', async ()
 })
 
 it('is not ready while the system has stopped it, and is killed when that lasts; its calls are asked again', async () => {
-  await start({ again: true })
+  await start({ retryOnCrash: true })
   expect(await worker.info()).toBe('well')
   halt(worker.pid)
   const answer = worker.call('echo', 'a')
