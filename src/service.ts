@@ -116,7 +116,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     quarantine,
     maxBatchSize: config.MAX_BATCH_SIZE,
     onBatch: ({ model, images, computeMs, ms }) => {
-      admission.computed(images, ms)
+      admission.recordBatch(images, ms)
       metrics.batch(images, computeMs)
       usage.computed(model, images, computeMs)
     },

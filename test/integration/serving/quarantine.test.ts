@@ -77,7 +77,7 @@ describe('a model that crashes the engine', () => {
         expectProblem(last, {
           status: 503,
           code: 'MODEL_QUARANTINED',
-          says: /again and again.*asked again in \d+ s/,
+          says: /crashed the engine repeatedly and is blocked for \d+ s/,
         })
         expect(Number(last.headers['retry-after'])).toBeGreaterThan(500)
         const stateOf = async (model: string) => (await client.get(`/v1/models/${model}`)).json as ModelBody
@@ -91,7 +91,10 @@ describe('a model that crashes the engine', () => {
         expect((await ask('poison')).status).toBe(503)
         const instances = [Array.from({ length: 8 }, () => Array.from({ length: 8 }, () => [0, 0, 0]))]
         const foreign = await client.post('/v1/models/poison:predict', { instances })
-        expectForeignError(foreign, { status: 503, says: /again and again.*asked again in \d+ s/ })
+        expectForeignError(foreign, {
+          status: 503,
+          says: /crashed the engine repeatedly and is blocked for \d+ s/,
+        })
         expect(Number(foreign.headers['retry-after'])).toBeGreaterThan(500)
         expect(engine.restarts).toBe(restarts)
 

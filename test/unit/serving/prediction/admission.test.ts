@@ -26,13 +26,13 @@ describe('the budget', () => {
     const [one, two] = [queued(admission, 'm', 3, 40), queued(admission, 'm', 5, 60)]
     expect([admission.images, admission.bytes]).toEqual([8, 100])
     expect(refusal(() => admit(admission, 'm', 0)).message).toMatch(
-      /^8 images wait already, 8 may; try again in/,
+      /^8 images are waiting, the limit is 8 \(MAX_QUEUE\); try again in/,
     )
     one.release(bye)
     one.release(new Error('again'))
     expect(one.signal.reason).toBe(bye)
     expect([admission.images, admission.bytes]).toEqual([5, 60])
-    expect(refusal(() => admit(admission, 'm', 41)).message).toMatch(/hold 60 bytes already, 100 are allowed/)
+    expect(refusal(() => admit(admission, 'm', 41)).message).toMatch(/hold 60 bytes, the limit is 100 \(MAX_QUEUE_BYTES\)/)
     expect(admit(admission, 'm', 40).bytes).toBe(0)
     expect(two.signal.aborted).toBe(false)
   })
@@ -74,10 +74,10 @@ describe('the budget', () => {
 
 test('Retry-After follows recent compute times', () => {
   const admission = setUp()
-  for (let batch = 0; batch < 100; batch++) admission.computed(4, 4 * 500)
+  for (let batch = 0; batch < 100; batch++) admission.recordBatch(4, 4 * 500)
   queued(admission, 'm', 8)
   expect(refusal(() => admit(admission, 'm', 0)).retryAfterSeconds).toBe(4)
-  for (let batch = 0; batch < 100; batch++) admission.computed(4, 4)
+  for (let batch = 0; batch < 100; batch++) admission.recordBatch(4, 4)
   expect(refusal(() => admit(admission, 'm', 0)).retryAfterSeconds).toBe(1)
 })
 

@@ -40,7 +40,7 @@ function setUp({
   const batcher = new Batcher({
     ...{ engine, models, quarantine, maxBatchSize: MAX_BATCH },
     onBatch: ({ images, ms }) => {
-      admission.computed(images, ms)
+      admission.recordBatch(images, ms)
     },
   })
   const submit = (job: PredictionJob): Promise<JobResult> =>
