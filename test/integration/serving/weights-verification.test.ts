@@ -113,14 +113,14 @@ describe('a bit that flipped in stored weights', () => {
     await running.close()
     await flipBit(fileOf(model))
     running = await startService({}, folder)
-    await expectDamaged(/the digest of their tensors is [0-9a-f]{64}/)
+    await expectDamaged(/the digest of the tensors is [0-9a-f]{64}/)
     await expectRepaired()
   })
 
   it('is found again after another start, and a copy by hand repairs it as well', async () => {
     await flipBit(fileOf(model))
     await restart()
-    await expectDamaged(/digest of their tensors/)
+    await expectDamaged(/digest of the tensors/)
     await writeFile(fileOf(model), sound)
     expect(await logits(model.id)).toEqual(before)
   })
@@ -142,14 +142,14 @@ describe('a file that becomes another while the service runs:', () => {
     expect(await logits(model.id)).toEqual(before)
   })
   const spoil: Readonly<Record<string, readonly [() => Promise<unknown>, RegExp]>> = {
-    'a bit of it flips': [() => flipBit(fileOf(model)), /digest of their tensors/],
+    'a bit of it flips': [() => flipBit(fileOf(model)), /digest of the tensors/],
     'a bit of it flips, and its time is set back': [
       async () => {
         const { atime, mtime } = await stat(fileOf(model))
         await flipBit(fileOf(model))
         await utimes(fileOf(model), atime, mtime)
       },
-      /digest of their tensors/,
+      /digest of the tensors/,
     ],
     'a bit of its header flips': [
       () => flipBit(fileOf(model), sound.length - 20),
@@ -158,8 +158,8 @@ describe('a file that becomes another while the service runs:', () => {
     'it is cut off': [() => truncate(fileOf(model), sound.length - 1), /is not a safetensors file/],
     'it is emptied': [() => truncate(fileOf(model), 0), /is not a safetensors file/],
     'it becomes longer': [() => writeFile(fileOf(model), 'x', { flag: 'a' }), /is not a safetensors file/],
-    "it becomes another model's": [() => copyFile(fileOf(other), fileOf(model)), /digest of their tensors/],
-    'it is removed': [() => rm(fileOf(model)), /their file is missing/],
+    "it becomes another model's": [() => copyFile(fileOf(other), fileOf(model)), /digest of the tensors/],
+    'it is removed': [() => rm(fileOf(model)), /the file is missing/],
     'a folder takes its place': [
       async () => {
         await rm(fileOf(model))
@@ -266,7 +266,7 @@ describe('a record of loaded weights that was edited', () => {
     const text = await readFile(digest, 'utf8')
     await writeFile(digest, JSON.stringify('f'.repeat(64)))
     running = await startService({}, folder)
-    await expectDamaged(/the record says f{64}/)
+    await expectDamaged(/the record has f{64}/)
     await writeFile(digest, text)
     await restart()
     expect(await logits(model.id)).toEqual(before)
