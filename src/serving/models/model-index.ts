@@ -106,12 +106,12 @@ export class ModelIndex<M extends Model> {
   }
 
   namesOf(id: string): string[] {
-    return this.#models.has(id) ? this.#names.of(id) : []
+    return this.#models.has(id) ? this.#names.namesOf(id) : []
   }
 
   /** All known names, including those without a model. */
   names(): string[] {
-    return this.#names.all()
+    return this.#names.list()
   }
 
   /** Reads a name from the store. Call it within `runExclusive`. */
@@ -160,7 +160,7 @@ export class ModelIndex<M extends Model> {
 
   /** Deletes a model's names, except those that have been moved to another model. Call it within `runExclusive`. */
   async deleteNames(id: string): Promise<void> {
-    for (const name of this.#names.of(id)) {
+    for (const name of this.#names.namesOf(id)) {
       await this.#store.names.remove(name, id)
       this.#names.delete(name)
     }

@@ -2,21 +2,21 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { Changes } from '../../../../src/serving/models/change-markers.ts'
+import { ChangeMarkers } from '../../../../src/serving/models/change-markers.ts'
 
 let folder: string
 let now: number
-let [one, other]: Changes[] = []
+let [one, other]: ChangeMarkers[] = []
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'resinit-test-'))
   now = 0
-  one = new Changes(folder, () => now)
-  other = new Changes(folder, () => now + 1e9)
+  one = new ChangeMarkers(folder, () => now)
+  other = new ChangeMarkers(folder, () => now + 1e9)
   for (const changes of [one, other]) await changes.read()
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-const read = async (changes: Changes | undefined): Promise<string[] | undefined> => {
+const read = async (changes: ChangeMarkers | undefined): Promise<string[] | undefined> => {
   const changed = await changes?.read()
   return changed && [...changed].sort()
 }
@@ -33,7 +33,7 @@ it('tells others once what was announced, and not whoever announced it', async (
 })
 
 it('says that all must be read at first, and where it was not asked for too long', async () => {
-  expect(await read(new Changes(folder, () => now))).toBeUndefined()
+  expect(await read(new ChangeMarkers(folder, () => now))).toBeUndefined()
   now += 3000
   expect(await read(one)).toEqual([])
   now += 5000
