@@ -23,7 +23,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-const cure = 'make room there, or set TMPDIR to a directory that this user can write'
+const cure = 'free space there, or set TMPDIR to a directory that this user can write'
 const fill = async (path: string): Promise<void> => {
   const { bavail, bsize } = await statfs(path)
   await writeFile(join(path, 'filler'), Buffer.alloc(bavail * bsize))
@@ -135,7 +135,7 @@ describe('at the start one sentence names it and the cure:', () => {
 
   it('none, and a file', async () => {
     const none = join(folder, 'none')
-    expect(start(none)).toEqual(refused(none, 'it is not there and cannot be made (ENOENT)'))
+    expect(start(none)).toEqual(refused(none, 'it does not exist and cannot be created (ENOENT)'))
     const file = join(folder, 'file')
     await writeFile(file, '')
     expect(start(file)).toEqual(refused(file, 'a part of its path is a file (ENOTDIR)'))

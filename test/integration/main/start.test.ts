@@ -61,7 +61,7 @@ describe('a failed start names the setting:', () => {
 
   it('a data directory that cannot be created', async () => {
     expect(await sentence({ DATA_DIR: '/proc/x' })).toMatch(
-      /DATA_DIR=\/proc\/x: the data folder could not be written: it is not there and cannot be made \(ENOENT\)\n$/,
+      /DATA_DIR=\/proc\/x: the data folder could not be written: it does not exist and cannot be created \(ENOENT\)\n$/,
     )
   })
 

@@ -165,14 +165,14 @@ describe('a file that becomes another while the service runs:', () => {
         await rm(fileOf(model))
         await mkdir(fileOf(model))
       },
-      /no file/,
+      /not a regular file/,
     ],
     'a FIFO takes its place': [
       async () => {
         await rm(fileOf(model))
         await promisify(execFile)('mkfifo', [fileOf(model)])
       },
-      /no file/,
+      /not a regular file/,
     ],
     'a link to itself takes its place': [
       async () => {
