@@ -60,7 +60,7 @@ it('an image that ends every decoder is refused alone', async () => {
     status: 422,
     code: 'INVALID_IMAGE',
     pointer: '#',
-    says: /ends the process that decodes it/,
+    says: /crashes the decoder/,
   })
   expect((await predict(flowerJpeg)).status).toBe(200)
 })

@@ -85,7 +85,7 @@ describe('what costs more than it should is refused, or left out:', () => {
     const others = [predict(flowerWebp), predict(halfTransparentPng, 'large'), predict(flowerJpeg)]
     for (const answer of await Promise.all(others)) expect(answer.status).toBe(200)
     for (const answer of await Promise.all(answers))
-      expectProblem(answer, refusal(/more than (27|100) scans, the most that are decoded of \d+ pixels/))
+      expectProblem(answer, refusal(/more than (27|100) scans, the limit for \d+ pixels/))
   })
 
   it('more pixels than the setting allows, by a header alone', async () => {

@@ -189,7 +189,7 @@ describe('a file that becomes another while the service runs:', () => {
   })
 })
 
-it('weights are read once to verify them, and again only when their file is another', async () => {
+it('weights are verified once, and again only after a change of their file', async () => {
   await restart()
   threads = 0
   for (let round = 0; round < 3; round += 1) {
@@ -206,7 +206,7 @@ it('weights are read once to verify them, and again only when their file is anot
 })
 
 it('damaged weights take no memory from other models', async () => {
-  // Each build has all others evicted.
+  // Each build evicts all other models.
   await restart({ MEMORY_BUDGET_BYTES: '1' })
   await flipBit(fileOf(model))
   expect(await logits(other.id)).toEqual(otherBefore)
@@ -236,7 +236,7 @@ describe('a record of loaded weights that was edited', () => {
     },
   })
 
-  it('is left out; sending them again restores it', async () => {
+  it('is ignored; a new upload restores it', async () => {
     await edit(brighter)
     expectProblem(await running.client.get(`/v1/models/${model.id}`), {
       status: 404,
@@ -247,19 +247,19 @@ describe('a record of loaded weights that was edited', () => {
     expect(await logits(model.id)).toEqual(before)
   })
 
-  it('is never served where it is from before the record had their digest', async () => {
+  it('is never served if it is older than the digest in the record', async () => {
     const record = await edit(({ tensors_sha256, ...old }) => {
       expect(tensors_sha256).toMatch(/^[0-9a-f]{64}$/)
       return old
     })
     expect(await logits(model.id)).toEqual(before)
     await edit(brighter)
-    await expectDamaged(/not that of the id/)
+    await expectDamaged(/does not result in the id/)
     await edit(() => record)
     expect(await logits(model.id)).toEqual(before)
   })
 
-  it('nor where the digest of its parameters was', async () => {
+  it('is never served if the digest of its parameters was edited', async () => {
     await running.client.withDigest(model.id)
     await running.close()
     const digest = fileOf(model, 'weights_sha256.json')
@@ -273,7 +273,7 @@ describe('a record of loaded weights that was edited', () => {
   })
 })
 
-it('an export ends early where the file is replaced while it is sent', async () => {
+it('an export is aborted if the file is replaced during the transfer', async () => {
   const wide = {
     ...tiny,
     architecture: { ...tiny.architecture, stages: [{ blocks: 1, filters: 24 }] },
@@ -286,7 +286,7 @@ it('an export ends early where the file is replaced while it is sent', async () 
     get(`${running.client.url}/v1/models/${loaded.id}/weights`, resolve).on('error', reject)
   })
   expect(answer.statusCode).toBe(200)
-  // What is read ahead of the client is one part of 16 MB and what the sockets hold.
+  // The service reads ahead by one part of 16 MB and the socket buffers.
   await flipBit(fileOf(loaded))
   let length = 0
   answer.on('data', (part: Buffer) => (length += part.length))
