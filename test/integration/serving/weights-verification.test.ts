@@ -54,7 +54,7 @@ async function flipBit(path: string, fromEnd = 10): Promise<void> {
   await file.close()
 }
 
-/** Threads that read weights to verify them, which is all that this process has threads for. */
+/** The number of threads that verified weights; this process starts no others. */
 let threads = 0
 process.on('worker', () => (threads += 1))
 
@@ -72,7 +72,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Nothing of the model is served, by any route, and all of the other one is. */
+/** Every route rejects the model and serves the other one. */
 async function expectDamaged(says: RegExp): Promise<void> {
   const path = `/v1/models/${model.id}`
   const damaged = { status: 500, code: 'WEIGHTS_DAMAGED', says } as const
@@ -108,8 +108,8 @@ async function expectRepaired(): Promise<void> {
     expect((await running.client.get(`/v1/models/${model.id}/${what}`)).status).toBe(200)
 }
 
-describe('a bit that flipped in stored weights', () => {
-  it('before the start fails their model until they are sent again', async () => {
+describe('a flipped bit in stored weights', () => {
+  it('fails their model after a start until a new upload', async () => {
     await running.close()
     await flipBit(fileOf(model))
     running = await startService({}, folder)
@@ -117,7 +117,7 @@ describe('a bit that flipped in stored weights', () => {
     await expectRepaired()
   })
 
-  it('is found again after another start, and a copy by hand repairs it as well', async () => {
+  it('is detected again after another start, and a manual copy repairs it as well', async () => {
     await flipBit(fileOf(model))
     await restart()
     await expectDamaged(/digest of the tensors/)
@@ -125,7 +125,7 @@ describe('a bit that flipped in stored weights', () => {
     expect(await logits(model.id)).toEqual(before)
   })
 
-  it('is found in weights that PRELOAD names, and repaired by its own file', async () => {
+  it('is detected in weights of PRELOAD, and repaired by its file', async () => {
     const preload = await temporaryFolder()
     await writeFile(join(preload, 'net.safetensors'), sound)
     await flipBit(fileOf(model))
@@ -137,7 +137,7 @@ describe('a bit that flipped in stored weights', () => {
   })
 })
 
-describe('a file that becomes another while the service runs:', () => {
+describe('a file that is replaced while the service runs:', () => {
   beforeEach(async () => {
     expect(await logits(model.id)).toEqual(before)
   })
