@@ -3,7 +3,7 @@ import { describeSettings, readConfig, SettingError, type Config } from './confi
 import { buildService, readPreload, type Service } from './service.ts'
 import { probeTemporaryDirectory } from './common/temporary-directory.ts'
 
-/** How long a repeat of the first signal is the same request to stop. */
+/** The same signal within this time after the first one is not a second request to stop. */
 const REPEAT_MS = 1000
 
 if (process.argv.includes('--help')) {
@@ -24,8 +24,9 @@ async function run(): Promise<void> {
     isStopping = stopOnSignal(service, config)
     const { app, logger, key } = service
     if (key !== undefined) {
-      const why = 'no key is set and HOST is wider than loopback: this key is asked for until the next start'
-      // It is said nowhere else, so no level may hide it.
+      const why =
+        'no key is set and HOST is not a loopback address: requests need this key until the next start'
+      // Printed regardless of the log level: the key is available nowhere else.
       if (logger.isLevelEnabled('warn')) logger.warn({ key }, why)
       else process.stderr.write(`${why}: ${key}\n`)
     }
@@ -34,14 +35,14 @@ async function run(): Promise<void> {
     await withContext(preloading, service.preload())
     logger.info({ engine: await service.engine.info() }, 'ready')
   } catch (error) {
-    // A stop that comes during the start ends it.
+    // A signal during the start ends it without an error.
     if (isStopping()) return
     process.stderr.write(`resinit cannot start: ${errorMessage(error)}\n`)
     process.exit(1)
   }
 }
 
-/** What fails at a start fails for its settings: the sentence begins with them, unless it names its own. */
+/** Prefixes the error of a start step with its settings, unless the error names a setting. */
 async function withContext<R>(settings: string, step: Promise<R>): Promise<R> {
   try {
     return await step
@@ -56,12 +57,12 @@ function errorMessage(error: unknown): string {
 }
 
 /**
- * The first signal finishes what was begun, within a limit; a second one exits now. Whoever sends SIGTERM may have others
- * who go on sending requests here for a moment, so these are served first; who presses keys waits for nothing. Says
- * whether there was a signal.
+ * The first signal stops the service after its present requests, within a time limit; a second one exits at once. After
+ * SIGTERM requests are served for DRAIN_DELAY_MS more, because a load balancer may still send some; SIGINT stops without
+ * this delay. Returns a function that tells whether there was a signal.
  *
- * A signal to the process group of `npm start` arrives twice, because npm forwards it: the same signal within REPEAT_MS is
- * the first one.
+ * A signal to the process group of `npm start` arrives twice, because npm forwards it: the same signal within REPEAT_MS
+ * counts once.
  */
 function stopOnSignal(
   service: Service,
@@ -74,7 +75,7 @@ function stopOnSignal(
     if (stopping) process.exit(1)
     stopping = true
     repeated = signal
-    // After a late timer one more poll, because the repeat may have arrived while this thread was busy.
+    // If the timer is late, the repeated signal may be pending: handle it before the reset.
     setTimeout(() => setImmediate(() => (repeated = undefined)), REPEAT_MS).unref()
     service.logger.info({ signal }, 'stopping')
     service.drain()

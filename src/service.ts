@@ -6,7 +6,6 @@ import { startTwoProcessEngine } from './engine/client/two-process-engine.ts'
 import type { Engine } from './engine/contract.ts'
 import { startPool } from './engine/client/engine-pool.ts'
 import { startEngine } from './engine/client/engine-process.ts'
-import { ServiceError } from './common/errors.ts'
 import { buildApp } from './http/app.ts'
 import { Keyring } from './http/shared/keyring.ts'
 import { ImageDecoder } from './images/client/image-decoder.ts'
@@ -21,48 +20,47 @@ import { Quarantine } from './serving/prediction/quarantine.ts'
 import { Registry } from './serving/models/registry.ts'
 import { Store } from './serving/models/store.ts'
 import { Usage } from './serving/prediction/usage.ts'
+import { Readiness } from './serving/readiness.ts'
 import { noTracing, type Tracing } from './telemetry/tracing.ts'
 
 export interface Service {
   readonly app: FastifyInstance
   readonly logger: Logger
   readonly engine: Engine
-  /** The key that was made at this start, for want of others; undefined where none was. */
+  /** The key that this start generated; undefined if keys are configured or not needed. */
   readonly key: string | undefined
-  /** Resolves when the engine, the analysis and a decoder have answered; rejects with a sentence where they cannot. */
+  /** Resolves when the engine, the analysis and a decoder answer; rejects if one of them cannot be started. */
   started(): Promise<void>
-  /** Creates the models that are to be there from the start; before they are ready nobody sends requests here. */
+  /** Creates the models of PRELOAD. /readyz fails until they are ready. */
   preload(): Promise<void>
-  /** Whether they have: before that nobody sends requests here. */
+  /** True after `started` and `preload`. */
   readonly isStarted: boolean
-  /** From here on /readyz says no; everything else is still served. */
+  /** Makes /readyz fail. All requests are still served. */
   drain(): void
   close(): Promise<void>
 }
 
-/** What is to be there from the start, read and checked; throws a sentence where something in it is wrong. */
+/** Reads and checks PRELOAD. Throws an error that names the invalid file and field. */
 export async function readPreload({ PRELOAD, MAX_MODEL_PARAMETERS }: Config): Promise<Preloaded[]> {
   return PRELOAD === undefined ? [] : readSpecifications(PRELOAD, MAX_MODEL_PARAMETERS)
 }
 
-/** Puts the parts together: the only place that knows them all. Nothing listens yet. Whoever builds it closes it. */
+/**
+ * The composition root: creates all parts, from storage to HTTP, and connects them. Does not listen yet. The caller closes
+ * the service, which closes the parts in reverse order.
+ */
 export async function buildService(config: Config, preloaded: readonly Preloaded[] = []): Promise<Service> {
   const logger = pino({ level: config.LOG_LEVEL, redact: ['req.headers'] })
+
+  // Storage, keys and traces.
   const badEntries = new BadEntries(logger)
   const store = await Store.open(config.DATA_DIR, badEntries)
   const keyring = await Keyring.open(config, logger)
   const tracing = await openTracing(config, logger)
-  let started = false
-  let draining = false
-  const awaited = new Set(preloaded.map(({ name }) => name))
 
+  // Child processes.
   const engine = startEngines(config, logger, (id) => {
     registry.engineLost(id)
-  })
-  const quarantine = new Quarantine({
-    onQuarantine: (id, refusal) => {
-      registry.quarantined(id, refusal)
-    },
   })
   const analysis = startAnalysis({
     logger,
@@ -75,25 +73,33 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     timeoutMs: config.IMAGE_TIMEOUT_MS,
     memoryBytes: config.IMAGE_MEMORY_BYTES,
   })
-  const experiments = new Experiments(analysis, logger)
+  const closeResources = async (): Promise<void> => {
+    keyring.close()
+    await Promise.all([engine.close(), analysis.close(), decoder.close(), tracing.close()])
+    await store.close()
+  }
+
+  // Models and experiments.
   const admission = new Admission({ maxImages: config.MAX_QUEUE, maxBytes: config.MAX_QUEUE_BYTES })
+  const quarantine = new Quarantine({
+    onQuarantine: (id, blockedError) => {
+      registry.quarantined(id, blockedError)
+    },
+  })
   const registry = new Registry({
-    engine,
-    analysis,
-    store,
-    quarantine,
+    ...{ engine, analysis, store, quarantine, logger, tracing },
     memoryBudgetBytes: config.MEMORY_BUDGET_BYTES,
     drained: (id) => admission.drained(id),
-    logger,
-    tracing,
   })
+  const experiments = new Experiments(analysis, logger)
   try {
     await registry.load()
   } catch (error) {
-    keyring.close()
-    await Promise.all([engine.close(), analysis.close(), tracing.close(), store.close()])
+    await closeResources()
     throw error
   }
+
+  // Predictions and their metrics.
   const metrics = new Metrics({
     queueImages: () => admission.images,
     queueBytes: () => admission.bytes,
@@ -116,35 +122,18 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     quarantine,
     maxBatchSize: config.MAX_BATCH_SIZE,
     onBatch: ({ model, images, computeMs, ms }) => {
-      admission.computed(images, ms)
+      admission.recordBatch(images, ms)
       metrics.batch(images, computeMs)
       usage.computed(model, images, computeMs)
     },
   })
+
+  // HTTP.
+  const readiness = new Readiness({ engine, analysis, preloadNames: preloaded.map(({ name }) => name) })
   const app = await buildApp({
-    config,
-    logger,
-    engine,
-    analysis,
-    decoder,
-    store,
-    registry,
-    admission,
-    batcher,
-    experiments,
-    metrics,
-    usage,
-    keyring,
-    tracing,
-    notReady: () => {
-      if (draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
-      const unavailable = (detail: string) => new ServiceError('ENGINE_UNAVAILABLE', detail)
-      if (!started) return unavailable('the engine is starting')
-      if (!engine.ready) return unavailable('the engine is restarting or does not answer')
-      if (!analysis.answering) return unavailable('the analysis is restarting or does not answer')
-      if (awaited.size === 0) return undefined
-      return new ServiceError('PRELOADING', `waits for the models of PRELOAD: ${[...awaited].join(', ')}`)
-    },
+    ...{ config, logger, engine, analysis, decoder, store, registry, admission, batcher },
+    ...{ experiments, metrics, usage, keyring, tracing },
+    notReady: () => readiness.problem,
   })
 
   return {
@@ -154,18 +143,20 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     key: keyring.generated,
     started: async () => {
       await Promise.all([engine.info(), analysis.ready(), decoder.started()])
-      started = true
+      readiness.markStarted()
     },
     preload: () =>
       preload(preloaded, {
         ...{ registry, store, analysis, maxParameters: config.MAX_MODEL_PARAMETERS },
-        ready: (name) => awaited.delete(name),
+        ready: (name) => {
+          readiness.markPreloaded(name)
+        },
       }),
     get isStarted() {
-      return started && awaited.size === 0
+      return readiness.isStarted
     },
     drain: () => {
-      draining = true
+      readiness.markDraining()
     },
     close: async () => {
       try {
@@ -173,38 +164,39 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
         await experiments.close()
         await registry.close()
       } finally {
-        keyring.close()
-        await Promise.all([engine.close(), analysis.close(), decoder.close(), tracing.close()])
-        await store.close()
+        await closeResources()
       }
     },
   }
 }
 
-/** A process for each GPU; on the CPU one, with another for builds while it predicts, or as many as are asked for. */
+/** One engine process per GPU, or ENGINES processes. By default on the CPU: one for predictions and one for builds. */
 function startEngines(
   { ENGINES, ENGINE_TIMEOUT_MS: timeoutMs }: Config,
   logger: Logger,
-  lost: (id?: string) => void,
+  onEngineLost: (id?: string) => void,
 ): Engine {
   const visible = gpus()
   const threads = processors()
   if (ENGINES === 0 && visible.length === 0)
-    return startTwoProcessEngine((onLost) => startEngine({ logger, threads, onLost, timeoutMs }), lost)
+    return startTwoProcessEngine(
+      (onLost) => startEngine({ logger, threads, onLost, timeoutMs }),
+      onEngineLost,
+    )
   const count = ENGINES > 0 ? ENGINES : visible.length
   return startPool(
     Array.from({ length: count }, (_, index) => visible[index % visible.length]),
-    // Engines on the CPU share it.
+    // Engines on the CPU share its processors.
     (gpu, onLost) =>
       startEngine({
         ...{ logger, gpu, onLost, timeoutMs },
         threads: gpu === undefined ? Math.ceil(threads / count) : threads,
       }),
-    lost,
+    onEngineLost,
   )
 }
 
-/** What collects and sends traces is loaded only where somebody takes them. */
+/** Loads the tracing libraries only if there is a collector. */
 async function openTracing(config: Config, logger: Logger): Promise<Tracing> {
   if (config.OTEL_EXPORTER_OTLP_ENDPOINT === undefined) return noTracing
   const { startTracing } = await import('./telemetry/opentelemetry.ts')

@@ -4,8 +4,8 @@ import { hashKey, generateKey, checkKeyLine, type KeyLine } from '../http/shared
 const USAGE =
   'Usage: npm run key -- --name team --scopes predict,read [--expires 2027-01-01] [--rate-limit 600/minute]'
 
-/** Makes a key, prints it this once, and the line of API_KEYS_FILE that lets its holder in: `npm run key`. */
-const made = generateKey()
+/** Creates a key and prints it with its line for API_KEYS_FILE: `npm run key`. */
+const key = generateKey()
 try {
   const {
     name,
@@ -20,14 +20,14 @@ try {
   }).values
   if (name === undefined || scopes === undefined) throw new Error('--name and --scopes are required')
   const line = {
-    ...{ name, sha256: hashKey(made).toString('hex'), scopes: scopes.split(',') as KeyLine['scopes'] },
+    ...{ name, sha256: hashKey(key).toString('hex'), scopes: scopes.split(',') as KeyLine['scopes'] },
     ...(expires === undefined ? {} : { expires }),
     ...(rateLimit === undefined ? {} : { rate_limit: rateLimit }),
   } satisfies KeyLine
   const problem = checkKeyLine(line)
   if (problem !== undefined) throw new Error(problem)
-  process.stdout.write(`The key, which is shown this once:\n${made}\n\n`)
-  process.stdout.write(`Its line for API_KEYS_FILE:\n${JSON.stringify(line)}\n`)
+  process.stdout.write(`The key (shown only once):\n${key}\n\n`)
+  process.stdout.write(`The line for API_KEYS_FILE:\n${JSON.stringify(line)}\n`)
 } catch (error) {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n${USAGE}\n`)
   process.exitCode = 1

@@ -5,7 +5,7 @@ import { readConfig } from '../config.ts'
 import { withSharedSchemas } from '../http/plugins/openapi-document.ts'
 import { buildService } from '../service.ts'
 
-/** Writes the OpenAPI document the routes amount to: `npm run openapi`. */
+/** Writes the OpenAPI document of all routes: `npm run openapi`. */
 const folder = await mkdtemp(join(tmpdir(), 'resinit-openapi-'))
 const service = await buildService(readConfig({ DATA_DIR: folder, LOG_LEVEL: 'silent' }))
 try {

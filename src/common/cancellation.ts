@@ -12,20 +12,20 @@ export interface CallOptions {
   readonly progress?: (progress: Progress) => void
 }
 
-/** The same for whoever does the work: he looks between his steps, and says how far he is. */
+/** The context of a job. Check `signal` between steps and report progress. */
 export interface JobContext extends Required<CallOptions> {
-  /** Tells the watchdog in the parent process that the work goes on. Cheap, so call it as often as there is a step. */
+  /** Reports to the parent's watchdog that the job is running. Cheap: call it after every step. */
   readonly alive: () => void
 }
 
-/** Between the steps of a job: lets messages in, and throws the reason where the job was aborted meanwhile. */
+/** Call it between the steps of a job: receives messages, and throws the signal's reason if the job was aborted. */
 export async function checkpoint({ signal, alive }: Pick<JobContext, 'signal' | 'alive'>): Promise<void> {
   alive()
   await setImmediate()
   signal.throwIfAborted()
 }
 
-/** The same items, as steps of the job. */
+/** Yields the items with a checkpoint after each. */
 export async function* withCheckpoints<T>(
   items: AsyncIterable<T>,
   job: Pick<JobContext, 'signal' | 'alive'>,
@@ -40,13 +40,13 @@ export async function* withCheckpoints<T>(
 export function raceAbort<R>(result: Promise<R>, signal: AbortSignal | undefined): Promise<R> {
   if (signal === undefined) return result
   return new Promise((resolve, reject) => {
-    const leave = (): void => {
+    const onAbort = (): void => {
       reject(signal.reason as Error)
     }
-    if (signal.aborted) leave()
-    signal.addEventListener('abort', leave)
+    if (signal.aborted) onAbort()
+    signal.addEventListener('abort', onAbort)
     void result.then(resolve, reject).finally(() => {
-      signal.removeEventListener('abort', leave)
+      signal.removeEventListener('abort', onAbort)
     })
   })
 }

@@ -12,12 +12,12 @@ interface Keywords {
 
 /** Fills every missing field with its default, in schema order. -0 becomes 0, as in JSON. */
 export function withDefaults(schema: TSchema, given: unknown): unknown {
-  return within(schema, given === undefined ? (schema as Keywords).default : given, withDefaults)
+  return mapParts(schema, given === undefined ? (schema as Keywords).default : given, withDefaults)
 }
 
 /** The inverse: removes the fields that equal their defaults, at every depth. */
 export function withoutDefaults(schema: TSchema, value: unknown): unknown {
-  return within(schema, value, (field, part) => {
+  return mapParts(schema, value, (field, part) => {
     const standard = withDefaults(field, undefined)
     return canonicalJson(part) === canonicalJson(standard) ? undefined : withoutDefaults(field, part)
   })
@@ -33,7 +33,7 @@ export function canonicalJson(value: unknown): string {
 }
 
 /** Maps the parts of a record or a list by the matching branch of the schema. */
-function within(
+function mapParts(
   schema: TSchema,
   value: unknown,
   part: (schema: TSchema, value: unknown) => unknown,

@@ -1,24 +1,24 @@
 import { pointerTo, ServiceError, shownName } from './errors.ts'
 
-/** Far deeper than anything that is read here, and far more fields: records of many are slow to make and to look into. */
+/** Far above the depth and the number of fields of any valid request. Records with many fields are slow to create and to read. */
 const MAX_DEPTH = 64
 const MAX_FIELDS = 50_000
-/** A list or an object of fewer bytes is parsed at once: some milliseconds. */
+/** Smaller lists and objects are parsed in one step, which takes some milliseconds. */
 export const LARGE_BYTES = 65_536
 export const [QUOTE, BACKSLASH, COLON, COMMA] = [0x22, 0x5c, 0x3a, 0x2c]
 export const [OPEN_LIST, CLOSE_LIST, OPEN_RECORD, CLOSE_RECORD] = [0x5b, 0x5d, 0x7b, 0x7d]
 const BOM = Buffer.from('\uFEFF')
 
-/** Where a list or an object begins and ends. */
+/** The positions of the brackets of a list or an object. */
 export interface Brackets {
   readonly start: number
   readonly end: number
 }
 
-/** Says more of JSON than that it is none. Its message is the end of a sentence. */
+/** JSON that violates a limit. The message continues a sentence. */
 class UnacceptableJson extends SyntaxError {}
 
-/** A field that an object has twice (RFC 7493, 2.3): readers differ in which of the two they take. */
+/** A duplicate field (RFC 7493, 2.3): parsers differ in which of the two values they use. */
 class DuplicateField extends UnacceptableJson {
   readonly pointer: string
 
@@ -29,26 +29,26 @@ class DuplicateField extends UnacceptableJson {
 }
 
 /**
- * JSON from outside, at once: of large JSON `readJson` lets others have their turn. Throws a SyntaxError where it is no
- * JSON, too deep, of too many fields, or has a field twice.
+ * Parses untrusted JSON in one step; `readJson` parses large JSON without blocking the event loop. Throws a SyntaxError if
+ * the text is not JSON, is nested too deep, or has too many fields or a duplicate field.
  */
 export function parseJson(json: Buffer): unknown {
-  const text = withoutMark(json)
-  new JsonScan(text).upTo(text.length)
+  const text = stripByteOrderMark(json)
+  new JsonScan(text).scanTo(text.length)
   return JSON.parse(text.toString())
 }
 
-/** JSON without the byte order mark that some editors and clients put before it. */
-export function withoutMark(json: Buffer): Buffer {
+/** Removes the byte order mark that some editors and clients write. */
+export function stripByteOrderMark(json: Buffer): Buffer {
   return json.subarray(0, BOM.length).equals(BOM) ? json.subarray(BOM.length) : json
 }
 
-/** What is wrong with JSON that was not taken, as the end of a sentence. */
+/** Describes a parse error. The result continues a sentence. */
 export function jsonProblem(error: unknown): string {
   return error instanceof UnacceptableJson ? error.message : 'is not JSON'
 }
 
-/** The same as the error of a request; `what` begins its sentence. */
+/** The parse error as MALFORMED_REQUEST; `what` is the subject of its sentence. */
 export function malformedJson(what: string, error: unknown): ServiceError {
   const detail = jsonProblem(error)
   const errors = error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'is given twice' }] : []
@@ -56,22 +56,21 @@ export function malformedJson(what: string, error: unknown): ServiceError {
 }
 
 /**
- * Looks into the bytes of JSON before they are parsed. Every level is an object of its own, and much of what handles
- * values calls itself for each, so depth is counted first, and so are fields; a field that is there twice is found. Throws
- * a SyntaxError.
+ * Checks the bytes of JSON before they are parsed: depth, number of fields, duplicate fields. Depth must be limited first,
+ * because every level creates an object and most code that handles values is recursive. Throws a SyntaxError.
  */
 export class JsonScan {
-  /** Up to where it was looked at. */
+  /** The position of the scan. */
   at = 0
-  /** Where the lists and objects of at least LARGE_BYTES have their brackets. An inner one comes before its outer one. */
+  /** The brackets of lists and objects of at least LARGE_BYTES. Inner ones come before outer ones. */
   readonly large: Brackets[] = []
   readonly #json: Buffer
   #fields = 0
   #records = 0
   #depth = 0
-  /** Whether a text that comes next is the name of a field. */
+  /** True if the next string is a field name. */
   #expectsName = false
-  /** By depth: whether it is an object, where it began, how many commas it has had, and its names. */
+  /** By depth: whether it is an object, its start, the number of its commas, and its names. */
   readonly #isRecord = new Uint8Array(MAX_DEPTH + 1)
   readonly #starts = new Float64Array(MAX_DEPTH + 1)
   readonly #commas = new Float64Array(MAX_DEPTH + 1)
@@ -82,15 +81,15 @@ export class JsonScan {
     this.#json = json
   }
 
-  /** Looks on, to `end` or to the end of the text that lies there. */
-  upTo(end: number): void {
+  /** Continues to `end`, or to the end of the string at that position. */
+  scanTo(end: number): void {
     const json = this.#json
     let { at } = this
     for (; at < end && at < json.length; at += 1) {
       const byte = json[at]
       if (byte === QUOTE) {
         const start = at
-        at = endOfText(json, at)
+        at = findStringEnd(json, at)
         if (this.#expectsName) this.#name(start, at)
       } else if (byte === COMMA) {
         const depth = this.#depth
@@ -124,7 +123,7 @@ export class JsonScan {
   #close(at: number, isRecord: boolean): void {
     const depth = this.#depth
     if (depth === 0 || (this.#isRecord[depth] === 1) !== isRecord)
-      throw new SyntaxError('a bracket closes what is not open')
+      throw new SyntaxError('a closing bracket has no opening bracket')
     const start = this.#starts[depth] ?? 0
     if (at - start >= LARGE_BYTES) this.large.push({ start, end: at })
     this.#depth -= 1
@@ -133,14 +132,14 @@ export class JsonScan {
 
   #name(start: number, end: number): void {
     const depth = this.#depth
-    const name = nameAt(this.#json, start, end)
+    const name = parseName(this.#json, start, end)
     const names = (this.#names[depth] ??= new Set())
     this.#lastNames[depth] = name
     if (names.has(name)) throw new DuplicateField(shownName(name), this.#pointer())
     names.add(name)
   }
 
-  /** To the field whose name was read last. */
+  /** A JSON pointer to the field whose name was read last. */
   #pointer(): string {
     let pointer = '#'
     for (let depth = 1; depth <= this.#depth; depth += 1) {
@@ -151,14 +150,14 @@ export class JsonScan {
   }
 }
 
-/** The name whose quotes are at start and end, as it is parsed: an escape may spell any letter. */
-function nameAt(json: Buffer, start: number, end: number): string {
+/** Parses the name between the quotes at start and end, which may contain escapes. */
+function parseName(json: Buffer, start: number, end: number): string {
   const name = json.toString('utf8', start + 1, end)
   return name.includes('\\') ? (JSON.parse(`"${name}"`) as string) : name
 }
 
-/** Where the quote is that ends a text, or the end where none does. Images in base64 are passed over as fast as memory is read. */
-export function endOfText(json: Buffer, start: number): number {
+/** The position of a string's closing quote, or the end of the input. Base64 images are skipped at memory speed. */
+export function findStringEnd(json: Buffer, start: number): number {
   for (let at = json.indexOf(QUOTE, start + 1); at >= 0; at = json.indexOf(QUOTE, at + 1)) {
     let slashes = 0
     while (json[at - 1 - slashes] === BACKSLASH) slashes += 1

@@ -1,65 +1,65 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as yieldToEventLoop } from 'node:timers/promises'
 import {
   BACKSLASH,
   CLOSE_LIST,
   CLOSE_RECORD,
   COLON,
   COMMA,
-  endOfText,
+  findStringEnd,
   JsonScan,
   LARGE_BYTES,
   OPEN_LIST,
   OPEN_RECORD,
   parseJson,
   QUOTE,
-  withoutMark,
+  stripByteOrderMark,
   type Brackets,
 } from './json-limits.ts'
 
-/** Parsed at once, within some milliseconds. */
+/** Parsed in one step, within some milliseconds. */
 const SMALL_BYTES = 4 * LARGE_BYTES
-/** Looked at within some milliseconds; a longer text is made of pieces of this length. */
+/** The length of a scan step, which takes some milliseconds, and of the pieces of a long string. */
 const PIECE_BYTES = 1_000_000
-const TURN_MS = 5
+const STEP_MS = 5
 const UNICODE_ESCAPE = 0x75
 
 /**
- * JSON from outside, as `parseJson` takes it. Large JSON is parsed in parts, and others have their turn between them.
- * Rejects with a SyntaxError.
+ * Parses untrusted JSON with the checks of `parseJson`. Large JSON is parsed in parts and yields to the event loop between
+ * them. Rejects with a SyntaxError.
  */
 export async function readJson(json: Buffer): Promise<unknown> {
   if (json.length <= SMALL_BYTES) return parseJson(json)
-  const text = withoutMark(json)
+  const text = stripByteOrderMark(json)
   const scan = new JsonScan(text)
   while (scan.at < text.length) {
-    scan.upTo(scan.at + PIECE_BYTES)
-    await nextTurn()
+    scan.scanTo(scan.at + PIECE_BYTES)
+    await yieldToEventLoop()
   }
-  return new Parts(text, scan.large).whole()
+  return new PartParser(text, scan.large).parse()
 }
 
-/** Parses as many members of a large list or object at a time as are LARGE_BYTES, and what is large within it before. */
-class Parts {
+/** Parses large lists and objects in runs of members of LARGE_BYTES. Large values inside are parsed first. */
+class PartParser {
   readonly #json: Buffer
-  /** In the order in which they begin. */
+  /** In order of their start. */
   readonly #large: readonly Brackets[]
-  /** The first of them that was not come to yet. */
+  /** The index of the next large value. */
   #next = 0
-  #turnBegan = performance.now()
+  #stepStartedAt = performance.now()
 
   constructor(json: Buffer, large: readonly Brackets[]) {
     this.#json = json
     this.#large = large.toSorted((a, b) => a.start - b.start)
   }
 
-  /** As the one member of a list around it. */
-  async whole(): Promise<unknown> {
-    const [value, ...more] = (await this.#members({ start: -1, end: this.#json.length })) as unknown[]
+  /** Parses the text as the only member of a virtual list. */
+  async parse(): Promise<unknown> {
+    const [value, ...more] = (await this.#parseMembers({ start: -1, end: this.#json.length })) as unknown[]
     if (more.length > 0) throw new SyntaxError('there is more than one value')
     return value
   }
 
-  async #members({ start, end }: Brackets): Promise<unknown> {
+  async #parseMembers({ start, end }: Brackets): Promise<unknown> {
     const json = this.#json
     const members = new Members(json[start] === OPEN_RECORD)
     let depth = 0
@@ -67,10 +67,10 @@ class Parts {
     for (let at = from; at < end; at += 1) {
       const byte = json[at]
       if (byte === QUOTE) {
-        const closing = endOfText(json, at)
+        const closing = findStringEnd(json, at)
         if (depth === 0 && members.expectsName) members.name = json.toString('utf8', at, closing + 1)
         else if (closing - at > PIECE_BYTES) {
-          members.put(json.toString('utf8', from, at), await this.#text(at + 1, closing))
+          members.put(json.toString('utf8', from, at), await this.#parseString(at + 1, closing))
           from = closing + 1
         }
         at = closing
@@ -78,7 +78,7 @@ class Parts {
         const large = this.#large[this.#next]
         if (large?.start === at) {
           this.#next += 1
-          members.put(json.toString('utf8', from, at), await this.#members(large))
+          members.put(json.toString('utf8', from, at), await this.#parseMembers(large))
           from = large.end + 1
           at = large.end
         } else depth += 1
@@ -89,18 +89,18 @@ class Parts {
         if (isRun) {
           members.add(json.toString('utf8', from, at))
           from = at + 1
-          await this.#turn()
+          await this.#yieldIfDue()
         }
         members.next()
       }
     }
     members.addLast(json.toString('utf8', from, end))
-    await this.#turn()
+    await this.#yieldIfDue()
     return members.value
   }
 
-  /** A long text, without its quotes: no piece of it ends within a character or an escape. */
-  async #text(start: number, end: number): Promise<string> {
+  /** Parses a long string without its quotes, in pieces that end outside of characters and escapes. */
+  async #parseString(start: number, end: number): Promise<string> {
     const json = this.#json
     let text = ''
     let escape = json.indexOf(BACKSLASH, start)
@@ -114,27 +114,27 @@ class Parts {
       while (to < end && isContinuation(json[to])) to += 1
       text += JSON.parse(`"${json.toString('utf8', from, to)}"`) as string
       from = to
-      await this.#turn()
+      await this.#yieldIfDue()
     }
     return text
   }
 
-  async #turn(): Promise<void> {
-    if (performance.now() - this.#turnBegan < TURN_MS) return
-    await nextTurn()
-    this.#turnBegan = performance.now()
+  async #yieldIfDue(): Promise<void> {
+    if (performance.now() - this.#stepStartedAt < STEP_MS) return
+    await yieldToEventLoop()
+    this.#stepStartedAt = performance.now()
   }
 }
 
 /** The members of a list or an object, parsed run by run. */
 class Members {
   readonly value: unknown[] | Record<string, unknown>
-  /** Whether a text that comes next is a field's name. */
+  /** True if the next string is a field name. */
   expectsName: boolean
-  /** Of the field that was begun last, as it stands in the text. */
+  /** The name of the current field, as JSON text. */
   name = ''
   readonly #isRecord: boolean
-  /** Of the run that was begun, and which of its members comes next. */
+  /** The text of the current run, and the index of its next member. */
   #text = ''
   #index = 0
   #put: { readonly at: string | number; readonly value: unknown }[] = []
@@ -146,19 +146,19 @@ class Members {
     this.value = isRecord ? {} : []
   }
 
-  /** A value that was parsed by itself, and the text before it. */
+  /** Adds a value that was parsed separately, and the text before it. */
   put(before: string, value: unknown): void {
     this.#put.push({ at: this.#isRecord ? (JSON.parse(this.name) as string) : this.#index, value })
     this.#text += `${before}null`
   }
 
-  /** A comma. */
+  /** Begins the next member, after a comma. */
   next(): void {
     this.#index += 1
     this.expectsName = this.#isRecord
   }
 
-  /** Ends a run before a comma. */
+  /** Ends a run at a comma. */
   add(text: string): void {
     this.#parse(this.#text + text)
     this.#text = ''
@@ -175,24 +175,24 @@ class Members {
   #parse(text: string): void {
     if (Array.isArray(this.value)) {
       const run = JSON.parse(`[${text}]`) as unknown[]
-      if (run.length === 0) throw new SyntaxError('a comma has nothing beside it')
+      if (run.length === 0) throw new SyntaxError('a comma without a value')
       for (const { at, value } of this.#put) run[at as number] = value
       for (const member of run) this.value.push(member)
     } else {
       const run = Object.entries(JSON.parse(`{${text}}`) as object) as [string, unknown][]
-      if (run.length === 0) throw new SyntaxError('a comma has nothing beside it')
+      if (run.length === 0) throw new SyntaxError('a comma without a value')
       const put = new Map(this.#put.map(({ at, value }) => [at, value]))
       for (const [name, member] of run) define(this.value, name, put.has(name) ? put.get(name) : member)
     }
   }
 }
 
-/** As `JSON.parse` does: `__proto__` is a field like others. */
+/** Defines a field like `JSON.parse`: `__proto__` is an ordinary field. */
 function define(record: object, name: string, value: unknown): void {
   Object.defineProperty(record, name, { value, writable: true, enumerable: true, configurable: true })
 }
 
-/** Whether a byte of UTF-8 goes on with a character. */
+/** True for a continuation byte of UTF-8. */
 function isContinuation(byte = 0): boolean {
   return (byte & 0xc0) === 0x80
 }

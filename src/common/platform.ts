@@ -17,8 +17,8 @@ export function tensorflowEnvironment(threads: number): Readonly<Record<string, 
 }
 
 /** The number of threads that TensorFlow uses in this process: as configured, or one per processor. */
-export function computingThreads(told = process.env['TF_NUM_INTRAOP_THREADS']): number {
-  return told === undefined ? processors() : Number(told)
+export function computingThreads(configured = process.env['TF_NUM_INTRAOP_THREADS']): number {
+  return configured === undefined ? processors() : Number(configured)
 }
 
 type Read = (path: string) => string | undefined
@@ -42,10 +42,10 @@ export function readQuota(read: Read): number {
     const [, controllers = '', path = ''] = /^\d+:([^:]*):(\/.*)$/.exec(line) ?? []
     if (controllers === '') {
       const roots = [CGROUPS, `${CGROUPS}/unified`]
-      return upwards(path, roots).map((group) => ratio(...(read(`${group}/cpu.max`) ?? '').split(' ')))
+      return listParents(path, roots).map((group) => ratio(...(read(`${group}/cpu.max`) ?? '').split(' ')))
     }
     if (!controllers.split(',').includes('cpu')) return []
-    return upwards(path, [`${CGROUPS}/${controllers}`, `${CGROUPS}/cpu`]).map((group) =>
+    return listParents(path, [`${CGROUPS}/${controllers}`, `${CGROUPS}/cpu`]).map((group) =>
       ratio(read(`${group}/cpu.cfs_quota_us`), read(`${group}/cpu.cfs_period_us`)),
     )
   })
@@ -53,7 +53,7 @@ export function readQuota(read: Read): number {
 }
 
 /** The directories of a group and its parents, below each root. */
-function upwards(path: string, roots: readonly string[]): string[] {
+function listParents(path: string, roots: readonly string[]): string[] {
   const names = path.split('/').filter((name) => name !== '')
   const paths = Array.from({ length: names.length + 1 }, (_, count) => names.slice(0, count))
   return roots.flatMap((root) => paths.map((some) => [root, ...some].join('/')))

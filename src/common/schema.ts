@@ -1,14 +1,14 @@
 import Type, { type TProperties, type TSchema, type TSchemaOptions } from 'typebox'
 
-/** An object without other fields. */
+/** An object without additional fields. */
 export const closed = <P extends TProperties>(properties: P) =>
   Type.Object(properties, { additionalProperties: false })
 
-/** The same, with a name in the OpenAPI document. */
+/** A closed object with a name in the OpenAPI document. */
 export const named = <P extends TProperties>(title: string, properties: P) =>
   Type.Object(properties, { additionalProperties: false, title })
 
-/** A named object in responses. It may gain fields later. */
+/** A named object in responses. Later versions may add fields. */
 export const answer = <P extends TProperties>(title: string, properties: P) =>
   Type.Object(properties, { title })
 

@@ -3,7 +3,7 @@ import { ServiceError } from './errors.ts'
 /** A path leads to no file that can be used: one of another kind, too large, or with the wrong content. */
 export class UnusableFile extends Error {}
 
-/** What to do about it, where that is known. */
+/** Descriptions of common error codes. */
 const REASONS: Readonly<Record<string, string>> = {
   ENOSPC: 'its disk is full',
   EDQUOT: 'its quota is used up',
@@ -12,13 +12,13 @@ const REASONS: Readonly<Record<string, string>> = {
   EPERM: 'this user may not write there',
   ENOTDIR: 'a part of its path is a file',
   EEXIST: 'a part of its path is a file',
-  ENOENT: 'it is not there and cannot be made',
+  ENOENT: 'it does not exist and cannot be created',
   ELOOP: 'a symbolic link in it leads to itself',
   EIO: 'its disk fails',
   ESTALE: 'its file system has lost it; mount it again',
 }
 
-/** TensorFlow puts the system's own words into its errors. */
+/** TensorFlow's errors contain the system's messages instead of codes. */
 const SYSTEM_WORDS: Readonly<Record<string, string>> = {
   'No space left on device': 'ENOSPC',
   'Disk quota exceeded': 'EDQUOT',
@@ -34,11 +34,11 @@ export function storageFailed(cause: unknown): ServiceError {
 /** STORAGE_FAILED for the directory of TMPDIR. */
 export function temporaryFailed(cause: unknown): ServiceError {
   const failure = failed('the temporary directory (TMPDIR) could not be written', cause)
-  const cure = 'make room there, or set TMPDIR to a directory that this user can write'
+  const cure = 'free space there, or set TMPDIR to a directory that this user can write'
   return new ServiceError(failure.code, `${failure.message}; ${cure}`, { cause })
 }
 
-/** Whether the system refused to write, be it to Node or to TensorFlow. */
+/** True if a write by Node or by TensorFlow failed. */
 export function isRefusedWrite(error: unknown): boolean {
   return !(error instanceof ServiceError) && codeIn(error) !== undefined
 }

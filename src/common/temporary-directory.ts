@@ -3,10 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { temporaryFailed } from './storage-errors.ts'
 
-/** As large as the graph of a deep network. */
+/** The size of the graph of a deep network. */
 const PROBE_BYTES = 2 ** 20
 
-/** STORAGE_FAILED where no graph could be written, without which no child starts. */
+/** Rejects with STORAGE_FAILED if TMPDIR has no room for a graph, which every engine writes at its start. */
 export async function probeTemporaryDirectory(): Promise<void> {
   try {
     const folder = await mkdtemp(join(tmpdir(), 'resinit-probe-'))

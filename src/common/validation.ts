@@ -3,7 +3,7 @@ import { closest, distance } from 'fastest-levenshtein'
 import type { Static, TSchema } from 'typebox'
 import { fieldErrors, MAX_REPORTED, pointerTo, shownJson, shownName, type FieldError } from './errors.ts'
 
-/** Optimizing the code saves less per check than it costs at the start. */
+/** Optimized code would save less time per check than the optimization takes at the start. */
 const PLAIN = { verbose: true, strict: true, code: { optimize: false } } as const
 const BODIES = { ...PLAIN, allowUnionTypes: true } as const
 /** Bodies: nothing is coerced, nothing removed, no default filled in. */
@@ -13,12 +13,12 @@ const bodies = new Ajv({ ...BODIES, allErrors: true })
  * as many. String lengths are counted in UTF-16 units, because counting characters takes time.
  */
 const largeBodies = new Ajv({ ...BODIES, unicode: false, logger: false })
-/** A body of more parts is told of one error. */
+/** A larger body gets one error only. */
 const MANY_PARTS = 20_000
-/** Of these it is told what they are, not what is in them. */
+/** Larger values are described by their type, not shown. */
 const SHOWN_PARTS = 100
-/** A longer name is like no name that is known. */
-const MOST_NAME = 100
+/** Longer names get no suggestion. */
+const MAX_NAME_LENGTH = 100
 /** Query strings, path parameters and environment variables arrive as text, so their scalars are parsed. */
 const scalars = new Ajv({
   ...PLAIN,
@@ -63,8 +63,8 @@ export function didYouMean(wrong: string, known: readonly string[]): string {
 }
 
 function findNearest(wrong: string, known: readonly string[]): string | undefined {
-  // Looking for it takes as long as the name is, for every one that is known.
-  if (wrong.length > MOST_NAME) return undefined
+  // The search takes time proportional to the name's length, for every known name.
+  if (wrong.length > MAX_NAME_LENGTH) return undefined
   const nearest = closest(wrong, known)
   const near = distance(wrong, nearest) <= Math.max(2, wrong.length / 3)
   return near ? `did you mean ${JSON.stringify(nearest)}?` : undefined
@@ -72,7 +72,7 @@ function findNearest(wrong: string, known: readonly string[]): string | undefine
 
 function describe(errors: readonly ErrorObject[], pointer: string): FieldError[] {
   const seen = new Set<string>()
-  return withoutOtherBranches(errors)
+  return keepMatchingBranches(errors)
     .map((error) => describeOne(error, pointer))
     .filter(({ pointer, detail }) => {
       const line = `${pointer} ${detail}`
@@ -82,22 +82,22 @@ function describe(errors: readonly ErrorObject[], pointer: string): FieldError[]
 }
 
 /**
- * True if a value has more parts than `most`: values in it, and every 100 characters of a string or a name.
+ * True if a value has more parts than `limit`: values in it, and every 100 characters of a string or a name.
  */
-function hasMoreParts(value: unknown, most: number): boolean {
-  const within: unknown[] = [value]
-  let left = most
+function hasMoreParts(value: unknown, limit: number): boolean {
+  const pending: unknown[] = [value]
+  let remaining = limit
   for (;;) {
-    const part = within.pop()
-    left -= 1 + (typeof part === 'string' ? part.length / 100 : 0)
+    const part = pending.pop()
+    remaining -= 1 + (typeof part === 'string' ? part.length / 100 : 0)
     if (typeof part === 'object' && part !== null) {
       const parts: unknown[] = Array.isArray(part) ? part : Object.values(part)
-      if (!Array.isArray(part)) for (const name of Object.keys(part)) left -= name.length / 100
-      if (parts.length > left) return true
-      within.push(...parts)
+      if (!Array.isArray(part)) for (const name of Object.keys(part)) remaining -= name.length / 100
+      if (parts.length > remaining) return true
+      pending.push(...parts)
     }
-    if (left < 0) return true
-    if (within.length === 0) return false
+    if (remaining < 0) return true
+    if (pending.length === 0) return false
   }
 }
 
@@ -148,7 +148,7 @@ function describeOne(error: ErrorObject, base: string): FieldError {
  * Keeps only the errors of a union's branches that match the value's JSON type. A wrong field in an object
  * says nothing about a branch that is a string.
  */
-function withoutOtherBranches(errors: readonly ErrorObject[]): ErrorObject[] {
+function keepMatchingBranches(errors: readonly ErrorObject[]): ErrorObject[] {
   const dropped = new Set<ErrorObject>()
   for (const union of errors.filter(({ keyword }) => keyword === 'anyOf')) {
     const branches = (union.schema as unknown[]).map((_, index) =>

@@ -3,18 +3,18 @@ import { JPEG, readJpegHead } from './jpeg.ts'
 import { readPngHeader } from './normalize-png.ts'
 import { readWebpSize } from './normalize-webp.ts'
 
-/** A photograph of 12 megapixels is the usual case. */
-const MOST_PIXELS = 12.5e6
-/** Sequential JPEGs coded by Huffman cost a fifth of what others do, and no memory. */
+/** Photographs of 12 megapixels are common. */
+const MAX_SMALL_PIXELS = 12.5e6
+/** Sequential JPEGs with Huffman coding cost a fifth of other images, and no memory. */
 const SEQUENTIAL_SHARE = 1 / 5
-const MOST_BYTES = 32 * 2 ** 20
+const MAX_SMALL_BYTES = 32 * 2 ** 20
 
-/** Whether an image may take long or much memory, as far as its header shows without being trusted. */
+/** True if decoding an image may take long or much memory, judged by its unverified header. */
 export function isLarge(file: Buffer, format: ImageFormat): boolean {
-  return file.length > MOST_BYTES || weighedPixels(file, format) > MOST_PIXELS
+  return file.length > MAX_SMALL_BYTES || weighPixels(file, format) > MAX_SMALL_PIXELS
 }
 
-function weighedPixels(file: Buffer, format: ImageFormat): number {
+function weighPixels(file: Buffer, format: ImageFormat): number {
   if (format !== 'jpeg') {
     const size = format === 'png' ? readPngHeader(file) : readWebpSize(file)
     return size === undefined ? 0 : size.width * size.height

@@ -10,40 +10,40 @@ export interface DecodeOptions {
   readonly maxPixels: number
 }
 
-/** What the process that decodes is told beside. */
+/** Additional options for the decoder process. */
 export interface DecoderLimits {
-  /** Memory that one image may take, the process itself aside. */
+  /** The memory limit for one image, without the memory of the process itself. */
   readonly maxBytes: number
 }
 
 export interface DecodedImage {
   /** uint8 [height, width, channels]. */
   readonly pixels: Uint8Array
-  /** Of the upload, after its EXIF orientation. */
+  /** The size of the upload, after applying its EXIF orientation. */
   readonly width: number
   readonly height: number
   readonly format: ImageFormat
 }
 
-/** What a decoder process answers to its parent. */
+/** The methods of a decoder process. */
 export interface DecoderMethods {
-  /** Takes a part of the file that the next `decode` reads; the part at 0 begins a new file of this length. */
+  /** Receives a part of the file for the next `decode`. The part at offset 0 begins a new file of this length. */
   receive(part: Uint8Array, offset: number, fileLength: number): Promise<void>
-  /** Decodes the file that was received. INVALID_IMAGE at `pointer` where that is impossible. */
+  /** Decodes the received file. Rejects with INVALID_IMAGE at `pointer` if that is impossible. */
   decode(
     pointer: string,
     options: DecodeOptions & DecoderLimits,
   ): Promise<DecodedImage & { readonly residentBytes: number }>
 }
 
-/** What is wrong with a file; the caller adds where it stood in the request. */
+/** The defect of a file. The caller adds its position in the request. */
 export class UnusableImage extends Error {}
 
 export function damaged(): UnusableImage {
   return new UnusableImage('is damaged or cut off and cannot be decoded; send the whole file')
 }
 
-/** Called as soon as a header says the size. */
+/** Call it as soon as the header is read. */
 export function assertPixels(width: number, height: number, maxPixels: number): void {
   const pixels = width * height
   if (pixels > maxPixels)
@@ -56,7 +56,7 @@ export function invalidImage(pointer: string, detail: string): ServiceError {
   return fieldError(pointer, detail, 'INVALID_IMAGE')
 }
 
-/** The format by the file's own first bytes, whatever type the request gives it. */
+/** Detects the format by the file's first bytes, regardless of the request's content type. */
 export function detectFormat(bytes: Uint8Array): ImageFormat | undefined {
   const head = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 12)).toString('latin1')
   if (head.startsWith('\xff\xd8\xff')) return 'jpeg'

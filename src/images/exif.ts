@@ -2,12 +2,12 @@ const ORIENTATION = 0x0112
 const ENTRY_BYTES = 12
 const UPRIGHT = 1
 const LAST_ORIENTATION = 8
-/** EXIF orientations from here on swap width and height. */
+/** This EXIF orientation and all higher ones swap width and height. */
 const FIRST_SIDEWAYS = 5
 const SHORT = 3
 const LONG = 4
 
-/** The orientation (1 to 8) in a TIFF block, as EXIF stores it; 1 where the block is broken or says nothing. */
+/** Reads the orientation (1 to 8) from the TIFF block of EXIF; 1 if the block is invalid or has none. */
 export function readOrientation(tiff: Buffer): number {
   const order = tiff.toString('latin1', 0, 4)
   if ((order !== 'II*\0' && order !== 'MM\0*') || tiff.length < 8) return UPRIGHT

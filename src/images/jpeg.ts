@@ -23,7 +23,7 @@ export const JPEG = {
 } as const
 
 export interface JpegFrame {
-  /** The second byte of its marker: which kind of coding. */
+  /** The second byte of its marker, which identifies the coding. */
   readonly marker: number
   readonly bits: number
   readonly width: number
@@ -40,26 +40,25 @@ export interface JpegComponent {
 
 interface JpegHead {
   readonly frame: JpegFrame
-  /** Where the first scan's marker stands. */
+  /** The position of the first scan's marker. */
   readonly scanAt: number
-  /** Whether every decoder gives the same pixels: no inks, no orientation but upright, 8 bits, coded by Huffman. */
+  /** True if every decoder returns the same pixels: grey or RGB, upright, 8 bits, Huffman coding. */
   readonly plain: boolean
 }
 
-/** More than any camera or program writes before the first scan. */
+/** More segments than any camera or program writes before the first scan. */
 const MAX_HEAD_SEGMENTS = 64
-/** Standard progressive files have 10, of one component 6. */
+/** Standard progressive files have 10 scans, with one component 6. */
 const MAX_PLAIN_SCANS = 20
-/** No file of 8 bits needs more: raw pixels have 3 bytes. What is larger is read in a process of its own. */
+/** No 8-bit file needs more: raw pixels have 3 bytes. Larger files are decoded in a separate process. */
 const MAX_PLAIN_BYTES_PER_PIXEL = 6
 const MAX_PLAIN_HEAD_BYTES = 2 ** 16
 const HUFFMAN_FRAMES: readonly number[] = [JPEG.sof0, JPEG.sof1, JPEG.sof2]
 const BETWEEN_SCANS: readonly number[] = [JPEG.dht, JPEG.dqt, JPEG.dri, JPEG.sos]
 
 /**
- * The size of a plain JPEG, which may go to the engine as it is: whole, nothing after its end, few scans, nothing between
- * its segments. Undefined for any other bytes. Whether its scans can be decoded is another question. Time is linear in
- * `bytes`, which are few for their size.
+ * The size of a plain JPEG, which the engine can decode unchanged: complete, no bytes after its end or between its
+ * segments, few scans. Undefined for other files. Does not check that the scans can be decoded. Takes linear time.
  */
 export function plainJpegSize(bytes: Uint8Array): { width: number; height: number } | undefined {
   const file = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
@@ -67,10 +66,10 @@ export function plainJpegSize(bytes: Uint8Array): { width: number; height: numbe
   if (head?.plain !== true) return undefined
   const { width, height } = head.frame
   const bound = MAX_PLAIN_HEAD_BYTES + width * height * MAX_PLAIN_BYTES_PER_PIXEL
-  return file.length <= bound && isCleanToItsEnd(file, head.scanAt) ? { width, height } : undefined
+  return file.length <= bound && hasOnlyScans(file, head.scanAt) ? { width, height } : undefined
 }
 
-/** The segments before the first scan. Undefined where anything stands between them, or they are too many. */
+/** Reads the segments before the first scan. Undefined if there are bytes between them, or too many segments. */
 export function readJpegHead(file: Buffer): JpegHead | undefined {
   let frame: JpegFrame | undefined
   let plain = true
@@ -88,14 +87,14 @@ export function readJpegHead(file: Buffer): JpegHead | undefined {
       if (frame === undefined) return undefined
       const colours = frame.components.length
       plain &&= HUFFMAN_FRAMES.includes(marker) && frame.bits === 8 && (colours === 1 || colours === 3)
-    } else if (marker === JPEG.app1) plain &&= (orientationIn(body) ?? 1) === 1
+    } else if (marker === JPEG.app1) plain &&= (readApp1Orientation(body) ?? 1) === 1
     else if (!isIgnored(marker)) plain &&= BETWEEN_SCANS.includes(marker) || marker === JPEG.app0
     at = end
   }
   return undefined
 }
 
-/** A frame header (B.2.2); undefined where its length is not what its components need. */
+/** Reads a frame header (B.2.2); undefined if its length does not match its components. */
 export function readFrame(marker: number, body: Buffer): JpegFrame | undefined {
   const count = body[5] ?? 0
   if (count === 0 || body.length !== 6 + 3 * count) return undefined
@@ -107,7 +106,7 @@ export function readFrame(marker: number, body: Buffer): JpegFrame | undefined {
   return { marker, bits, height: body.readUInt16BE(1), width: body.readUInt16BE(3), components }
 }
 
-/** SOF0 to SOF15, of which three numbers belong to other markers. */
+/** True for SOF0 to SOF15. Three markers in this range are not frames. */
 export function isFrame(marker: number): boolean {
   return marker >= 0xc0 && marker <= 0xcf && marker !== JPEG.dht && marker !== 0xc8 && marker !== 0xcc
 }
@@ -125,19 +124,19 @@ export function isRestart(marker: number): boolean {
   return marker >= JPEG.rst0 && marker <= JPEG.rst7
 }
 
-/** Comments and application data that change no pixel: all but JFIF (APP0), EXIF (APP1) and Adobe (APP14). */
+/** True for comments and application data that affect no pixel: all except JFIF (APP0), EXIF (APP1) and Adobe (APP14). */
 export function isIgnored(marker: number): boolean {
   if (marker === JPEG.com) return true
   return marker > JPEG.app1 && marker <= JPEG.app15 && marker !== JPEG.app14
 }
 
-/** The orientation of an APP1 segment; undefined where it is not EXIF. */
-export function orientationIn(app1: Buffer): number | undefined {
+/** Reads the orientation of an APP1 segment; undefined if it is not EXIF. */
+export function readApp1Orientation(app1: Buffer): number | undefined {
   return app1.toString('latin1', 0, 6) === 'Exif\0\0' ? readOrientation(app1.subarray(6)) : undefined
 }
 
-/** From the first scan on: scans and their tables up to an end marker that ends the file as well. */
-function isCleanToItsEnd(file: Buffer, scanAt: number): boolean {
+/** True if the file has only scans and their tables from the first scan on, and ends with the end marker. */
+function hasOnlyScans(file: Buffer, scanAt: number): boolean {
   const last = file.length - 2
   let scans = 0
   for (let at = scanAt; at >= 0 && at <= last;) {
@@ -150,7 +149,7 @@ function isCleanToItsEnd(file: Buffer, scanAt: number): boolean {
     if (!BETWEEN_SCANS.includes(marker) || at + 4 > last) return false
     if (marker === JPEG.sos && ++scans > MAX_PLAIN_SCANS) return false
     const end = at + 2 + file.readUInt16BE(at + 2)
-    // After a scan's header its data; after a table the next segment.
+    // Scan data follows a scan header; the next segment follows a table.
     at = marker === JPEG.sos ? file.indexOf(0xff, end) : file[end] === 0xff ? end : -1
   }
   return false

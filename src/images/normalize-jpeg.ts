@@ -5,20 +5,20 @@ import {
   isProgressive,
   isRestart,
   JPEG,
-  orientationIn,
+  readApp1Orientation,
   readFrame,
   type JpegFrame,
 } from './jpeg.ts'
 import { BLOCK_SIDE, minScanBytes } from './jpeg-scan-size.ts'
 import type { NormalizedImage } from './normalized.ts'
 
-/** Standard progressive files have 10 scans, the most thorough encoders some 20. */
+/** Standard progressive files have 10 scans, some encoders write about 20. */
 const MAX_SCANS = 100
-/** Every scan visits every pixel: 20 scans of 50 megapixels take about as long as a decoder may. */
+/** Every scan visits every pixel: 20 scans of 50 megapixels take about the default IMAGE_TIMEOUT_MS. */
 const MAX_SCANNED_PIXELS = 1e9
 const MAX_SEGMENTS = 10_000
 const COEFFICIENT_BYTES = 2
-/** Version 1.01, no thumbnail. Decoders see by it that three components are YCbCr. */
+/** Version 1.01, no thumbnail. It tells decoders that three components are YCbCr. */
 const JFIF = Buffer.from('ffe000104a46494600010100000100010000', 'hex')
 const END = Buffer.from([0xff, JPEG.eoi])
 const CODINGS: Readonly<Record<number, string>> = {
@@ -33,12 +33,12 @@ const CODINGS: Readonly<Record<number, string>> = {
 }
 
 /**
- * A JPEG without what makes decoders differ or complain although its pixels are sound: comments, application data but for
- * JFIF's and Adobe's marks of colour, fill bytes, bytes between segments, scan parameters that only progressive files
- * have, and whatever follows the end. Linear in its length.
+ * Removes the parts of a JPEG that make decoders differ or fail although the pixels are intact: comments, application data
+ * except the colour markers of JFIF and Adobe, fill bytes, bytes between segments, progressive parameters of sequential
+ * scans, and bytes after the end. Takes linear time.
  */
 export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage {
-  // What is added is a JFIF segment where there is one already, maybe shorter.
+  // The output has at most a JFIF segment more than the input.
   const out = Buffer.allocUnsafeSlow(file.length + JFIF.length)
   let filled = 0
   const write = (part: Buffer): void => {
@@ -52,7 +52,7 @@ export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage 
   let segments = 0
   let buffered = false
   write(file.subarray(0, 2))
-  for (let at = nextMarker(file, 2); ; at = nextMarker(file, at)) {
+  for (let at = findMarker(file, 2); ; at = findMarker(file, at)) {
     const marker = file[at + 1] ?? 0
     if (marker === JPEG.eoi) break
     if (isRestart(marker)) {
@@ -60,14 +60,14 @@ export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage 
       continue
     }
     if (marker === JPEG.soi || at + 4 > file.length) throw damaged()
-    // A length counts itself; libjpeg takes one that is too small for nothing.
+    // A length includes its own two bytes; libjpeg ignores smaller values.
     const end = at + 2 + Math.max(2, file.readUInt16BE(at + 2))
     if (end > file.length) throw damaged()
     const segment = file.subarray(at, end)
     const body = segment.subarray(4)
     at = end
     if (marker === JPEG.app0) hasJfif ||= body.length >= 14 && body.toString('latin1', 0, 5) === 'JFIF\0'
-    else if (marker === JPEG.app1) orientation ??= scans === 0 ? orientationIn(body) : undefined
+    else if (marker === JPEG.app1) orientation ??= scans === 0 ? readApp1Orientation(body) : undefined
     else if (marker === JPEG.app14) {
       if (body.length >= 12 && body.toString('latin1', 0, 5) === 'Adobe') adobe = segment
     } else if (!isIgnored(marker)) {
@@ -88,7 +88,7 @@ export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage 
           if (adobe !== undefined) write(adobe)
         }
         assertScans(scans, frame)
-        write(isProgressive(frame) ? segment : sequentialScan(segment))
+        write(isProgressive(frame) ? segment : fixScanParameters(segment))
         const scan = copyEntropy(file, at, out, filled)
         if (scan.codedBytes < minScanBytes(frame, body)) throw damaged()
         at = scan.end
@@ -101,12 +101,12 @@ export function normalizeJpeg(file: Buffer, maxPixels: number): NormalizedImage 
   return {
     ...{ bytes: out.subarray(0, filled), format: 'jpeg', orientation: orientation ?? 1 },
     ...{ width: frame.width, height: frame.height, cmyk: frame.components.length === 4 },
-    workingBytes: buffered ? coefficientBytes(frame) : 0,
+    workingBytes: buffered ? countCoefficientBytes(frame) : 0,
   }
 }
 
-/** The next marker, wherever it stands: some programs leave bytes between segments. */
-function nextMarker(file: Buffer, from: number): number {
+/** Finds the next marker: some programs write bytes between segments. */
+function findMarker(file: Buffer, from: number): number {
   for (let at = from; at + 1 < file.length; at++) {
     const next = file[at + 1]
     if (file[at] === 0xff && next !== 0xff && next !== 0) return at
@@ -114,7 +114,7 @@ function nextMarker(file: Buffer, from: number): number {
   throw damaged()
 }
 
-/** Copies a scan's data, without fill bytes, up to the marker that ends it. Counts the bytes before stuffing. */
+/** Copies a scan's data without fill bytes, up to the next marker. Counts the bytes before stuffing. */
 function copyEntropy(
   file: Buffer,
   from: number,
@@ -141,8 +141,8 @@ function copyEntropy(
   throw damaged()
 }
 
-/** With the parameters that a sequential scan must have, whatever it says (Samsung's cameras write Se 0). */
-function sequentialScan(segment: Buffer): Buffer {
+/** Sets the parameters of a sequential scan to the required values (Samsung cameras write Se 0). */
+function fixScanParameters(segment: Buffer): Buffer {
   const scan = Buffer.from(segment)
   scan.set([0, BLOCK_SIDE ** 2 - 1, 0], scan.length - 3)
   return scan
@@ -151,7 +151,7 @@ function sequentialScan(segment: Buffer): Buffer {
 function assertSupported({ marker, bits, width, height, components }: JpegFrame): void {
   const coding = CODINGS[marker]
   if (coding !== undefined)
-    throw new UnusableImage(`is a JPEG that is ${coding}, which is not supported; save it as baseline JPEG`)
+    throw new UnusableImage(`is a ${coding} JPEG, which is not supported; save it as baseline JPEG`)
   if (bits !== 8)
     throw new UnusableImage(
       `is a JPEG of ${String(bits)} bits a sample (${String(bits)}-bit), which is not supported; save it with 8`,
@@ -176,12 +176,12 @@ function assertScans(scans: number, { width, height }: JpegFrame): void {
   const most = Math.min(MAX_SCANS, Math.max(1, Math.floor(MAX_SCANNED_PIXELS / pixels)))
   if (scans > most)
     throw new UnusableImage(
-      `has more than ${String(most)} scans, the most that are decoded of ${String(pixels)} pixels; save it as baseline JPEG`,
+      `has more than ${String(most)} scans, the limit for ${String(pixels)} pixels; save it as baseline JPEG`,
     )
 }
 
-/** Of all components, which a decoder holds while it reads the scans. */
-function coefficientBytes({ width, height, components }: JpegFrame): number {
+/** The coefficients of all components, which a decoder keeps in memory while it reads the scans. */
+function countCoefficientBytes({ width, height, components }: JpegFrame): number {
   const most = (side: 'horizontal' | 'vertical'): number =>
     Math.max(...components.map((component) => component[side]))
   const units = (pixels: number, factor: number): number => Math.ceil(pixels / (BLOCK_SIDE * factor))

@@ -5,13 +5,13 @@ import type { NormalizedImage } from './normalized.ts'
 import { TextBudget } from './png-texts.ts'
 
 const SIGNATURE_BYTES = 8
-/** Length, type, and the checksum behind the data. */
+/** Length, type and checksum of a chunk. */
 const CHUNK_BYTES = 12
 const MAX_CHUNKS = 100_000
 const HEADER_BYTES = 13
 const CHANNELS: Readonly<Record<number, number>> = { 0: 1, 2: 3, 3: 1, 4: 2, 6: 4 }
 const PALETTE = 3
-/** Bytes of a transparent colour, by colour type. */
+/** The number of bytes of a transparent colour, by colour type. */
 const TRANSPARENT_COLOUR: Readonly<Record<number, number>> = { 0: 2, 2: 6 }
 
 export interface PngHeader {
@@ -23,8 +23,8 @@ export interface PngHeader {
 }
 
 /**
- * A PNG of nothing but what decides its pixels: header, palette, transparency, image data. Texts, profiles, gamma and
- * animation are left out; so is what follows the end. Linear in its length.
+ * Reduces a PNG to the chunks that determine its pixels: header, palette, transparency and image data. Drops texts,
+ * profiles, gamma, animation and bytes after the end. Takes linear time.
  */
 export function normalizePng(file: Buffer, maxPixels: number): NormalizedImage {
   const header = readPngHeader(file)
@@ -46,31 +46,31 @@ export function normalizePng(file: Buffer, maxPixels: number): NormalizedImage {
     const end = at + CHUNK_BYTES + length
     const type = file.toString('latin1', at + 4, at + 8)
     if (type === 'IEND') break
-    // The end is missing: the image data is cut off, or it was whole and nothing is lost.
+    // The file is truncated: damaged if that affects the image data, otherwise complete.
     if (end > file.length && type !== 'IDAT') break
     if (end > file.length) throw damaged()
     const chunk = file.subarray(at, end)
     at = end
     if (type === 'IHDR') {
       if (parts.length > 1) throw damaged()
-      parts.push(soundChunk(chunk))
+      parts.push(verifyChunk(chunk))
     } else if (type === 'IDAT') {
       hasData = true
-      parts.push(soundChunk(chunk))
+      parts.push(verifyChunk(chunk))
     } else if (type === 'PLTE') {
-      // In other colour types a palette is a suggestion.
+      // For other colour types a palette is a suggestion.
       if (colourType !== PALETTE) continue
       if (palette > 0 || hasData) throw damaged()
       palette = Math.floor(length / 3)
-      parts.push(soundChunk(chunk))
+      parts.push(verifyChunk(chunk))
     } else if (type === 'tRNS') {
-      const data = soundChunk(chunk).subarray(8, 8 + length)
+      const data = verifyChunk(chunk).subarray(8, 8 + length)
       const used = colourType === PALETTE ? Math.min(palette, length) : TRANSPARENT_COLOUR[colourType]
       if (hasTransparency || hasData || used === undefined || used === 0 || used > length) continue
       hasTransparency = true
       parts.push(makeChunk('tRNS', data.subarray(0, used)))
     } else if (type === 'eXIf') orientation = readOrientation(chunk.subarray(8, 8 + length))
-    // A type with a capital first letter must be understood.
+    // An unknown critical chunk: its type begins with a capital letter.
     else if (type < 'a') throw damaged()
     else texts.add(type, chunk.subarray(8, 8 + length))
   }
@@ -78,11 +78,11 @@ export function normalizePng(file: Buffer, maxPixels: number): NormalizedImage {
   parts.push(makeChunk('IEND', Buffer.alloc(0)))
   return {
     ...{ bytes: Buffer.concat(parts), format: 'png', width, height, orientation, cmyk: false },
-    workingBytes: pngWorkingBytes(header),
+    workingBytes: countWorkingBytes(header),
   }
 }
 
-/** Undefined where the file does not begin with a header. */
+/** Undefined if the file does not begin with a header. */
 export function readPngHeader(file: Buffer): PngHeader | undefined {
   const at = SIGNATURE_BYTES
   if (file.length < at + CHUNK_BYTES + HEADER_BYTES || file.toString('latin1', at + 4, at + 8) !== 'IHDR')
@@ -94,15 +94,15 @@ export function readPngHeader(file: Buffer): PngHeader | undefined {
   }
 }
 
-/** An interlaced image is held whole, with its transparency as a channel; others go through by rows. */
-function pngWorkingBytes({ width, height, bits, colourType, interlaced }: PngHeader): number {
+/** An interlaced image is decoded in memory, with transparency as a channel; others are decoded row by row. */
+function countWorkingBytes({ width, height, bits, colourType, interlaced }: PngHeader): number {
   if (!interlaced) return 0
   const channels = colourType === PALETTE ? 4 : (CHANNELS[colourType] ?? 4) + 1
   return width * height * channels * (bits === 16 ? 2 : 1)
 }
 
-/** A chunk whose checksum is right. */
-function soundChunk(chunk: Buffer): Buffer {
+/** Throws if the checksum of a chunk is wrong. */
+function verifyChunk(chunk: Buffer): Buffer {
   const end = chunk.length - 4
   if (crc32(chunk.subarray(4, end)) !== chunk.readUInt32BE(end)) throw damaged()
   return chunk

@@ -4,11 +4,11 @@ import type { NormalizedImage } from './normalized.ts'
 
 const HEAD_BYTES = 12
 const CHUNK_HEAD_BYTES = 8
-/** Of the flags of an extended file, those that decide pixels: transparency and animation. */
+/** The flags of an extended file that affect pixels: transparency and animation. */
 const KEPT_FLAGS = 0x12
 const ANIMATION_FLAG = 0x02
 const LOSSLESS_SIGNATURE = 0x2f
-/** Background, and how often to repeat. */
+/** Background colour and loop count. */
 const ANIMATION_BYTES = 6
 const FRAME_HEAD_BYTES = 16
 
@@ -18,8 +18,8 @@ export interface WebpSize {
 }
 
 /**
- * A WebP of nothing but its pixels, and of an animation its first picture alone, on a transparent ground. Profiles, texts and
- * what follows the end are left out. Linear in its length.
+ * Reduces a WebP to its pixels, and an animation to its first frame on a transparent background. Drops profiles, texts and
+ * bytes after the end. Takes linear time.
  */
 export function normalizeWebp(file: Buffer, maxPixels: number): NormalizedImage {
   const size = readWebpSize(file)
@@ -42,7 +42,7 @@ export function normalizeWebp(file: Buffer, maxPixels: number): NormalizedImage 
       orientation = readOrientation(prefixed ? data.subarray(6) : data)
     } else if (type === 'ANMF' && animated && !hasImage) {
       hasImage = true
-      parts.push(makeChunk('ANIM', Buffer.alloc(ANIMATION_BYTES)), makeChunk(type, firstFrame(data)))
+      parts.push(makeChunk('ANIM', Buffer.alloc(ANIMATION_BYTES)), makeChunk(type, reduceFrame(data)))
       lossless = data.toString('latin1', FRAME_HEAD_BYTES, FRAME_HEAD_BYTES + 4) === 'VP8L'
     } else if (type === 'ALPH' && !animated && !hasImage) parts.push(makeChunk(type, data))
     else if ((type === 'VP8 ' || type === 'VP8L') && !animated && !hasImage) {
@@ -55,14 +55,14 @@ export function normalizeWebp(file: Buffer, maxPixels: number): NormalizedImage 
   const head = Buffer.from(file.subarray(0, HEAD_BYTES))
   const bytes = Buffer.concat([head, ...parts])
   bytes.writeUInt32LE(bytes.length - 8, 4)
-  const pictures = animated ? 3 : lossless ? 2 : 1
+  const buffers = animated ? 3 : lossless ? 2 : 1
   return {
     ...{ bytes, format: 'webp', ...size, orientation, cmyk: false },
-    workingBytes: size.width * size.height * 4 * pictures,
+    workingBytes: size.width * size.height * 4 * buffers,
   }
 }
 
-/** The size of the whole picture; undefined where the first chunk says none. */
+/** The size of the whole image; undefined if the first chunk has none. */
 export function readWebpSize(file: Buffer): WebpSize | undefined {
   const type = file.toString('latin1', HEAD_BYTES, HEAD_BYTES + 4)
   const data = file.subarray(HEAD_BYTES + CHUNK_HEAD_BYTES)
@@ -86,8 +86,8 @@ function* readChunks(bytes: Buffer): Generator<{ type: string; data: Buffer }> {
   }
 }
 
-/** Without its profile or texts: a frame's chunks that are no picture are left out. */
-function firstFrame(data: Buffer): Buffer {
+/** Reduces a frame to its image chunks. */
+function reduceFrame(data: Buffer): Buffer {
   const chunks = [...readChunks(data.subarray(FRAME_HEAD_BYTES))]
   const pictures = chunks.filter(({ type }) => ['ALPH', 'VP8 ', 'VP8L'].includes(type))
   return Buffer.concat([

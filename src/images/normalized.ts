@@ -1,16 +1,16 @@
 import type { ImageFormat } from './decoder-contract.ts'
 
-/** A file that says the same in a form that every decoder reads alike, and what decoding it takes. */
+/** An equivalent file that every decoder reads alike, and the memory needed to decode it. */
 export interface NormalizedImage {
   readonly bytes: Buffer
   readonly format: ImageFormat
-  /** As stored: before the orientation is applied. */
+  /** The stored size, before applying the orientation. */
   readonly width: number
   readonly height: number
-  /** EXIF's, 1 to 8. */
+  /** The EXIF orientation, 1 to 8. */
   readonly orientation: number
-  /** Whether its four channels are inks. */
+  /** True if its four channels are CMYK. */
   readonly cmyk: boolean
-  /** What the decoder holds of it at once, beside the file and the result. */
+  /** The decoder's memory in bytes, without the file and the result. */
   readonly workingBytes: number
 }

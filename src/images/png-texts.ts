@@ -5,21 +5,21 @@ import { UnusableImage } from './decoder-contract.ts'
 const MAX_TEXT_BYTES = 2 ** 20
 const MAX_ALL_BYTES = 64 * MAX_TEXT_BYTES
 
-/** Adds up what the texts of a PNG amount to. They are read for this alone: a file that hides gigabytes in them is refused. */
+/** Limits the inflated size of a PNG's texts: a file with gigabytes of compressed text is rejected. */
 export class TextBudget {
   #bytes = 0
 
-  /** Takes any chunk; what is no text is nothing. */
+  /** Adds the size of a chunk; chunks of other types count 0. */
   add(type: string, data: Buffer): void {
-    const text = compressedText(type, data)
+    const text = findCompressedText(type, data)
     this.#bytes +=
-      text === undefined ? (type === 'tEXt' || type === 'iTXt' ? data.length : 0) : inflatedBytes(text)
+      text === undefined ? (type === 'tEXt' || type === 'iTXt' ? data.length : 0) : countInflatedBytes(text)
     if (this.#bytes > MAX_ALL_BYTES) throw tooLong()
   }
 }
 
-/** Behind the keyword its method; in iTXt a flag before that, and the language and the keyword once more behind it. */
-function compressedText(type: string, data: Buffer): Buffer | undefined {
+/** zTXt: keyword, method, text. iTXt: keyword, compression flag, method, language, translated keyword, text. */
+function findCompressedText(type: string, data: Buffer): Buffer | undefined {
   const keywordEnd = data.indexOf(0)
   if (keywordEnd < 0) return undefined
   if (type === 'zTXt') return data.subarray(keywordEnd + 2)
@@ -29,8 +29,8 @@ function compressedText(type: string, data: Buffer): Buffer | undefined {
   return translationEnd < 0 ? undefined : data.subarray(translationEnd + 1)
 }
 
-/** What cannot be inflated is no text, and harms no pixel. */
-function inflatedBytes(text: Buffer): number {
+/** Text that cannot be inflated counts its compressed size: it affects no pixel. */
+function countInflatedBytes(text: Buffer): number {
   try {
     return inflateSync(text, { maxOutputLength: MAX_TEXT_BYTES }).length
   } catch (error) {
@@ -41,6 +41,6 @@ function inflatedBytes(text: Buffer): number {
 
 function tooLong(): UnusableImage {
   return new UnusableImage(
-    `has texts that inflate to more than ${String(MAX_TEXT_BYTES)} bytes each or ${String(MAX_ALL_BYTES)} in all; save it without texts`,
+    `has texts that inflate to more than ${String(MAX_TEXT_BYTES)} bytes each or ${String(MAX_ALL_BYTES)} in total; save it without texts`,
   )
 }

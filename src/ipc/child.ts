@@ -1,10 +1,10 @@
 import type { JobContext } from '../common/cancellation.ts'
 import { toPlainError, type Answer, type Handlers, type Methods, type Request } from './messages.ts'
 
-/** The parent hears of steps no more often than this. */
+/** The minimum interval between `alive` messages. */
 const ALIVE_MS = 100
 
-/** What a child's start gives. A start that fails ends the process, and the parent logs why. */
+/** Runs a child's start. A failure is sent to the parent, which logs it, and ends this process. */
 export async function startOrExit<R>(start: () => Promise<R>): Promise<R> {
   try {
     return await start()
@@ -18,29 +18,28 @@ export async function startOrExit<R>(start: () => Promise<R>): Promise<R> {
 }
 
 /**
- * The child half: answers calls until the parent goes away. A call that is cancelled aborts its job's signal; messages
- * come in only while the handler waits for something, so a long one pauses between its steps. Without a parent the child
- * has nothing to live for.
+ * The child half: answers calls, and exits when the parent disconnects. A cancelled call aborts its job's signal. Messages
+ * arrive only while the handler awaits, so a long handler calls `checkpoint` between its steps.
  */
 export function answerCalls<M extends Methods<M>>(handlers: Handlers<M>, info: unknown): void {
   const send = (answer: Answer): void => {
-    // A parent that has just gone wants no answer; the disconnect below ends this process.
+    // Ignores send errors: after a disconnect this process exits.
     process.send?.(answer, undefined, undefined, () => undefined)
   }
   if (!process.connected) process.exit(0)
   process.on('disconnect', () => process.exit(0))
-  let toldAlive = -Infinity
+  let lastAliveAt = -Infinity
   const alive = (): void => {
     const now = performance.now()
-    if (now - toldAlive < ALIVE_MS) return
-    toldAlive = now
+    if (now - lastAliveAt < ALIVE_MS) return
+    lastAliveAt = now
     send({ kind: 'alive' })
   }
   const running = new Map<number, AbortController>()
   const answer = async ({ id, method, args }: Extract<Request, { kind: 'call' }>): Promise<void> => {
     const controller = new AbortController()
     running.set(id, controller)
-    // The result of a call that was cancelled would be copied in vain.
+    // Does not copy the result of a cancelled call.
     const reply = (answer: Answer): void => {
       send(controller.signal.aborted ? { kind: 'result', id, result: undefined } : answer)
     }

@@ -2,15 +2,15 @@ import { randomUUID } from 'node:crypto'
 import { closeSync, ftruncateSync, openSync, readSync, unlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 
-/** Memory where there is such a folder, else the disk. */
+/** In memory if the system has such a folder, otherwise on disk. */
 const FOLDERS = ['/dev/shm', tmpdir()]
 const FORWARD_MS = 1000
 const PART_BYTES = 2 ** 16
 const MAX_BYTES = 2 ** 20
 
 /**
- * A file without a name for what children write to stderr: they see from its size whether a library has written anything.
- * This process forwards its text to its own stderr, within a second. Whoever opens it closes it.
+ * An unlinked file that receives the children's stderr: its size tells a child whether a library has written a message.
+ * This process forwards the text to its own stderr within a second. The caller closes it.
  */
 export class StderrFile {
   readonly fd: number
@@ -25,13 +25,13 @@ export class StderrFile {
     }, FORWARD_MS).unref()
   }
 
-  /** Throws where no folder takes a file. */
+  /** Throws if no folder accepts a file. */
   static open(folders: readonly string[] = FOLDERS): StderrFile {
     const failures: unknown[] = []
     for (const folder of folders) {
       const path = `${folder}/resinit-${randomUUID()}`
       try {
-        // Appending: every child writes behind what is there, also after the file was emptied.
+        // Append mode: every child writes at the end, also after the file was truncated.
         const fd = openSync(path, 'ax+', 0o600)
         unlinkSync(path)
         return new StderrFile(fd)
@@ -39,10 +39,10 @@ export class StderrFile {
         failures.push(error)
       }
     }
-    throw new AggregateError(failures, `no file can be made in ${folders.join(' or ')}`)
+    throw new AggregateError(failures, `cannot create a file in ${folders.join(' or ')}`)
   }
 
-  /** Writes what is new to this process's stderr. */
+  /** Writes new text to this process's stderr. */
   forward(): void {
     for (;;) {
       const length = readSync(this.fd, this.#part, 0, PART_BYTES, this.#forwarded)

@@ -1,37 +1,37 @@
 import { readFileSync } from 'node:fs'
 
-/** How finely time is counted. */
+/** The resolution of the time limit. */
 const TICKS = 8
 
 export interface WatchdogOptions {
   readonly limitMs: number
-  /** Whether there is something to wait for. */
+  /** True while a message is expected. */
   readonly isWaiting: () => boolean
-  /** Called at every tick at which there is not. */
+  /** Called at every tick without an expected message. */
   readonly idle?: () => void
-  /** Called when nothing was heard for longer than the limit. */
+  /** Called after more than `limitMs` without a message. */
   readonly onTimeout: () => void
 }
 
 /**
- * Bites where nothing is heard for too long. Ticks of this process are counted and not time, so that what holds up this
- * process as well (a machine that sleeps) is not held against the one that is watched.
+ * Calls `onTimeout` after too long a silence. Counts ticks of this process instead of time: a delay that affects this
+ * process as well, such as a suspended machine, does not count as silence.
  */
 export class Watchdog {
   readonly #timer: NodeJS.Timeout
-  #silent = 0
+  #silentTicks = 0
 
-  constructor({ limitMs, isWaiting: isWaiting, idle, onTimeout: onTimeout }: WatchdogOptions) {
+  constructor({ limitMs, isWaiting, idle, onTimeout }: WatchdogOptions) {
     this.#timer = setInterval(() => {
       if (!isWaiting()) {
-        this.#silent = 0
+        this.#silentTicks = 0
         idle?.()
-      } else if (++this.#silent > TICKS) onTimeout()
+      } else if (++this.#silentTicks > TICKS) onTimeout()
     }, limitMs / TICKS)
   }
 
-  heard(): void {
-    this.#silent = 0
+  reset(): void {
+    this.#silentTicks = 0
   }
 
   close(): void {
@@ -39,11 +39,11 @@ export class Watchdog {
   }
 }
 
-/** Whether the system has stopped a process (SIGSTOP): it answers nothing before it is continued. Known on Linux only. */
+/** True if the system has stopped a process (SIGSTOP): it answers nothing until it is continued. Linux only. */
 export function isStopped(pid: number | undefined): boolean {
   try {
     const text = readFileSync(`/proc/${String(pid)}/stat`, 'utf8')
-    // The state follows the command, which may hold anything.
+    // The state follows the command, which may contain any character.
     return text.slice(text.lastIndexOf(')') + 2).startsWith('T')
   } catch {
     return false

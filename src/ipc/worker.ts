@@ -1,164 +1,115 @@
 import { fork, type ChildProcess } from 'node:child_process'
-import type { Logger } from 'pino'
-import { raceAbort, type CallOptions, type Progress } from '../common/cancellation.ts'
+import { raceAbort, type CallOptions } from '../common/cancellation.ts'
 import { isCrash, ServiceError } from '../common/errors.ts'
-import { fromPlainError, type Answer, type Methods, type PlainError, type Request } from './messages.ts'
-import { isStopped, Watchdog } from './watchdog.ts'
-
-export interface WorkerOptions {
-  readonly name: string
-  /** The compiled module that runs in the child. */
-  readonly entry: URL
-  readonly env: Readonly<Record<string, string>>
-  readonly logger: Logger
-  /** What starts the child: Node, unless another program starts Node. It is given the entry as its last argument. */
-  readonly launcher?: { readonly execPath: string; readonly execArgv: readonly string[] }
-  /** A file of the caller's that every child finds open as INHERITED_FD. */
-  readonly inherits?: number | undefined
-  /** A file of the caller's that takes what children write to stderr. */
-  readonly stderr?: number | undefined
-  /** Calls are pure: one that its child died over is asked once more. */
-  readonly again?: boolean
-  /** A child keeps nothing between calls: it is killed instead of asked to stop, and replaced without a pause. */
-  readonly disposable?: boolean
-  /**
-   * A child that is asked and says nothing for longer is killed. While it computes it reads no message, so there is
-   * nothing else to judge it by than the time since its last word, or since it was first asked. One without a call is
-   * pinged.
-   */
-  readonly timeoutMs?: number
-  /** A child that is not ready so long after its start is killed. */
-  readonly startTimeoutMs?: number
-  /** Called once for every child that died unasked, before the next one starts; what it held is gone. */
-  readonly onLost?: () => void
-}
+import { childEntry } from './child-entry.ts'
+import { LivenessMonitor } from './liveness-monitor.ts'
+import type { Answer, Methods, PlainError, Request } from './messages.ts'
+import { PendingCalls } from './pending-calls.ts'
+import { RestartPolicy } from './restart-policy.ts'
+import type { WorkerOptions } from './worker-options.ts'
 
 const STOP_GRACE_MS = 5000
-/** Libraries of hundreds of MB, from a cold disk. */
+/** Loading libraries of hundreds of MB from a cold disk. */
 const START_TIMEOUT_MS = 120_000
-/** A child that the system has stopped for so long is killed, whatever it was asked: no step of a call takes this time. */
-const STOPPED_TIMEOUT_MS = 15_000
-/** The pause doubles with every death that comes early; a child that starts well is worth a second. */
-const RESTART_DELAY_MS = { first: 100, most: 10_000, mostWhereItStarts: 1000 }
-/** A child that lived this long did not die early. */
-const STEADY_MS = 10_000
-/** After so many deaths in a row before it was ready, nobody is kept waiting, and a first start is given up. */
-const START_ATTEMPTS = 3
 
-interface Pending<R> {
-  readonly resolve: (result: R) => void
+interface ReadyWaiter {
+  readonly resolve: () => void
   readonly reject: (error: Error) => void
 }
 
-interface PendingCall extends Pending<unknown> {
-  readonly progress: ((progress: Progress) => void) | undefined
-  /** Its caller has left, and the child may still be at work for it. */
-  cancelled: boolean
-}
-
 /**
- * The parent half of a child process: calls with answers, and a new child whenever one dies. Calls a dead child left
- * unanswered are rejected with ENGINE_CRASHED. Calls made while none is ready wait for the next, or are rejected with
- * ENGINE_UNAVAILABLE where none comes.
+ * The parent half of a child process: sends calls, and starts a new child when one exits. Calls that a dead child left
+ * unanswered are rejected with ENGINE_CRASHED. Calls made while no child is ready wait for the next one, or are rejected
+ * with ENGINE_UNAVAILABLE if none can be started.
  */
 export class Worker<M extends Methods<M>, Info> {
   readonly #options: WorkerOptions
-  readonly #pending = new Map<number, PendingCall>()
-  /** Who waits for a child that answers. */
-  readonly #waiting = new Set<Pending<void>>()
+  readonly #calls = new PendingCalls()
+  readonly #restartPolicy: RestartPolicy
+  /** Calls that wait for a ready child. */
+  readonly #readyWaiters = new Set<ReadyWaiter>()
   #child: ChildProcess | undefined
-  /** One that could not be told something: it is gone, though its exit has not been heard of yet. */
-  #unreachable: ChildProcess | undefined
-  /** One that was killed by `replace`. */
-  #replaced: ChildProcess | undefined
-  /** What the last child that was ready said of itself. */
-  #said: { readonly info: Info } | undefined
-  #restarts = 0
-  #failures = 0
-  #earlyDeaths = 0
-  #started = 0
-  /** Bites where the child is silent, and where it is stopped. */
-  #watchdogs: Watchdog[] = []
-  /** A ping is on its way, and not answered. */
-  #pinged = false
-  #stopped = false
-  /** Why the last child did not start, where it could say so. */
-  #failure: PlainError | undefined
+  /** A child that could not be sent a message: it has exited, although its exit event is still to come. */
+  #unreachableChild: ChildProcess | undefined
+  /** A child that `replace` has killed. */
+  #replacedChild: ChildProcess | undefined
+  /** Sent by the last child that was ready. */
+  #info: { readonly value: Info } | undefined
+  #monitor: LivenessMonitor | undefined
+  /** Why the last child could not start, if it reported a reason. */
+  #startError: PlainError | undefined
   /** Why the last child was killed. */
-  #killed: string | undefined
-  #calls = 0
-  #answering = false
+  #killReason: string | undefined
+  #isReady = false
   #closing = false
   #restartTimer: NodeJS.Timeout | undefined
 
   constructor(options: WorkerOptions) {
     this.#options = options
+    this.#restartPolicy = new RestartPolicy(options.disposable === true)
     this.#start()
   }
 
-  /** What a child said of itself; rejects where none can be started. */
+  /** Resolves with the information that a ready child sent; rejects if none can be started. */
   async info(): Promise<Info> {
-    if (this.#said === undefined) await this.#whenReady()
-    return (this.#said as { readonly info: Info }).info
+    if (this.#info === undefined) await this.#whenReady()
+    return (this.#info as { readonly value: Info }).value
   }
 
   get restarts(): number {
-    return this.#restarts
+    return this.#restartPolicy.restarts
   }
 
   get pid(): number | undefined {
     return this.#child?.pid
   }
 
-  /** Whether a child is there that answers calls now. */
+  /** True if a child answers calls now. */
   get ready(): boolean {
-    return this.#reachable && !this.#stopped
+    return this.#isReachable && this.#monitor?.isStopped !== true
   }
 
-  /** One that is stopped takes messages all the same. */
-  get #reachable(): boolean {
-    return this.#answering && this.#child?.connected === true && this.#child !== this.#unreachable
+  /** A stopped child still receives messages. */
+  get #isReachable(): boolean {
+    return this.#isReady && this.#child?.connected === true && this.#child !== this.#unreachableChild
   }
 
   call<K extends keyof M & string>(method: K, ...args: Parameters<M[K]>): ReturnType<M[K]> {
-    return this.watched({}, method, ...args)
+    return this.callWith({}, method, ...args)
   }
 
-  /** A call whose progress is told, and which can be ended: the child sees it between its steps. */
-  watched<K extends keyof M & string>(
-    control: CallOptions,
+  /** A call that reports progress and can be cancelled: the child checks for cancellation between its steps. */
+  callWith<K extends keyof M & string>(
+    options: CallOptions,
     method: K,
     ...args: Parameters<M[K]>
   ): ReturnType<M[K]> {
-    const answer = this.#ask(control, method, args).catch((error: unknown) => {
-      if (this.#options.again === true && isCrash(error)) return this.#ask(control, method, args)
+    const answer = this.#callOnce(options, method, args).catch((error: unknown) => {
+      if (this.#options.retryOnCrash === true && isCrash(error)) return this.#callOnce(options, method, args)
       throw error
     })
     return answer as ReturnType<M[K]>
   }
 
-  async #ask({ signal, progress }: CallOptions, method: string, args: readonly unknown[]): Promise<unknown> {
+  async #callOnce(
+    { signal, progress }: CallOptions,
+    method: string,
+    args: readonly unknown[],
+  ): Promise<unknown> {
     await raceAbort(this.#whenReady(), signal)
-    const id = ++this.#calls
-    const answer = new Promise((resolve, reject) => {
-      if (!this.#owesWord) this.#heard()
-      this.#pending.set(id, { resolve, reject, progress, cancelled: false })
+    if (!this.#isExpecting) this.#monitor?.reset()
+    const { id, result } = this.#calls.add(progress)
+    try {
       const child = this.#child
       child?.send({ kind: 'call', id, method, args } satisfies Request, (error) => {
         if (!error) return
-        this.#unreachable = child
-        if (this.#pending.delete(id)) reject(this.#lost(error))
+        this.#unreachableChild = child
+        this.#calls.reject(id, this.#crashError(error))
       })
-    })
-    try {
-      return await raceAbort(answer, signal)
+      return await raceAbort(result, signal)
     } finally {
-      // One that is still waited for was left: a child that has just gone needs not hear of it.
-      const call = this.#pending.get(id)
-      if (call !== undefined) {
-        call.cancelled = true
-        this.#send({ kind: 'cancel', id })
-      }
+      // Still pending means the caller aborted: tell the child to cancel.
+      if (this.#calls.cancel(id)) this.#send({ kind: 'cancel', id })
     }
   }
 
@@ -166,21 +117,21 @@ export class Worker<M extends Methods<M>, Info> {
     this.#child?.send(request, () => undefined)
   }
 
-  /** Kills the child. What it was asked is rejected as after any death, and the next child starts at once. */
+  /** Kills the child. Its calls are rejected as after a crash, and the next child starts at once. */
   replace(why: string): void {
     const child = this.#child
-    if (child === undefined || child === this.#replaced) return
-    this.#replaced = child
+    if (child === undefined || child === this.#replacedChild) return
+    this.#replacedChild = child
     this.#options.logger.warn({ worker: this.#options.name, pid: child.pid, why }, 'worker is replaced')
     child.kill('SIGKILL')
   }
 
-  /** Stops the child: by closing its channel, and by force after a grace period. */
+  /** Stops the child: closes its channel, and kills it after a grace period. */
   async close(): Promise<void> {
     this.#closing = true
     clearTimeout(this.#restartTimer)
-    this.#unwatch()
-    this.#settleWaiting(({ reject }) => {
+    this.#stopMonitor()
+    this.#settleReadyWaiters(({ reject }) => {
       reject(shuttingDown())
     })
     const child = this.#child
@@ -198,10 +149,37 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   #start(): void {
-    const { entry, env, name, logger, launcher, inherits = 'ignore', stderr = 'inherit' } = this.#options
+    const { name, logger } = this.#options
     const started = Date.now()
-    this.#started = started
-    const child = fork(entry, [], {
+    this.#restartPolicy.recordStart()
+    const child = this.#fork()
+    this.#child = child
+    this.#killReason = undefined
+    this.#startMonitor(child)
+    child.on('message', (answer: Answer) => {
+      this.#monitor?.reset()
+      if (answer.kind === 'failed') {
+        this.#startError = answer.error
+        logger.error({ worker: name, pid: child.pid, err: answer.error.detail }, 'worker cannot start')
+      } else if (answer.kind === 'ready') {
+        this.#onReady(child, answer.info as Info)
+        logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
+      } else if (answer.kind !== 'alive') this.#calls.settle(answer)
+    })
+    child.on('error', (error) => {
+      // A child that was never spawned emits no 'exit'.
+      if (child.pid === undefined) this.#onExit({ err: error })
+      // Disconnecting in the middle of a message also emits 'error'.
+      else if (!this.#closing) logger.error({ worker: name, pid: child.pid, err: error }, 'worker error')
+    })
+    child.once('exit', (exitCode, signal) => {
+      this.#onExit({ pid: child.pid, exitCode, signal })
+    })
+  }
+
+  #fork(): ChildProcess {
+    const { entry, env, launcher, inherits = 'ignore', stderr = 'inherit' } = this.#options
+    return fork(entry, [], {
       ...(launcher && { execPath: launcher.execPath }),
       execArgv: [
         ...(launcher?.execArgv ?? process.execArgv),
@@ -212,173 +190,102 @@ export class Worker<M extends Methods<M>, Info> {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'inherit', stderr, 'ipc', inherits],
     })
-    this.#child = child
-    this.#killed = undefined
-    this.#watch(child)
-    child.on('message', (answer: Answer) => {
-      this.#heard()
-      if (answer.kind === 'failed') {
-        this.#failure = answer.error
-        logger.error({ worker: name, pid: child.pid, err: answer.error.detail }, 'worker cannot start')
-        return
-      }
-      if (answer.kind !== 'ready') {
-        this.#settle(answer)
-        return
-      }
-      this.#failures = 0
-      this.#failure = undefined
-      this.#answering = true
-      this.#watch(child)
-      this.#said = { info: answer.info as Info }
-      logger.info({ worker: name, pid: child.pid, ms: Date.now() - started }, 'worker ready')
-      this.#settleWaiting(({ resolve }) => {
-        resolve()
-      })
-    })
-    child.on('error', (error) => {
-      // One that was never there does not exit.
-      if (child.pid === undefined) this.#died({ err: error })
-      // A channel that is closed in the middle of a message says so when its child goes.
-      else if (!this.#closing) logger.error({ worker: name, pid: child.pid, err: error }, 'worker trouble')
-    })
-    child.once('exit', (exitCode, signal) => {
-      this.#died({ pid: child.pid, exitCode, signal })
+  }
+
+  #onReady(child: ChildProcess, info: Info): void {
+    this.#restartPolicy.recordReady()
+    this.#startError = undefined
+    this.#isReady = true
+    this.#startMonitor(child)
+    this.#info = { value: info }
+    this.#settleReadyWaiters(({ resolve }) => {
+      resolve()
     })
   }
 
-  /** Its start, and once it is ready its answers; and all the time whether the system has stopped it. */
-  #watch(child: ChildProcess): void {
-    const { timeoutMs, startTimeoutMs = START_TIMEOUT_MS, name, logger } = this.#options
-    const kill = (why: string, ms: number) => () => {
-      this.#killed = `${why} for ${String(Math.ceil(ms / 1000))} s`
-      logger.error({ worker: name, pid: child.pid, ms }, `worker ${why} and is killed`)
-      child.kill('SIGKILL')
-    }
-    const ready = this.#answering
-    const limitMs = ready ? timeoutMs : startTimeoutMs
-    this.#unwatch()
-    this.#watchdogs = [
-      new Watchdog({
-        limitMs: STOPPED_TIMEOUT_MS,
-        isWaiting: () => {
-          this.#stopped = isStopped(child.pid)
-          return this.#stopped
-        },
-        onTimeout: kill('was stopped', STOPPED_TIMEOUT_MS),
-      }),
-    ]
-    if (limitMs === undefined) return
-    this.#watchdogs.push(
-      new Watchdog({
-        limitMs,
-        isWaiting: () => !ready || this.#owesWord,
-        idle: () => {
-          this.#pinged = true
-          this.#send({ kind: 'ping' })
-        },
-        onTimeout: kill('was silent', limitMs),
-      }),
-    )
-  }
-
-  #unwatch(): void {
-    for (const watchdog of this.#watchdogs.splice(0)) watchdog.close()
-    this.#pinged = false
-    this.#stopped = false
-  }
-
-  /** The next child comes after a pause; whoever waits for one waits for that, unless several have died in a row. */
-  #died(how: object): void {
+  /** Starts the next child after a delay. Waiting calls wait for it, unless several children have failed in a row. */
+  #onExit(details: object): void {
     const { name, logger, onLost } = this.#options
-    const started = this.#answering
-    this.#answering = false
-    this.#unwatch()
-    const pending = [...this.#pending.values()]
-    this.#pending.clear()
-    for (const call of pending) call.reject(this.#lost())
+    const wasReady = this.#isReady
+    this.#isReady = false
+    this.#stopMonitor()
+    this.#calls.rejectAll(() => this.#crashError())
     if (this.#closing) return
-    const replaced = this.#child === this.#replaced
-    if (!replaced) logger.error({ worker: name, ...how }, 'worker died')
+    if (this.#child !== this.#replacedChild) logger.error({ worker: name, ...details }, 'worker died')
     onLost?.()
-    this.#failures += 1
-    this.#restarts += 1
-    if (this.#failures >= START_ATTEMPTS) {
-      this.#settleWaiting(({ reject }) => {
-        reject(this.#unavailable())
+    this.#restartPolicy.recordExit()
+    if (this.#restartPolicy.isExhausted) {
+      this.#settleReadyWaiters(({ reject }) => {
+        reject(this.#unavailableError())
       })
-      if (this.#said === undefined) return
+      if (this.#info === undefined) return
     }
-    this.#earlyDeaths = Date.now() - this.#started < STEADY_MS ? this.#earlyDeaths + 1 : 1
-    const most = started ? RESTART_DELAY_MS.mostWhereItStarts : RESTART_DELAY_MS.most
-    const delay =
-      started && this.#options.disposable === true
-        ? 0
-        : Math.min(most, RESTART_DELAY_MS.first * 2 ** (this.#earlyDeaths - 1))
-    logger.info({ worker: name, ms: delay }, 'worker is started again after a pause')
+    const delay = this.#restartPolicy.nextDelay(wasReady)
+    logger.info({ worker: name, ms: delay }, 'worker restarts after a pause')
     this.#restartTimer = setTimeout(() => {
       this.#start()
     }, delay)
   }
 
-  /** Whether the child is to say something, be it that it has stopped working for a caller who left. */
-  get #owesWord(): boolean {
-    return this.#pinged || this.#pending.size > 0
+  /** Watches the start of a child, and from `ready` on its answers. */
+  #startMonitor(child: ChildProcess): void {
+    const { timeoutMs, startTimeoutMs = START_TIMEOUT_MS, name, logger } = this.#options
+    const isReady = this.#isReady
+    this.#stopMonitor()
+    this.#monitor = new LivenessMonitor({
+      pid: child.pid,
+      limitMs: isReady ? timeoutMs : startTimeoutMs,
+      isExpecting: () => !isReady || this.#calls.size > 0,
+      ping: () => {
+        this.#send({ kind: 'ping' })
+      },
+      kill: (why, ms) => {
+        this.#killReason = `${why} for ${String(Math.ceil(ms / 1000))} s`
+        logger.error({ worker: name, pid: child.pid, ms }, `worker ${why} and is killed`)
+        child.kill('SIGKILL')
+      },
+    })
   }
 
-  #heard(): void {
-    this.#pinged = false
-    for (const watchdog of this.#watchdogs) watchdog.heard()
+  #stopMonitor(): void {
+    this.#monitor?.close()
+    this.#monitor = undefined
+  }
+
+  /** True while the child owes a message. After a cancelled call it owes the message that its work has stopped. */
+  get #isExpecting(): boolean {
+    return this.#monitor?.isPinged === true || this.#calls.size > 0
   }
 
   #whenReady(): Promise<void> {
     if (this.#closing) return Promise.reject(shuttingDown())
-    if (this.#reachable) return Promise.resolve()
-    if (this.#failures >= START_ATTEMPTS) return Promise.reject(this.#unavailable())
+    if (this.#isReachable) return Promise.resolve()
+    if (this.#restartPolicy.isExhausted) return Promise.reject(this.#unavailableError())
     return new Promise((resolve, reject) => {
-      this.#waiting.add({ resolve, reject })
+      this.#readyWaiters.add({ resolve, reject })
     })
   }
 
-  #settleWaiting(settle: (one: Pending<void>) => void): void {
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    waiting.forEach(settle)
+  #settleReadyWaiters(settle: (waiter: ReadyWaiter) => void): void {
+    const waiters = [...this.#readyWaiters]
+    this.#readyWaiters.clear()
+    waiters.forEach(settle)
   }
 
-  #settle(answer: Exclude<Answer, { kind: 'ready' | 'failed' }>): void {
-    if (answer.kind === 'alive') return
-    const call = this.#pending.get(answer.id)
-    if (call === undefined) return
-    if (answer.kind === 'progress') {
-      if (!call.cancelled) call.progress?.(answer.progress)
-      return
-    }
-    this.#pending.delete(answer.id)
-    if (answer.kind === 'result') call.resolve(answer.result)
-    else call.reject(fromPlainError(answer.error))
+  #crashError(cause?: Error): ServiceError {
+    const end = this.#killReason === undefined ? 'died' : `${this.#killReason} and was killed`
+    return new ServiceError('ENGINE_CRASHED', `the ${this.#options.name} ${end} during this call`, { cause })
   }
 
-  #lost(cause?: Error): ServiceError {
-    const end = this.#killed === undefined ? 'died' : `${this.#killed} and was killed`
-    const sentence = `the ${this.#options.name} ${end} while it computed this`
-    return new ServiceError('ENGINE_CRASHED', sentence, { cause })
-  }
-
-  #unavailable(): ServiceError {
-    // What is no fault of ours is said; the rest is for the log.
-    const why = this.#failure?.code === 'INTERNAL' ? undefined : this.#failure?.detail
-    const sentence = `the ${this.#options.name} cannot be started${why === undefined ? '; run "npm run doctor"' : `: ${why}`}`
-    return new ServiceError('ENGINE_UNAVAILABLE', sentence, { retryAfterSeconds: 10 })
+  #unavailableError(): ServiceError {
+    // An internal error is for the log only.
+    const why = this.#startError?.code === 'INTERNAL' ? undefined : this.#startError?.detail
+    const reason = why === undefined ? '; run "npm run doctor"' : `: ${why}`
+    const detail = `the ${this.#options.name} cannot be started${reason}`
+    return new ServiceError('ENGINE_UNAVAILABLE', detail, { retryAfterSeconds: 10 })
   }
 }
 
 function shuttingDown(): ServiceError {
   return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
-}
-
-/** The compiled module of a child, also where this file runs as TypeScript (Node forks no `.ts`). */
-export function childEntry(path: string): URL {
-  const root = new URL(import.meta.url.endsWith('.ts') ? '../../dist/' : '../', import.meta.url)
-  return new URL(path, root)
 }

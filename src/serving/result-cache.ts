@@ -1,63 +1,63 @@
 import { raceAbort } from '../common/cancellation.ts'
 
-/** How much is kept, whichever is reached first. */
-export interface AnswersLimits {
+/** The limits of the cache. */
+export interface ResultCacheLimits {
   readonly entries: number
-  /** Of the answers as JSON, in UTF-16 units. */
+  /** The total size of the results as JSON, in UTF-16 units. */
   readonly characters: number
 }
 
-/** A question on its way, and how many wait for it. */
+/** A running computation and the number of its callers. */
 interface Pending {
-  readonly answer: Promise<string>
+  readonly result: Promise<string>
   readonly controller: AbortController
-  askers: number
+  callers: number
 }
 
 /**
- * Answers that are pure functions of their key, kept while they are asked for: the least lately used go first. Concurrent
- * askers of one key share one computation; it is ended when the last of them has left. One that fails is not kept.
+ * A cache of results that are pure functions of their key; evicts the least recently used. Concurrent callers of one key
+ * share one computation, which is aborted when the last of them aborts. Failures are not cached.
  */
 export class ResultCache {
-  readonly #limits: AnswersLimits
+  readonly #limits: ResultCacheLimits
   /** In order of last use. */
-  readonly #kept = new Map<string, string>()
+  readonly #cached = new Map<string, string>()
   readonly #pending = new Map<string, Pending>()
   #characters = 0
 
-  constructor(limits: AnswersLimits) {
+  constructor(limits: ResultCacheLimits) {
     this.#limits = limits
   }
 
-  /** The answer to a key as JSON: kept, on its way, or computed now and written by `toJson`. */
+  /** The result for a key as JSON: cached, from a running computation, or computed now and serialized by `toJson`. */
   async get<A>(
     key: string,
-    asker: AbortSignal,
+    signal: AbortSignal,
     compute: (signal: AbortSignal) => Promise<A>,
     toJson: (answer: A) => string,
   ): Promise<string> {
-    // One that has left already is never heard leaving: its question would wait for nobody.
-    asker.throwIfAborted()
-    const kept = this.#kept.get(key)
-    if (kept !== undefined) {
-      this.#kept.delete(key)
-      this.#kept.set(key, kept)
-      return kept
+    // An aborted signal emits no event: the computation would continue without a caller.
+    signal.throwIfAborted()
+    const cached = this.#cached.get(key)
+    if (cached !== undefined) {
+      this.#cached.delete(key)
+      this.#cached.set(key, cached)
+      return cached
     }
     const pending = this.#pending.get(key) ?? this.#begin(key, compute, toJson)
-    pending.askers += 1
-    const leave = (): void => {
-      pending.askers -= 1
-      if (pending.askers > 0) return
-      // Who comes later asks anew.
-      this.#forget(key, pending)
-      pending.controller.abort(asker.reason)
+    pending.callers += 1
+    const onAbort = (): void => {
+      pending.callers -= 1
+      if (pending.callers > 0) return
+      // Later callers start a new computation.
+      this.#removePending(key, pending)
+      pending.controller.abort(signal.reason)
     }
-    asker.addEventListener('abort', leave, { once: true })
+    signal.addEventListener('abort', onAbort, { once: true })
     try {
-      return await raceAbort(pending.answer, asker)
+      return await raceAbort(pending.result, signal)
     } finally {
-      asker.removeEventListener('abort', leave)
+      signal.removeEventListener('abort', onAbort)
     }
   }
 
@@ -67,30 +67,30 @@ export class ResultCache {
     toJson: (answer: A) => string,
   ): Pending {
     const controller = new AbortController()
-    const answer = compute(controller.signal)
+    const result = compute(controller.signal)
       .then((computed) => {
         const json = toJson(computed)
-        this.#keep(key, json)
+        this.#add(key, json)
         return json
       })
       .finally(() => {
-        this.#forget(key, pending)
+        this.#removePending(key, pending)
       })
-    const pending: Pending = { answer, controller, askers: 0 }
+    const pending: Pending = { result, controller, callers: 0 }
     this.#pending.set(key, pending)
     return pending
   }
 
-  #forget(key: string, pending: Pending): void {
+  #removePending(key: string, pending: Pending): void {
     if (this.#pending.get(key) === pending) this.#pending.delete(key)
   }
 
-  #keep(key: string, json: string): void {
-    this.#kept.set(key, json)
+  #add(key: string, json: string): void {
+    this.#cached.set(key, json)
     this.#characters += json.length
-    for (const [oldest, { length }] of this.#kept) {
-      if (this.#kept.size <= this.#limits.entries && this.#characters <= this.#limits.characters) return
-      this.#kept.delete(oldest)
+    for (const [oldest, { length }] of this.#cached) {
+      if (this.#cached.size <= this.#limits.entries && this.#characters <= this.#limits.characters) return
+      this.#cached.delete(oldest)
       this.#characters -= length
     }
   }

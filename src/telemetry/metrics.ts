@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../common/errors.ts'
 import { VERSION } from '../common/version.ts'
 
-/** What is read when somebody asks. */
+/** Values that are read at each scrape. */
 export interface Readings {
   readonly queueImages: () => number
   readonly queueBytes: () => number
@@ -13,15 +13,15 @@ export interface Readings {
   readonly engineRestarts: () => number
 }
 
-/** From a fraction of what a tiny network takes to more than anybody waits. */
+/** From less than a prediction of a tiny network to more than any client waits. */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
-/** Of a client who went before his answer came. */
-const HUNG_UP = 499
+/** The status of a request whose client disconnected before the response. */
+const CLIENT_CLOSED = 499
 
 /**
- * What the service counts and measures, as Prometheus reads it. Labels are routes, statuses and codes, never what a
- * caller may choose. One per service.
+ * The service's metrics in Prometheus format. Labels are routes, statuses and codes, never values that a client can choose.
+ * One instance per service.
  */
 export class Metrics {
   readonly #registry = new Registry()
@@ -42,31 +42,31 @@ export class Metrics {
       new Counter({ name: `resinit_${name}_total`, help, registers })
     this.#requestSeconds = new Histogram({
       name: 'resinit_request_duration_seconds',
-      help: `From a request's head to the end of its answer; status ${String(HUNG_UP)}: the client hung up`,
+      help: `Time from a request's head to the end of its response; status ${String(CLIENT_CLOSED)}: the client disconnected`,
       labelNames: ['route', 'status'],
       buckets: SECONDS,
       registers,
     })
     this.#decodeSeconds = seconds(
       'decode_duration',
-      "Decoding a prediction's images, and preprocessing them on the CPU",
+      "Time to decode a prediction's images and preprocess them on the CPU",
     )
-    this.#queueSeconds = seconds('queue_duration', 'A prediction waiting for the engine')
-    this.#computeSeconds = seconds('compute_duration', 'The engine computing one batch')
+    this.#queueSeconds = seconds('queue_duration', 'Time that a prediction waits for the engine')
+    this.#computeSeconds = seconds('compute_duration', 'Time that the engine computes one batch')
     this.#batchImages = new Histogram({
       name: 'resinit_batch_size_images',
-      help: 'Images computed at once',
+      help: 'Images per batch',
       buckets: IMAGES,
       registers,
     })
     this.#errors = new Counter({
       name: 'resinit_errors_total',
-      help: 'Answers that are problems, by code',
+      help: 'Error responses, by code',
       labelNames: ['code'],
       registers,
     })
-    this.#predictions = counter('predictions', 'Prediction requests answered with classes')
-    this.#images = counter('images', 'Images of those requests')
+    this.#predictions = counter('predictions', 'Successful prediction requests')
+    this.#images = counter('images', 'Images of successful prediction requests')
 
     const gauge = (name: string, help: string, read: () => number) =>
       new Gauge({
@@ -87,19 +87,19 @@ export class Metrics {
           this.inc(read())
         },
       })
-    gauge('queue_images', 'Images that wait', readings.queueImages)
-    gauge('queue_bytes', 'Bytes held for requests that are not answered yet', readings.queueBytes)
-    gauge('resident_models', 'Models the engine holds', readings.residentModels)
+    gauge('queue_images', 'Images that wait to be decoded or computed', readings.queueImages)
+    gauge('queue_bytes', 'Bytes in memory for unanswered requests', readings.queueBytes)
+    gauge('resident_models', 'Models in the engine', readings.residentModels)
     gauge(
       'resident_bytes',
-      'Memory that they take: variables, copies of filters, graphs and executors',
+      'Memory of resident models: variables, copies of filters, graphs and executors',
       readings.residentBytes,
     )
-    gauge('bad_entries', 'Entries of DATA_DIR that cannot be used and are left out', readings.badEntries)
-    gauge('engine_ready', 'Whether the engine answers now', () => Number(readings.engineReady()))
-    reading('engine_restarts', 'How often the engine died and was started again', readings.engineRestarts)
+    gauge('bad_entries', 'Unusable entries of DATA_DIR, which are ignored', readings.badEntries)
+    gauge('engine_ready', '1 if the engine answers now', () => Number(readings.engineReady()))
+    reading('engine_restarts', 'Restarts of the engine after a crash', readings.engineRestarts)
     const started = Date.now() / 1000 - process.uptime()
-    gauge('process_start_time_seconds', 'Start of the process, Unix time', () => started)
+    gauge('process_start_time_seconds', 'Start time of the process, Unix time', () => started)
     gauge('process_resident_memory_bytes', 'Resident memory of the HTTP process', () =>
       process.memoryUsage.rss(),
     )
@@ -117,21 +117,21 @@ export class Metrics {
     return this.#registry.contentType
   }
 
-  /** All of it in the text format. */
+  /** All metrics in the text format. */
   text(): Promise<string> {
     return this.#registry.metrics()
   }
 
-  /** One answered request; `route` is the pattern it met. */
+  /** Records one request; `route` is the pattern that it matched. */
   request(route: string, status: number | undefined, ms: number): void {
-    this.#requestSeconds.observe({ route, status: String(status ?? HUNG_UP) }, ms / 1000)
+    this.#requestSeconds.observe({ route, status: String(status ?? CLIENT_CLOSED) }, ms / 1000)
   }
 
   error(code: ErrorCode): void {
     this.#errors.inc({ code })
   }
 
-  /** One prediction request that was answered well. */
+  /** Records one successful prediction request. */
   prediction({ images, decodeMs, queueMs }: { images: number; decodeMs: number; queueMs: number }): void {
     this.#decodeSeconds.observe(decodeMs / 1000)
     this.#queueSeconds.observe(queueMs / 1000)

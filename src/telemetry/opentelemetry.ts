@@ -14,7 +14,7 @@ import type { Logger } from 'pino'
 import { VERSION } from '../common/version.ts'
 import type { Tracing } from './tracing.ts'
 
-/** The longest time that a stop waits for a collector. */
+/** The time limit for the last export at shutdown. */
 const FLUSH_MS = 2000
 
 const propagator = new W3CTraceContextPropagator()
@@ -25,16 +25,16 @@ const getter = {
 type Headers = Readonly<Record<string, string | string[] | undefined>>
 
 /**
- * Traces over OTLP, HTTP with protocol buffers. OpenTelemetry's own variables (`OTEL_EXPORTER_OTLP_*`,
- * `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), which the library
- * reads, set the target, the sampling and the name. Attributes follow its semantic conventions where they
- * exist. The caller closes it.
+ * Exports traces over OTLP, HTTP with protocol buffers. The library reads OpenTelemetry's variables
+ * (`OTEL_EXPORTER_OTLP_*`, `OTEL_TRACES_SAMPLER`, `OTEL_BSP_*`, `OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`) for
+ * the target, the sampling and the name. Attributes follow the semantic conventions if there is one. The caller closes
+ * it.
  */
 export function startTracing(logger: Logger): Tracing {
   const resource = defaultResource()
     .merge(resourceFromAttributes({ 'service.name': 'resinit', 'service.version': VERSION }))
     .merge(detectResources({ detectors: [envDetector] }))
-  const exporter = telling(new OTLPTraceExporter(), logger)
+  const exporter = logFailures(new OTLPTraceExporter(), logger)
   const provider = new BasicTracerProvider({ resource, spanProcessors: [new BatchSpanProcessor(exporter)] })
   const tracer = provider.getTracer('resinit', VERSION)
   const contexts = new AsyncLocalStorage<Context>()
@@ -66,14 +66,14 @@ export function startTracing(logger: Logger): Tracing {
       try {
         return await contexts.run(trace.setSpan(current(), span), work)
       } catch (error) {
-        span.setAttribute('error.type', spanCode(error)).setStatus({ code: SpanStatusCode.ERROR })
+        span.setAttribute('error.type', readErrorCode(error)).setStatus({ code: SpanStatusCode.ERROR })
         throw error
       } finally {
         span.end()
       }
     },
     past: (name, from, to, attributes) => {
-      // performance.now() counts from the process's start; the wall clock may have been set since.
+      // performance.now() is relative to the start of the process; the wall clock may have been changed since.
       const offset = Date.now() - performance.now()
       tracer.startSpan(name, { attributes, startTime: offset + from }, current()).end(offset + to)
     },
@@ -89,8 +89,8 @@ export function startTracing(logger: Logger): Tracing {
   }
 }
 
-/** Logs once that traces cannot be sent, and once that they can again: a collector may be down for hours. */
-function telling(exporter: SpanExporter, logger: Logger): SpanExporter {
+/** Logs the first of consecutive failures, and the recovery: a collector may be down for hours. */
+function logFailures(exporter: SpanExporter, logger: Logger): SpanExporter {
   let failing = false
   return {
     export: (spans, done) => {
@@ -107,7 +107,7 @@ function telling(exporter: SpanExporter, logger: Logger): SpanExporter {
   }
 }
 
-function spanCode(error: unknown): string {
+function readErrorCode(error: unknown): string {
   const { code } = error as { readonly code?: unknown }
   return typeof code === 'string' ? code : 'INTERNAL'
 }

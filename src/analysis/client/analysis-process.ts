@@ -1,7 +1,8 @@
 import type { Logger } from 'pino'
 import type { CallOptions } from '../../common/cancellation.ts'
 import { tensorflowEnvironment, processors } from '../../common/platform.ts'
-import { childEntry, Worker } from '../../ipc/worker.ts'
+import { childEntry } from '../../ipc/child-entry.ts'
+import { Worker } from '../../ipc/worker.ts'
 import type { Analysis, AnalysisMethods } from '../contract.ts'
 import { AnalysisQueue, type Priority } from './analysis-queue.ts'
 
@@ -24,7 +25,7 @@ export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions)
     name: 'analysis',
     entry: childEntry('analysis/worker/entry.js'),
     env: { ...ENVIRONMENT, ...tensorflowEnvironment(processors()) },
-    again: true,
+    retryOnCrash: true,
     logger,
     ...options,
   })
@@ -35,7 +36,7 @@ export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions)
     method: K,
     ...args: Parameters<AnalysisMethods[K]>
   ): ReturnType<AnalysisMethods[K]> =>
-    queue.run<unknown>(() => worker.watched(control, method, ...args), {
+    queue.run<unknown>(() => worker.callWith(control, method, ...args), {
       priority,
       signal: control.signal,
     }) as ReturnType<AnalysisMethods[K]>

@@ -7,7 +7,7 @@ import {
   type TensorSource,
 } from '../../statistics/record.ts'
 import { Watchdog } from '../../ipc/watchdog.ts'
-import { childEntry } from '../../ipc/worker.ts'
+import { childEntry } from '../../ipc/child-entry.ts'
 import type { Answer, ThreadMessage } from './statistics-thread.ts'
 import { SLICE } from '../../tensorflow/sampler.ts'
 
@@ -106,7 +106,7 @@ class ThreadConnection {
   constructor({ entry, timeoutMs }: Required<StatisticsThreadOptions>) {
     this.#worker = new Worker(entry)
     this.#worker.on('message', (answer: Answer) => {
-      this.#watchdog.heard()
+      this.#watchdog.reset()
       const reply = this.#replies.shift()
       this.#ahead -= reply?.size ?? 0
       reply?.resolve(answer)
@@ -146,7 +146,7 @@ class ThreadConnection {
         message,
         message.kind === 'slice' ? [message.values.buffer as ArrayBuffer] : [],
       )
-      if (this.#replies.length === 0) this.#watchdog.heard()
+      if (this.#replies.length === 0) this.#watchdog.reset()
       this.#replies.push({ size, resolve, reject })
       this.#ahead += size
     })

@@ -2,7 +2,7 @@ import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
 import { bodyTooLarge, fieldError, pointerTo, ServiceError } from '../../common/errors.ts'
 import { readNpy, type NpyArray } from '../../formats/npy.ts'
-import { malformedJson, withoutMark } from '../../common/json-limits.ts'
+import { malformedJson, stripByteOrderMark } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
 import { parser } from '../../common/validation.ts'
 import { decodeBase64 } from './base64.ts'
@@ -35,7 +35,7 @@ export async function readUpload(request: FastifyRequest, config: Config): Promi
   }
   if (type === NPY || (unspecific && body.subarray(1, 6).toString('latin1') === 'NUMPY'))
     return { kind: 'array', array: readNpy(body) }
-  if (unspecific && /^\s*\{/.test(withoutMark(body).subarray(0, 100).toString('latin1')))
+  if (unspecific && /^\s*\{/.test(stripByteOrderMark(body).subarray(0, 100).toString('latin1')))
     return readInstances(parseBody(await parseJsonBody(body, 'the body')), config)
   if (!unspecific && !type.startsWith('image/')) {
     throw new ServiceError(

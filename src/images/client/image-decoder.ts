@@ -5,16 +5,16 @@ import { DecoderProcess, type DecoderProcessOptions, type DecodeTask } from './d
 import { detectFormat, invalidImage, type DecodedImage } from '../decoder-contract.ts'
 
 export interface ImageDecoderOptions extends DecoderProcessOptions {
-  /** How many images are decoded at the same time, at most; two at the least. */
+  /** The maximum number of images decoded at the same time, at least two. */
   readonly processes: number
 }
 
-/** Of the decoders, one in so many may have a large image. */
+/** One process in this many may decode a large image. */
 const LARGE_SHARE = 4
-/** A decoder that nothing was asked of for so long is stopped, but for the first. */
+/** A process without an image for this time is stopped, except the first one. */
 const IDLE_MS = 10_000
 
-interface Waiting {
+interface QueuedImage {
   readonly task: DecodeTask
   readonly large: boolean
   readonly resolve: (image: DecodedImage) => void
@@ -23,22 +23,21 @@ interface Waiting {
 
 interface Member {
   readonly process: DecoderProcess
-  /** What it decodes. */
-  current: Waiting | undefined
+  /** The image that it decodes. */
+  current: QueuedImage | undefined
   idleTimer: NodeJS.Timeout | undefined
 }
 
 /**
- * Decodes images in processes of their own, which are started as they are needed. Images are begun in the order they come,
- * except that large ones wait while as many are decoded as may be: one decoder is always left to small ones. Whoever opens
- * it closes it.
+ * Decodes images in separate processes, which are started on demand. Images start in order of arrival, except that large
+ * ones wait while their maximum number is being decoded: one process is always left for small images. The caller closes it.
  */
 export class ImageDecoder {
   readonly #options: ImageDecoderOptions
-  readonly #waiting: Waiting[] = []
+  readonly #waiting: QueuedImage[] = []
   readonly #first: Member
   readonly #members: Member[]
-  /** A process that is on its way. */
+  /** The process that is starting. */
   #starting: DecoderProcess | undefined
   #closing = false
 
@@ -48,7 +47,7 @@ export class ImageDecoder {
     this.#members = [this.#first]
   }
 
-  /** Resolves when the first process answers; rejects where it cannot be started. */
+  /** Resolves when the first process is ready; rejects if it cannot be started. */
   started(): Promise<void> {
     return this.#first.process.started()
   }
@@ -57,14 +56,14 @@ export class ImageDecoder {
     return Math.max(2, this.#options.processes)
   }
 
-  /** INVALID_IMAGE at the task's pointer where the image cannot be used; its signal's reason where that aborts. */
+  /** Rejects with INVALID_IMAGE at the task's pointer if the image is unusable, and with the signal's reason on abort. */
   async decode(task: DecodeTask): Promise<DecodedImage> {
     const { file, pointer, options, signal } = task
     signal?.throwIfAborted()
     if (this.#closing) throw shuttingDown()
     const channels = options.shape.at(-1)
     if (channels !== 1 && channels !== 3)
-      throw invalidImage(pointer, `cannot become ${String(channels)} channels; send application/x-npy`)
+      throw invalidImage(pointer, `cannot be decoded to ${String(channels)} channels; send application/x-npy`)
     if (file.length === 0) throw invalidImage(pointer, 'is empty; send a JPEG, PNG or WebP image')
     const format = detectFormat(file)
     if (format === undefined) throw invalidImage(pointer, 'is not a JPEG, PNG or WebP image; send one')
@@ -85,11 +84,11 @@ export class ImageDecoder {
 
   #dispatch(): void {
     for (;;) {
-      const next = this.#next()
+      const next = this.#findNext()
       if (next === undefined) return
       const member = this.#members.find(({ current }) => current === undefined)
       if (member === undefined) {
-        this.#grow()
+        this.#startProcess()
         return
       }
       this.#waiting.splice(this.#waiting.indexOf(next), 1)
@@ -97,25 +96,25 @@ export class ImageDecoder {
     }
   }
 
-  /** The oldest that may begin now; those that are no longer wanted are forgotten. */
-  #next(): Waiting | undefined {
-    const left = this.#waiting.filter(({ task }) => task.signal?.aborted !== true)
-    this.#waiting.splice(0, Infinity, ...left)
-    const larges = this.#members.filter(({ current }) => current?.large === true).length
-    const mostLarge = Math.max(1, Math.floor(this.processes / LARGE_SHARE))
-    return this.#waiting.find(({ large }) => !large || larges < mostLarge)
+  /** The oldest image that may start now. Removes aborted images. */
+  #findNext(): QueuedImage | undefined {
+    const remaining = this.#waiting.filter(({ task }) => task.signal?.aborted !== true)
+    this.#waiting.splice(0, Infinity, ...remaining)
+    const largeCount = this.#members.filter(({ current }) => current?.large === true).length
+    const maxLarge = Math.max(1, Math.floor(this.processes / LARGE_SHARE))
+    return this.#waiting.find(({ large }) => !large || largeCount < maxLarge)
   }
 
-  async #run(member: Member, waiting: Waiting): Promise<void> {
+  async #run(member: Member, waiting: QueuedImage): Promise<void> {
     clearTimeout(member.idleTimer)
     member.current = waiting
     await member.process.decode(waiting.task).then(waiting.resolve, waiting.reject)
     member.current = undefined
-    this.#rest(member)
+    this.#release(member)
   }
 
-  /** It waits for an image, and is stopped where none comes. */
-  #rest(member: Member): void {
+  /** Gives a process its next image, or stops it after a time without one. */
+  #release(member: Member): void {
     if (this.#closing) return
     if (member !== this.#first) {
       member.idleTimer = setTimeout(() => {
@@ -126,8 +125,8 @@ export class ImageDecoder {
     this.#dispatch()
   }
 
-  /** One at a time: what waits is begun by whichever process is free first. */
-  #grow(): void {
+  /** Starts one process at a time. The next free process takes the waiting image. */
+  #startProcess(): void {
     if (this.#starting !== undefined || this.#members.length >= this.processes) return
     const process = new DecoderProcess(this.#options)
     this.#starting = process
@@ -136,7 +135,7 @@ export class ImageDecoder {
         this.#starting = undefined
         const member = { process, current: undefined, idleTimer: undefined }
         this.#members.push(member)
-        this.#rest(member)
+        this.#release(member)
       },
       () => {
         this.#starting = undefined

@@ -14,25 +14,25 @@ import { normalizeWebp } from '../normalize-webp.ts'
 import type { NormalizedImage } from '../normalized.ts'
 import { placePixels, type Raster } from './resize.ts'
 
-/** As it came, and as parts that are not collected yet. */
+/** The file, and its parts that are not garbage-collected yet. */
 const FILE_COPIES = 2
-/** As it is decoded, turned, and sent. */
+/** The decoded, the rotated and the serialized pixels. */
 const RESULT_COPIES = 3
-/** Resized pixels beyond these are not made in order to be cut off. */
+/** Above this size an image is cropped before it is resized. */
 const MAX_RESIZED_PIXELS = 2 ** 24
 const VALIDATED_SIDE = 8
 /**
- * An image that is enlarged is turned first, because libvips enlarges from the first corner on. One that is reduced is turned
- * last, since it is smaller then, and a JPEG is decoded at that size.
+ * Above this scale an image is rotated before it is resized, because libvips enlarges from the first corner. Below, it is
+ * rotated afterwards: it is smaller then, and a JPEG is decoded at the reduced size.
  */
-const MIN_TURNED_SCALE = 0.5
+const MIN_ROTATED_SCALE = 0.5
 const normalizers: Readonly<Record<ImageFormat, (file: Buffer, maxPixels: number) => NormalizedImage>> = {
   jpeg: normalizeJpeg,
   png: normalizePng,
   webp: normalizeWebp,
 }
 
-// Of libvips' loaders only those that a normalized file goes to.
+// Enables only the libvips loaders of the normalized formats.
 sharp.block({ operation: ['VipsForeignLoad'] })
 sharp.unblock({
   operation: ['VipsForeignLoadJpegBuffer', 'VipsForeignLoadPngBuffer', 'VipsForeignLoadWebpBuffer'],
@@ -41,8 +41,8 @@ sharp.cache(false)
 sharp.concurrency(1)
 
 /**
- * A file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded, colours as they are
- * stored. An image that has the size already keeps its pixels. Throws UnusableImage where it cannot be used.
+ * Decodes a file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded, colours
+ * as stored. An image that already has the size keeps its pixels. Throws UnusableImage if the file cannot be decoded.
  */
 export async function decodeImage(
   file: Buffer,
@@ -66,13 +66,13 @@ export async function decodeImage(
     RESULT_COPIES * width * height * channels
   if (needed > maxBytes) throw tooMuchMemory(needed, maxBytes)
   const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
-  if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_TURNED_SCALE) {
+  if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_ROTATED_SCALE) {
     const stored = await readRaster(image)
-    const turned = { ...size, channels: 3 } as const
-    const data = placePixels(stored, image.orientation, turned)
+    const rotated = { ...size, channels: 3 } as const
+    const data = placePixels(stored, image.orientation, rotated)
     const raster = await resize(
-      (change) => readPixels(change(sharp(data, { raw: turned })), 3),
-      turned,
+      (change) => readPixels(change(sharp(data, { raw: rotated })), 3),
+      rotated,
       target,
       fit,
     )
@@ -111,8 +111,8 @@ function scaleFor(from: Size, to: Size): number {
 }
 
 /**
- * The whole image is resized before its middle is cut out: cut out first, damage in the rest would go unseen for some
- * models and not for others. A strip that would become too long is read once for its damage, then its middle.
+ * Resizes the whole image before cropping its centre, because otherwise damage outside of the centre would be detected for
+ * some models only. A strip that would become too long is read once to detect damage, and then cropped and resized.
  */
 async function resize(
   read: (change: Change) => Promise<Raster>,
@@ -127,14 +127,14 @@ async function resize(
   const scale = scaleFor(from, to)
   if (from.width * scale * (from.height * scale) <= MAX_RESIZED_PIXELS) return resized(to, 'outside')
   await resized({ width: VALIDATED_SIDE, height: VALIDATED_SIDE }, 'fill')
-  const middle = {
+  const centre = {
     width: Math.min(from.width, Math.ceil(to.width / scale)),
     height: Math.min(from.height, Math.ceil(to.height / scale)),
   }
-  const left = Math.floor((from.width - middle.width) / 2)
-  const top = Math.floor((from.height - middle.height) / 2)
+  const left = Math.floor((from.width - centre.width) / 2)
+  const top = Math.floor((from.height - centre.height) / 2)
   return read((pipeline) =>
-    pipeline.extract({ left, top, ...middle }).resize(to.width, to.height, { fit: 'fill' }),
+    pipeline.extract({ left, top, ...centre }).resize(to.width, to.height, { fit: 'fill' }),
   )
 }
 
@@ -143,7 +143,7 @@ function readRaster(
   change: Change = (same) => same,
 ): Promise<Raster> {
   const pipeline = sharp(bytes, { limitInputPixels: width * height, failOn: 'warning' })
-  // libvips would turn inks to RGB by a profile of its own.
+  // libvips would convert CMYK to RGB with its own profile.
   if (cmyk) return readPixels(change(pipeline.pipelineColourspace('cmyk').toColourspace('cmyk')), 4)
   return readPixels(change(pipeline.flatten({ background: '#000' }).toColourspace('srgb')), 3)
 }

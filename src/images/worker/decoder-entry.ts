@@ -2,11 +2,11 @@ import { answerCalls } from '../../ipc/child.ts'
 import { decodeImage } from './decode.ts'
 import { detectFormat, invalidImage, UnusableImage, type DecoderMethods } from '../decoder-contract.ts'
 
-/** From here on it is worth some milliseconds to free what a file took at once. */
+/** For larger files a garbage collection is worth its few milliseconds. */
 const COLLECTED_BYTES = 2 ** 20
 let file = Buffer.alloc(0)
 
-// At once: Node's own exit waits for a decode that has begun.
+// SIGKILL, because Node's exit waits for a running decode.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'))
 
 answerCalls<DecoderMethods>(
@@ -34,7 +34,7 @@ answerCalls<DecoderMethods>(
   null,
 )
 
-/** Buffers lie outside of the heap, and V8 takes its time with them. */
+/** Buffers are outside of the heap, so V8 collects them late. */
 function collectGarbage(): void {
   globalThis.gc?.()
 }

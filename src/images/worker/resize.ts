@@ -1,6 +1,6 @@
 import { isSideways } from '../exif.ts'
 
-/** Pixels as a decoder gives them, uint8 [height, width, channels]: grey, RGB or CMYK. */
+/** Decoded pixels, uint8 [height, width, channels]: grey, RGB or CMYK. */
 export interface Raster {
   readonly data: Uint8Array
   readonly width: number
@@ -15,25 +15,25 @@ export interface Target {
 }
 
 const INKS = 4
-/** Pillow's luma: 0.299, 0.587 and 0.114 of the values as they are stored, in 1/65536. */
+/** Pillow's luma: 0.299, 0.587 and 0.114 of the stored values, in 1/65536. */
 const LUMA = [19595, 38470, 7471] as const
 const HALF = 0x8000
 
 /**
- * Pixels of a target's size and colours: turned as the EXIF orientation says, then cut to its middle, or set in the middle of
- * black where they are smaller.
+ * Converts pixels to a target's size and channels: rotates them by the EXIF orientation, then crops to the centre or pads
+ * with black.
  */
 export function placePixels(raster: Raster, orientation: number, target: Target): Uint8Array {
   const { data, channels } = raster
   const walk = orient(raster, orientation)
   const same = walk.width === target.width && walk.height === target.height
   if (same && orientation === 1 && channels === target.channels) return data
-  const left = centre(walk.width, target.width)
-  const top = centre(walk.height, target.height)
+  const left = centreOffset(walk.width, target.width)
+  const top = centreOffset(walk.height, target.height)
   const pixels = new Uint8Array(target.width * target.height * target.channels)
   const [firstX, endX] = overlap(left, walk.width, target.width)
   const [firstY, endY] = overlap(top, walk.height, target.height)
-  const copy = copier(data, channels, pixels, target.channels)
+  const copy = createCopy(data, channels, pixels, target.channels)
   for (let y = firstY; y < endY; y++) {
     let from = walk.first + (firstX + left) * walk.right + (y + top) * walk.down
     for (let x = firstX; x < endX; x++) {
@@ -44,7 +44,7 @@ export function placePixels(raster: Raster, orientation: number, target: Target)
   return pixels
 }
 
-/** How to read stored pixels upright: the size, the first pixel, and the steps to its neighbours. */
+/** The upright size, the index of the first pixel, and the index steps to the right and down. */
 function orient({ width, height }: Raster, orientation: number) {
   const last = width * height - 1
   const walks: Readonly<Record<number, readonly [first: number, right: number, down: number]>> = {
@@ -63,20 +63,20 @@ function orient({ width, height }: Raster, orientation: number) {
     : { width, height, first, right, down }
 }
 
-/** What is left out before the middle; negative where black comes before it. */
-function centre(length: number, target: number): number {
+/** The number of pixels cropped before the centre; negative for padding. */
+function centreOffset(length: number, target: number): number {
   return length >= target ? Math.floor((length - target + 1) / 2) : -Math.floor((target - length) / 2)
 }
 
-/** Positions of the target that have a pixel. */
+/** The range of target positions that have a source pixel. */
 function overlap(offset: number, length: number, target: number): [first: number, end: number] {
   return [Math.max(0, -offset), Math.min(target, length - offset)]
 }
 
 type Copy = (from: number, to: number) => void
 
-/** Copies a pixel, by its index in both, from some channels to others. */
-function copier(data: Uint8Array, channels: number, pixels: Uint8Array, targetChannels: number): Copy {
+/** Returns a function that copies a pixel, by its index in both rasters, and converts its channels. */
+function createCopy(data: Uint8Array, channels: number, pixels: Uint8Array, targetChannels: number): Copy {
   const at = (index: number): number => data[index] ?? 0
   const write = (to: number, red: number, green: number, blue: number): void => {
     if (targetChannels === 1) {
@@ -98,7 +98,7 @@ function copier(data: Uint8Array, channels: number, pixels: Uint8Array, targetCh
   }
 }
 
-/** Rounded, as Pillow divides. */
+/** Rounds like Pillow. */
 function divideBy255(product: number): number {
   return (((product + 128) >> 8) + product + 128) >> 8
 }

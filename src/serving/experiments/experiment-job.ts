@@ -8,12 +8,10 @@ import { summarize } from '../../experiments/summary.ts'
 export const experimentStates = ['waiting', 'running', 'done', 'cancelled', 'failed'] as const
 export type ExperimentState = (typeof experimentStates)[number]
 
-/**
- * How long the analysis trains at a time, in ms: whoever asks it something else waits for no more than this and one step.
- */
+/** The duration of one training part, in ms. Other calls of the analysis wait for at most this time and one step. */
 const PART_MS = 200
 
-/** One experiment: its runs, one after another, each in parts between which the analysis answers others. */
+/** One experiment: its runs, one after another, each in parts between which the analysis answers other calls. */
 export class ExperimentJob {
   readonly planned: PlannedExperiment
   readonly createdAt = new Date()
@@ -34,7 +32,7 @@ export class ExperimentJob {
     return this.#state
   }
 
-  /** Whether nothing more will come of it. */
+  /** True after its end, in any state. */
   get finished(): boolean {
     return this.#finishedAt !== null
   }
@@ -62,12 +60,12 @@ export class ExperimentJob {
     }
   }
 
-  /** Those that are done. */
+  /** The completed runs. */
   get runs(): readonly Run[] {
     return this.#runs
   }
 
-  /** The one that is under way, as far as it is. */
+  /** The partial result of the current run. */
   get current(): Run | null {
     if (this.#current === undefined || this.#current.losses.length === 0) return null
     const { steps, target_loss } = this.planned.experiment
@@ -79,7 +77,7 @@ export class ExperimentJob {
     return this.#summary
   }
 
-  /** Seeds come first, so that early results are of every initializer and learning rate. Never rejects. */
+  /** Runs all combinations, one seed after another, so early results cover every initializer and learning rate. */
   async run(analysis: Analysis): Promise<void> {
     if (this.finished) return
     this.#state = 'running'
@@ -100,7 +98,7 @@ export class ExperimentJob {
     }
   }
 
-  /** Ends it; what is done stays. */
+  /** Cancels the experiment. Completed runs stay. */
   cancel(): void {
     if (this.finished) return
     this.#end('cancelled')

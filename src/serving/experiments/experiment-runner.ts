@@ -4,15 +4,15 @@ import { ServiceError } from '../../common/errors.ts'
 import type { PlannedExperiment } from '../../experiments/resolve.ts'
 import { ExperimentJob } from './experiment-job.ts'
 
-/** How many are known at once, and how many of these may wait. */
-const KEPT = 32
+/** The maximum number of experiments, and of waiting ones among them. */
+const MAX_KEPT = 32
 const MAX_WAITING = 8
 
-/** Experiments, one at a time in order of asking; the last of those that are over are kept, in memory only. */
+/** Runs experiments one at a time in order of submission. Keeps the latest finished ones, in memory only. */
 export class Experiments {
   readonly #analysis: Analysis
   readonly #logger: Logger
-  /** In order of asking. */
+  /** In order of submission. */
   readonly #jobs = new Map<string, ExperimentJob>()
   #running: Promise<void> | undefined
 
@@ -21,20 +21,20 @@ export class Experiments {
     this.#logger = logger
   }
 
-  /** The job of an experiment: the one there is, unless it was cancelled or failed. QUEUE_FULL where too many wait. */
+  /** Returns the existing job of an experiment, or a new one if that was cancelled or failed. Throws QUEUE_FULL if too many wait. */
   submit(planned: PlannedExperiment): ExperimentJob {
     const known = this.#jobs.get(planned.id)
     if (known !== undefined && known.state !== 'cancelled' && known.state !== 'failed') return known
-    this.#refuseTooMany()
+    this.#assertCapacity()
     this.#jobs.delete(planned.id)
     const job = new ExperimentJob(planned)
     this.#jobs.set(planned.id, job)
-    this.#forgetOldest()
+    this.#removeOldest()
     this.#running ??= this.#work()
     return job
   }
 
-  /** The newest first. */
+  /** All experiments, newest first. */
   list(): ExperimentJob[] {
     return [...this.#jobs.values()].reverse()
   }
@@ -44,18 +44,18 @@ export class Experiments {
     if (job !== undefined) return job
     throw new ServiceError(
       'EXPERIMENT_NOT_FOUND',
-      `there is no experiment ${JSON.stringify(id)}; GET /v1/experiments lists those that are kept, and the same body sent again runs it`,
+      `there is no experiment ${JSON.stringify(id)}; GET /v1/experiments lists the kept ones; send the same body again to run it`,
     )
   }
 
-  /** Cancels one that waits or runs; removes one that is over. */
+  /** Cancels a waiting or running experiment; removes a finished one. */
   delete(id: string): void {
     const job = this.find(id)
     if (job.finished) this.#jobs.delete(id)
     else job.cancel()
   }
 
-  /** Ends what runs and waits. */
+  /** Cancels all experiments. */
   async close(): Promise<void> {
     for (const job of this.#jobs.values()) job.cancel()
     await this.#running
@@ -72,21 +72,21 @@ export class Experiments {
     this.#running = undefined
   }
 
-  #refuseTooMany(): void {
+  #assertCapacity(): void {
     const waiting = [...this.#jobs.values()].filter(({ state }) => state === 'waiting')
     if (waiting.length < MAX_WAITING) return
     const [first] = waiting
     const retryAfterSeconds = Math.max(1, Math.ceil(first?.planned.cost.estimated_seconds ?? 1))
     throw new ServiceError(
       'QUEUE_FULL',
-      `${String(waiting.length)} experiments wait already; try again in ${String(retryAfterSeconds)} s, or cancel one of them`,
+      `${String(waiting.length)} experiments are waiting; try again in ${String(retryAfterSeconds)} s, or cancel one of them`,
       { retryAfterSeconds },
     )
   }
 
-  #forgetOldest(): void {
+  #removeOldest(): void {
     for (const [id, { finished }] of this.#jobs) {
-      if (this.#jobs.size <= KEPT) return
+      if (this.#jobs.size <= MAX_KEPT) return
       if (finished) this.#jobs.delete(id)
     }
   }

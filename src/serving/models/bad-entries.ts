@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 
-/** Entries of the data folder that cannot be used. Each is logged once for each reason, until it is well again. */
+/** The unusable entries of the data folder. Each is logged once per reason until it is usable again. */
 export class BadEntries {
   readonly #logger: Logger | undefined
   readonly #reasons = new Map<string, string>()
@@ -18,18 +18,18 @@ export class BadEntries {
     const reason = error instanceof Error ? error.message : String(error)
     if (this.#reasons.get(entry) === reason) return
     this.#reasons.set(entry, reason)
-    this.#logger?.error({ entry, err: error }, 'an entry of the data folder cannot be used and is left out')
+    this.#logger?.error({ entry, err: error }, 'an entry of the data folder cannot be used and is ignored')
   }
 
-  /** It can be used, or is gone. */
+  /** Removes an entry that is usable again or was deleted. */
   clear(entry: string): void {
     this.#reasons.delete(entry)
   }
 
-  /** Of a folder that holds these: what is no longer there is forgotten. */
+  /** Removes the entries of a folder that are not among these names. */
   retain(folder: string, names: readonly string[]): void {
-    const there = new Set(names.map((name) => `${folder}/${name}`))
+    const existing = new Set(names.map((name) => `${folder}/${name}`))
     for (const entry of this.#reasons.keys())
-      if (entry.startsWith(`${folder}/`) && !there.has(entry)) this.#reasons.delete(entry)
+      if (entry.startsWith(`${folder}/`) && !existing.has(entry)) this.#reasons.delete(entry)
   }
 }

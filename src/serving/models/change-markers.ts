@@ -3,35 +3,35 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { errnoCode, makeFolder } from './files.ts'
 
-/** How long an announcement stays, and how long a service may not have looked without having missed one. */
-const KEPT_MS = 10_000
-const MISSED_MS = 4_000
-/** Whoever looks waits for the removals. */
-const REMOVED_AT_ONCE = 32
-/** `<anything>.<what changed>`. */
-const ANNOUNCEMENT = /^[0-9a-f-]{36}\.(.+)$/
+/** The lifetime of a marker, and the longest interval between two reads that misses none. */
+const LIFETIME_MS = 10_000
+const MAX_INTERVAL_MS = 4_000
+/** The number of markers removed per read, which waits for the removals. */
+const MAX_REMOVALS = 32
+/** `<uuid>.<changed entry>`. */
+const MARKER = /^[0-9a-f-]{36}\.(.+)$/
 
 /**
- * Tells the other services on the folder which names and models have changed: an empty file for each change, made after
- * it and before the client is answered. So others read again what changed, and not everything. Every service removes what
- * it has known for long enough, by its own clock.
+ * Marker files that announce changes of names and models to the other services on the folder: one empty file per change,
+ * created after the change and before the client's answer. Other services then read only the changed entries. Every
+ * service removes the markers that it has known for longer than their lifetime, by its own clock.
  */
-export class Changes {
+export class ChangeMarkers {
   readonly #folder: string
   readonly #now: () => number
-  /** Announcements that were read or made here, and since when. */
+  /** The markers that were read or created here, with the time of that. */
   readonly #known = new Map<string, number>()
   #readAt = -Infinity
 
-  /** `now` is a clock in ms that never jumps. */
+  /** `now` is a monotonic clock in ms. */
   constructor(folder: string, now = () => performance.now()) {
     this.#folder = folder
     this.#now = now
   }
 
-  /** To be called when the change is made. Where it cannot be told, others find it by the times of the folders. */
-  async announce(what: string): Promise<void> {
-    const name = `${randomUUID()}.${what}`
+  /** Call it after a change. If the marker cannot be written, other services detect the change by modification times. */
+  async announce(entry: string): Promise<void> {
+    const name = `${randomUUID()}.${entry}`
     this.#known.set(name, this.#now())
     const write = (): Promise<void> => writeFile(join(this.#folder, name), '', { flag: 'wx' })
     try {
@@ -45,10 +45,10 @@ export class Changes {
     }
   }
 
-  /** What others announced since the last call; undefined where it cannot be known, so that all has to be read. */
+  /** The entries announced by other services since the last call; undefined if markers may have been missed. */
   async read(): Promise<ReadonlySet<string> | undefined> {
     const now = this.#now()
-    const missed = now - this.#readAt > MISSED_MS
+    const missed = now - this.#readAt > MAX_INTERVAL_MS
     const found = await this.#list()
     if (found === undefined) return undefined
     this.#readAt = now
@@ -56,8 +56,8 @@ export class Changes {
     for (const name of found) {
       if (this.#known.has(name)) continue
       this.#known.set(name, now)
-      const what = ANNOUNCEMENT.exec(name)?.[1]
-      if (what !== undefined) changed.add(what)
+      const entry = MARKER.exec(name)?.[1]
+      if (entry !== undefined) changed.add(entry)
     }
     await this.#removeOld(new Set(found), now)
     return missed ? undefined : changed
@@ -73,10 +73,10 @@ export class Changes {
   }
 
   async #removeOld(found: ReadonlySet<string>, now: number): Promise<void> {
-    const old = [...this.#known].filter(([, since]) => now - since > KEPT_MS).map(([name]) => name)
-    for (const name of old.slice(0, REMOVED_AT_ONCE)) {
+    const old = [...this.#known].filter(([, since]) => now - since > LIFETIME_MS).map(([name]) => name)
+    for (const name of old.slice(0, MAX_REMOVALS)) {
       this.#known.delete(name)
-      // What cannot be removed is known again from the next time on.
+      // A marker that cannot be removed is known again after the next read.
       if (found.has(name))
         await rm(join(this.#folder, name), { recursive: true, force: true }).catch(() => undefined)
     }

@@ -4,23 +4,23 @@ import { link, mkdir, open, rename, rm, stat, unlink, writeFile, type FileHandle
 import { dirname, join } from 'node:path'
 import { UnusableFile } from '../../common/storage-errors.ts'
 
-/** What a system call said, or undefined where it was none. */
+/** The code of a failed system call; undefined for other errors. */
 export function errnoCode(error: unknown): string | undefined {
   return (error as NodeJS.ErrnoException).code
 }
 
 /**
- * A folder with those above it, their names made to last. Node's own recursive mkdir never ends where a file system makes
- * no folders and says so with ENOENT, as /proc does.
+ * Creates a folder and its parents durably. Node's recursive mkdir never returns on a file system that rejects folders with
+ * ENOENT, such as /proc.
  */
 export async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path)
   } catch (error) {
     if (errnoCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return
-    const above = dirname(path)
-    if (errnoCode(error) !== 'ENOENT' || above === path) throw error
-    await makeFolder(above)
+    const parent = dirname(path)
+    if (errnoCode(error) !== 'ENOENT' || parent === path) throw error
+    await makeFolder(parent)
     await mkdir(path).catch((again: unknown) => {
       if (errnoCode(again) !== 'EEXIST') throw again
     })
@@ -28,9 +28,9 @@ export async function makeFolder(path: string): Promise<void> {
   await syncFolder(dirname(path))
 }
 
-/** Writes a file so that after a crash it is there whole or not at all: write aside, fsync, rename, fsync the folder. */
-export async function writeDurably(path: string, text: string, aside: string): Promise<void> {
-  const temporary = join(aside, randomUUID())
+/** Writes a file atomically and durably: writes to the staging folder, fsync, rename, fsync of the folder. */
+export async function writeDurably(path: string, text: string, stagingFolder: string): Promise<void> {
+  const temporary = join(stagingFolder, randomUUID())
   try {
     await writeFile(temporary, text, { flag: 'wx', flush: true })
     await moveDurably(temporary, path)
@@ -40,15 +40,15 @@ export async function writeDurably(path: string, text: string, aside: string): P
   }
 }
 
-/** File systems that have no hard links say so in these ways. */
+/** The errors of file systems without hard links. */
 const NO_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
 
 /**
- * The same unless there is such a file: of several who try, one succeeds, and the others are told false. Without hard
- * links it is seldom that two succeed, and then the later one stays.
+ * Like `writeDurably`, but returns false if the file exists: of several concurrent callers one succeeds. Without hard links
+ * two may succeed in rare cases; then the later file stays.
  */
-export async function createDurably(path: string, text: string, aside: string): Promise<boolean> {
-  const temporary = join(aside, randomUUID())
+export async function createDurably(path: string, text: string, stagingFolder: string): Promise<boolean> {
+  const temporary = join(stagingFolder, randomUUID())
   try {
     await writeFile(temporary, text, { flag: 'wx', flush: true })
     try {
@@ -66,7 +66,7 @@ export async function createDurably(path: string, text: string, aside: string): 
   }
 }
 
-/** Renames within one file system and makes the new name last. */
+/** Renames within one file system, durably. */
 export async function moveDurably(from: string, to: string): Promise<void> {
   await rename(from, to)
   await syncFolder(dirname(to))
@@ -91,25 +91,25 @@ export async function syncFolder(path: string): Promise<void> {
   }
 }
 
-/** Errors of a path that leads to no file, whoever may read it. */
+/** Errors of a path without a regular file, independent of permissions. */
 const NO_FILE: Readonly<Record<string, string>> = {
-  ELOOP: 'it is a symbolic link that leads to itself',
+  ELOOP: 'it is a symbolic link to itself',
   ENOTDIR: 'a part of its path is a file',
   EISDIR: 'it is a folder',
   ENXIO: 'it is a device or a socket',
 }
 
-/** Opens a regular file of at most `maxBytes` to be read; waits for no FIFO. */
+/** Opens a regular file of at most `maxBytes` for reading. Does not block on a FIFO. */
 export async function openFile(path: string, maxBytes: number): Promise<FileHandle> {
   try {
-    // Looked at before it is opened: opening a device can have effects.
+    // Checked before opening: opening a device can have side effects.
     assertFile(await stat(path))
     const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
       const found = await file.stat()
       assertFile(found)
       if (found.size > maxBytes)
-        throw new UnusableFile(`it has ${String(found.size)} bytes, more than ${String(maxBytes)}`)
+        throw new UnusableFile(`it has ${String(found.size)} bytes, the limit is ${String(maxBytes)}`)
       return file
     } catch (error) {
       await file.close()
@@ -121,7 +121,7 @@ export async function openFile(path: string, maxBytes: number): Promise<FileHand
   }
 }
 
-/** What a regular file of at most `maxBytes` holds; undefined where there is none. */
+/** Reads a regular file of at most `maxBytes`; undefined if there is none. */
 export async function readText(path: string, maxBytes: number): Promise<string | undefined> {
   try {
     const file = await openFile(path, maxBytes)
@@ -143,16 +143,16 @@ function assertFile(found: Stats): void {
     [found.isFIFO(), 'a FIFO'],
     [found.isSocket(), 'a socket'],
   ] as const
-  throw new UnusableFile(`it is ${kinds.find(([is]) => is)?.[1] ?? 'a device'}, no file`)
+  throw new UnusableFile(`it is ${kinds.find(([is]) => is)?.[1] ?? 'a device'}, not a file`)
 }
 
-/** Removes a file for good; says whether there was one. */
+/** Removes a file durably. Returns false if there was none. */
 export async function unlinkDurably(path: string): Promise<boolean> {
   try {
     await unlink(path)
   } catch (error) {
     if (errnoCode(error) !== 'ENOENT') throw error
-    // Where there is no folder at all, nothing was removed.
+    // A missing folder is an error.
     await stat(dirname(path))
     return false
   }

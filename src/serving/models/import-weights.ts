@@ -27,19 +27,19 @@ export const METADATA = {
 
 export interface LoadedWeights {
   readonly plan: Plan
-  /** Of the specification with these very weights. */
+  /** The id of the specification with these weights. */
   readonly id: string
   readonly weights: StagedWeights
-  /** Over all their tensors. */
+  /** The digest of all tensors. */
   readonly digest: string
 }
 
 const parseSpecification = parser(SpecificationRequest)
 
 /**
- * Takes in an uploaded safetensors file under anybody's names: staged on disk, checked against the network tensor by
- * tensor, put into this service's own layout, identified. Without a request the file's own metadata says what network
- * it is. Whoever called keeps or discards the weights.
+ * Imports an uploaded safetensors file in any known layout: stages it on disk, checks every tensor against the network,
+ * converts it to this service's layout and computes the id. Without a request the file's metadata has the specification.
+ * The caller keeps or discards the weights.
  */
 export async function importWeights(
   source: Readable,
@@ -63,11 +63,11 @@ export async function importWeights(
       const errors = compareTensors(file, tensors)
       if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
       if (layout !== 'resinit') {
-        const foreign = weights
+        const upload = weights
         weights = await store.createTemp(
-          Readable.from(inOwnLayout(file, plan, tensors), { objectMode: false }),
+          Readable.from(convertLayout(file, plan, tensors), { objectMode: false }),
         )
-        await foreign.discard()
+        await upload.discard()
       }
       const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
       return { plan, id: identify(plan, digest), weights, digest }
@@ -80,18 +80,18 @@ export async function importWeights(
   }
 }
 
-/** The same weights under this service's names and axes, in its order. */
-async function* inOwnLayout(
+/** Converts weights to this service's names, axes and order. */
+async function* convertLayout(
   file: SafetensorsFile,
   { parameters }: Plan,
   tensors: readonly FileTensor[],
 ): AsyncGenerator<Buffer> {
-  const holding = new Map(
+  const tensorsByParameter = new Map(
     tensors.flatMap((tensor) => (tensor.dtype === 'F32' ? [[tensor.parameter, tensor]] : [])),
   )
   yield safetensorsHeader(parameters, {})
   const streamed = parameters.flatMap((parameter) => {
-    const tensor = holding.get(parameter)
+    const tensor = tensorsByParameter.get(parameter)
     return tensor ? [{ source: tensor.name, shape: tensor.shape, axes: inverse(tensor.axes) }] : []
   })
   yield* tensorStream(streamed, (...part) => file.read(...part))
@@ -104,7 +104,7 @@ async function parseSpecificationText(
   if (text === undefined) {
     throw fieldError(
       '#/spec',
-      'is required: send a part "spec" before "weights", or a file written by this service',
+      'is required: send a part "spec" before "weights", or a file that this service wrote',
       'INVALID_WEIGHTS',
     )
   }

@@ -9,23 +9,23 @@ import type { EngineCrash, Quarantine } from '../prediction/quarantine.ts'
 
 export interface ModelCacheOptions {
   readonly engine: Engine
-  readonly entries: ModelIndex<Entry>
+  readonly index: ModelIndex<Entry>
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
   readonly logger: Logger
   readonly tracing: Tracing
   readonly withWeights: <R>(entry: Entry, use: (source: WeightsSource) => Promise<R>) => Promise<R>
-  /** What must be known of a model before it is built the first time, and is kept then. */
+  /** Computes and stores the facts that the first build of a model needs. */
   readonly prepare: (entry: Entry) => Promise<void>
-  /** Keeps the seal of a first build and gives the one that is kept: another service may have been first. */
+  /** Stores the seal of a first build. Returns the stored seal, which another service may have written first. */
   readonly keepSeal: (entry: Entry, seal: string) => Promise<string>
-  /** Called after every build that succeeded. */
+  /** Called after every successful build. */
   readonly built: (entry: Entry) => void
 }
 
 /**
- * Which models the engine holds: built when they are needed, evicted when memory is short, built again after it died.
- * Every build's seal is compared with the first; a model whose weights diverged is never served.
+ * The models in the engine: built on demand, evicted when memory is short, built again after a crash. Compares the seal of
+ * every build with the first one; a model whose weights diverged is never served.
  */
 export class ModelCache {
   readonly #options: ModelCacheOptions
@@ -35,17 +35,17 @@ export class ModelCache {
     this.#options = options
   }
 
-  /** Whether the model can predict now; asking counts as using it. */
+  /** True if the model can predict now. The query counts as a use of the model. */
   isReady(entry: Entry): boolean {
     entry.lastUsed = ++this.#uses
     return entry.state === 'ready'
   }
 
-  /** Resolves when the model can predict; concurrent callers share one build. */
+  /** Resolves when the model can predict. Concurrent callers share one build. */
   async ensureReady(entry: Entry): Promise<void> {
     if (this.isReady(entry)) return
-    const refusal = this.#options.quarantine.blockedError(entry.record.id)
-    if (refusal !== undefined) throw refusal
+    const blockedError = this.#options.quarantine.blockedError(entry.record.id)
+    if (blockedError !== undefined) throw blockedError
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
       throw new ServiceError('WEIGHTS_DIVERGED', entry.lastError.detail)
     entry.building ??= this.#buildWithSpan(entry).finally(() => {
@@ -54,25 +54,25 @@ export class ModelCache {
     await entry.building
   }
 
-  /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
+  /** Marks one model, or all after a crash, as no longer in the engine: their next use builds them again. */
   engineLost(id?: string): void {
-    for (const entry of this.#options.entries.held()) {
+    for (const entry of this.#options.index.listAll()) {
       if (id !== undefined && entry.record.id !== id) continue
       if (entry.state === 'ready') entry.state = 'unloaded'
       entry.residentBytes = 0
     }
   }
 
-  /** The engine keeps dying of the model: it is not served until its quarantine ends. */
+  /** Marks a model as failed until its quarantine ends. */
   quarantined(entry: Entry, { code, message }: ServiceError): void {
     entry.state = 'failed'
     entry.lastError = { code, detail: message }
-    this.#options.logger.error({ model: entry.record.id }, 'model quarantined: the engine dies of it')
+    this.#options.logger.error({ model: entry.record.id }, 'model quarantined: it crashes the engine')
   }
 
-  /** Its weights cannot be used: it is not served before they can. */
+  /** Marks a model as failed because its weights cannot be used. */
   async fail(entry: Entry, { code, message }: ServiceError): Promise<void> {
-    // A build that is under way fails of it, too.
+    // A running build fails with the same error.
     if (entry.state === 'building' || entry.lastError?.detail === message) return
     this.#options.logger.error(
       { model: entry.record.id, reason: message },
@@ -83,7 +83,16 @@ export class ModelCache {
     entry.lastError = { code, detail: message }
   }
 
-  /** Takes a model from the engine; one that died holds nothing any more. */
+  /** The number of resident models and their memory. */
+  get resident(): { readonly models: number; readonly bytes: number } {
+    const resident = this.#options.index.listAll().filter(({ residentBytes }) => residentBytes > 0)
+    return {
+      models: resident.length,
+      bytes: resident.reduce((sum, { residentBytes }) => sum + residentBytes, 0),
+    }
+  }
+
+  /** Unloads a model from the engine. */
   async unload(entry: Entry): Promise<void> {
     if (entry.state === 'ready') entry.state = 'unloaded'
     if (entry.residentBytes === 0) return
@@ -104,7 +113,7 @@ export class ModelCache {
     try {
       await prepare(entry)
       const { seal, artifactBytes } = await withWeights(entry, async (source) => {
-        // Only now: weights that cannot be used take no other model's place.
+        // After the weights are verified: unusable weights evict no other model.
         await this.#evict(entry)
         const built = await this.#buildWithRetries(id, source)
         entry.residentBytes = this.#costOf(entry)
@@ -114,13 +123,13 @@ export class ModelCache {
       if (kept !== seal) {
         throw new ServiceError(
           'WEIGHTS_DIVERGED',
-          `the variables of ${id} are sealed ${kept}, this build gave ${seal}; it is not served`,
+          `the variables of ${id} have the seal ${kept}, this build has the seal ${seal}; the model is not served`,
         )
       }
       entry.artifactBytes = artifactBytes
       entry.buildMs = Date.now() - started
       if (entry.residentBytes === 0)
-        throw new ServiceError('ENGINE_CRASHED', 'the engine died while the model was built')
+        throw new ServiceError('ENGINE_CRASHED', 'the engine crashed during the build of the model')
       entry.lastError = null
       entry.state = 'ready'
       logger.info({ model: id, ms: entry.buildMs }, 'model ready')
@@ -136,41 +145,41 @@ export class ModelCache {
     this.#options.built(entry)
   }
 
-  /** As pure as a prediction, so asked again when the engine died over it, unless it keeps dying of it. */
+  /** Builds are pure: repeats a build after a crash, unless the model is quarantined. */
   async #buildWithRetries(id: string, source: WeightsSource): Promise<BuildResult> {
     const { engine, quarantine } = this.#options
-    const deaths: EngineCrash[] = []
+    const crashes: EngineCrash[] = []
     for (;;) {
       try {
         const built = await quarantine.run(
           'build',
           id,
           () => engine.build({ id, ...source }),
-          (death) => {
-            death.claim()
-            deaths.push(death)
+          (crash) => {
+            crash.claim()
+            crashes.push(crash)
           },
         )
-        for (const death of deaths) death.settle()
+        for (const crash of crashes) crash.settle()
         return built
       } catch (error) {
         if (!isCrash(error)) throw error
-        const refusal = quarantine.blockedError(id)
-        if (refusal !== undefined) throw refusal
+        const blockedError = quarantine.blockedError(id)
+        if (blockedError !== undefined) throw blockedError
       }
     }
   }
 
-  /** Every device's engine holds it. */
+  /** The memory of a model in all engines: every engine has a copy. */
   #costOf({ footprint }: Entry): number {
     return footprint * this.#options.engine.concurrency
   }
 
-  /** Unloads the models longest unused until the new one fits the budget; one that never fits is built alone. */
+  /** Unloads the least recently used models until the new one fits the budget. A model above the budget is built alone. */
   async #evict(entry: Entry): Promise<void> {
-    const { entries, memoryBudgetBytes, logger } = this.#options
-    const others = entries.held().filter((other) => other !== entry)
-    // Those that are being built beside it will need their room too.
+    const { index, memoryBudgetBytes, logger } = this.#options
+    const others = index.listAll().filter((other) => other !== entry)
+    // Includes models that are being built at the same time.
     let resident = others.reduce(
       (sum, other) => sum + (other.state === 'building' ? this.#costOf(other) : other.residentBytes),
       this.#costOf(entry),

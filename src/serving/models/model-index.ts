@@ -6,15 +6,14 @@ import { isId, isIdPrefix } from './names.ts'
 import type { Store } from './store.ts'
 
 /**
- * Which models there are, and which one a name stands for. What changes the data folder, or takes over what others have
- * changed there, does so in turn, so that memory follows the disk and never what it was. A name whose model is not there
- * is no name.
+ * The models by id and by name. Changes of the data folder, and reads of the changes of other services, run one at a time
+ * (`runExclusive`), so memory always has the latest state of the disk. A name without a model counts as missing.
  */
 export class ModelIndex<M extends Model> {
   readonly #store: Store
   readonly #models = new Map<string, M>()
-  /** Nobody finds them any more, but who was admitted before is served. */
-  readonly #retired = new Map<string, M>()
+  /** Deleted models, which still serve the requests that were admitted before. */
+  readonly #retiredModels = new Map<string, M>()
   readonly #names = new NameIndex()
   readonly #mutex = new Mutex()
 
@@ -22,33 +21,33 @@ export class ModelIndex<M extends Model> {
     this.#store = store
   }
 
-  /** Runs what changes the folder, or follows it, when nothing else does. */
+  /** Runs a change or a read of the folder while no other runs. */
   runExclusive<R>(job: () => Promise<R>): Promise<R> {
     return this.#mutex.runExclusive(job)
   }
 
-  /** There, perhaps again. */
+  /** Adds a model, also one that was retired. */
   add(model: M): void {
     const { id } = model.record
-    this.#retired.delete(id)
+    this.#retiredModels.delete(id)
     this.#models.set(id, model)
   }
 
-  /** Not to be found from now on, until it is added again or forgotten. */
+  /** Hides a model until it is added again or purged. */
   retire(model: M): void {
     const { id } = model.record
     if (!this.has(model)) return
     this.#models.delete(id)
-    this.#retired.set(id, model)
+    this.#retiredModels.set(id, model)
   }
 
-  /** The last of a model that left; says whether it had left, and did not come back. */
+  /** Removes a retired model. Returns false if it has been added again. */
   purge(model: M): boolean {
     const { id } = model.record
-    return this.#retired.get(id) === model && this.#retired.delete(id)
+    return this.#retiredModels.get(id) === model && this.#retiredModels.delete(id)
   }
 
-  /** Whether this very model is there, and not another that has its id. */
+  /** True if the index has this object, not another one with its id. */
   has(model: M): boolean {
     return this.get(model.record.id) === model
   }
@@ -57,8 +56,13 @@ export class ModelIndex<M extends Model> {
     return this.#models.get(id)
   }
 
-  retired(id: string): M | undefined {
-    return this.#retired.get(id)
+  getRetired(id: string): M | undefined {
+    return this.#retiredModels.get(id)
+  }
+
+  /** Finds a model, also a retired one, for the requests that were admitted before its deletion. */
+  getServed(id: string): M | undefined {
+    return this.#models.get(id) ?? this.#retiredModels.get(id)
   }
 
   /** All models in order of creation. */
@@ -68,53 +72,56 @@ export class ModelIndex<M extends Model> {
     )
   }
 
-  /** All models in no order. */
+  /** All models, unordered. */
   models(): Iterable<M> {
     return this.#models.values()
   }
 
-  /** All models, those that are leaving too: what the engine may hold. */
-  held(): M[] {
-    return [...this.#models.values(), ...this.#retired.values()]
+  /** All models, including retired ones: the engine may hold any of them. */
+  listAll(): M[] {
+    return [...this.#models.values(), ...this.#retiredModels.values()]
   }
 
-  /** By name, id or unique id prefix. */
+  /** Finds a model by name, id or unique id prefix. */
   find(reference: string): M {
     const [match, ...others] = this.#matching(reference)
     if (match === undefined) throw notFound(reference)
     if (others.length === 0) return match
-    const fitting = `${String(others.length + 1)} models`
-    throw new ServiceError('MODEL_NOT_FOUND', `the id prefix ${reference} fits ${fitting}; give more of it`)
+    const count = `${String(others.length + 1)} models`
+    throw new ServiceError(
+      'MODEL_NOT_FOUND',
+      `the id prefix ${reference} matches ${count}; send a longer prefix`,
+    )
   }
 
-  /** Whether it would be found. */
+  /** True if `find` returns a model. */
   knows(reference: string): boolean {
     return this.#matching(reference).length === 1
   }
 
-  /** The model a name stands for. */
-  named(name: string): M | undefined {
+  /** Finds a model by name. */
+  findByName(name: string): M | undefined {
     const id = this.#names.get(name)
     return id === undefined ? undefined : this.get(id)
   }
 
   namesOf(id: string): string[] {
-    return this.#models.has(id) ? this.#names.of(id) : []
+    return this.#models.has(id) ? this.#names.namesOf(id) : []
   }
 
-  /** Names that are known here, also those whose model is not there. */
+  /** All known names, including those without a model. */
   names(): string[] {
-    return this.#names.all()
+    return this.#names.list()
   }
 
-  /** To be called in turn: takes over a name as it is stored. */
-  async followName(name: string): Promise<void> {
+  /** Reads a name from the store. Call it within `runExclusive`. */
+  async refreshName(name: string): Promise<void> {
     const id = await this.#store.names.read(name)
     if (id === undefined) this.#names.delete(name)
     else this.#names.set(name, id)
   }
 
-  /** Creates the name. NAME_TAKEN where it stands for another model. */
+  /** Creates a name. Throws NAME_TAKEN if it belongs to another model. */
   createName(name: string, id: string): Promise<void> {
     return this.runExclusive(async () => {
       const owner = await this.#store.names.create(name, id)
@@ -123,7 +130,7 @@ export class ModelIndex<M extends Model> {
     })
   }
 
-  /** Creates the name or moves it. */
+  /** Creates or moves a name. */
   setName(name: string, id: string): Promise<void> {
     return this.runExclusive(async () => {
       await this.#store.names.save(name, id)
@@ -131,26 +138,36 @@ export class ModelIndex<M extends Model> {
     })
   }
 
-  /** Says whether there was such a name when its turn came. */
+  /** Deletes a name. Returns false if there is none. */
   deleteName(name: string): Promise<boolean> {
     return this.runExclusive(async () => {
-      if (this.named(name) === undefined) return false
+      if (this.findByName(name) === undefined) return false
       const removed = await this.#store.names.remove(name)
       this.#names.delete(name)
       return removed
     })
   }
 
-  /** To be called in turn: names that have moved to another model meanwhile stay. */
-  async deleteNamesOf(id: string): Promise<void> {
-    for (const name of this.#names.of(id)) {
+  /** Deletes an entry of the store that has an id but no usable model. Returns false if there is none. */
+  deleteUnusable(id: string): Promise<boolean> {
+    return this.runExclusive(async () => {
+      if (this.get(id) !== undefined || !(await this.#store.has(id))) return false
+      await this.#store.remove(id)
+      await this.deleteNames(id)
+      return true
+    })
+  }
+
+  /** Deletes a model's names, except those that have been moved to another model. Call it within `runExclusive`. */
+  async deleteNames(id: string): Promise<void> {
+    for (const name of this.#names.namesOf(id)) {
       await this.#store.names.remove(name, id)
       this.#names.delete(name)
     }
   }
 
   #matching(reference: string): M[] {
-    const exact = this.named(reference) ?? this.get(reference)
+    const exact = this.findByName(reference) ?? this.get(reference)
     if (exact) return [exact]
     if (!isIdPrefix(reference)) return []
     return [...this.#models.values()].filter(({ record }) => record.id.startsWith(reference))
@@ -169,8 +186,6 @@ export function nameTaken(name: string, owner: string): ServiceError {
 }
 
 function notFound(reference: string): ServiceError {
-  const hint = isId(reference)
-    ? 'POST its specification to /v1/models'
-    : 'GET /v1/models lists those there are'
+  const hint = isId(reference) ? 'POST its specification to /v1/models' : 'GET /v1/models lists the models'
   return new ServiceError('MODEL_NOT_FOUND', `there is no model ${JSON.stringify(reference)}; ${hint}`)
 }

@@ -11,17 +11,17 @@ import { damaged, Verification } from './weights-verification.ts'
 export interface ModelWeightsOptions {
   readonly store: Store
   readonly logger: Logger
-  /** Called when the stored weights of a model were found damaged. */
+  /** Called if the stored weights of a model are damaged. */
   readonly failed: (id: string, error: ServiceError) => Promise<void>
 }
 
-/** Weights, and what is equal as long as their file is the same. */
+/** A source of weights. The stamp changes with the weights file. */
 interface Verified {
   readonly source: WeightsSource
   readonly stamp: string
 }
 
-/** Where models' weights come from. Those that a file holds are verified whenever it is another than before. */
+/** The sources of models' weights. A weights file is verified whenever it has changed. */
 export class ModelWeights {
   readonly #options: ModelWeightsOptions
   readonly #verification: Verification
@@ -31,34 +31,34 @@ export class ModelWeights {
     this.#verification = new Verification((id) => options.store.weightsFile(id))
   }
 
-  /** WEIGHTS_DIVERGED where they are not what they were, WEIGHTS_DAMAGED where their file is not what was loaded. */
-  async of(model: Model): Promise<WeightsSource> {
+  /** Rejects with WEIGHTS_DIVERGED if a build had a different seal, with WEIGHTS_DAMAGED if the file differs from the upload. */
+  async openSource(model: Model): Promise<WeightsSource> {
     return (await this.#verified(model)).source
   }
 
-  /** The same while they are read; what was read counts only where their file stayed the same meanwhile. */
-  async with<R>(model: Model, use: (source: WeightsSource) => Promise<R>): Promise<R> {
+  /** Runs `use` on the source. Rejects if the weights file changed meanwhile. */
+  async withSource<R>(model: Model, use: (source: WeightsSource) => Promise<R>): Promise<R> {
     const { source, stamp } = await this.#verified(model)
     const result = await use(source)
     if (stamp !== (await this.#verified(model)).stamp)
-      throw damaged(model.record.id, 'their file was replaced while it was read')
+      throw damaged(model.record.id, 'the file was replaced during the read')
     return result
   }
 
-  /** Puts weights that were sent again in the place of those that are stored, where these are damaged. */
+  /** Replaces damaged weights by the same weights, uploaded again. */
   async repair(record: StoredModel, weights: StagedWeights): Promise<void> {
     if (record.weights !== 'loaded') return
     try {
       await this.#verification.verify(record)
     } catch {
       await this.#options.store.replaceWeights(record.id, weights)
-      this.#options.logger.info({ model: record.id }, 'damaged weights were replaced by those sent again')
+      this.#options.logger.info({ model: record.id }, 'damaged weights were replaced by a new upload')
     }
   }
 
-  /** For a model that is gone. */
-  forget(id: string): void {
-    this.#verification.forget(id)
+  /** Drops the verification result of a deleted model. */
+  purge(id: string): void {
+    this.#verification.purge(id)
   }
 
   async #verified({ record, lastError }: Model): Promise<Verified> {
@@ -72,7 +72,7 @@ export class ModelWeights {
     if (measured === undefined && isMeasured(specification))
       throw new ServiceError(
         'MODEL_NOT_READY',
-        `${id} has no weights before they are measured (lsuv); ask when it is ready`,
+        `the weights of ${id} are not measured yet (lsuv); try again when the model is ready`,
       )
     return { source: { specification, ...(measured && { factors: readFactors(measured) }) }, stamp: '' }
   }

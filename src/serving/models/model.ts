@@ -1,8 +1,10 @@
+import { estimateFootprint } from '../../engine/footprint.ts'
+import type { Plan } from '../../network/plan.ts'
 import type { StoredModel } from './records.ts'
 
 export type ModelState = 'building' | 'ready' | 'unloaded' | 'failed'
 
-/** A model as everybody sees it. */
+/** A model as its readers see it. */
 export interface Model {
   readonly record: StoredModel
   readonly state: ModelState
@@ -14,18 +16,37 @@ export interface Model {
   readonly buildMs: number | null
 }
 
-/** A model with what serving it needs: the registry and its residency change it, nobody else does. */
+/** A model with its serving state. Only the registry and its parts change it. */
 export type Entry = { -readonly [K in keyof Model]: Model[K] } & {
-  /** What one engine holds of it when it is there, in bytes: more than its variables. */
+  /** The memory that the model takes in one engine, in bytes: more than its variables. */
   readonly footprint: number
-  /** What all engines hold of it; 0 where they hold nothing. */
+  /** The memory that it takes in all engines; 0 while it is not resident. */
   residentBytes: number
-  /** Counts up with every use of any model. */
+  /** The sequence number of its last use, over the uses of all models. */
   lastUsed: number
   building: Promise<void> | undefined
   digesting: Promise<void> | undefined
-  /** The first write of its record: until then it is not there for anybody. */
+  /** The first write of its record. The model exists only after it. */
   created: Promise<void>
-  /** Whether its record is on disk, as far as this service knows. */
+  /** True if its record is on disk, as far as this service knows. */
   stored: boolean
+}
+
+export function createEntry(record: StoredModel, plan: Plan): Entry {
+  return {
+    record,
+    state: 'unloaded',
+    lastError: null,
+    totals: plan.totals,
+    advice: plan.advice,
+    artifactBytes: null,
+    buildMs: null,
+    footprint: estimateFootprint(plan),
+    residentBytes: 0,
+    lastUsed: 0,
+    building: undefined,
+    digesting: undefined,
+    created: Promise.resolve(),
+    stored: false,
+  }
 }

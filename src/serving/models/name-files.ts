@@ -14,9 +14,9 @@ import {
 import { UnusableFile } from '../../common/storage-errors.ts'
 import { isId, isName, isRemovedFile } from './names.ts'
 import type { Staging } from './staging.ts'
-import { stored } from './store-change.ts'
+import { changeStore } from './store-change.ts'
 
-/** An id is 64 bytes; whoever writes a name by hand may end it with a line break. */
+/** An id has 64 bytes; a file written by hand may end with a line break. */
 const MAX_NAME_BYTES = 1024
 
 export interface NameFilesOptions {
@@ -24,13 +24,13 @@ export interface NameFilesOptions {
   readonly staging: Staging
   readonly bad: BadEntries
   readonly isModel: (id: string) => Promise<boolean>
-  /** Called when a name has been changed here. */
+  /** Called after a change of a name by this service. */
   readonly changed: (name: string) => Promise<void>
 }
 
 /**
- * Names as files that hold the id they stand for, whether there is such a model or not; any number of services share
- * them. Every change is one rename or one link.
+ * Names as files that contain the id of their model, even if the model does not exist. Several services can share them:
+ * every change is one rename or one link.
  */
 export class NameFiles {
   readonly #options: NameFilesOptions
@@ -40,40 +40,40 @@ export class NameFiles {
     this.#options = options
   }
 
-  /** Keeps a name, unless it is taken by another model that is there: gives the id it stands for then. */
+  /** Creates a name unless it belongs to another existing model. Returns the id that the name has then. */
   create(name: string, id: string): Promise<string> {
-    return this.#changing(name, async (path) => {
+    return this.#change(name, async (path) => {
       await makeFolder(this.#options.folder)
       for (;;) {
         if (await createDurably(path, id, this.#options.staging.path)) return id
-        const owner = await this.#ownerOf(path)
+        const owner = await this.#readOwner(path)
         if (owner === 'none') continue
         if (owner === id || (isId(owner) && (await this.#options.isModel(owner)))) return owner
-        // The model is gone, or the file is no name.
+        // The model was deleted, or the file contains no id.
         await this.#replace(path, id)
         return id
       }
     })
   }
 
-  /** Creates a name or moves it; of several at once, the last one wins. */
+  /** Creates or moves a name. Last writer wins. */
   save(name: string, id: string): Promise<void> {
-    return this.#changing(name, async (path) => {
+    return this.#change(name, async (path) => {
       await makeFolder(this.#options.folder)
       await this.#replace(path, id)
     })
   }
 
-  /** Removes a name, if given only where it stands for this model. Says whether it was there. */
+  /** Removes a name; with `id` only if it belongs to this model. Returns false if it was not removed. */
   remove(name: string, id?: string): Promise<boolean> {
-    return this.#changing(name, async (path) => {
+    return this.#change(name, async (path) => {
       if (id === undefined) return unlinkDurably(path)
       const { folder, staging } = this.#options
-      // Another service may move it meanwhile: so it is taken first and looked at then.
-      const taken = staging.createTemp()
+      // Another service may move the name at any time: move the file away first, then read it.
+      const removed = staging.createTemp()
       try {
-        await moveDurably(path, taken.path)
-        const owner = await this.#ownerOf(taken.path)
+        await moveDurably(path, removed.path)
+        const owner = await this.#readOwner(removed.path)
         if (owner !== id && isId(owner)) await createDurably(path, owner, staging.path)
         await syncFolder(folder)
         return owner === id
@@ -81,22 +81,22 @@ export class NameFiles {
         if (errnoCode(error) === 'ENOENT') return false
         throw error
       } finally {
-        await taken.discard()
+        await removed.discard()
       }
     })
   }
 
-  /** What names there may be; what can be none is reported. */
+  /** Lists the names. Reports entries that cannot be names. */
   async list(): Promise<string[]> {
     const { folder, bad } = this.#options
     const found = await readdir(folder)
     bad.retain('names', found)
-    for (const other of found.filter((one) => !isName(one) && !isRemovedFile(one)))
-      bad.report(`names/${other}`, 'it is not called as a name may be')
+    for (const entry of found.filter((one) => !isName(one) && !isRemovedFile(one)))
+      bad.report(`names/${entry}`, 'it is not a valid name')
     return found.filter(isName)
   }
 
-  /** The id that a name stands for now. One that has changed since it was last read has another time, or is another file. */
+  /** Reads the id of a name. A changed file has another time or inode. */
   async read(name: string): Promise<string | undefined> {
     const { folder, bad } = this.#options
     const entry = `names/${name}`
@@ -109,7 +109,7 @@ export class NameFiles {
       const text = (await readText(path, MAX_NAME_BYTES))?.trim()
       const id = text !== undefined && isId(text) ? text : undefined
       this.#known.set(name, { stamp, id })
-      if (id === undefined) bad.report(entry, 'it holds no id')
+      if (id === undefined) bad.report(entry, 'it contains no id')
       else bad.clear(entry)
       return id
     } catch (error) {
@@ -120,9 +120,9 @@ export class NameFiles {
     }
   }
 
-  #changing<R>(name: string, change: (path: string) => Promise<R>): Promise<R> {
+  #change<R>(name: string, change: (path: string) => Promise<R>): Promise<R> {
     const { folder, staging, changed } = this.#options
-    return stored(async () => {
+    return changeStore(async () => {
       await staging.ensure()
       const result = await change(join(folder, name))
       await changed(name)
@@ -130,23 +130,23 @@ export class NameFiles {
     })
   }
 
-  /** Writes a name in the place of whatever lies there. */
+  /** Writes a name in place of the present entry. */
   async #replace(path: string, id: string): Promise<void> {
     const { staging } = this.#options
     try {
       await writeDurably(path, id, staging.path)
     } catch (error) {
-      // No file takes the place of a folder.
+      // A file cannot replace a folder.
       if (errnoCode(error) !== 'EISDIR' && errnoCode(error) !== 'EEXIST') throw error
-      const taken = staging.createTemp()
-      await rename(path, taken.path)
-      await taken.discard()
+      const removed = staging.createTemp()
+      await rename(path, removed.path)
+      await removed.discard()
       await writeDurably(path, id, staging.path)
     }
   }
 
-  /** What a file says that it stands for; 'none' where there is no file, and '' where it can be no name. */
-  async #ownerOf(path: string): Promise<string> {
+  /** Reads the id in a file; 'none' if there is no file, '' if the file is unusable. */
+  async #readOwner(path: string): Promise<string> {
     try {
       return (await readText(path, MAX_NAME_BYTES))?.trim() ?? 'none'
     } catch (error) {

@@ -1,4 +1,4 @@
-/** Which model a name stands for, and which names a model has, in the order in which they came. */
+/** The model of each name, and the names of each model in order of creation. */
 export class NameIndex {
   readonly #ids = new Map<string, string>()
   readonly #names = new Map<string, Set<string>>()
@@ -7,11 +7,11 @@ export class NameIndex {
     return this.#ids.get(name)
   }
 
-  all(): string[] {
+  list(): string[] {
     return [...this.#ids.keys()]
   }
 
-  of(id: string): string[] {
+  namesOf(id: string): string[] {
     return [...(this.#names.get(id) ?? [])]
   }
 

@@ -4,10 +4,10 @@ const NAME = /^[A-Za-z0-9._-]{1,100}$/
 const ID = /^[0-9a-f]{64}$/
 const ID_PREFIX = /^[0-9a-f]{12,64}$/
 
-/** Segments of the service's own paths that a model's name would take the place of. */
+/** Segments of the service's paths that a model's name would shadow. */
 const RESERVED: Readonly<Record<string, string>> = { stats: 'GET /v2/models/stats' }
 
-/** Whether a file can be a name: a segment of a URL, and not to be mistaken for an id. */
+/** True for a valid name: one URL segment that cannot be confused with an id. */
 export function isName(name: string): boolean {
   return (
     NAME.test(name) &&
@@ -18,12 +18,12 @@ export function isName(name: string): boolean {
   )
 }
 
-/** What a network file system makes of a file that was removed while it was open. */
+/** True for the name that a network file system gives a file that was removed while open. */
 export function isRemovedFile(name: string): boolean {
   return /^\.nfs[0-9a-f]+$/.test(name)
 }
 
-/** For a name that is to be given. */
+/** Throws if a client may not assign this name. */
 export function assertName(name: string, pointer = '#/name'): void {
   const path = Object.hasOwn(RESERVED, name) ? RESERVED[name] : undefined
   if (path !== undefined)
@@ -36,7 +36,7 @@ export function assertName(name: string, pointer = '#/name'): void {
   if (!isName(name)) {
     throw fieldError(
       pointer,
-      'must be 1 to 100 letters, digits, ".", "_" or "-", not dots only, not ending in ".tmp" and not as network file systems call removed files (".nfs", hexadecimal digits)',
+      'must be 1 to 100 letters, digits, ".", "_" or "-", not only dots, not ending in ".tmp" and not a name that network file systems give removed files (".nfs" and hexadecimal digits)',
     )
   }
 }

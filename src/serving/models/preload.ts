@@ -14,25 +14,25 @@ import { assertName } from './names.ts'
 import type { Registry } from './registry.ts'
 import type { Store } from './store.ts'
 
-/** A model that is to be there from the start. */
+/** A model of PRELOAD. */
 export interface Preloaded {
   readonly name: string
-  /** Where it was read, for whoever has to mend it. */
+  /** The file it was read from, for error messages. */
   readonly file: string
-  /** Without it the weights say what network they are of. */
+  /** Undefined if the metadata of the weights file has the specification. */
   readonly request: SpecificationRequest | undefined
   readonly weightsFile: string | undefined
 }
 
 const parseSpecification = parser(SpecificationRequest)
-/** Larger than any specification, and than what a weights file holds beside its parameters. */
+/** Larger than any specification, and than a weights file without its parameters. */
 const MAX_SPECIFICATION_BYTES = 2 ** 26
 
 /**
- * Reads a file, or the files of a folder and of those in it: `*.json` holds a specification with a `name`, or an array of
- * such; `*.safetensors` the weights of the specification beside it (the same name, or the only one), or without any a
- * whole model called like the file. What begins with a dot is passed by: ConfigMaps keep their versions there and link to
- * them. Nothing is built. Throws a sentence with the file and the field that is wrong.
+ * Reads a file, or the files of a folder and its subfolders. `*.json` contains a specification with a `name`, or an array
+ * of them. `*.safetensors` contains the weights of the specification in the same folder (with the same file name, or the
+ * only one), or a complete model named like the file. Skips entries that begin with a dot: ConfigMaps keep their versions
+ * there and link to them. Builds nothing. Throws an error that names the file and the invalid field.
  */
 export async function readPreload(path: string, maxParameters: number): Promise<Preloaded[]> {
   const found = new Map<string, Preloaded>()
@@ -41,18 +41,18 @@ export async function readPreload(path: string, maxParameters: number): Promise<
     for (const preloaded of await readFolder(files, maxParameters)) {
       const other = found.get(preloaded.name)
       if (other !== undefined)
-        throw wrong(
+        throw entryError(
           preloaded.file,
-          `#/name ${preloaded.name} is also in ${other.file}; a name is one model's`,
+          `#/name ${preloaded.name} is also in ${other.file}; names must be unique`,
         )
       found.set(preloaded.name, preloaded)
     }
   }
-  if (found.size === 0) throw new Error('it holds no *.json with a specification and no *.safetensors')
+  if (found.size === 0) throw new Error('it contains no *.json with a specification and no *.safetensors')
   return [...found.values()]
 }
 
-/** Creates the models one after the other, each ready before the next; a name that another model had comes along. */
+/** Creates the models one after another, each ready before the next. Moves names that belong to other models. */
 export async function preload(
   models: readonly Preloaded[],
   context: {
@@ -72,7 +72,7 @@ export async function preload(
       const { ready } = await context.registry.create(given.plan, { ...given, name, moves: true })
       await ready
     } catch (error) {
-      throw wrong(file, error instanceof Error ? error.message : String(error), error)
+      throw entryError(file, error instanceof Error ? error.message : String(error), error)
     }
     context.ready(name)
   }
@@ -93,37 +93,37 @@ function planEntry(request: SpecificationRequest | undefined, maxParameters: num
   return planRequest(request, maxParameters)
 }
 
-/** The files of a folder, and those of each folder in it, in order of their names; what links lead to twice comes once. */
+/** The files of a folder and of each subfolder, sorted by name. Follows links; lists every target once. */
 async function listFolders(path: string, seen = new Set<string>()): Promise<string[][]> {
   const files: string[] = []
-  const inner: string[][] = []
+  const subfolders: string[][] = []
   for (const name of (await readdir(path)).sort()) {
     if (name.startsWith('.')) continue
     const one = join(path, name)
     const real = await realpath(one).catch(() => one)
     if (seen.has(real)) continue
     seen.add(real)
-    if ((await statEntry(one)).isDirectory()) inner.push(...(await listFolders(one, seen)))
+    if ((await statEntry(one)).isDirectory()) subfolders.push(...(await listFolders(one, seen)))
     else files.push(one)
   }
-  return [files, ...inner]
+  return [files, ...subfolders]
 }
 
 async function readFolder(files: readonly string[], maxParameters: number): Promise<Preloaded[]> {
   const specifications = files.filter((file) => extname(file) === '.json')
   const weights = files.filter((file) => extname(file) === '.safetensors')
-  const pairOf = (file: string): string | undefined =>
+  const findWeights = (file: string): string | undefined =>
     weights.find((one) => baseName(one) === baseName(file)) ??
     (specifications.length === 1 && weights.length === 1 ? weights[0] : undefined)
-  // Weights are read when the engine is there, but a file that cannot be any ends the start before.
-  for (const file of weights) await (await opened(file, maxWeightsBytes(maxParameters))).close()
+  // Weights are read after the start of the engine, but an unusable file ends the start here.
+  for (const file of weights) await (await openEntry(file, maxWeightsBytes(maxParameters))).close()
   const models: Preloaded[] = []
   for (const file of specifications)
-    models.push(...(await readSpecifications(file, pairOf(file), maxParameters)))
+    models.push(...(await readSpecifications(file, findWeights(file), maxParameters)))
   const used = new Set(models.map(({ weightsFile }) => weightsFile))
   for (const file of weights.filter((one) => !used.has(one))) {
     const name = baseName(file)
-    checked(file, () => {
+    withFile(file, () => {
       assertName(name, 'its name')
     })
     models.push({ name, file, request: undefined, weightsFile: file })
@@ -136,15 +136,15 @@ async function readSpecifications(
   weightsFile: string | undefined,
   maxParameters: number,
 ): Promise<Preloaded[]> {
-  const handle = await opened(file, MAX_SPECIFICATION_BYTES)
+  const handle = await openEntry(file, MAX_SPECIFICATION_BYTES)
   const text = await handle.readFile().finally(() => handle.close())
-  return checked(file, () => {
+  return withFile(file, () => {
     const given: unknown = readJson(text)
-    const several = Array.isArray(given)
-    if (several && weightsFile !== undefined)
-      throw fieldError('#', 'must be one specification, since weights go with it')
-    return (several ? (given as unknown[]) : [given]).map((one, index) => {
-      const pointer = several ? `#/${String(index)}` : '#'
+    const isList = Array.isArray(given)
+    if (isList && weightsFile !== undefined)
+      throw fieldError('#', 'must be one specification, because it has a weights file')
+    return (isList ? (given as unknown[]) : [given]).map((one, index) => {
+      const pointer = isList ? `#/${String(index)}` : '#'
       const { name, ...specification } = { ...(one as { readonly name?: unknown } | null) }
       const request = parseSpecification(
         typeof one === 'object' && one !== null && !Array.isArray(one) ? specification : one,
@@ -165,45 +165,45 @@ function readJson(text: Buffer): unknown {
   } catch (error) {
     const problem = jsonProblem(error)
     const message = error instanceof Error ? error.message : String(error)
-    // JSON.parse says where it stopped.
+    // The message of JSON.parse contains the position.
     throw new ServiceError('MALFORMED_REQUEST', problem === message ? problem : `${problem}: ${message}`)
   }
 }
 
-function checked<R>(file: string, check: () => R): R {
+function withFile<R>(file: string, check: () => R): R {
   try {
     return check()
   } catch (error) {
-    if (error instanceof ServiceError) throw wrong(file, error.message, error)
+    if (error instanceof ServiceError) throw entryError(file, error.message, error)
     throw error
   }
 }
 
-function wrong(file: string, sentence: string, cause?: unknown): Error {
-  return new Error(`${file}: ${sentence}`, { cause })
+function entryError(file: string, detail: string, cause?: unknown): Error {
+  return new Error(`${file}: ${detail}`, { cause })
 }
 
 async function statEntry(path: string) {
-  return blaming(path, () => stat(path))
+  return describeErrors(path, () => stat(path))
 }
 
-function opened(path: string, maxBytes: number) {
-  return blaming(path, () => openFile(path, maxBytes))
+function openEntry(path: string, maxBytes: number) {
+  return describeErrors(path, () => openFile(path, maxBytes))
 }
 
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file or folder',
   EACCES: 'this user may not read it',
-  ELOOP: 'it is a symbolic link that leads to itself',
+  ELOOP: 'it is a symbolic link to itself',
 }
 
-async function blaming<R>(path: string, read: () => Promise<R>): Promise<R> {
+async function describeErrors<R>(path: string, read: () => Promise<R>): Promise<R> {
   try {
     return await read()
   } catch (error) {
-    if (error instanceof UnusableFile) throw wrong(path, error.message, error)
+    if (error instanceof UnusableFile) throw entryError(path, error.message, error)
     const reason = REASONS[errnoCode(error) ?? '']
-    throw reason === undefined ? error : wrong(path, reason, error)
+    throw reason === undefined ? error : entryError(path, reason, error)
   }
 }
 

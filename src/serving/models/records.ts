@@ -30,32 +30,57 @@ const Record = Type.Object({
   tensors_sha256: Type.Optional(Digest),
 })
 
-/** What is found out about a model after it is there. Whoever finds it first says it for all. */
+/** The facts that are computed after a model's creation. First writer wins; the others adopt the stored value. */
 export interface Facts {
   readonly seal: string | null
   readonly weights_sha256: string | null
-  /** What LSUV measured, once: every build multiplies by the same factors. */
+  /** The factors that LSUV measured once. Every build multiplies by them. */
   readonly measured?: readonly LayerScale[]
 }
 
-/** What is kept of a model: all it takes to build it again and to know that it is the same. */
+/** The record of a model: everything needed to build it again and to verify that it is the same. */
 export interface StoredModel extends Facts {
   readonly id: string
   readonly specification: Specification
   readonly weights: 'initialized' | 'loaded'
   readonly created_at: string
-  /** Over all tensors of loaded weights, buffers too: with the specification it makes the id. Absent in older records. */
+  /** The digest of all tensors of loaded weights, including buffers. The id depends on it and on the specification. Absent in older records. */
   readonly tensors_sha256?: string
 }
 
-/** A record and what follows from it. */
+/** The properties of a new model's weights that its specification does not determine. */
+export interface MeasuredWeights {
+  /** The digest of all tensors of uploaded weights. */
+  readonly digest?: string
+  /** Factors that were measured on the client's images. */
+  readonly measured?: readonly LayerScale[]
+}
+
+/** A record and the plan of its specification. */
 export interface ReadModel {
   readonly record: StoredModel
   readonly plan: Plan
 }
 
+export function createRecord(
+  id: string,
+  plan: Plan,
+  { loaded, digest, measured }: MeasuredWeights & { readonly loaded: boolean },
+): StoredModel {
+  return {
+    id,
+    specification: plan.specification,
+    weights: loaded ? 'loaded' : 'initialized',
+    created_at: new Date().toISOString(),
+    seal: null,
+    weights_sha256: null,
+    ...(digest !== undefined && { tensors_sha256: digest }),
+    ...(measured && { measured }),
+  }
+}
+
 const RECORD = 'model.json'
-/** Far more than a specification of MAX_BODY_BYTES, as it is unless it is raised, becomes with every field said. */
+/** Far larger than a specification of the default MAX_BODY_BYTES with every default written out. */
 export const MAX_RECORD_BYTES = 2 ** 28
 const FACTS = ['seal', 'weights_sha256', 'measured'] as const
 const parseRecord = parser(Record)
@@ -75,29 +100,29 @@ export function factFile(folder: string, fact: keyof Facts): string {
 }
 
 /**
- * The model of a folder; undefined where there is no record. UnusableFile where a file of it is not what this service
- * writes, or its fields are not those of its id: nothing else is served under an id than what made it.
+ * Reads the model of a folder; undefined if there is no record. Throws UnusableFile if a file is not in the format of this
+ * service, or if the record's fields do not result in its id.
  */
 export async function readModel(folder: string, id: string): Promise<ReadModel | undefined> {
   const text = await readText(recordFile(folder), MAX_RECORD_BYTES)
   if (text === undefined) return undefined
-  const { specification, ...own } = checkedAs(RECORD, () => parseRecord(JSON.parse(text)))
+  const { specification, ...own } = parseFile(RECORD, () => parseRecord(JSON.parse(text)))
   if (own.id !== id) throw new UnusableFile(`${RECORD} is the record of another model`)
-  // As it would be created again, so that fields that came later are filled in.
-  const plan = checkedAs(RECORD, () =>
+  // Planned like a new request, which adds the defaults of fields that are newer than the record.
+  const plan = parseFile(RECORD, () =>
     planRequest(parseSpecification(specification, '#/specification'), Number.MAX_SAFE_INTEGER),
   )
   const record = { ...own, specification: plan.specification }
-  if (!makesId(record, plan)) throw new UnusableFile(`the fields of ${RECORD} are not those of its id`)
+  if (!resultsInId(record, plan)) throw new UnusableFile(`the fields of ${RECORD} do not result in its id`)
   return { record: withFacts(record, await readFacts(folder)), plan }
 }
 
-/** A record with what is known by now; factors that it has itself may be part of its id. */
+/** Adds facts to a record. Factors in the record itself take precedence, since the id may depend on them. */
 export function withFacts(record: StoredModel, facts: Partial<Facts>): StoredModel {
   return { ...record, ...facts, ...(record.measured && { measured: record.measured }) }
 }
 
-/** Those facts that are kept by now. */
+/** Reads the facts that are stored so far. */
 export async function readFacts(folder: string): Promise<Partial<Facts>> {
   const facts = await Promise.all(FACTS.map(async (fact) => [fact, await readFact(folder, fact)] as const))
   return Object.fromEntries(facts.filter(([, value]) => value !== undefined))
@@ -109,11 +134,11 @@ export async function readFact<F extends keyof Facts>(
 ): Promise<Facts[F] | undefined> {
   const text = await readText(factFile(folder, fact), MAX_RECORD_BYTES)
   if (text === undefined) return undefined
-  return checkedAs(`${fact}.json`, () => parseFact[fact](JSON.parse(text))) as Facts[F]
+  return parseFile(`${fact}.json`, () => parseFact[fact](JSON.parse(text))) as Facts[F]
 }
 
-/** Whether a record's own fields make its id. Of an older record of loaded weights only their file can tell. */
-function makesId({ id, weights, measured, tensors_sha256 }: StoredModel, plan: Plan): boolean {
+/** True if the record's fields result in its id. For older records of loaded weights only the weights file can show that. */
+function resultsInId({ id, weights, measured, tensors_sha256 }: StoredModel, plan: Plan): boolean {
   if (weights === 'loaded') return tensors_sha256 === undefined || identify(plan, tensors_sha256) === id
   return (
     identify(plan) === id ||
@@ -121,7 +146,7 @@ function makesId({ id, weights, measured, tensors_sha256 }: StoredModel, plan: P
   )
 }
 
-function checkedAs<S>(file: string, check: () => S): S {
+function parseFile<S>(file: string, check: () => S): S {
   try {
     return check()
   } catch (error) {

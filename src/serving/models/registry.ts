@@ -1,19 +1,19 @@
 import type { Logger } from 'pino'
-import type { Analysis, LayerScale } from '../../analysis/contract.ts'
+import type { Analysis } from '../../analysis/contract.ts'
 import type { WeightsSource } from '../../network/weights-source.ts'
 import type { Engine } from '../../engine/contract.ts'
-import { estimateFootprint } from '../../engine/footprint.ts'
 import type { ServiceError } from '../../common/errors.ts'
 import type { Plan } from '../../network/plan.ts'
-import { isMeasured } from '../../network/schemes.ts'
 import type { Tracing } from '../../telemetry/tracing.ts'
+import { BackgroundTasks } from './background-tasks.ts'
+import { ModelFacts } from './model-facts.ts'
 import { ModelIndex, nameTaken } from './model-index.ts'
 import { StoreWatcher } from './store-watcher.ts'
-import type { Entry, Model } from './model.ts'
+import { createEntry, type Entry, type Model } from './model.ts'
 import { ModelWeights } from './model-weights.ts'
 import { assertName, isId } from './names.ts'
 import type { Quarantine } from '../prediction/quarantine.ts'
-import type { Facts, ReadModel, StoredModel } from './records.ts'
+import { createRecord, type MeasuredWeights, type ReadModel, type StoredModel } from './records.ts'
 import { ModelCache } from './model-cache.ts'
 import type { StagedWeights, Store } from './store.ts'
 
@@ -23,59 +23,62 @@ export interface RegistryOptions {
   readonly store: Store
   readonly quarantine: Quarantine
   readonly memoryBudgetBytes: number
-  /** Resolves when all that were admitted for a model have their answers. */
+  /** Resolves when all admitted requests of a model have their answers. */
   readonly drained: (id: string) => Promise<void>
   readonly logger: Logger
   readonly tracing: Tracing
 }
 
-interface CreateOptions {
+interface CreateOptions extends MeasuredWeights {
   readonly id?: string
   readonly name?: string | undefined
-  /** Whether the name comes along where it stands for another model; otherwise that is NAME_TAKEN. */
+  /** True to move a name that belongs to another model. Otherwise that is NAME_TAKEN. */
   readonly moves?: boolean
   readonly weights?: StagedWeights
-  /** The digest of all tensors of these weights. */
-  readonly digest?: string
-  /** What was measured with the client's own images. */
-  readonly measured?: readonly LayerScale[]
 }
 
 /**
- * The life of models: created, named, made ready when needed, deleted, here or by another service on the same folder.
- * Records and digests are on disk; what the engine holds is the residency's.
+ * The life cycle of models: created, named, made ready on demand and deleted, by this service or by another one on the
+ * same folder. Records and digests are on disk; the model cache manages the models in the engine.
  */
 export class Registry {
   readonly #options: RegistryOptions
-  readonly #entries: ModelIndex<Entry>
+  readonly #index: ModelIndex<Entry>
   readonly #cache: ModelCache
   readonly #watcher: StoreWatcher
   readonly #weights: ModelWeights
-  readonly #background = new Set<Promise<void>>()
+  readonly #facts: ModelFacts
+  readonly #tasks = new BackgroundTasks()
 
   constructor(options: RegistryOptions) {
     this.#options = options
-    this.#entries = new ModelIndex(options.store)
+    this.#index = new ModelIndex(options.store)
     this.#weights = new ModelWeights({
       ...options,
       failed: async (id, error) => {
-        const entry = this.#serving(id)
+        const entry = this.#index.getServed(id)
         if (entry !== undefined) await this.#cache.fail(entry, error)
       },
     })
+    this.#facts = new ModelFacts({
+      ...options,
+      tasks: this.#tasks,
+      isPresent: (entry) => this.#index.has(entry),
+      withWeights: (entry, use) => this.withWeights(entry, use),
+    })
     this.#cache = new ModelCache({
       ...options,
-      entries: this.#entries,
+      index: this.#index,
       withWeights: (entry, use) => this.withWeights(entry, use),
-      prepare: (entry) => this.#measure(entry),
-      keepSeal: (entry, seal) => this.#keep(entry, 'seal', seal),
+      prepare: (entry) => this.#facts.measure(entry),
+      keepSeal: (entry, seal) => this.#facts.keep(entry, 'seal', seal),
       built: (entry) => {
-        this.#digest(entry)
+        this.#facts.startDigest(entry)
       },
     })
     this.#watcher = new StoreWatcher({
       ...options,
-      entries: this.#entries,
+      index: this.#index,
       onAdded: (model) => {
         this.#onAdded(model)
       },
@@ -86,44 +89,44 @@ export class Registry {
   }
 
   /**
-   * Takes over what the store holds, from now on again and again; nothing is built yet. Rejects where it cannot be read.
-   * Whoever loads it closes it.
+   * Reads the store, and polls it until `close`. Builds no model. Rejects if the store cannot be read. The caller closes
+   * the registry.
    */
   load(): Promise<void> {
     return this.#watcher.start()
   }
 
-  /** Resolves when what other services did before the call is known here. */
+  /** Resolves when all changes that other services made before the call are known. */
   refresh(): Promise<void> {
     return this.#watcher.poll()
   }
 
   /** All models in order of creation. */
   list(): Model[] {
-    return this.#entries.list()
+    return this.#index.list()
   }
 
-  /** Whether `find` would find it, as far as is known here. */
+  /** True if `find` returns a model, as far as this service knows. */
   knows(reference: string): boolean {
-    return this.#entries.knows(reference)
+    return this.#index.knows(reference)
   }
 
   hasName(name: string): boolean {
-    return this.#entries.named(name) !== undefined
+    return this.#index.findByName(name) !== undefined
   }
 
   namesOf(id: string): string[] {
-    return this.#entries.namesOf(id)
+    return this.#index.namesOf(id)
   }
 
-  /** By name, id or unique id prefix. */
+  /** Finds a model by name, id or unique id prefix. */
   find(reference: string): Model {
-    return this.#entries.find(reference)
+    return this.#index.find(reference)
   }
 
   /**
-   * The model of a plan, created where it is not there yet. `ready` settles when it can predict, or with why not; names
-   * and records are on disk when the call resolves. Staged weights are kept or discarded here.
+   * Returns the model of a plan and creates it if it is missing. `ready` settles when the model can predict or has
+   * failed. Name and record are on disk when the call resolves. Keeps or discards the staged weights.
    */
   async create(
     plan: Plan,
@@ -133,20 +136,21 @@ export class Registry {
     try {
       if (name !== undefined) assertName(name)
       await this.refresh()
-      const owner = name === undefined ? undefined : this.#entries.named(name)?.record.id
+      const owner = name === undefined ? undefined : this.#index.findByName(name)?.record.id
       if (name !== undefined && owner !== undefined && owner !== id && !moves) throw nameTaken(name, owner)
-      const known = this.#entries.get(id)
-      const entry = known ?? this.#begin(newRecord(id, plan, options), plan)
+      const known = this.#index.get(id)
+      const entry =
+        known ?? this.#add(createRecord(id, plan, { ...options, loaded: weights !== undefined }), plan)
       if (!known) entry.created = this.#write(entry, weights)
       await entry.created
       if (known && weights) await this.#weights.repair(known.record, weights)
-      if (name !== undefined) await this.#entries[moves ? 'setName' : 'createName'](name, id)
+      if (name !== undefined) await this.#index[moves ? 'setName' : 'createName'](name, id)
       this.#options.quarantine.reset(id)
       const ready = this.#cache.ensureReady(entry)
-      this.#follow(ready)
+      this.#tasks.add(ready)
       return { model: entry, created: known === undefined, ready }
     } finally {
-      // Weights that were kept are no longer where they were staged.
+      // Does nothing for weights that were kept: they have been moved.
       await weights?.discard()
     }
   }
@@ -154,220 +158,134 @@ export class Registry {
   async setName(name: string, reference: string): Promise<Model> {
     assertName(name)
     await this.refresh()
-    const entry = this.#entries.find(reference)
-    await this.#entries.setName(name, entry.record.id)
+    const entry = this.#index.find(reference)
+    await this.#index.setName(name, entry.record.id)
     return entry
   }
 
-  /** A name goes alone; an id takes the model and its names with it. What was admitted before is still answered. */
+  /** Deletes a name, or a model with all its names. Requests that were admitted before are still answered. */
   async delete(reference: string): Promise<void> {
     await this.refresh()
-    if (await this.#entries.deleteName(reference)) return
-    if (await this.#deleteUnusable(reference)) return
-    const entry = this.#entries.find(reference)
+    if (await this.#index.deleteName(reference)) return
+    if (isId(reference) && (await this.#index.deleteUnusable(reference))) return
+    const entry = this.#index.find(reference)
     const { id } = entry.record
     await entry.created
-    await this.#entries.runExclusive(async () => {
-      if (!this.#entries.has(entry)) return
-      this.#entries.retire(entry)
+    await this.#index.runExclusive(async () => {
+      if (!this.#index.has(entry)) return
+      this.#index.retire(entry)
       try {
         await this.#options.store.remove(id)
-        await this.#entries.deleteNamesOf(id)
+        await this.#index.deleteNames(id)
       } catch (error) {
-        // What could not be removed is still there.
-        if (this.#entries.retired(id) === entry) this.#entries.add(entry)
+        // The removal failed: the model still exists.
+        if (this.#index.getRetired(id) === entry) this.#index.add(entry)
         throw error
       }
       entry.stored = false
-      this.#follow(this.#release(entry))
+      this.#tasks.add(this.#release(entry))
     })
   }
 
-  /** Whether a model can predict now; asking counts as using it. */
+  /** True if a model can predict now. The query counts as a use of the model. */
   isReady(id: string): boolean {
-    const entry = this.#serving(id)
+    const entry = this.#index.getServed(id)
     return entry !== undefined && this.#cache.isReady(entry)
   }
 
-  /** Resolves when the model can predict; concurrent callers share one build. */
+  /** Resolves when the model can predict. Concurrent callers share one build. */
   async ensureReady(id: string): Promise<void> {
-    await this.#cache.ensureReady(this.#serving(id) ?? this.#entries.find(id))
+    await this.#cache.ensureReady(this.#index.getServed(id) ?? this.#index.find(id))
   }
 
-  /** Frees what the engine holds of a model, also of one that is being built. It is built again when it is asked for. */
+  /** Unloads a model from the engine, after its build if it is being built. Its next use builds it again. */
   async unload(id: string): Promise<void> {
-    const entry = this.#entries.find(id)
+    const entry = this.#index.find(id)
     await entry.building?.catch(() => undefined)
     await this.#cache.unload(entry)
   }
 
-  /** The engine died, or lacks one model: what it held must be built again when it is next asked for. */
+  /** Reports that the engine lost one model, or all of them in a crash: their next use builds them again. */
   engineLost(id?: string): void {
     this.#cache.engineLost(id)
   }
 
-  /** The engine keeps dying of a model: it is refused from now on. */
-  quarantined(id: string, refusal: ServiceError): void {
-    const entry = this.#serving(id)
-    if (entry !== undefined) this.#cache.quarantined(entry, refusal)
+  /** Marks a model as quarantined. */
+  quarantined(id: string, blockedError: ServiceError): void {
+    const entry = this.#index.getServed(id)
+    if (entry !== undefined) this.#cache.quarantined(entry, blockedError)
   }
 
-  /** What the engine holds: models that are ready, and the memory that they take. */
+  /** The number of resident models and their memory. */
   get resident(): { readonly models: number; readonly bytes: number } {
-    const held = this.#entries.held().filter(({ residentBytes }) => residentBytes > 0)
-    return { models: held.length, bytes: held.reduce((sum, { residentBytes }) => sum + residentBytes, 0) }
+    return this.#cache.resident
   }
 
-  /** Where a model's weights come from; an error where they cannot be used: nothing of it is served then. */
+  /** The source of a model's weights. Rejects if they cannot be used. */
   weightsOf(model: Model): Promise<WeightsSource> {
-    return this.#weights.of(model)
+    return this.#weights.openSource(model)
   }
 
-  /** Reads a model's weights; what was read counts only where their file stayed the same meanwhile. */
+  /** Reads a model's weights with `use`. Rejects if their file changed during the read. */
   withWeights<R>(model: Model, use: (source: WeightsSource) => Promise<R>): Promise<R> {
-    return this.#weights.with(model, use)
+    return this.#weights.withSource(model, use)
   }
 
-  /** The digest of a model's true parameters, computed now where it has not followed yet. */
-  async digestOf(model: Model): Promise<string> {
-    const entry = this.#entries.find(model.record.id)
-    await entry.digesting
-    return entry.record.weights_sha256 ?? this.#digestOf(entry)
+  /** The digest of a model's trainable parameters. */
+  digestOf(model: Model): Promise<string> {
+    return this.#facts.readDigest(this.#index.find(model.record.id))
   }
 
-  /** Waits for what goes on beside the answers: builds, digests on their way to the store, models that leave. */
+  /** Waits for background work: builds, digests and the release of deleted models. */
   async settled(): Promise<void> {
-    await Promise.allSettled([...this.#background])
+    await this.#tasks.settled()
   }
 
-  /** Looks no more at what other services do, and waits for what goes on. */
+  /** Stops polling the store and waits for background work. */
   async close(): Promise<void> {
     await this.#watcher.close()
     await this.settled()
   }
 
-  /** What the engine may be asked for: also what leaves, by those who were admitted before. */
-  #serving(id: string): Entry | undefined {
-    return this.#entries.get(id) ?? this.#entries.retired(id)
-  }
-
-  /** A record that another service wrote, or that was there at the start. */
+  /** Adds a model from the store. */
   #onAdded({ record, plan }: ReadModel): void {
-    const entry = this.#begin(record, plan)
+    const entry = this.#add(record, plan)
     entry.record = record
     entry.stored = true
   }
 
-  /** Removes what lies under an id and is no model that could be served. Says whether there was any. */
-  #deleteUnusable(reference: string): Promise<boolean> {
-    if (!isId(reference)) return Promise.resolve(false)
-    return this.#entries.runExclusive(async () => {
-      if (this.#entries.get(reference) !== undefined || !(await this.#options.store.has(reference)))
-        return false
-      await this.#options.store.remove(reference)
-      await this.#entries.deleteNamesOf(reference)
-      return true
-    })
-  }
-
   #onRemoved(entry: Entry): void {
     entry.stored = false
-    this.#entries.retire(entry)
-    this.#follow(this.#release(entry))
+    this.#index.retire(entry)
+    this.#tasks.add(this.#release(entry))
   }
 
-  /** Takes a model that left from the engine, when nobody is served by it any more, unless it has come back. */
+  /** Unloads a retired model after its last admitted request, unless it has been created again. */
   async #release(entry: Entry): Promise<void> {
     const { id } = entry.record
     await this.#options.drained(id)
     await entry.building?.catch(() => undefined)
-    if (!this.#entries.purge(entry)) return
+    if (!this.#index.purge(entry)) return
     this.#options.quarantine.reset(id)
-    this.#weights.forget(id)
+    this.#weights.purge(id)
     await this.#cache.unload(entry)
   }
 
-  /** A model that begins to be there; one that is still leaving comes back, with what is known of it. */
-  #begin(record: StoredModel, plan: Plan): Entry {
-    const entry = this.#entries.retired(record.id)
-    if (entry === undefined) return this.#add(record, plan)
-    const { seal, weights_sha256, measured } = entry.record
-    entry.record = { ...record, seal, weights_sha256, ...(measured && { measured }) }
-    this.#entries.add(entry)
-    return entry
-  }
-
+  /** Adds a model to the index. A retired model returns with its known facts. */
   #add(record: StoredModel, plan: Plan): Entry {
-    const entry: Entry = {
-      record,
-      state: 'unloaded',
-      lastError: null,
-      totals: plan.totals,
-      advice: plan.advice,
-      artifactBytes: null,
-      buildMs: null,
-      footprint: estimateFootprint(plan),
-      residentBytes: 0,
-      lastUsed: 0,
-      building: undefined,
-      digesting: undefined,
-      created: Promise.resolve(),
-      stored: false,
+    const retired = this.#index.getRetired(record.id)
+    const entry = retired ?? createEntry(record, plan)
+    if (retired !== undefined) {
+      const { seal, weights_sha256, measured } = retired.record
+      entry.record = { ...record, seal, weights_sha256, ...(measured && { measured }) }
     }
-    this.#entries.add(entry)
+    this.#index.add(entry)
     return entry
   }
 
-  /** Factors are measured once: whoever measures first says them for all. */
-  async #measure(entry: Entry): Promise<void> {
-    const { specification, weights, id } = entry.record
-    if (weights === 'loaded' || !isMeasured(specification)) return
-    if (entry.record.measured !== undefined) return
-    const there = (await this.#options.store.facts(id)).measured
-    const measured = there ?? (await this.#options.analysis.unitVariance(specification))
-    await this.#keep(entry, 'measured', measured)
-  }
-
-  /** The digest of the true parameters follows the build, in the analysis process. */
-  #digest(entry: Entry): void {
-    if (entry.record.weights_sha256 !== null || !this.#entries.has(entry)) return
-    const { logger } = this.#options
-    entry.digesting = this.#digestOf(entry)
-      .then(async (digest) => {
-        await this.#keep(entry, 'weights_sha256', digest)
-      })
-      .catch((error: unknown) => {
-        if (this.#entries.has(entry)) logger.error({ model: entry.record.id, err: error }, 'digest failed')
-      })
-    this.#follow(entry.digesting)
-  }
-
-  #digestOf(entry: Entry): Promise<string> {
-    return this.withWeights(entry, (source) => this.#options.analysis.digest(source, { buffers: false }))
-  }
-
-  /** What nobody waits for, until somebody does: its failure is told by what it was for. */
-  #follow(task: Promise<void>): void {
-    const followed = task.catch(() => undefined).finally(() => this.#background.delete(followed))
-    this.#background.add(followed)
-  }
-
-  /** Gives the fact that is kept, which may be another's; a model that is gone keeps its own until the last is served. */
-  async #keep<F extends keyof Facts>(
-    entry: Entry,
-    fact: F,
-    value: NonNullable<Facts[F]>,
-  ): Promise<NonNullable<Facts[F]>> {
-    await entry.created
-    const { store } = this.#options
-    const kept = entry.stored ? ((await store.keep(entry.record.id, fact, value)) ?? value) : value
-    entry.record = { ...entry.record, [fact]: kept }
-    return kept
-  }
-
-  /** Where it cannot be written, it is not there. */
+  /** Writes a new record. A model whose record cannot be written is removed. */
   #write(entry: Entry, weights?: StagedWeights): Promise<void> {
-    return this.#entries.runExclusive(async () => {
+    return this.#index.runExclusive(async () => {
       try {
         entry.record = { ...entry.record, ...(await this.#options.store.create(entry.record, weights)) }
         entry.stored = true
@@ -376,18 +294,5 @@ export class Registry {
         throw error
       }
     })
-  }
-}
-
-function newRecord(id: string, plan: Plan, { weights, digest, measured }: CreateOptions): StoredModel {
-  return {
-    id,
-    specification: plan.specification,
-    weights: weights ? 'loaded' : 'initialized',
-    created_at: new Date().toISOString(),
-    seal: null,
-    weights_sha256: null,
-    ...(digest !== undefined && { tensors_sha256: digest }),
-    ...(measured && { measured }),
   }
 }

@@ -7,33 +7,32 @@ import { pipeline } from 'node:stream/promises'
 import { BadEntries } from './bad-entries.ts'
 import { errnoCode, makeFolder } from './files.ts'
 
-/** A file or a folder that is not there for long; whoever asked for it keeps or discards it. */
+/** A temporary file or folder. The caller keeps or discards it. */
 export interface TempPath {
   readonly path: string
   discard(): Promise<void>
 }
 
-/** How often a service shows that it lives, and after how long without a sign its folder is nobody's. */
-const SIGN_MS = 15_000
+/** The interval of heartbeats, and the time without one after which a folder is abandoned. */
+const HEARTBEAT_MS = 15_000
 const ABANDONED_MS = 300_000
-/** `<process table>.<pid>.<start>.<anything>`. */
+/** `<process table>.<pid>.<start time>.<uuid>`. */
 const OWNER = /^([0-9a-f-]+)\.(\d+)\.(\d+)\.[0-9a-f-]+$/
 
 /**
- * What is on its way into the data folder, or out of it. Every service on it has a folder of its own in there, named after
- * its process, so that another that starts can tell what was left behind from what is in use: by asking for the process
- * where it is one of the same machine, else by the sign of life it gives. Signs are only compared with themselves, by the
- * time of the one who looks: clocks may differ, and jump.
+ * Temporary files for changes of the data folder. Every service has its own folder, named after its process, so another
+ * service can detect and remove an abandoned one: by the process if it is on the same machine, otherwise by missing
+ * heartbeats. A heartbeat is compared with the previous one only, on the reader's clock: clocks may differ and jump.
  */
 export class Staging {
   readonly path: string
   readonly #all: string
   readonly #table: string
-  /** Other services' signs: the last one seen, and when it was new. */
-  readonly #signs = new Map<string, { readonly sign: bigint; readonly since: number }>()
+  /** The last heartbeat seen from each other service, and when it was first seen. */
+  readonly #heartbeats = new Map<string, { readonly time: bigint; readonly since: number }>()
   readonly #now: () => number
   readonly #bad: BadEntries
-  #signedAt = -Infinity
+  #heartbeatAt = -Infinity
 
   private constructor(all: string, table: string, own: string, now: () => number, bad: BadEntries) {
     this.#all = all
@@ -43,7 +42,7 @@ export class Staging {
     this.#bad = bad
   }
 
-  /** `now` is a clock in ms that never jumps. */
+  /** `now` is a monotonic clock in ms. */
   static async open(
     all: string,
     now = () => performance.now(),
@@ -58,7 +57,7 @@ export class Staging {
     return staging
   }
 
-  /** Makes this service's folder where somebody has removed it, the folder above it included. */
+  /** Creates this service's folder and its parent if they were removed. */
   async ensure(): Promise<void> {
     try {
       await stat(this.path)
@@ -68,15 +67,15 @@ export class Staging {
     }
   }
 
-  /** Shows that this service lives, and removes what others left behind. To be called every now and then. */
+  /** Sends a heartbeat, and removes abandoned folders. Call it regularly. */
   async heartbeat(): Promise<void> {
-    if (this.#now() - this.#signedAt < SIGN_MS) return
-    this.#signedAt = this.#now()
-    const sign = new Date()
+    if (this.#now() - this.#heartbeatAt < HEARTBEAT_MS) return
+    this.#heartbeatAt = this.#now()
+    const time = new Date()
     try {
-      // Somebody may have taken this service for dead.
+      // Another service may have removed the folder as abandoned.
       await this.ensure()
-      await utimes(this.path, sign, sign)
+      await utimes(this.path, time, time)
       await this.#sweep()
       this.#bad.clear('staging')
     } catch (error) {
@@ -84,14 +83,14 @@ export class Staging {
     }
   }
 
-  /** A place for a file or folder of its own. */
+  /** Returns an unused path for a file or folder. */
   createTemp(suffix = ''): TempPath {
     const path = join(this.path, `${randomUUID()}${suffix}`)
-    // A writer that is told too late may still be at it when it goes.
+    // Retries: a cancelled writer may still be writing to the folder.
     return { path, discard: () => rm(path, { recursive: true, force: true, maxRetries: 5 }) }
   }
 
-  /** Writes a stream to disk, to be checked before it is kept. */
+  /** Writes a stream to a temporary file. */
   async write(source: Readable): Promise<TempPath> {
     const staged = this.createTemp('.safetensors')
     try {
@@ -127,39 +126,39 @@ export class Staging {
 
   async #isAbandoned(name: string, path: string): Promise<boolean> {
     const [, table, pid, start] = OWNER.exec(name) ?? []
-    // No service that stages here names anything so.
+    // Not the name of a service's folder.
     if (table === undefined) return true
     if (table === this.#table) return (await processStart(Number(pid))) !== start
-    let sign: bigint
+    let time: bigint
     try {
-      sign = (await lstat(path, { bigint: true })).mtimeNs
+      time = (await lstat(path, { bigint: true })).mtimeNs
     } catch (error) {
       if (errnoCode(error) === 'ENOENT') return false
       throw error
     }
-    const seen = this.#signs.get(name)
-    if (seen?.sign === sign) return this.#now() - seen.since > ABANDONED_MS
-    this.#signs.set(name, { sign, since: this.#now() })
+    const seen = this.#heartbeats.get(name)
+    if (seen?.time === time) return this.#now() - seen.since > ABANDONED_MS
+    this.#heartbeats.set(name, { time, since: this.#now() })
     return false
   }
 }
 
-/** What the pids of this process count in: this boot of this machine, and its container. */
+/** Identifies the pid namespace of this process: the boot of the machine, and the container. */
 async function processTable(): Promise<string> {
   try {
     const boot = (await readFile('/proc/sys/kernel/random/boot_id', 'utf8')).trim()
     return `${boot}-${(await readlink('/proc/self/ns/pid')).replace(/\D/g, '')}`
   } catch {
-    // Nobody shares it, so only signs count.
+    // A unique value: other services are judged by heartbeats only.
     return randomUUID()
   }
 }
 
-/** When a process started, in ticks since the boot; undefined where there is none. */
+/** The start time of a process, in ticks since boot; undefined if there is no such process. */
 async function processStart(pid: number): Promise<string | undefined> {
   try {
     const text = await readFile(`/proc/${String(pid)}/stat`, 'utf8')
-    // After the command, which may hold anything, the third field is the state.
+    // The state follows the command, which may contain any character.
     const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
     return fields[0] === 'Z' ? undefined : fields[19]
   } catch {

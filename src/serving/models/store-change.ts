@@ -1,8 +1,8 @@
 import { ServiceError } from '../../common/errors.ts'
 import { storageFailed } from '../../common/storage-errors.ts'
 
-/** A change of the data folder: STORAGE_FAILED where it could not be made. */
-export async function stored<R>(write: () => Promise<R>): Promise<R> {
+/** Runs a change of the data folder. Rejects with STORAGE_FAILED if it fails. */
+export async function changeStore<R>(write: () => Promise<R>): Promise<R> {
   try {
     return await write()
   } catch (error) {

@@ -7,51 +7,51 @@ import type { Store } from './store.ts'
 
 export interface StoreWatcherOptions {
   readonly store: Store
-  readonly entries: ModelIndex<Entry>
+  readonly index: ModelIndex<Entry>
   readonly logger: Logger
-  /** A model that is new here. */
+  /** Called for a model that this service does not know yet. */
   readonly onAdded: (model: ReadModel) => void
-  /** A model that another service has deleted. */
+  /** Called for a model that another service has deleted. */
   readonly onRemoved: (entry: Entry) => void
 }
 
-/** How often the folder is looked at unasked. */
-const EVERY_MS = 500
-/** How often all of it is read where nothing seems to have changed, and which share of the time that may take otherwise. */
+/** The interval of polling. */
+const POLL_MS = 500
+/** The interval of full reads without a detected change, and the maximum share of time for full reads otherwise. */
 const REREAD_MS = 60_000
 const READING_SHARE = 0.05
-/** Read in one turn: a change waits for no more. */
-const AT_ONCE = 64
+/** The number of entries read in one exclusive section, which bounds the wait of a change. */
+const PART_ENTRIES = 64
 
 /**
- * What other services do to the data folder, taken over by looking: file systems that hosts share send no word of it.
- * They announce their changes, so looking costs one folder and what has changed since. All of it is read at the start,
- * where announcements were missed, and beside the answers where the folders' times say that something else has changed
- * it. Where the folder cannot be read, what is known stays.
+ * Polls the data folder for the changes of other services, since shared file systems send no events. Services announce
+ * their changes by marker files, so a poll reads one folder and the changed entries. The whole folder is read at the
+ * start, after missed markers, and in the background if its modification times show an unannounced change. If the folder
+ * cannot be read, the known models stay.
  */
 export class StoreWatcher {
   readonly #options: StoreWatcherOptions
-  /** Whoever asks shares the look that has not begun yet. */
+  /** The poll that has not started yet; all callers share it. */
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
   #polling: Promise<void> | undefined
   #failing = false
-  /** Of the last time that all was read: how the folders were before, when it ended and how long it took. */
-  #read = { stamp: '', at: -Infinity, ms: 0 }
+  /** The last full read: the folders' stamp before it, its end and its duration. */
+  #lastRead = { stamp: '', at: -Infinity, ms: 0 }
 
   constructor(options: StoreWatcherOptions) {
     this.#options = options
   }
 
-  /** Takes over all there is, and from now on follows it, until it is closed. Rejects where it cannot be read. */
+  /** Reads the whole folder and polls it until `close`. Rejects if it cannot be read. */
   async start(): Promise<void> {
     await this.#options.store.changed()
     await this.#readAll()
     this.#timer = setInterval(() => {
-      this.#polling ??= this.#poll().finally(() => {
+      this.#polling ??= this.#pollInBackground().finally(() => {
         this.#polling = undefined
       })
-    }, EVERY_MS)
+    }, POLL_MS)
     this.#timer.unref()
   }
 
@@ -61,103 +61,105 @@ export class StoreWatcher {
     await this.#next
   }
 
-  /** Resolves when what other services announced before the call is known here. */
+  /** Resolves when all changes that were announced before the call are known. */
   poll(): Promise<void> {
-    this.#next ??= this.#lookOnce()
+    this.#next ??= this.#pollOnce()
     return this.#next
   }
 
-  async #lookOnce(): Promise<void> {
+  async #pollOnce(): Promise<void> {
     try {
-      const all = await this.#options.entries.runExclusive(async () => {
+      const missed = await this.#options.index.runExclusive(async () => {
         this.#next = undefined
         const changed = await this.#options.store.changed()
-        for (const one of changed ?? []) await this.#follow(one)
+        for (const entry of changed ?? []) await this.#refresh(entry)
         return changed === undefined
       })
-      if (all) await this.#readAll()
+      if (missed) await this.#readAll()
     } catch (error) {
-      this.#failed(error)
+      this.#reportFailure(error)
     }
   }
 
-  async #poll(): Promise<void> {
+  async #pollInBackground(): Promise<void> {
     await this.poll()
     try {
       await this.#options.store.heartbeat()
-      await this.#followFacts()
+      await this.#refreshFacts()
       if (await this.#isDue()) await this.#readAll()
       this.#failing = false
     } catch (error) {
-      this.#failed(error)
+      this.#reportFailure(error)
     }
   }
 
-  /** Logged once, until all is well again. */
-  #failed(error: unknown): void {
+  /** Logs the first of consecutive failures. */
+  #reportFailure(error: unknown): void {
     if (!this.#failing)
-      this.#options.logger.error({ err: error }, 'the data folder cannot be read: what is known stays')
+      this.#options.logger.error({ err: error }, 'the data folder cannot be read; the known models stay')
     this.#failing = true
-    // An announcement may have been read and not followed.
-    this.#read = { ...this.#read, stamp: '' }
+    // A marker may have been read without its entry: read the whole folder next.
+    this.#lastRead = { ...this.#lastRead, stamp: '' }
   }
 
   async #isDue(): Promise<boolean> {
-    const { stamp, at, ms } = this.#read
+    const { stamp, at, ms } = this.#lastRead
     const since = performance.now() - at
     if (since < ms / READING_SHARE) return false
     return since > REREAD_MS || stamp !== (await this.#options.store.stamp())
   }
 
-  /** Reads every name and every id that is new, a part in each turn. */
+  /** Reads every name and every new id, in parts. */
   async #readAll(): Promise<void> {
-    const { store, entries, onRemoved: onRemoved } = this.#options
+    const { store, index, onRemoved } = this.#options
     const started = performance.now()
     const stamp = await store.stamp()
-    const onAdded = await entries.runExclusive(async () => {
+    const newIds = await index.runExclusive(async () => {
       const ids = await store.ids()
       const there = new Set(ids)
-      for (const entry of [...entries.models()])
+      for (const entry of [...index.models()])
         if (entry.stored && !there.has(entry.record.id)) onRemoved(entry)
-      return ids.filter((id) => entries.get(id) === undefined)
+      return ids.filter((id) => index.get(id) === undefined)
     })
-    await this.#inParts(onAdded, (id) => this.#followModel(id))
-    const names = new Set([...(await store.names.list()), ...entries.names()])
-    await this.#inParts([...names], (name) => entries.followName(name))
+    await this.#inParts(newIds, (id) => this.#refreshModel(id))
+    const names = new Set([...(await store.names.list()), ...index.names()])
+    await this.#inParts([...names], (name) => index.refreshName(name))
     const now = performance.now()
-    this.#read = { stamp, at: now, ms: now - started }
+    this.#lastRead = { stamp, at: now, ms: now - started }
   }
 
-  async #inParts(all: readonly string[], follow: (one: string) => Promise<void>): Promise<void> {
-    for (let from = 0; from < all.length; from += AT_ONCE)
-      await this.#options.entries.runExclusive(() => Promise.all(all.slice(from, from + AT_ONCE).map(follow)))
+  async #inParts(all: readonly string[], read: (entry: string) => Promise<void>): Promise<void> {
+    for (let from = 0; from < all.length; from += PART_ENTRIES)
+      await this.#options.index.runExclusive(() =>
+        Promise.all(all.slice(from, from + PART_ENTRIES).map(read)),
+      )
   }
 
-  /** Takes over a name or a model as it is stored now. */
-  async #follow(changed: string): Promise<void> {
-    if (isId(changed)) await this.#followModel(changed)
-    else if (isName(changed)) await this.#options.entries.followName(changed)
+  /** Reads a name or a model from the store. */
+  async #refresh(changed: string): Promise<void> {
+    if (isId(changed)) await this.#refreshModel(changed)
+    else if (isName(changed)) await this.#options.index.refreshName(changed)
   }
 
-  async #followModel(id: string): Promise<void> {
-    const { store, entries, onAdded: onAdded, onRemoved: onRemoved } = this.#options
-    const entry = entries.get(id)
+  async #refreshModel(id: string): Promise<void> {
+    const { store, index, onAdded, onRemoved } = this.#options
+    const entry = index.get(id)
     if (entry === undefined) {
       const found = await store.find(id)
       if (found !== undefined) onAdded(found)
     } else if (entry.stored) {
-      if (await store.has(id)) await this.#followFactsOf(entry)
+      if (await store.has(id)) await this.#refreshFactsOf(entry)
       else onRemoved(entry)
     }
   }
 
-  /** Other services may have found what is not known here yet. */
-  async #followFacts(): Promise<void> {
-    for (const entry of [...this.#options.entries.models()])
-      if (entry.stored && !isComplete(entry)) await this.#followFactsOf(entry)
+  /** Reads facts that other services may have stored. */
+  async #refreshFacts(): Promise<void> {
+    for (const entry of [...this.#options.index.models()])
+      if (entry.stored && !isComplete(entry)) await this.#refreshFactsOf(entry)
   }
 
-  async #followFactsOf(entry: Entry): Promise<void> {
+  async #refreshFactsOf(entry: Entry): Promise<void> {
     if (isComplete(entry)) return
     const facts = await this.#options.store.facts(entry.record.id)
     entry.record = withFacts(entry.record, facts)

@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { ServiceError } from '../../common/errors.ts'
 import { storageFailed, UnusableFile } from '../../common/storage-errors.ts'
 import { BadEntries } from './bad-entries.ts'
-import { Changes } from './change-markers.ts'
+import { ChangeMarkers } from './change-markers.ts'
 import { errnoCode, createDurably, makeFolder, moveDurably, syncFolder } from './files.ts'
 import { NameFiles } from './name-files.ts'
 import { isId } from './names.ts'
@@ -20,64 +20,64 @@ import {
   type StoredModel,
 } from './records.ts'
 import { Staging, type TempPath } from './staging.ts'
-import { stored } from './store-change.ts'
+import { changeStore } from './store-change.ts'
 
-/** Weights on their way in. */
+/** Uploaded weights that are not stored yet. */
 export type StagedWeights = TempPath
 
 const WEIGHTS = 'weights.safetensors'
 
 /**
- * Models and names as files, which any number of services share: `models/<id>/model.json` (with `weights.safetensors`
- * where weights were loaded, and a file for each fact), `names/<name>`, `changes/` and `staging/`. A model's folder is
- * filled in the staging folder and comes and goes by one rename, and a rename replaces no folder that holds something: so
- * whoever reads sees a whole model or none, and of two who create one the second finds it there.
+ * Models and names as files, shared by any number of services: `models/<id>/model.json` (with `weights.safetensors` for
+ * uploaded weights, and one file per fact), `names/<name>`, `changes/` and `staging/`. A model's folder is filled in the
+ * staging folder, and created and removed by one rename. A rename never replaces a folder that is not empty. So a reader
+ * sees a complete model or none, and the second of two concurrent writers finds the first one's model.
  */
 export class Store {
   readonly names: NameFiles
   readonly #models: string
   readonly #names: string
   readonly #staging: Staging
-  readonly #changes: Changes
+  readonly #markers: ChangeMarkers
   readonly #bad: BadEntries
 
   private constructor(folder: string, staging: Staging, bad: BadEntries) {
     this.#models = join(folder, 'models')
     this.#names = join(folder, 'names')
     this.#staging = staging
-    this.#changes = new Changes(join(folder, 'changes'))
+    this.#markers = new ChangeMarkers(join(folder, 'changes'))
     this.#bad = bad
     this.names = new NameFiles({
       ...{ folder: this.#names, staging, bad },
       isModel: async (id) => (await this.read(id)) !== undefined,
-      changed: (name) => this.#changes.announce(name),
+      changed: (name) => this.#markers.announce(name),
     })
   }
 
-  /** What cannot be used in the folder is reported to `bad`. */
+  /** Opens a data folder. Unusable entries are reported to `bad`. */
   static open(folder: string, bad: BadEntries = new BadEntries()): Promise<Store> {
-    return stored(async () => {
+    return changeStore(async () => {
       for (const part of ['models', 'names', 'changes']) await makeFolder(join(folder, part))
-      // Names were once written beside themselves; nothing that is written now ends so.
+      // Older versions wrote temporary files here; no other file ends in .tmp.
       for (const name of await readdir(join(folder, 'names')))
         if (name.endsWith('.tmp')) await rm(join(folder, 'names', name), { recursive: true, force: true })
       return new Store(folder, await Staging.open(join(folder, 'staging'), undefined, bad), bad)
     })
   }
 
-  /** Removes what this service staged. */
+  /** Removes this service's temporary files. */
   close(): Promise<void> {
     return this.#staging.close()
   }
 
-  /** What a service has to do now and then so that others know that it lives. */
+  /** Tells other services that this one is alive. Call it regularly. */
   heartbeat(): Promise<void> {
     return this.#staging.heartbeat()
   }
 
   /** Names and ids that other services changed since the last call; undefined where all of them may have. */
   changed(): Promise<ReadonlySet<string> | undefined> {
-    return this.#changes.read()
+    return this.#markers.read()
   }
 
   /** What is equal as long as no model and no name has come or gone, as far as the times of the folders tell. */
@@ -86,18 +86,18 @@ export class Store {
     return found.map(({ mtimeNs, ino }) => `${String(mtimeNs)}.${String(ino)}`).join()
   }
 
-  /** Ids of models there may be. */
+  /** The ids of all models, including unusable ones. */
   async ids(): Promise<string[]> {
     const found = await readdir(this.#models)
     this.#bad.retain('models', found)
     return found.filter(isId)
   }
 
-  /** A model; undefined where it is not there, or what is there cannot be used, which is reported. */
+  /** Reads a model; undefined if it is missing or unusable. An unusable model is reported. */
   async find(id: string): Promise<ReadModel | undefined> {
     try {
       const found = await this.read(id)
-      if (found === undefined && (await this.has(id))) throw new UnusableFile('it holds no record')
+      if (found === undefined && (await this.has(id))) throw new UnusableFile('it contains no record')
       this.#bad.clear(`models/${id}`)
       return found
     } catch (error) {
@@ -106,12 +106,12 @@ export class Store {
     }
   }
 
-  /** A model; undefined where it is not there, an error where it cannot be used. */
+  /** Reads a model; undefined if it is missing. Rejects if it is unusable. */
   read(id: string): Promise<ReadModel | undefined> {
     return readModel(join(this.#models, id), id)
   }
 
-  /** Whether there is anything under an id, whatever it is. */
+  /** True if there is an entry with this id, usable or not. */
   async has(id: string): Promise<boolean> {
     try {
       await lstat(join(this.#models, id))
@@ -122,7 +122,7 @@ export class Store {
     }
   }
 
-  /** What is known of a model by now; nothing where it cannot be read, which is reported. */
+  /** Reads the stored facts of a model; none if they are unusable, which is reported. */
   async facts(id: string): Promise<Partial<Facts>> {
     try {
       const facts = await readFacts(join(this.#models, id))
@@ -138,19 +138,19 @@ export class Store {
     return join(this.#models, id, WEIGHTS)
   }
 
-  /** Writes a stream to disk, to be checked before it is kept. */
+  /** Writes a stream to a temporary file. */
   async createTemp(source: Readable): Promise<StagedWeights> {
     try {
       return await this.#staging.write(source)
     } catch (error) {
-      // Only the file's side makes system calls; any other failure is the source's own.
+      // Only the writing side makes system calls; other errors come from the source.
       throw (error as NodeJS.ErrnoException).syscall === undefined ? error : storageFailed(error)
     }
   }
 
-  /** A folder for what is written only to be sent. */
+  /** Creates a temporary folder, for files that are sent and then removed. */
   stageFolder(): Promise<TempPath> {
-    return stored(async () => {
+    return changeStore(async () => {
       await this.#staging.ensure()
       const staged = this.#staging.createTemp()
       await mkdir(staged.path)
@@ -158,14 +158,14 @@ export class Store {
     })
   }
 
-  /** Keeps a new model and weights that were staged for it; gives the record that is there: it may be another service's. */
+  /** Stores a new model with its staged weights. Returns the stored record, which another service may have written first. */
   create(model: StoredModel, weights?: StagedWeights): Promise<StoredModel> {
-    return this.#changing(model.id, async (target) => {
+    return this.#change(model.id, async (target) => {
       const text = JSON.stringify(model)
       if (Buffer.byteLength(text) > MAX_RECORD_BYTES)
         throw new ServiceError(
           'INVALID_REQUEST',
-          `the specification has more than the ${String(MAX_RECORD_BYTES)} bytes that a record may have`,
+          `the specification exceeds the limit of ${String(MAX_RECORD_BYTES)} bytes for a record`,
         )
       await makeFolder(this.#models)
       const folder = this.#staging.createTemp()
@@ -181,10 +181,10 @@ export class Store {
           } catch (error) {
             if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(errnoCode(error) ?? '')) throw error
           }
-          const there = await this.#usable(model.id)
-          if (there !== undefined) return there.record
-          // A folder without a record that can be used is no model.
-          await this.#takeAway(target)
+          const existing = await this.#readUsable(model.id)
+          if (existing !== undefined) return existing.record
+          // A folder without a usable record is not a model.
+          await this.#moveAway(target)
         }
       } finally {
         await folder.discard()
@@ -192,27 +192,27 @@ export class Store {
     })
   }
 
-  /** Puts weights in the place of those of a model that is there: the same ones, where they were damaged. */
+  /** Replaces the damaged weights of a model by the same weights, uploaded again. */
   replaceWeights(id: string, weights: StagedWeights): Promise<void> {
-    return this.#changing(id, async () => {
+    return this.#change(id, async () => {
       const path = this.weightsFile(id)
       try {
         await moveDurably(weights.path, path)
       } catch (error) {
         if (errnoCode(error) !== 'EISDIR') throw error
-        await this.#takeAway(path)
+        await this.#moveAway(path)
         await moveDurably(weights.path, path)
       }
     })
   }
 
-  /** Keeps a fact, unless there is one already: gives the one that is kept, or undefined where the model is gone. */
+  /** Stores a fact unless there is one. Returns the stored fact; undefined if the model was deleted. */
   keep<F extends keyof Facts>(
     id: string,
     fact: F,
     value: NonNullable<Facts[F]>,
   ): Promise<Facts[F] | undefined> {
-    return this.#changing(id, async (folder) => {
+    return this.#change(id, async (folder) => {
       try {
         if (await createDurably(factFile(folder, fact), JSON.stringify(value), this.#staging.path))
           return value
@@ -224,22 +224,22 @@ export class Store {
     })
   }
 
-  /** Takes a model away, for everybody at once; or whatever else has its id. */
+  /** Removes a model, or an unusable entry with its id, atomically for all services. */
   remove(id: string): Promise<void> {
-    return this.#changing(id, (path) => this.#takeAway(path))
+    return this.#change(id, (path) => this.#moveAway(path))
   }
 
-  #changing<R>(id: string, change: (folder: string) => Promise<R>): Promise<R> {
-    return stored(async () => {
+  #change<R>(id: string, change: (folder: string) => Promise<R>): Promise<R> {
+    return changeStore(async () => {
       await this.#staging.ensure()
       const result = await change(join(this.#models, id))
-      await this.#changes.announce(id)
+      await this.#markers.announce(id)
       return result
     })
   }
 
-  /** A model, or undefined where what is there is none. What cannot be read now may be one. */
-  async #usable(id: string): Promise<ReadModel | undefined> {
+  /** Reads a model; undefined if it is missing or unusable. A failed read rejects: the model may be usable. */
+  async #readUsable(id: string): Promise<ReadModel | undefined> {
     try {
       return await this.read(id)
     } catch (error) {
@@ -248,17 +248,17 @@ export class Store {
     }
   }
 
-  async #takeAway(path: string): Promise<void> {
-    const taken = this.#staging.createTemp()
+  async #moveAway(path: string): Promise<void> {
+    const removed = this.#staging.createTemp()
     try {
-      await rename(path, taken.path)
+      await rename(path, removed.path)
       await syncFolder(this.#models)
     } catch (error) {
-      // Another service was faster; but where there are no models at all, nothing was removed.
+      // Another service has removed it; a missing `models` folder is an error.
       if (errnoCode(error) !== 'ENOENT') throw error
       await stat(this.#models)
     }
-    // It is gone for everybody; what cannot be removed of it is reported by a later sweep.
-    await taken.discard().catch(() => undefined)
+    // The entry is no longer visible; a later sweep reports files that cannot be deleted.
+    await removed.discard().catch(() => undefined)
   }
 }

@@ -3,10 +3,10 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { compareTensors, openSafetensors } from '../../formats/safetensors.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 
-/** What the thread is given. */
+/** The input of the thread. */
 export interface DigestsRequest {
   readonly path: string
-  /** In the order of the digests. */
+  /** In the order in which they are hashed. */
   readonly tensors: readonly {
     readonly name: string
     readonly shape: readonly number[]
@@ -14,19 +14,19 @@ export interface DigestsRequest {
   }[]
 }
 
-/** What it answers. */
+/** The output of the thread. */
 export interface WeightsDigests {
-  /** Over all tensors. */
+  /** The digest of all tensors. */
   readonly all: string
-  /** Over the trainable ones. */
+  /** The digest of the trainable tensors. */
   readonly trainable: string
 }
 
-/** Values read at once: 4 MB. */
-const AT_ONCE = 2 ** 20
+/** The number of values per read: 4 MB. */
+const CHUNK = 2 ** 20
 
-/** Throws where the file does not hold these tensors. */
-async function digestsOf({ path, tensors }: DigestsRequest): Promise<WeightsDigests> {
+/** Throws if the file does not have exactly these tensors. */
+async function computeDigests({ path, tensors }: DigestsRequest): Promise<WeightsDigests> {
   const [all, trainable] = [createHash('sha256'), createHash('sha256')]
   const file = await openSafetensors(path)
   try {
@@ -34,8 +34,8 @@ async function digestsOf({ path, tensors }: DigestsRequest): Promise<WeightsDige
     if (difference) throw new Error(`${difference.pointer} ${difference.detail}`)
     for (const tensor of tensors) {
       const size = sizeOf(tensor.shape)
-      for (let offset = 0; offset < size; offset += AT_ONCE) {
-        const values = await file.read(tensor.name, offset, Math.min(AT_ONCE, size - offset))
+      for (let offset = 0; offset < size; offset += CHUNK) {
+        const values = await file.read(tensor.name, offset, Math.min(CHUNK, size - offset))
         all.update(values)
         if (tensor.trainable) trainable.update(values)
       }
@@ -46,4 +46,4 @@ async function digestsOf({ path, tensors }: DigestsRequest): Promise<WeightsDige
   return { all: all.digest('hex'), trainable: trainable.digest('hex') }
 }
 
-parentPort?.postMessage(await digestsOf(workerData as DigestsRequest))
+parentPort?.postMessage(await computeDigests(workerData as DigestsRequest))

@@ -1,18 +1,18 @@
 import { inOrder, transposed } from '../../formats/transpose.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 
-/** Values read at once: 16 MB. */
+/** The number of values per read: 16 MB. */
 const CHUNK = 2 ** 22
 const FLOAT32_BYTES = 4
 const COUNT_BYTES = 8
 
-/** A tensor on its way into a file. */
+/** A tensor that is written to a file. */
 export interface StreamedTensor {
-  /** What it is read by. Without it the tensor is an int64 zero. */
+  /** The name to read it by. Without a name the tensor is an int64 zero. */
   readonly source?: string
-  /** As it is read: the source's shape. */
+  /** The shape of the source. */
   readonly shape: readonly number[]
-  /** Axis i of what is written is axis axes[i] of what is read. */
+  /** Axis i of the output is axis axes[i] of the source. */
   readonly axes: readonly number[]
 }
 
@@ -27,8 +27,8 @@ export function streamedBytes({ source, shape }: StreamedTensor): number {
 }
 
 /**
- * The tensors' bytes from start to end, read as they are wanted: by chunks, or whole where axes change, so that memory
- * is that of one tensor at most.
+ * Streams the tensors' bytes from start to end, read on demand: in chunks, or whole tensors if their axes change. Uses
+ * memory for at most one tensor.
  */
 export async function* tensorStream(
   tensors: readonly StreamedTensor[],

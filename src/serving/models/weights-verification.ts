@@ -6,33 +6,32 @@ import { identify } from '../../network/identity.ts'
 import { isBuffer } from '../../network/parameters.ts'
 import { planSpecification } from '../../network/plan.ts'
 import { Mutex } from '../../common/mutex.ts'
-import { childEntry } from '../../ipc/worker.ts'
+import { childEntry } from '../../ipc/child-entry.ts'
 import { errnoCode } from './files.ts'
 import type { StoredModel } from './records.ts'
 import type { DigestsRequest, WeightsDigests } from './weights-digests.ts'
 
-/** How a file was when it was last judged. */
+/** The result of the last verification of a file. */
 interface Verdict {
   readonly stamp: string
   readonly problem: string | undefined
 }
 
 /**
- * Holds the stored weights of models against their ids, which name their digest: when this process first opens a file, and
- * again whenever the file is another than then, by its size, its times or its inode. A thread of its own reads it, one file
- * at a time and in parts.
+ * Verifies the stored weights of models against their ids, which depend on the weights' digest: at a file's first use in
+ * this process, and after every change of its size, times or inode. A separate thread reads one file at a time, in parts.
  */
 export class Verification {
   readonly #weightsFile: (id: string) => string
   readonly #verdicts = new Map<string, Verdict>()
   readonly #running = new Map<string, Promise<string>>()
-  readonly #turns = new Mutex()
+  readonly #mutex = new Mutex()
 
   constructor(weightsFile: (id: string) => string) {
     this.#weightsFile = weightsFile
   }
 
-  /** What is equal as long as the file is the same. Rejects with WEIGHTS_DAMAGED where it does not hold the weights. */
+  /** Returns a stamp that changes with the file. Rejects with WEIGHTS_DAMAGED if the file has other contents. */
   verify(record: StoredModel): Promise<string> {
     const { id } = record
     let running = this.#running.get(id)
@@ -43,8 +42,8 @@ export class Verification {
     return running
   }
 
-  /** For a model that is gone. */
-  forget(id: string): void {
+  /** Drops the result of a deleted model. */
+  purge(id: string): void {
     this.#verdicts.delete(id)
   }
 
@@ -52,17 +51,17 @@ export class Verification {
     const { id } = record
     const path = this.#weightsFile(id)
     try {
-      const stamp = await stampOf(path)
+      const stamp = await readStamp(path)
       let verdict = this.#verdicts.get(id)
       if (verdict?.stamp !== stamp) {
-        verdict = { stamp, problem: await this.#turns.runExclusive(() => problemOf(record, path)) }
-        if ((await stampOf(path)) !== stamp) throw new Error('they changed while they were read')
+        verdict = { stamp, problem: await this.#mutex.runExclusive(() => findProblem(record, path)) }
+        if ((await readStamp(path)) !== stamp) throw new Error('the file changed during the read')
         this.#verdicts.set(id, verdict)
       }
       if (verdict.problem !== undefined) throw new Error(verdict.problem)
       return stamp
     } catch (error) {
-      throw damaged(id, reasonOf(error), error)
+      throw damaged(id, describeReason(error), error)
     }
   }
 }
@@ -70,20 +69,20 @@ export class Verification {
 export function damaged(id: string, reason: string, cause?: unknown): ServiceError {
   return new ServiceError(
     'WEIGHTS_DAMAGED',
-    `the stored weights of ${id} are not what was loaded: ${reason}; nothing of it is served. Send the weights again, or delete the model`,
+    `the stored weights of ${id} differ from the upload: ${reason}; the model is not served. Send the weights again, or delete the model`,
     { cause },
   )
 }
 
-async function stampOf(path: string): Promise<string> {
+async function readStamp(path: string): Promise<string> {
   const found = await stat(path, { bigint: true })
-  if (!found.isFile()) throw new Error('what lies in their place is no file')
+  if (!found.isFile()) throw new Error('the weights file is not a regular file')
   const { size, mtimeNs, ctimeNs, ino, dev } = found
   return [size, mtimeNs, ctimeNs, ino, dev].join('.')
 }
 
-/** What is wrong with a file, or undefined where it holds the weights that the record names. */
-async function problemOf(record: StoredModel, path: string): Promise<string | undefined> {
+/** Describes the difference between a file and the weights of a record; undefined if there is none. */
+async function findProblem(record: StoredModel, path: string): Promise<string | undefined> {
   const { id, specification, weights_sha256 } = record
   const plan = planSpecification(specification)
   const tensors = plan.parameters.map((parameter) => ({
@@ -92,20 +91,20 @@ async function problemOf(record: StoredModel, path: string): Promise<string | un
     trainable: !isBuffer(parameter),
   }))
   try {
-    const { all, trainable } = await digestsOf({ path, tensors })
+    const { all, trainable } = await computeDigests({ path, tensors })
     if (identify(plan, all) !== id)
-      return `the digest of their tensors is ${all}, which is not that of the id`
+      return `the digest of the tensors is ${all}, which does not result in the id`
     if (weights_sha256 !== null && weights_sha256 !== trainable)
-      return `the digest of their parameters is ${trainable}, the record says ${weights_sha256}`
+      return `the digest of the parameters is ${trainable}, the record has ${weights_sha256}`
     return undefined
   } catch (error) {
-    // What a disk fails to read now it may read later.
-    if (isOfSystem(error)) throw error
+    // A failed read is not a property of the file: do not keep it.
+    if (isSystemError(error)) throw error
     return (error as Error).message
   }
 }
 
-async function digestsOf(request: DigestsRequest): Promise<WeightsDigests> {
+async function computeDigests(request: DigestsRequest): Promise<WeightsDigests> {
   const thread = new Worker(childEntry('serving/models/weights-digests.js'), { workerData: request })
   try {
     const [digests] = (await once(thread, 'message')) as [WeightsDigests]
@@ -115,13 +114,13 @@ async function digestsOf(request: DigestsRequest): Promise<WeightsDigests> {
   }
 }
 
-/** Without the path, which no client has to know. */
-function reasonOf(error: unknown): string {
-  if (!isOfSystem(error)) return (error as Error).message
+/** Omits the path, which is internal. */
+function describeReason(error: unknown): string {
+  if (!isSystemError(error)) return (error as Error).message
   const code = errnoCode(error) ?? 'unknown cause'
-  return code === 'ENOENT' ? 'their file is missing' : `their file cannot be read (${code})`
+  return code === 'ENOENT' ? 'the file is missing' : `the file cannot be read (${code})`
 }
 
-function isOfSystem(error: unknown): boolean {
+function isSystemError(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).syscall !== undefined
 }

@@ -1,18 +1,19 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { Engine } from '../../engine/contract.ts'
 import { isCrash, ServiceError } from '../../common/errors.ts'
+import { FairQueues } from './fair-queues.ts'
 import { QueuedRequest, type JobResult, type PredictionJob } from './job.ts'
-import { ModelQueue, type Group } from './model-queue.ts'
+import type { Group, ModelQueue } from './model-queue.ts'
 import type { EngineCrash, Quarantine } from './quarantine.ts'
 import { joinJobs, joinResults, splitJob, splitRows } from './rows.ts'
 
-/** What the batcher asks of those who keep the models. */
+/** The life cycle of models, as far as the batcher needs it. */
 interface Models {
-  /** Whether the engine holds a model now; asking counts as using it. */
+  /** True if the engine holds a model now. The query counts as a use of the model. */
   readonly isReady: (model: string) => boolean
-  /** Makes a model ready; rejects with why it cannot be. */
+  /** Makes a model ready; rejects with the reason if that fails. */
   readonly ensureReady: (model: string) => Promise<void>
-  /** The engine does not hold a model that was made ready. */
+  /** Reports that the engine does not hold a model that was ready. */
   readonly lost: (model: string) => void
 }
 
@@ -21,7 +22,7 @@ export interface BatcherOptions {
   readonly models: Models
   readonly quarantine: Quarantine
   readonly maxBatchSize: number
-  /** Called for every batch that was answered. */
+  /** Called after every computed batch. */
   readonly onBatch: (batch: BatchCosts) => void
 }
 
@@ -29,62 +30,59 @@ interface BatchCosts {
   readonly model: string
   readonly images: number
   readonly computeMs: number
-  /** What it had of the engine's time, as this process sees it: of several lanes, its own one's share. */
+  /** Its share of the engine's time, measured in this process: the elapsed time divided by the engine's concurrency. */
   readonly ms: number
 }
 
-/** A batch that is with the engine. */
+/** A batch that was sent to the engine. */
 interface Batch {
   readonly queue: ModelQueue
   readonly group: Group
   readonly images: number
-  /** What it will cost, as far as is known before. */
   readonly estimateMs: number
-  /** When a lane was free for it. */
-  begun: number | undefined
-  /** Settles when it is over, well or not. */
-  over: Promise<void>
+  /** When the engine started to compute it; undefined while it waits behind another batch. */
+  startedAt: number | undefined
+  /** Resolves at the end of the batch, even if it fails. */
+  finished: Promise<void>
 }
 
-/** An engine that does not hold a model that was made ready, twice, is not asked a third time. */
+/** A request fails after so many calls of an engine that does not hold its model. */
 const MAX_LOSSES = 2
 
 /**
- * Joins what waits. A batch is whatever is there for one model when a lane of the engine is free, so nobody waits for
- * company on an idle service; as many as there are lanes, if they are full already, go to the engine while it computes
- * those before, so that it need not wait for the next. One that follows another of its model leaves some of what waits to the
- * next (`#evenShare`). Of models that wait, the one that had least of the engine lately comes first. Rows come back in the
- * order they went in.
+ * Joins waiting requests to batches. A batch starts when the engine is free and takes the requests that wait for one
+ * model, so a request on an idle service waits for no others. The engine receives up to `concurrency` full batches in
+ * advance, so it never idles between two. A batch that follows another of its model leaves a share of the waiting
+ * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Rows come
+ * back in the order of the requests.
  *
- * Predictions are pure, so what the engine died over is asked again: in halves, so that a poisonous request ends up
- * alone and harms itself only. While such a half is computed, nothing else is.
+ * Predictions are pure, so a batch from an engine crash is repeated in halves until a request that causes crashes is
+ * alone and fails alone. Such a half is computed without any other batch.
  */
 export class Batcher {
   readonly #options: BatcherOptions
-  readonly #queues = new Map<string, ModelQueue>()
-  /** With the engine, oldest first: one a lane is being computed. */
+  readonly #queues = new FairQueues()
+  /** The batches that the engine has, oldest first; it computes the first `concurrency` of them. */
   readonly #batches: Batch[] = []
-  /** A model that is made ready, until it is served: two that do not fit together would keep evicting each other. */
+  /** The model that becomes ready, until it is served. Two models that do not fit together would evict each other. */
   #building: { readonly queue: ModelQueue; done: boolean } | undefined
-  /** What the model served last had had by then: one that comes back has no claim to the time it did not ask for. */
-  #servedMs = 0
   #msPerImage = 50
 
   constructor(options: BatcherOptions) {
     this.#options = options
   }
 
-  /** A request larger than a batch is computed in several. Rejects with the reason of whoever leaves his place. */
+  /** Splits a request that exceeds a batch. Rejects with the reason if the request's permit is released. */
   async submit(job: PredictionJob): Promise<JobResult> {
     const parts: QueuedRequest[] = []
     const unwatch = job.permit.watch((reason) => {
-      for (const part of parts) refuse(part, reason)
+      for (const part of parts) reject(part, reason)
     })
-    const queue = this.#queueOf(job.model)
-    // Not AsyncResource.bind, which makes a warning for every function.
-    const request = new AsyncResource('prediction')
+    const queue = this.#queues.open(job.model, (one) => this.#batches.some((batch) => batch.queue === one))
+    // Not AsyncResource.bind, which emits a warning for every function.
+    const context = new AsyncResource('prediction')
     const ensureReady = (): Promise<void> =>
-      request.runInAsyncScope(() => this.#options.models.ensureReady(job.model))
+      context.runInAsyncScope(() => this.#options.models.ensureReady(job.model))
     const answers = splitJob(job, this.#options.maxBatchSize).map(
       (part) =>
         new Promise<JobResult>((resolve, reject) => {
@@ -97,9 +95,9 @@ export class Batcher {
     try {
       return joinResults((await Promise.all(answers)) as [JobResult, ...JobResult[]])
     } catch (error) {
-      // Nothing more is computed for a request that has its answer.
+      // The request has its answer: compute none of its other parts.
       for (const part of parts) {
-        refuse(part, error)
+        reject(part, error)
         queue.remove(part)
       }
       throw error
@@ -108,95 +106,76 @@ export class Batcher {
     }
   }
 
-  /** Resolves when the batches that are with the engine now are over: at once where there are none. */
+  /** Resolves at the end of the batches that the engine has now. */
   async inFlightSettled(): Promise<void> {
-    await Promise.all(this.#batches.map(({ over }) => over))
+    await Promise.all(this.#batches.map(({ finished }) => finished))
   }
 
-  #queueOf(model: string): ModelQueue {
-    for (const queue of this.#queues.values()) {
-      const inUse = !queue.empty || this.#batches.some((batch) => batch.queue === queue)
-      if (!inUse && queue.usedMs <= this.#servedMs) this.#queues.delete(queue.model)
-    }
-    const queue = this.#queues.get(model) ?? new ModelQueue(model)
-    this.#queues.set(model, queue)
-    if (queue.empty) queue.usedMs = Math.max(queue.usedMs, this.#servedMs)
-    return queue
-  }
-
-  /** `done` is the batch whose end this is. */
-  #dispatch(done?: Batch): void {
-    while (this.#startNext(done));
+  /** `finished` is the batch that has just ended. */
+  #dispatch(finished?: Batch): void {
+    while (this.#startNext(finished));
     this.#buildNext()
   }
 
-  #startNext(done: Batch | undefined): boolean {
+  #startNext(finished: Batch | undefined): boolean {
     const { engine, models, maxBatchSize } = this.#options
     const sent = this.#batches.length
-    if (sent >= 2 * engine.concurrency || this.#batches.some(({ group }) => group.addRetryGroup)) return false
-    const queue = this.#leastServed(({ model }) => models.isReady(model))
+    if (sent >= 2 * engine.concurrency || this.#batches.some(({ group }) => group.isRetry)) return false
+    const queue = this.#queues.leastServed(({ model }) => models.isReady(model))
     if (queue === undefined) return false
-    const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, done) : maxBatchSize)
-    if ((sent > 0 && group.addRetryGroup) || (sent >= engine.concurrency && !group.full)) return false
+    const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, finished) : maxBatchSize)
+    if ((sent > 0 && group.isRetry) || (sent >= engine.concurrency && !group.full)) return false
     queue.take(group)
     if (this.#building?.queue === queue) this.#building = undefined
-    const images = group.jobs.reduce((sum, { job }) => sum + job.count, 0)
+    const images = group.requests.reduce((sum, { job }) => sum + job.count, 0)
     const estimateMs = images * this.#msPerImage
-    this.#servedMs = Math.max(this.#servedMs, queue.usedMs)
+    this.#queues.markServed(queue)
     queue.expectedMs += estimateMs
-    const over = Promise.resolve()
-    const batch: Batch = { queue, group, images, estimateMs, begun: undefined, over }
-    batch.over = this.#compute(batch)
+    const batch: Batch = {
+      ...{ queue, group, images, estimateMs },
+      startedAt: undefined,
+      finished: Promise.resolve(),
+    }
+    batch.finished = this.#compute(batch)
     return true
   }
 
   /**
-   * Images that a batch takes of what waits. Clients who ask again as soon as they are answered would make one large
-   * batch and one of those few who came too late for it, for ever: the engine has too little to do while all the others
-   * are answered and read. So what waits and what was just computed are divided evenly, among the lanes and the queue.
+   * The number of images in the next batch. Clients that send their next request after each answer would otherwise form
+   * one large batch and, from the few late requests, one small batch, permanently: during the small batch the engine has
+   * too little work while all other answers are sent and requests are read. So the waiting images and those just computed
+   * are divided evenly among the engine's concurrent batches and the queue.
    */
-  #evenShare(queue: ModelQueue, done: Batch | undefined): number {
+  #evenShare(queue: ModelQueue, finished: Batch | undefined): number {
     const { engine, maxBatchSize } = this.#options
-    if (done?.queue !== queue) return maxBatchSize
+    if (finished?.queue !== queue) return maxBatchSize
     const sent = this.#batches.reduce((sum, batch) => sum + (batch.queue === queue ? batch.images : 0), 0)
-    const share = Math.ceil((queue.images + done.images + sent) / (engine.concurrency + 1))
+    const share = Math.ceil((queue.images + finished.images + sent) / (engine.concurrency + 1))
     return Math.min(maxBatchSize, share)
   }
 
-  /** One model after the other, while others are served. */
+  /** Makes one model ready at a time, while other models are served. */
   #buildNext(): void {
     const { models } = this.#options
-    const waits =
+    const isBusy =
       this.#building !== undefined &&
       !this.#building.queue.empty &&
       (!this.#building.done || models.isReady(this.#building.queue.model))
-    if (waits) return
-    const queue = this.#leastServed(({ model }) => !models.isReady(model))
+    if (isBusy) return
+    const queue = this.#queues.leastServed(({ model }) => !models.isReady(model))
     this.#building = queue && { queue, done: false }
     if (queue !== undefined) void this.#buildModel(queue)
   }
 
   async #buildModel(queue: ModelQueue): Promise<void> {
     try {
-      await queue.next(this.#options.maxBatchSize).jobs[0]?.ensureReady()
+      await queue.next(this.#options.maxBatchSize).requests[0]?.ensureReady()
     } catch (error) {
-      // Lost again before it could be used: it is asked for once more.
-      if (!isCrash(error)) for (const waiting of queue.takeAll()) refuse(waiting, error)
+      // After a crash the requests stay in the queue and the model is built again.
+      if (!isCrash(error)) for (const request of queue.takeAll()) reject(request, error)
     }
     if (this.#building?.queue === queue) this.#building.done = true
     this.#dispatch()
-  }
-
-  #leastServed(fits: (queue: ModelQueue) => boolean): ModelQueue | undefined {
-    let least: ModelQueue | undefined
-    let leastMs = Infinity
-    for (const queue of this.#queues.values()) {
-      const ms = queue.usedMs + queue.expectedMs
-      if (queue.empty || ms >= leastMs || !fits(queue)) continue
-      least = queue
-      leastMs = ms
-    }
-    return least
   }
 
   async #compute(batch: Batch): Promise<void> {
@@ -204,25 +183,25 @@ export class Batcher {
     this.#markStarted()
     const { queue, group } = batch
     const { engine, models, quarantine } = this.#options
-    const joined = { id: queue.model, ...joinJobs(group.jobs.map(({ job }) => job)) }
-    const deaths: EngineCrash[] = []
-    let asked = false
+    const joined = { id: queue.model, ...joinJobs(group.requests.map(({ job }) => job)) }
+    const crashes: EngineCrash[] = []
+    let called = false
     try {
       const call = async () => {
-        // It may have been lost while this waited for its turn.
+        // The model may have been lost while the batch waited for the quarantine's lock.
         if (!models.isReady(queue.model)) throw notHeld(queue.model)
-        asked = true
+        called = true
         return engine.predict(joined)
       }
-      const result = await quarantine.run('predict', queue.model, call, (death) => deaths.push(death))
+      const result = await quarantine.run('predict', queue.model, call, (crash) => crashes.push(crash))
       this.#answer(batch, result)
     } catch (error) {
-      const [death] = deaths
+      const [crash] = crashes
       queue.usedMs += batch.estimateMs
-      if (death !== undefined) this.#retryInHalves(batch, death, error)
+      if (crash !== undefined) this.#retryInHalves(batch, crash, error)
       else if (error instanceof ServiceError && error.code === 'MODEL_NOT_READY')
-        this.#putBack(batch, asked, error)
-      else for (const waiting of group.jobs) refuse(waiting, error)
+        this.#retryWhenReady(batch, called, error)
+      else for (const request of group.requests) reject(request, error)
     }
     queue.expectedMs -= batch.estimateMs
     this.#batches.splice(this.#batches.indexOf(batch), 1)
@@ -230,80 +209,81 @@ export class Batcher {
     this.#dispatch(batch)
   }
 
-  /** The oldest batches, one a lane, are those that are computed: their images no longer wait. */
+  /** The engine computes the oldest `concurrency` batches: their images no longer wait. */
   #markStarted(): void {
     for (const batch of this.#batches.slice(0, this.#options.engine.concurrency)) {
-      if (batch.begun !== undefined) continue
-      batch.begun = performance.now()
-      for (const { job } of batch.group.jobs) job.permit.markStarted(job.count)
+      if (batch.startedAt !== undefined) continue
+      batch.startedAt = performance.now()
+      for (const { job } of batch.group.requests) job.permit.markStarted(job.count)
     }
   }
 
-  #answer({ queue, group, images, begun }: Batch, result: Omit<JobResult, 'queueMs' | 'batchSize'>): void {
-    const { jobs } = group
+  #answer(
+    { queue, group, images, startedAt }: Batch,
+    result: Omit<JobResult, 'queueMs' | 'batchSize'>,
+  ): void {
+    const { requests } = group
     const { engine, onBatch } = this.#options
     const now = performance.now()
-    const since = begun ?? now
+    const started = startedAt ?? now
     const usedMs = result.decodeMs + result.computeMs
     queue.usedMs += usedMs
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (usedMs / images)
     onBatch({
-      model: queue.model,
-      images,
-      computeMs: result.computeMs,
-      ms: (now - since) / engine.concurrency,
+      ...{ model: queue.model, images, computeMs: result.computeMs },
+      ms: (now - started) / engine.concurrency,
     })
     const rows = splitRows(
       result,
-      jobs.map(({ job }) => job),
+      requests.map(({ job }) => job),
     )
-    for (const [index, { enqueued, resolve, crashes: deaths }] of jobs.entries()) {
-      for (const death of deaths) death.settle()
+    for (const [index, { enqueued, resolve, crashes }] of requests.entries()) {
+      for (const crash of crashes) crash.settle()
       const own = rows[index]
-      if (own !== undefined) resolve(Object.assign(own, { queueMs: since - enqueued, batchSize: images }))
+      if (own !== undefined) resolve(Object.assign(own, { queueMs: started - enqueued, batchSize: images }))
     }
   }
 
-  /** What the engine died over is asked again in halves; a request that dies alone once more, and then no more. */
-  #retryInHalves(batch: Batch, death: EngineCrash, error: unknown): void {
+  /** Repeats the requests of a crashed batch in halves. A request that crashes alone too often fails. */
+  #retryInHalves(batch: Batch, crash: EngineCrash, error: unknown): void {
     const { queue, group } = batch
-    const [first, second] = group.jobs
-    if (first !== undefined && second === undefined && death.alone) {
+    const [first, second] = group.requests
+    if (first !== undefined && second === undefined && crash.alone) {
       first.soleCrashes += 1
-      if (first.soleCrashes >= this.#options.quarantine.requestCrashLimit) refuse(first, error)
+      if (first.soleCrashes >= this.#options.quarantine.requestCrashLimit) reject(first, error)
     }
-    const jobs = group.jobs.filter((waiting) => requeue(waiting, batch))
-    for (const waiting of jobs) {
-      waiting.crashes.push(death)
-      death.claim()
+    const requests = group.requests.filter((request) => takeBack(request, batch))
+    for (const request of requests) {
+      request.crashes.push(crash)
+      crash.claim()
     }
-    const half = Math.ceil(jobs.length / 2)
-    queue.addRetryGroup(jobs.slice(0, half))
-    queue.addRetryGroup(jobs.slice(half))
+    const half = Math.ceil(requests.length / 2)
+    queue.addRetryGroup(requests.slice(0, half))
+    queue.addRetryGroup(requests.slice(half))
   }
 
-  /** A model that was evicted meanwhile is made ready again; an engine that denies to hold it gets one more chance. */
-  #putBack(batch: Batch, asked: boolean, error: unknown): void {
+  /** Repeats the requests when the model is ready again: it was evicted, or (`called`) the engine does not hold it. */
+  #retryWhenReady(batch: Batch, called: boolean, error: unknown): void {
     const { queue, group } = batch
-    if (asked) this.#options.models.lost(queue.model)
-    const again = group.jobs.filter((waiting) => {
-      if (asked) waiting.losses += 1
-      if (waiting.losses >= MAX_LOSSES) refuse(waiting, error)
-      return requeue(waiting, batch)
+    if (called) this.#options.models.lost(queue.model)
+    const requests = group.requests.filter((request) => {
+      if (called) request.losses += 1
+      if (request.losses >= MAX_LOSSES) reject(request, error)
+      return takeBack(request, batch)
     })
-    if (group.addRetryGroup) queue.addRetryGroup(again)
-    else queue.putBack(again)
+    if (group.isRetry) queue.addRetryGroup(requests)
+    else queue.putBack(requests)
   }
 }
 
-function refuse(waiting: QueuedRequest, error: unknown): void {
-  waiting.answered = true
-  waiting.reject(error)
+function reject(request: QueuedRequest, error: unknown): void {
+  request.answered = true
+  request.reject(error)
 }
 
-/** Takes a job back from a batch that failed; says whether it still wants an answer. */
-function requeue({ job, answered }: QueuedRequest, { begun }: Batch): boolean {
-  if (begun !== undefined) job.permit.markStarted(-job.count)
+/** Takes a request back from a failed batch. Returns true if it still needs an answer. */
+function takeBack({ job, answered }: QueuedRequest, { startedAt }: Batch): boolean {
+  if (startedAt !== undefined) job.permit.markStarted(-job.count)
   return !answered
 }
 

@@ -1,99 +1,100 @@
 import type { Measure, Permit } from './permit.ts'
 
-/** Room that is wanted where there is none. */
+/** A claim that exceeds the free room. */
 interface Claim {
   readonly permit: Permit
   readonly measure: Measure
   readonly amount: number
-  /** Of the amount, what is not free. */
+  /** The part of the amount that is not free. */
   readonly missing: number
   readonly max: number
-  /** All others who hold of the measure, in order of coming. */
+  /** All other permits that use the measure, in order of arrival. */
   readonly others: readonly Permit[]
 }
 
 /**
- * Who has to leave for a claim, or undefined where the claim has to wait. In this order:
+ * Selects the permits to release for a claim; undefined if the claim has no right to more room. In this order:
  * 1. Bodies that make no progress.
- * 2. Of the client that holds most, where this one holds less than an equal share.
- * 3. Of the model that holds most, where this one holds less than an equal share, if its client holds no less than this one.
- * 4. For a body that is on its way, others on their way of the same client and model that are slow or came later.
- * Of a client or a model slow bodies leave first, then those who came last.
+ * 2. Permits of the client that uses most, if this client uses less than an equal share.
+ * 3. Permits of the model that uses most, if this model uses less than an equal share and the permit's client uses no
+ *    less than this client.
+ * 4. For an arriving body: arriving bodies of the same client and model that are slower or came later.
+ * Within a client or a model slow bodies come first, then the latest permits.
  */
 export function selectVictims(claim: Claim): Permit[] | undefined {
-  const { permit: permit, measure } = claim
+  const { permit, measure } = claim
   const candidates = claim.others.filter(({ evictable }) => evictable)
   const clients = new Shares('client', claim)
   const models = new Shares('model', claim)
   const next = (): Permit | undefined =>
     candidates.find(({ arrival }) => arrival === 'stalled') ??
-    clients.victim(candidates) ??
-    models.victim(candidates, (other) => clients.of(other) >= clients.of(permit)) ??
-    laterBody(permit, candidates)
+    clients.findVictim(candidates) ??
+    models.findVictim(candidates, (other) => clients.shareOf(other) >= clients.shareOf(permit)) ??
+    findLaterBody(permit, candidates)
   const victims: Permit[] = []
   for (let missing = claim.missing; missing > 0;) {
     const victim = next()
     if (victim === undefined) return undefined
     candidates.splice(candidates.indexOf(victim), 1)
-    clients.leave(victim)
-    models.leave(victim)
+    clients.remove(victim)
+    models.remove(victim)
     missing -= victim[measure]
     victims.push(victim)
   }
   return victims
 }
 
-/** What each client, or each model, holds of a measure, with what is claimed. */
+/** The amount that each client, or each model, uses, including the claim. */
 class Shares {
   readonly #by: 'client' | 'model'
   readonly #measure: Measure
   readonly #permit: Permit
-  readonly #held = new Map<string, number>()
-  /** Whether the one that claims would hold no more than an equal share. */
+  readonly #amounts = new Map<string, number>()
+  /** True if the claimant would use no more than an equal share. */
   readonly #entitled: boolean
 
-  constructor(by: 'client' | 'model', { permit: permit, measure, amount, max, others }: Claim) {
+  constructor(by: 'client' | 'model', { permit, measure, amount, max, others }: Claim) {
     this.#by = by
     this.#measure = measure
     this.#permit = permit
-    this.#held.set(permit[by], permit[measure] + amount)
-    for (const other of others) this.#held.set(other[by], this.of(other) + other[measure])
-    this.#entitled = this.of(permit) <= max / this.#held.size
+    this.#amounts.set(permit[by], permit[measure] + amount)
+    for (const other of others) this.#amounts.set(other[by], this.shareOf(other) + other[measure])
+    this.#entitled = this.shareOf(permit) <= max / this.#amounts.size
   }
 
-  of(permit: Permit): number {
-    return this.#held.get(permit[this.#by]) ?? 0
+  shareOf(permit: Permit): number {
+    return this.#amounts.get(permit[this.#by]) ?? 0
   }
 
-  leave(permit: Permit): void {
-    this.#held.set(permit[this.#by], this.of(permit) - permit[this.#measure])
+  remove(permit: Permit): void {
+    this.#amounts.set(permit[this.#by], this.shareOf(permit) - permit[this.#measure])
   }
 
-  /** One of those of whom most is held, and more than of the one that claims. */
-  victim(
+  /** A permit of the client or model with the largest share, if that is larger than the claimant's. */
+  findVictim(
     candidates: readonly Permit[],
     allowed: (permit: Permit) => boolean = () => true,
   ): Permit | undefined {
     if (!this.#entitled) return undefined
-    const own = this.of(this.#permit)
-    const heavier = candidates.filter((other) => this.of(other) > own && allowed(other))
-    const most = Math.max(...heavier.map((other) => this.of(other)))
-    return firstToLeave(heavier.filter((other) => this.of(other) === most))
+    const own = this.shareOf(this.#permit)
+    const larger = candidates.filter((other) => this.shareOf(other) > own && allowed(other))
+    const largest = Math.max(...larger.map((other) => this.shareOf(other)))
+    return findFirstVictim(larger.filter((other) => this.shareOf(other) === largest))
   }
 }
 
-/** A slow body, else what came last. */
-function firstToLeave(places: readonly Permit[]): Permit | undefined {
-  return places.findLast(isSlow) ?? places.at(-1)
+/** The latest slow body, or else the latest permit. */
+function findFirstVictim(permits: readonly Permit[]): Permit | undefined {
+  return permits.findLast(isSlow) ?? permits.at(-1)
 }
 
-function laterBody(permit: Permit, candidates: readonly Permit[]): Permit | undefined {
+function findLaterBody(permit: Permit, candidates: readonly Permit[]): Permit | undefined {
   if (permit.arrival === undefined) return undefined
-  const alike = candidates.filter(
+  const similar = candidates.filter(
     (other) => other.arrival !== undefined && other.client === permit.client && other.model === permit.model,
   )
-  const slower = alike.filter((other) => isSlow(other) && !isSlow(permit))
-  const later = alike.filter((other) => isSlow(other) === isSlow(permit) && other.order > permit.order)
+  const slower = similar.filter((other) => isSlow(other) && !isSlow(permit))
+  const later = similar.filter((other) => isSlow(other) === isSlow(permit) && other.order > permit.order)
   return slower.at(-1) ?? later.at(-1)
 }
 

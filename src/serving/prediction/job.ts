@@ -2,36 +2,36 @@ import type { Batch, BatchResult } from '../../engine/contract.ts'
 import type { Permit } from './permit.ts'
 import type { EngineCrash } from './quarantine.ts'
 
-/** Images of one request. */
+/** The images of one request. */
 export interface PredictionJob extends Omit<Batch, 'id'> {
   readonly model: string
-  /** Compute these images in a batch of their own. */
+  /** True to compute these images in a separate batch. */
   readonly alone: boolean
-  /** What the request holds of the queue; when it has left it, nothing more is computed for it. */
+  /** The request's share of the queue. After its release nothing more is computed for the request. */
   readonly permit: Permit
 }
 
-/** A job's own rows, and what they cost. */
+/** The rows of one job and their costs. */
 export interface JobResult extends BatchResult {
   readonly queueMs: number
   readonly batchSize: number
 }
 
-/** A job, or a part of one that fits a batch, until it is answered. */
+/** A job, or a part of a job that fits a batch, until its answer. */
 export class QueuedRequest {
   readonly job: PredictionJob
   readonly enqueued = performance.now()
-  /** Makes the job's model ready, as a part of the request whose job it is. */
+  /** Makes the job's model ready, within the request's tracing context. */
   readonly ensureReady: () => Promise<void>
   readonly resolve: (result: JobResult) => void
   readonly reject: (error: unknown) => void
-  /** It needs nothing more, though it may still be with the engine. */
+  /** True if it needs no answer, although the engine may still compute it. */
   answered = false
-  /** Deaths of the engine it was part of. */
+  /** The engine crashes that it was part of. */
   readonly crashes: EngineCrash[] = []
-  /** How many of them it was alone to cause. */
+  /** The number of crashes during which the engine computed nothing else. */
   soleCrashes = 0
-  /** How often the engine was asked and did not hold the model. */
+  /** The number of calls that failed because the engine did not hold the model. */
   losses = 0
 
   constructor(

@@ -1,22 +1,22 @@
 import { kindOf } from '../../engine/contract.ts'
 import type { QueuedRequest } from './job.ts'
 
-/** Jobs that go to the engine together. */
+/** Requests that are computed in one batch. */
 export interface Group {
-  readonly jobs: readonly QueuedRequest[]
-  /** Nothing that waits can be added. */
+  readonly requests: readonly QueuedRequest[]
+  /** True if no waiting request can be added. */
   readonly full: boolean
-  /** Part of what the engine died over. */
-  readonly addRetryGroup: boolean
+  /** True for requests that were in an engine crash. */
+  readonly isRetry: boolean
 }
 
-/** What waits for one model, in order of coming; what the engine died over comes first, in groups of its own. */
+/** The waiting requests of one model in order of arrival. Requests from an engine crash come first, in retry groups. */
 export class ModelQueue {
   readonly model: string
-  /** Milliseconds of the engine it had, as the batcher counts them, and what it will have had when its batches end. */
+  /** The engine time of its finished batches, as the batcher counts it, and the estimate for its current batches. */
   usedMs = 0
   expectedMs = 0
-  #jobs: QueuedRequest[] = []
+  #requests: QueuedRequest[] = []
   #retryGroups: QueuedRequest[][] = []
 
   constructor(model: string) {
@@ -24,32 +24,32 @@ export class ModelQueue {
   }
 
   get empty(): boolean {
-    return this.#jobs.length === 0 && this.#retryGroups.length === 0
+    return this.#requests.length === 0 && this.#retryGroups.length === 0
   }
 
-  /** Images that wait. */
+  /** The number of waiting images. */
   get images(): number {
     return this.#all.reduce((sum, { job }) => sum + job.count, 0)
   }
 
-  add(waiting: QueuedRequest): void {
-    this.#jobs.push(waiting)
+  add(request: QueuedRequest): void {
+    this.#requests.push(request)
   }
 
-  /** Jobs that were on their way and wait again: before all others, joined as ever. */
-  putBack(jobs: readonly QueuedRequest[]): void {
-    this.#jobs.unshift(...jobs)
+  /** Returns requests to the front of the queue. They may join other requests again. */
+  putBack(requests: readonly QueuedRequest[]): void {
+    this.#requests.unshift(...requests)
   }
 
-  /** Jobs the engine died over: together, joined by nobody, and after the suspects that are there. */
-  addRetryGroup(jobs: QueuedRequest[]): void {
-    if (jobs.length > 0) this.#retryGroups.push(jobs)
+  /** Adds requests from an engine crash: one batch without other requests, after the present retry groups. */
+  addRetryGroup(requests: QueuedRequest[]): void {
+    if (requests.length > 0) this.#retryGroups.push(requests)
   }
 
-  remove(waiting: QueuedRequest): void {
-    this.#jobs = this.#jobs.filter((one) => one !== waiting)
+  remove(request: QueuedRequest): void {
+    this.#requests = this.#requests.filter((other) => other !== request)
     this.#retryGroups = this.#retryGroups
-      .map((group) => group.filter((one) => one !== waiting))
+      .map((group) => group.filter((other) => other !== request))
       .filter((group) => group.length > 0)
   }
 
@@ -57,39 +57,39 @@ export class ModelQueue {
   takeAll(): QueuedRequest[] {
     const all = this.#all
     this.#retryGroups = []
-    this.#jobs = []
+    this.#requests = []
     return all
   }
 
-  /** What would be computed next: the longest waiting job and all of its kind that fit with it. Nothing is taken. */
+  /** The next batch: the oldest request and all of its kind that fit. The queue does not change. */
   next(maxImages: number): Group {
-    const [suspects] = this.#retryGroups
-    if (suspects !== undefined) return { jobs: suspects, full: true, addRetryGroup: true }
-    const [first, ...others] = this.#jobs
+    const [retryGroup] = this.#retryGroups
+    if (retryGroup !== undefined) return { requests: retryGroup, full: true, isRetry: true }
+    const [first, ...others] = this.#requests
     if (first === undefined || first.job.alone)
-      return { jobs: first === undefined ? [] : [first], full: true, addRetryGroup: false }
-    const jobs = [first]
+      return { requests: first === undefined ? [] : [first], full: true, isRetry: false }
+    const requests = [first]
     let images = first.job.count
     let leftOut = false
-    for (const waiting of others) {
-      if (waiting.job.alone || kindOf(waiting.job.values) !== kindOf(first.job.values)) continue
-      if (images + waiting.job.count > maxImages) {
+    for (const request of others) {
+      if (request.job.alone || kindOf(request.job.values) !== kindOf(first.job.values)) continue
+      if (images + request.job.count > maxImages) {
         leftOut = true
         continue
       }
-      jobs.push(waiting)
-      images += waiting.job.count
+      requests.push(request)
+      images += request.job.count
       if (images === maxImages) break
     }
-    return { jobs, full: leftOut || images >= maxImages, addRetryGroup: false }
+    return { requests, full: leftOut || images >= maxImages, isRetry: false }
   }
 
   get #all(): QueuedRequest[] {
-    return [...this.#retryGroups.flat(), ...this.#jobs]
+    return [...this.#retryGroups.flat(), ...this.#requests]
   }
 
-  take({ jobs, addRetryGroup: addRetryGroup }: Group): void {
-    if (addRetryGroup) this.#retryGroups.shift()
-    else this.#jobs = this.#jobs.filter((waiting) => !jobs.includes(waiting))
+  take({ requests, isRetry }: Group): void {
+    if (isRetry) this.#retryGroups.shift()
+    else this.#requests = this.#requests.filter((request) => !requests.includes(request))
   }
 }

@@ -1,34 +1,34 @@
 export type Measure = 'images' | 'bytes'
 
-/** How a body comes in: as fast as others, far slower, or with next to no progress. */
+/** The speed of an incoming body: normal, far below it, or near zero. */
 type Arrival = 'steady' | 'slow' | 'stalled'
 
-/** Who asks, and of what. */
+/** The source and the subject of a request. */
 export interface Requester {
   /** A key's name or an address. */
   readonly client: string
   readonly model: string
 }
 
-/** What a place asks of the room that it is in. */
+/** The limits that a permit counts against. */
 interface Budget {
-  /** Makes room for so much more, or throws QUEUE_FULL. */
+  /** Makes room for an additional amount, or throws QUEUE_FULL. */
   readonly claim: (measure: Measure, amount: number) => void
-  /** So much more is held now, or less where it is negative. */
+  /** Adds to the amount in use; negative differences give it back. */
   readonly changed: (measure: Measure, difference: number) => void
-  readonly drained: () => void
+  readonly released: () => void
 }
 
-/** What one request holds, from its head to its answer. */
+/** The images and bytes that one request occupies, from its head to its answer. */
 export class Permit implements Requester {
   readonly client: string
   readonly model: string
-  /** Rises from place to place. */
+  /** Increases from permit to permit. */
   readonly order: number
-  /** Of a body that is on its way; undefined once it is whole. */
+  /** The speed of the body while it arrives; undefined after its end. */
   arrival: Arrival | undefined
   readonly #budget: Budget
-  /** Why it has left. Not a signal, which costs a request more than all else here; those who need one get it. */
+  /** The reason of the release. An AbortSignal per request would cost more than the rest; `signal` creates one on demand. */
   #released: { readonly reason: unknown } | undefined
   readonly #watchers = new Set<(reason: unknown) => void>()
   #images = 0
@@ -36,21 +36,21 @@ export class Permit implements Requester {
   #started = 0
   #queued = false
 
-  constructor({ client, model }: Requester, order: number, room: Budget) {
+  constructor({ client, model }: Requester, order: number, budget: Budget) {
     this.client = client
     this.model = model
     this.order = order
-    this.#budget = room
+    this.#budget = budget
   }
 
-  /** Calls once it leaves, with the reason; not any more when what this returns was called. Throws where it has left. */
-  watch(left: (reason: unknown) => void): () => void {
+  /** Calls `onRelease` with the reason. Returns a function that unsubscribes. Throws if the permit is released. */
+  watch(onRelease: (reason: unknown) => void): () => void {
     this.#throwIfReleased()
-    this.#watchers.add(left)
-    return () => this.#watchers.delete(left)
+    this.#watchers.add(onRelease)
+    return () => this.#watchers.delete(onRelease)
   }
 
-  /** Aborted when the request has left, with the reason. */
+  /** A signal that the release aborts, with its reason. */
   get signal(): AbortSignal {
     const controller = new AbortController()
     if (this.#released !== undefined) controller.abort(this.#released.reason)
@@ -61,7 +61,7 @@ export class Permit implements Requester {
     return controller.signal
   }
 
-  /** Images that wait: to be decoded, or for the engine. */
+  /** The number of images that wait to be decoded or computed. */
   get images(): number {
     return this.#images - this.#started
   }
@@ -70,12 +70,12 @@ export class Permit implements Requester {
     return this.#bytes
   }
 
-  /** Whether another may have its place: its body is on its way, or it waits for the engine and nothing of it was ever begun. */
+  /** True if another request may take its share: its body is arriving, or none of its images was ever computed. */
   get evictable(): boolean {
     return this.#queued || this.arrival !== undefined
   }
 
-  /** From now on it is so many images and so many bytes. QUEUE_FULL where there is no room for more. */
+  /** Sets its images and bytes. Throws QUEUE_FULL if there is no room for more. */
   reserve(images: number, bytes: number): void {
     this.#throwIfReleased()
     const [moreImages, moreBytes] = [images - this.#images, bytes - this.#bytes]
@@ -87,7 +87,7 @@ export class Permit implements Requester {
     this.#budget.changed('bytes', moreBytes)
   }
 
-  /** So many bytes of its body have come. Where there is no room for them it leaves. */
+  /** Adds received bytes of its body. Releases the permit with QUEUE_FULL if there is no room for them. */
   receive(bytes: number): void {
     if (this.#released !== undefined) return
     try {
@@ -97,31 +97,31 @@ export class Permit implements Requester {
     }
   }
 
-  /** So many bytes have gone elsewhere, such as onto the disk. */
+  /** Subtracts bytes that left memory, such as those written to disk. */
   releaseBytes(bytes: number): void {
     if (this.#released === undefined) this.reserve(this.#images, Math.max(0, this.#bytes - bytes))
   }
 
-  /** It waits for the engine. */
+  /** Marks the request as waiting for the engine. */
   markQueued(): void {
     this.#queued = true
   }
 
-  /** So many of its images are computed now, or (negative) wait again because they could not be. */
+  /** Marks images as being computed; a negative number returns them to the waiting ones. */
   markStarted(images: number): void {
     this.#started += images
     this.#queued = false
     if (this.#released === undefined) this.#budget.changed('images', -images)
   }
 
-  /** Gives back what it holds; whoever works for it hears why. Leaving twice is leaving once. */
+  /** Gives back its images and bytes and notifies the watchers. Idempotent. */
   readonly release = (reason: unknown): void => {
     if (this.#released !== undefined) return
     this.#released = { reason }
     this.#budget.changed('images', -this.images)
     this.#budget.changed('bytes', -this.#bytes)
-    this.#budget.drained()
-    for (const left of this.#watchers) left(reason)
+    this.#budget.released()
+    for (const onRelease of this.#watchers) onRelease(reason)
     this.#watchers.clear()
   }
 

@@ -2,69 +2,69 @@ import { isCrash, ServiceError } from '../../common/errors.ts'
 import { SharedExclusiveLock } from './shared-exclusive-lock.ts'
 
 const WINDOW_MS = 10 * 60_000
-/** How many deaths are proof, where there is no doubt. */
-const PROOF = { strikes: 3, requestCrashLimit: 2 }
+/** How many crashes of one model, or of one request, count as proof if there is no doubt. */
+const PROOF = { strikes: 3, requestCrashes: 2 }
 /**
- * Each doubt asks for so many times as much: deaths that are known to come of themselves (what died was asked again and
- * answered), and a build that went well before.
+ * Each doubt multiplies the number of crashes needed. Doubts are: the engine crashes at random (all calls of a crash were
+ * repeated and succeeded), and an earlier build of the model succeeded.
  */
 const DOUBT_FACTOR = 3
 
 type Kind = 'build' | 'predict'
 
-/** One death of the engine, as those know it who had a call in it. */
+/** One crash of the engine, shared by all calls that the engine had. */
 export class EngineCrash {
-  /** Whether one call only was in the engine: nothing else can be to blame. */
+  /** True if the engine had one call only, so no other call can be the cause. */
   readonly alone: boolean
-  readonly #cleared: () => void
+  readonly #onCleared: () => void
   #open = 0
 
-  constructor(alone: boolean, cleared: () => void) {
+  constructor(alone: boolean, onCleared: () => void) {
     this.alone = alone
-    this.#cleared = cleared
+    this.#onCleared = onCleared
   }
 
-  /** Something that was in the engine will be asked again. */
+  /** Registers a call of the crash that will be repeated. */
   claim(): void {
     this.#open += 1
   }
 
-  /** It was, and answered. When all have, none of them was to blame. */
+  /** Reports that a repeated call succeeded. When all have succeeded, none of them caused the crash. */
   settle(): void {
     this.#open -= 1
-    if (this.#open === 0) this.#cleared()
+    if (this.#open === 0) this.#onCleared()
   }
 }
 
-/** What a model's calls of one kind did since the last of them that succeeded. */
+/** The calls of one model and kind since the last one that succeeded. */
 interface History {
-  /** When the engine died with nothing else in it. */
+  /** The times of the crashes during which the engine had no other call. */
   readonly strikes: number[]
 }
 
 export interface QuarantineOptions {
-  /** A model is from now on refused. */
+  /** Called when a model is blocked. */
   readonly onQuarantine: (model: string, blockedError: ServiceError) => void
-  /** Milliseconds that only grow. */
+  /** A monotonic clock in ms. */
   readonly now?: () => number
 }
 
 /**
- * Finds which model the engine dies of. Whatever was in the engine when it died runs alone until it succeeds, so that
- * its next death is its own: a strike. Three strikes in ten minutes, and no success of that kind of call between them,
- * put a model into quarantine: it is refused for ten minutes, or until it is pardoned. Predicting is no success of
- * building, nor the other way round: a model that is built well can still kill whenever it is asked.
+ * Finds the model that crashes the engine. Every call that the engine had during a crash runs alone until it succeeds, so
+ * its next crash is its own: a strike. A model with three strikes in ten minutes and no success of that kind of call
+ * between them is quarantined: it is rejected for ten minutes or until it is reset. Predictions and builds are counted
+ * separately: a model that builds without error can still crash the engine with every prediction.
  */
 export class Quarantine {
   readonly #options: QuarantineOptions
   readonly #now: () => number
   readonly #lock = new SharedExclusiveLock()
-  readonly #inEngine = new Set<{ death: EngineCrash | undefined }>()
-  /** Only of calls whose last one died; by kind and model. */
+  readonly #running = new Set<{ crash: EngineCrash | undefined }>()
+  /** By kind and model; only for calls whose last one crashed. */
   readonly #histories = new Map<string, History>()
-  /** Models that were built well. */
+  /** Models that were built successfully. */
   readonly #built = new Set<string>()
-  /** Until when, by model. */
+  /** The end of each quarantine, by model. */
   readonly #blockedUntil = new Map<string, number>()
   #randomCrashAt = -Infinity
 
@@ -73,12 +73,17 @@ export class Quarantine {
     this.#now = options.now ?? (() => performance.now())
   }
 
-  /** Makes a call of the engine. Where the engine dies over it, `died` hears of it before the call rejects. */
-  run<R>(kind: Kind, model: string, call: () => Promise<R>, died: (death: EngineCrash) => void): Promise<R> {
+  /** Calls the engine. If the engine crashes, `onCrash` is called before the returned promise rejects. */
+  run<R>(
+    kind: Kind,
+    model: string,
+    call: () => Promise<R>,
+    onCrash: (crash: EngineCrash) => void,
+  ): Promise<R> {
     const key = `${kind} ${model}`
     return this.#lock.run(this.#histories.has(key), async () => {
-      const mine: { death: EngineCrash | undefined } = { death: undefined }
-      this.#inEngine.add(mine)
+      const own: { crash: EngineCrash | undefined } = { crash: undefined }
+      this.#running.add(own)
       try {
         const result = await call()
         this.#histories.delete(key)
@@ -86,31 +91,31 @@ export class Quarantine {
         return result
       } catch (error) {
         if (isCrash(error)) {
-          const death = mine.death ?? this.#recordCrash()
-          this.#addStrike(kind, model, death)
-          died(death)
+          const crash = own.crash ?? this.#recordCrash()
+          this.#addStrike(kind, model, crash)
+          onCrash(crash)
         }
         throw error
       } finally {
-        this.#inEngine.delete(mine)
+        this.#running.delete(own)
       }
     })
   }
 
-  /** How often a request may die alone before it is believed to be the reason. */
+  /** How many crashes on its own a request may have before it counts as their cause. */
   get requestCrashLimit(): number {
-    return PROOF.requestCrashLimit * (this.#crashesAreRandom ? DOUBT_FACTOR : 1)
+    return PROOF.requestCrashes * (this.#crashesAreRandom ? DOUBT_FACTOR : 1)
   }
 
-  /** Why a model is not asked now, or undefined where it may be. */
+  /** The error for calls of a quarantined model; undefined for other models. */
   blockedError(model: string): ServiceError | undefined {
     const left = (this.#blockedUntil.get(model) ?? -Infinity) - this.#now()
-    if (left > 0) return quarantined(left)
+    if (left > 0) return createBlockedError(left)
     this.#blockedUntil.delete(model)
     return undefined
   }
 
-  /** Forgets what a model did: it was created again, or is gone. */
+  /** Clears the history of a model that is created again or deleted. */
   reset(model: string): void {
     this.#blockedUntil.delete(model)
     this.#built.delete(model)
@@ -121,34 +126,34 @@ export class Quarantine {
     return this.#now() - this.#randomCrashAt < WINDOW_MS
   }
 
-  /** All calls that are in the engine hear of the same death, one after another. */
+  /** Records one crash for all calls that the engine had; their errors arrive one after another. */
   #recordCrash(): EngineCrash {
-    const death = new EngineCrash(this.#inEngine.size === 1, () => {
+    const crash = new EngineCrash(this.#running.size === 1, () => {
       this.#randomCrashAt = this.#now()
     })
-    for (const call of this.#inEngine) call.death = death
-    return death
+    for (const call of this.#running) call.crash = crash
+    return crash
   }
 
-  #addStrike(kind: Kind, model: string, death: EngineCrash): void {
+  #addStrike(kind: Kind, model: string, crash: EngineCrash): void {
     const key = `${kind} ${model}`
     const doubts = [this.#crashesAreRandom, kind === 'build' && this.#built.has(model)].filter(Boolean)
     const now = this.#now()
     const strikes = (this.#histories.get(key)?.strikes ?? []).filter((strike) => now - strike < WINDOW_MS)
-    if (death.alone) strikes.push(now)
+    if (crash.alone) strikes.push(now)
     this.#histories.set(key, { strikes })
     if (strikes.length < PROOF.strikes * DOUBT_FACTOR ** doubts.length) return
     this.reset(model)
     this.#blockedUntil.set(model, now + WINDOW_MS)
-    this.#options.onQuarantine(model, quarantined(WINDOW_MS))
+    this.#options.onQuarantine(model, createBlockedError(WINDOW_MS))
   }
 }
 
-function quarantined(leftMs: number): ServiceError {
+function createBlockedError(leftMs: number): ServiceError {
   const retryAfterSeconds = Math.ceil(leftMs / 1000)
   return new ServiceError(
     'MODEL_QUARANTINED',
-    `the engine died over this model again and again; it is asked again in ${String(retryAfterSeconds)} s, or at once where its specification is sent again; if that does not help, make it smaller or send less at once`,
+    `this model crashed the engine repeatedly and is blocked for ${String(retryAfterSeconds)} s; send its specification again to unblock it at once; if it crashes again, make the model smaller or send fewer images at once`,
     { retryAfterSeconds },
   )
 }

@@ -10,7 +10,7 @@ import type { JobResult, PredictionJob } from './job.ts'
 
 type Rows = Float32Array | Int32Array
 
-/** Jobs of one model and kind as one batch, their images one after another. */
+/** Joins jobs of one model and kind into one batch: their images one after another. */
 export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
   return {
     count: jobs.reduce((sum, { count }) => sum + count, 0),
@@ -20,7 +20,7 @@ export function joinJobs(jobs: readonly PredictionJob[]): Omit<Batch, 'id'> {
   }
 }
 
-/** The parts of a job that are no larger than a batch, in order. */
+/** Splits a job into parts that fit a batch, in order. */
 export function splitJob(job: PredictionJob, maxBatchSize: number): PredictionJob[] {
   if (job.count <= maxBatchSize) return [job]
   const size = job.values.length / job.count
@@ -34,7 +34,7 @@ export function splitJob(job: PredictionJob, maxBatchSize: number): PredictionJo
   return parts
 }
 
-/** Every job's own rows of a batch's result, in the order in which they were joined. */
+/** Splits a batch's result into the rows of each job, in the order in which the jobs were joined. */
 export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): BatchResult[] {
   const images = jobs.reduce((sum, { count }) => sum + count, 0)
   let row = 0
@@ -45,9 +45,9 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
       return all.subarray(row * width, (row + job.count) * width) as A
     }
     const own = {
-      topClasses: leading(rows(result.topClasses), job),
-      topLogits: leading(rows(result.topLogits), job),
-      topProbabilities: leading(rows(result.topProbabilities), job),
+      topClasses: takeLeading(rows(result.topClasses), job),
+      topLogits: takeLeading(rows(result.topLogits), job),
+      topProbabilities: takeLeading(rows(result.topProbabilities), job),
       entropy: rows(result.entropy),
       finite: rows(result.finite),
       vectors: selectOutputs(job, (vector) => rows(outputOf(result, vector))),
@@ -62,11 +62,11 @@ export function splitRows(result: BatchResult, jobs: readonly PredictionJob[]): 
   })
 }
 
-/** The results of a job's parts as the job's. */
+/** Joins the results of a job's parts. */
 export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobResult {
   const [first] = results
   if (results.length === 1) return first
-  const join = <A extends Rows>(of: (result: JobResult) => A): A => concatenate(results.map(of))
+  const join = <A extends Rows>(read: (result: JobResult) => A): A => concatenate(results.map(read))
   const vectors = Object.keys(first.vectors) as OptionalOutput[]
   return {
     topClasses: join(({ topClasses }) => topClasses),
@@ -88,13 +88,13 @@ export function joinResults(results: readonly [JobResult, ...JobResult[]]): JobR
 
 function selectOutputs(
   { vectors }: Pick<Batch, 'vectors'>,
-  of: (vector: OptionalOutput) => Float32Array,
+  read: (vector: OptionalOutput) => Float32Array,
 ): BatchResult['vectors'] {
-  return Object.fromEntries(vectors.map((vector) => [vector, of(vector)]))
+  return Object.fromEntries(vectors.map((vector) => [vector, read(vector)]))
 }
 
-/** The first k of every row; the batch may hold more, for a job that asked for more. */
-function leading<A extends Rows>(rows: A, { count, k }: PredictionJob): A {
+/** The first k values of every row. The batch has more if another job requested more. */
+function takeLeading<A extends Rows>(rows: A, { count, k }: PredictionJob): A {
   const width = rows.length / count
   return width <= k ? rows : (rows.filter((_, index) => index % width < k) as A)
 }
@@ -103,18 +103,18 @@ function isEncoded(values: ImageValues): values is readonly Uint8Array[] {
   return Array.isArray(values)
 }
 
-/** Values of one kind. */
+/** Joins values of one kind. */
 function joinValues(parts: readonly ImageValues[]): ImageValues {
   return parts.every(isEncoded) ? parts.flat() : concatenate(parts as (Uint8Array | Float32Array)[])
 }
 
-/** One after another, in one array: the only one itself, without a copy. */
+/** Concatenates arrays. A single array is returned without a copy. */
 function concatenate<A extends Rows | Uint8Array>(parts: readonly A[]): A {
   const [first, ...others] = parts
   if (first === undefined) throw new TypeError('there is nothing to join')
   if (others.length === 0) return first
   const length = parts.reduce((sum, part) => sum + part.length, 0)
-  const whole =
+  const joined =
     first instanceof Uint8Array
       ? new Uint8Array(length)
       : first instanceof Int32Array
@@ -122,8 +122,8 @@ function concatenate<A extends Rows | Uint8Array>(parts: readonly A[]): A {
         : new Float32Array(length)
   let offset = 0
   for (const part of parts) {
-    whole.set(part, offset)
+    joined.set(part, offset)
     offset += part.length
   }
-  return whole as A
+  return joined as A
 }

@@ -3,30 +3,30 @@ interface Waiter {
   readonly start: () => void
 }
 
-/** Lets calls run side by side, or one of them alone; first come, first served, so that neither kind starves. */
+/** Runs shared calls concurrently and exclusive calls alone; first come, first served, so neither kind starves. */
 export class SharedExclusiveLock {
-  readonly #waiting: Waiter[] = []
+  readonly #waiters: Waiter[] = []
   #running = 0
   #exclusive = false
 
   async run<R>(exclusive: boolean, call: () => Promise<R>): Promise<R> {
     await new Promise<void>((start) => {
-      this.#waiting.push({ exclusive: exclusive, start })
-      this.#admit()
+      this.#waiters.push({ exclusive, start })
+      this.#startWaiters()
     })
     try {
       return await call()
     } finally {
       this.#running -= 1
       this.#exclusive = false
-      this.#admit()
+      this.#startWaiters()
     }
   }
 
-  #admit(): void {
-    for (let [first] = this.#waiting; first !== undefined; [first] = this.#waiting) {
+  #startWaiters(): void {
+    for (let [first] = this.#waiters; first !== undefined; [first] = this.#waiters) {
       if (this.#exclusive || (first.exclusive && this.#running > 0)) return
-      this.#waiting.shift()
+      this.#waiters.shift()
       this.#running += 1
       this.#exclusive = first.exclusive
       first.start()

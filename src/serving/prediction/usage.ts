@@ -1,28 +1,28 @@
-/** What requests of one kind, or one step of them, amount to. */
+/** The number and the total duration of requests, or of one step of them. */
 export interface Tally {
   count: number
   ms: number
 }
 
-/** What one answered prediction request cost. */
+/** The costs of one answered prediction request. */
 export interface PredictionCosts {
   readonly images: number
-  /** From bytes to values. */
+  /** Decoding the request: from bytes to values. */
   readonly decodeMs: number
   readonly queueMs: number
   readonly computeMs: number
-  /** From results to bytes. */
+  /** Encoding the response: from results to bytes. */
   readonly encodeMs: number
   readonly totalMs: number
 }
 
-/** What one model has done since the service started. */
+/** The usage of one model since the service started. */
 export interface ModelUsage {
-  /** Images answered. */
+  /** Images in answered requests. */
   images: number
-  /** Batches computed. */
+  /** Computed batches. */
   batches: number
-  /** Unix time in ms; 0 before the first. */
+  /** Unix time in ms; 0 before the first request. */
   lastUsed: number
   readonly success: Tally
   readonly fail: Tally
@@ -30,14 +30,14 @@ export interface ModelUsage {
   readonly queue: Tally
   readonly compute: Tally
   readonly encode: Tally
-  /** Batches by how many images they had. */
+  /** Batches by their number of images. */
   readonly bySize: Map<number, Tally>
 }
 
-/** Those of the longest ago are forgotten beyond this many. */
+/** Beyond this number the models that were used first are removed. */
 const MAX_MODELS = 10_000
 
-/** What each model has done, whichever protocol asked. One per service. */
+/** The usage of each model over all protocols. One instance per service. */
 export class Usage {
   readonly #models = new Map<string, ModelUsage>()
 
@@ -48,7 +48,7 @@ export class Usage {
       if (this.#models.size < MAX_MODELS) break
       this.#models.delete(oldest)
     }
-    const usage = nothing()
+    const usage = createUsage()
     this.#models.set(id, usage)
     return usage
   }
@@ -77,7 +77,7 @@ export class Usage {
   }
 }
 
-function nothing(): ModelUsage {
+function createUsage(): ModelUsage {
   const none = (): Tally => ({ count: 0, ms: 0 })
   return {
     ...{ images: 0, batches: 0, lastUsed: 0, success: none(), fail: none() },

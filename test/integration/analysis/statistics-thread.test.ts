@@ -12,7 +12,7 @@ import { measureWeights } from '../../../src/analysis/worker/model-statistics.ts
 import { withWeights, type WeightTensor } from '../../../src/tensorflow/weight-sources.ts'
 import { openBackend } from '../../../src/tensorflow/binding.ts'
 import { planRequest } from '../../../src/network/plan.ts'
-import { childEntry } from '../../../src/ipc/worker.ts'
+import { childEntry } from '../../../src/ipc/child-entry.ts'
 import { measured } from '../../unit/support/measured.ts'
 import { tiny } from '../../support/networks.ts'
 import { temporaryFolder } from '../../support/service.ts'

@@ -121,7 +121,7 @@ it('an arriving body counts by its received bytes, while it makes progress', asy
   expectProblem(await predict('trickle'), {
     status: 429,
     code: 'QUEUE_FULL',
-    says: /hold 15000 bytes already, 20000/,
+    says: /hold 15000 bytes, the limit is 20000/,
   })
   await until(() => answered !== '')
   expect(answered).toMatch(/^HTTP\/1\.1 408 .*REQUEST_TIMEOUT.*STALL_TIMEOUT_MS/s)

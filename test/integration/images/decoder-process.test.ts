@@ -12,7 +12,7 @@ import { temporaryFolder } from '../../support/service.ts'
 
 const PATH = '/v1/models/net/predict'
 const TIMEOUT_MS = 3000
-/** Longer than anything here takes. */
+/** Longer than any image takes here. */
 const HANG = { timeout: 60_000 }
 
 let folder: string
@@ -31,23 +31,23 @@ afterEach(async () => {
 
 const predict = (image: Buffer) => running.client.upload(PATH, image, 'application/octet-stream')
 const latest = (): number => decodersOf(running).at(-1) ?? 0
-/** The decoder after the one that is there now. */
+/** Waits for the successor of the present decoder. */
 const untilReplaced = (pid: number): Promise<void> =>
   vi.waitFor(() => {
     expect(latest()).not.toBe(pid)
   }, HANG)
 
-it('an image whose decoder is killed is decoded by the next, and no other is disturbed', async () => {
+it('an image whose decoder is killed is decoded by the next one, without effect on other images', async () => {
   const pid = latest()
   halt(pid)
   const stuck = predict(flowerWebp)
-  // A second decoder is started for it.
+  // This starts a second decoder.
   expect((await predict(halfTransparentPng)).status).toBe(200)
   kill(pid)
   expect((await stuck).status).toBe(200)
 })
 
-it('an image that ends every decoder is refused alone', async () => {
+it('an image that crashes every decoder is rejected without effect on other images', async () => {
   const blank = sharp({ create: { width: 7000, height: 7000, channels: 3, background: '#808080' } })
   const slow = await blank.jpeg({ progressive: true }).toBuffer()
   const first = latest()
@@ -60,12 +60,12 @@ it('an image that ends every decoder is refused alone', async () => {
     status: 422,
     code: 'INVALID_IMAGE',
     pointer: '#',
-    says: /ends the process that decodes it/,
+    says: /crashes the decoder/,
   })
   expect((await predict(flowerJpeg)).status).toBe(200)
 })
 
-it('an image that takes too long is refused with the limit, and its decoder is replaced', async () => {
+it('an image that takes too long is rejected with the limit, and its decoder is replaced', async () => {
   const pid = latest()
   halt(pid)
   expectProblem(await predict(flowerWebp), {
@@ -79,7 +79,7 @@ it('an image that takes too long is refused with the limit, and its decoder is r
   expect((await predict(flowerWebp)).status).toBe(200)
 })
 
-it('an image whose client leaves keeps no decoder', async () => {
+it('an aborted image releases its decoder', async () => {
   const pid = latest()
   halt(pid)
   const { port, hostname } = new URL(running.client.url)
@@ -102,29 +102,30 @@ it('an image whose client leaves keeps no decoder', async () => {
   })
 })
 
-it('SIGTERM while an image is decoded ends the service in time, and its decoder', async () => {
+it('SIGTERM during decoding stops the service and the decoder in time', async () => {
   const pid = latest()
   halt(pid)
   const stuck = predict(flowerWebp)
   await untilRead(running.client)
   expect(await running.stop()).toBe(0)
-  // At three quarters of SHUTDOWN_TIMEOUT_MS what is not ready is refused, at IMAGE_TIMEOUT_MS the image.
+  // Requests are rejected after 75 % of SHUTDOWN_TIMEOUT_MS, or the image is after IMAGE_TIMEOUT_MS.
   expect([422, 503]).toContain((await stuck).status)
   await vi.waitUntil(() => !runs(pid), HANG)
 })
 
-it('what libraries write in the engine is in the output of the service', async () => {
+it('the output of libraries in the engine is in the output of the service', async () => {
   const small = await sharp(flowerJpeg).resize(8, 8).jpeg().toBuffer()
   const scan = small.indexOf(Buffer.from([0xff, 0xda])) + 14
   const hollow = Buffer.concat([small.subarray(0, scan), small.subarray(-2)])
-  // In an image of one row of blocks libvips finds no damage, as Pillow: the warning alone is of interest here.
+  // libvips finds no damage in an image with one row of blocks, and neither does Pillow; only the warning
+  // matters here.
   await predict(hollow)
   await vi.waitFor(() => {
     expect(running.output()).toContain('Corrupt JPEG data: premature end of data segment')
   }, HANG)
 })
 
-it('the death of the service is the death of its decoders', async () => {
+it('decoders exit when the service is killed', async () => {
   const pids = decodersOf(running)
   await running.stop('SIGKILL')
   await vi.waitUntil(() => !pids.some(runs), HANG)

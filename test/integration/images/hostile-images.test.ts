@@ -29,13 +29,13 @@ const predict = (image: Buffer, model = 'net') =>
 const refusal = (says: RegExp) => ({ status: 422, code: 'INVALID_IMAGE', pointer: '#', says }) as const
 const decoders = (): number[] => decodersOf(running).filter(runs)
 
-/** The most memory that a process ever had, in KB. */
+/** The peak resident memory of a process, in KB. */
 async function mostResident(pid: number): Promise<number> {
   const status = await readFile(`/proc/${String(pid)}/status`, 'utf8')
   return Number(/VmHWM:\s+(\d+)/.exec(status)?.[1])
 }
 
-/** A progressive JPEG with its last scan many times more. */
+/** A progressive JPEG that repeats its last scan many times. */
 async function scanBomb(side: number, scans: number): Promise<Buffer> {
   const image = sharp({ create: { width: side, height: side, channels: 3, background: '#808080' } })
   const jpeg = await image.jpeg({ progressive: true }).toBuffer()
@@ -55,7 +55,7 @@ function chunk(type: string, data: Buffer): Buffer {
   return Buffer.concat([length, named, checksum])
 }
 
-/** A PNG with chunks behind its header. */
+/** A PNG with chunks after its header. */
 function pngWith(chunks: readonly Buffer[]): Buffer {
   const header = 8 + 25
   return Buffer.concat([pixelPng.subarray(0, header), ...chunks, pixelPng.subarray(header)])
@@ -63,7 +63,7 @@ function pngWith(chunks: readonly Buffer[]): Buffer {
 
 const zeros = (bytes: number): Buffer => deflateSync(Buffer.alloc(bytes), { level: 9 })
 
-describe('what costs more than it should is refused, or left out:', () => {
+describe('excessive input is rejected or ignored:', () => {
   it('900 texts that inflate to 7 GB', async () => {
     const text = Buffer.concat([Buffer.from('k\0\0'), zeros(7_900_000)])
     const bomb = pngWith(Array<Buffer>(900).fill(chunk('zTXt', text)))
@@ -77,7 +77,7 @@ describe('what costs more than it should is refused, or left out:', () => {
     expect(answer.status).toBe(200)
   })
 
-  it('scans by the thousand, while others are answered', async () => {
+  it('thousands of scans, while other requests are answered', async () => {
     const bombs = [await scanBomb(6000, 2000), await scanBomb(224, 100_000)]
     const answers = bombs.flatMap((bomb) =>
       ['net', 'large'].flatMap((model) => [predict(bomb, model), predict(bomb, model)]),
@@ -85,10 +85,10 @@ describe('what costs more than it should is refused, or left out:', () => {
     const others = [predict(flowerWebp), predict(halfTransparentPng, 'large'), predict(flowerJpeg)]
     for (const answer of await Promise.all(others)) expect(answer.status).toBe(200)
     for (const answer of await Promise.all(answers))
-      expectProblem(answer, refusal(/more than (27|100) scans, the most that are decoded of \d+ pixels/))
+      expectProblem(answer, refusal(/more than (27|100) scans, the limit for \d+ pixels/))
   })
 
-  it('more pixels than the setting allows, by a header alone', async () => {
+  it('more pixels than the setting allows, in the header only', async () => {
     const large = Buffer.from(pixelPng)
     large.writeUInt32BE(100_000, 16)
     large.writeUInt32BE(100_000, 20)
@@ -111,7 +111,7 @@ describe('what costs more than it should is refused, or left out:', () => {
     expect(answer.json).toMatchObject({ predictions: [{ image: { width, height, format: 'jpeg' } }] })
   })
 
-  it('and no process that has to do with it ever had 500 MB', async () => {
+  it('and no process uses 500 MB', async () => {
     expect(decoders().length).toBeGreaterThan(0)
     for (const pid of [running.pid, ...decoders()])
       expect(await mostResident(pid)).toBeLessThan(MAX_RESIDENT_KB)

@@ -6,14 +6,14 @@ import { windowOf } from '../../support/networks.ts'
 import { refusedOddities, soundOddities, type SoundOddity } from '../../support/oddities.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
-/** Another size than that of any file: everything is resized for it. */
+/** No file has this size, so every image is resized. */
 const OTHER = 20
-/** In the mean. Files are resized before they are turned, which is not the same to the last pixel. */
+/** The mean difference. Files are resized before they are rotated, which changes single pixels. */
 const RESIZED_TOLERANCE = 4
 
 let running: RunningService
 let client: Client
-/** By size: models that show the pixels that go in. */
+/** Models whose outputs are the input pixels, by size. */
 const models = new Map<string, string>()
 beforeAll(async () => {
   running = await startService({ MAX_BATCH_SIZE: '1' })
@@ -28,7 +28,7 @@ async function modelOf(height: number, width: number, channels = 3): Promise<str
   return id
 }
 
-/** Every way in which an image comes to a model. Each gives the model's logits, some its features. */
+/** All ways to send an image to a model. Each returns the model's logits, some its features. */
 const paths: Record<string, (model: string, file: Buffer) => Promise<Answer>> = {
   'as the body': (model, file) => client.upload(predict(model), file, 'application/octet-stream'),
   'in a form beside a PNG': (model, file) =>
@@ -47,7 +47,7 @@ const paths: Record<string, (model: string, file: Buffer) => Promise<Answer>> = 
 }
 const predict = (model: string): string => `/v1/models/${model}/predict?include=features,logits`
 
-/** The last image's logits, and its features where the protocol has them. */
+/** The logits of the last image, and its features if the protocol has them. */
 function resultOf({ json }: Answer): { logits: number[]; features: number[] | undefined } {
   const { predictions = [], outputs } = json as Partial<PredictionsBody> & {
     readonly outputs?: readonly { readonly data: number[] }[]
@@ -62,7 +62,7 @@ function differences(given: readonly number[], wanted: readonly number[]): numbe
   return given.map((value, index) => Math.abs(value - (wanted[index] ?? NaN)))
 }
 
-/** What another model makes of the pixels themselves. */
+/** The same pixels, resized by another model. */
 async function resized({ pixels, width, height }: SoundOddity, model: string): Promise<number[]> {
   const png = await sharp(pixels, { raw: { width, height, channels: 3 } })
     .png()
@@ -71,7 +71,7 @@ async function resized({ pixels, width, height }: SoundOddity, model: string): P
   return features
 }
 
-describe('a sound file gives the pixels that Pillow sees, on every path:', () => {
+describe('a valid file has the same pixels as with Pillow, on every path:', () => {
   it.each(soundOddities.map((oddity) => [oddity.name, oddity] as const))('%s', async (_, oddity) => {
     const { file, width, height, pixels, tolerance } = oddity
     const own = await seenBy(await modelOf(height, width), file)
@@ -84,7 +84,7 @@ describe('a sound file gives the pixels that Pillow sees, on every path:', () =>
   })
 })
 
-/** The pixels that a model sees in a file, the same on every path. */
+/** The pixels that a model receives, equal on every path. */
 async function seenBy(model: string, file: Buffer): Promise<number[]> {
   let seen: Partial<ReturnType<typeof resultOf>> = {}
   for (const [path, send] of Object.entries(paths)) {
@@ -102,7 +102,7 @@ async function seenBy(model: string, file: Buffer): Promise<number[]> {
   return seen.features ?? []
 }
 
-/** Pillow's `convert("L")`. */
+/** Like Pillow's `convert("L")`. */
 function lumaOf(pixels: Buffer): number[] {
   return Array.from({ length: pixels.length / 3 }, (_, index) => {
     const [red = 0, green = 0, blue = 0] = pixels.subarray(3 * index)
@@ -110,7 +110,7 @@ function lumaOf(pixels: Buffer): number[] {
   })
 }
 
-describe('a file that cannot be used is refused on every path:', () => {
+describe('an invalid file is rejected on every path:', () => {
   it.each(refusedOddities.map((oddity) => [oddity.name, oddity] as const))(
     '%s',
     async (_, { file, says }) => {

@@ -34,7 +34,7 @@ it.each([
     },
   ],
 ] as const)(
-  'an %s that is stopped: not ready, then killed, and what it was asked is answered',
+  'an %s that the system has stopped is not ready, then killed, and its calls are answered',
   async (name, ask) => {
     const stopped = running.workers.get(name)
     for (const isIdle of [false, true]) {

@@ -3,24 +3,26 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { pino } from 'pino'
 import { afterEach, beforeEach, expect, it, vi } from 'vitest'
-import { childEntry, Worker, type WorkerOptions } from '../../../src/ipc/worker.ts'
+import { childEntry } from '../../../src/ipc/child-entry.ts'
+import { Worker } from '../../../src/ipc/worker.ts'
+import type { WorkerOptions } from '../../../src/ipc/worker-options.ts'
 import { refusalOf } from '../../unit/support/errors.ts'
 import { halt, kill, resume } from '../../support/halt.ts'
 import { temporaryFolder } from '../../support/service.ts'
 
 interface Methods {
   echo(text: string): Promise<string>
-  /** Dies over every call but those that follow a death by it. */
+  /** Exits during the first call. */
   dieOnce(): Promise<string>
-  /** Says that it has begun, and goes on until it is cancelled. */
+  /** Reports progress, and runs until it is cancelled. */
   forever(): Promise<never>
-  /** How many of those were stopped. */
+  /** The number of cancelled `forever` calls. */
   stopped(): Promise<number>
-  /** Never answers, cancelled or not. */
+  /** Never answers, even if cancelled. */
   hang(): Promise<string>
-  /** Answers when so many steps, each of so many milliseconds, are done. */
+  /** Answers after this many steps of this duration. */
   walk(steps: number, ms: number): Promise<string>
-  /** Answers, and computes for ever from then on. */
+  /** Answers, and blocks the event loop from then on. */
   freeze(): Promise<string>
 }
 
@@ -38,12 +40,14 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** A child that answers, unless there is a file that says it is broken; or silent, for as long as it is there. */
+/**
+ * Starts a child that exits if the file `broken` exists, and does not start while the file `silent` exists.
+ */
 async function start(options: Partial<WorkerOptions> = {}): Promise<void> {
   const entry = join(folder, 'child.mjs')
   const source = `
 import { existsSync, writeFileSync } from 'node:fs'
-import { betweenSteps } from ${JSON.stringify(childEntry('common/cancellation.js').href)}
+import { checkpoint } from ${JSON.stringify(childEntry('common/cancellation.js').href)}
 import { answerCalls } from ${JSON.stringify(childEntry('ipc/child.js').href)}
 if (existsSync(${JSON.stringify(broken)})) process.exit(1)
 while (existsSync(${JSON.stringify(silent)})) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000)
@@ -56,7 +60,7 @@ let stopped = 0
 const forever = async (job) => {
   job.progress({ done: 0, total: 1 })
   try {
-    for (;;) await betweenSteps(job)
+    for (;;) await checkpoint(job)
   } finally {
     stopped += 1
   }
@@ -66,7 +70,7 @@ const compute = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0
 const walk = async (steps, ms, job) => {
   for (let step = 0; step < steps; step++) {
     compute(ms)
-    await betweenSteps(job)
+    await checkpoint(job)
   }
   return 'arrived'
 }
@@ -89,10 +93,10 @@ it('gives up a first start after three attempts', async () => {
   expect(worker.restarts).toBe(3)
 })
 
-it('that was ready once is restarted without a limit, and rejects calls meanwhile', async () => {
+it('restarts without a limit after a first start, and rejects calls meanwhile', async () => {
   await start()
   expect(await worker.info()).toBe('well')
-  // Nothing has been asked of it yet.
+  // The worker has no call yet.
   await writeFile(broken, '')
   kill(worker.pid)
   await vi.waitUntil(() => worker.restarts > 0, { interval: 5, timeout: 20_000 })
@@ -112,7 +116,7 @@ it('rejects waiting calls when it closes', async () => {
 })
 
 it('retries pure calls once after a crash', async () => {
-  await start({ again: true })
+  await start({ retryOnCrash: true })
   expect(await worker.call('dieOnce')).toBe('alive')
   expect(worker.restarts).toBe(1)
 })
@@ -127,21 +131,21 @@ it('reports the progress of a call, and cancels it in the child when the caller 
   const controller = new AbortController()
   const reason = new Error('no longer wanted')
   const begun = await new Promise((resolve) => {
-    const call = worker.watched({ signal: controller.signal, progress: resolve }, 'forever')
+    const call = worker.callWith({ signal: controller.signal, progress: resolve }, 'forever')
     call.catch(() => undefined)
   })
   expect(begun).toEqual({ done: 0, total: 1 })
-  const unsent = worker.watched({ signal: controller.signal }, 'forever')
+  const unsent = worker.callWith({ signal: controller.signal }, 'forever')
   controller.abort(reason)
   await expect(unsent).rejects.toBe(reason)
   await vi.waitUntil(async () => (await worker.call('stopped')) === 1, { interval: 5, timeout: 20_000 })
-  await expect(worker.watched({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
+  await expect(worker.callWith({ signal: controller.signal }, 'echo', 'a')).rejects.toBe(reason)
 })
 
 it('is killed after silence during a call only', async () => {
   await start({ timeoutMs: 400 })
   expect(await worker.info()).toBe('well')
-  // Longer than the limit, and nothing is expected of it.
+  // Longer than the limit, without a call.
   await new Promise((resolve) => setTimeout(resolve, 1000))
   expect(worker.restarts).toBe(0)
   expect((await refusalOf(worker.call('hang'))).code).toBe('ENGINE_CRASHED')
@@ -149,32 +153,32 @@ it('is killed after silence during a call only', async () => {
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
-it('lives as long as its steps report, however many there are', async () => {
+it('is not killed while its steps report progress', async () => {
   await start({ timeoutMs: 2000 })
   expect(await worker.call('walk', 30, 200)).toBe('arrived')
   expect(worker.restarts).toBe(0)
 })
 
-it('is killed when it hangs while nothing is asked of it', async () => {
+it('is killed when it hangs without a call', async () => {
   await start({ timeoutMs: 400 })
   expect(await worker.call('freeze')).toBe('soon')
   await vi.waitUntil(() => worker.restarts === 1, { interval: 5, timeout: 30_000 })
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
-it('is killed when it does not stop working for a caller who has left', async () => {
+it('is killed when it does not stop a cancelled call', async () => {
   await start({ timeoutMs: 400 })
   const controller = new AbortController()
-  const call = worker.watched({ signal: controller.signal }, 'hang')
-  // It is answered after the other was received.
+  const call = worker.callWith({ signal: controller.signal }, 'hang')
+  // This answer shows that the child has received the other call.
   expect(await worker.call('echo', 'a')).toBe('a')
   controller.abort(new Error('left'))
   await expect(call).rejects.toThrow('left')
   await vi.waitUntil(() => worker.restarts === 1, { interval: 5, timeout: 30_000 })
 })
 
-it('is not ready while the system has stopped it, and is killed when that lasts; its calls are asked again', async () => {
-  await start({ again: true })
+it('is not ready while the system has stopped it, and is killed after a time limit; its calls are retried', async () => {
+  await start({ retryOnCrash: true })
   expect(await worker.info()).toBe('well')
   halt(worker.pid)
   const answer = worker.call('echo', 'a')
@@ -185,7 +189,7 @@ it('is not ready while the system has stopped it, and is killed when that lasts;
   expect(worker.ready).toBe(true)
 })
 
-it('that was stopped for a moment goes on', async () => {
+it('continues after a short stop', async () => {
   await start()
   expect(await worker.info()).toBe('well')
   halt(worker.pid)
@@ -196,7 +200,7 @@ it('that was stopped for a moment goes on', async () => {
   expect(worker.restarts).toBe(0)
 })
 
-it('is killed when it is not ready in time, like one that dies', async () => {
+it('is killed when it does not become ready in time', async () => {
   await writeFile(silent, '')
   await start({ startTimeoutMs: 3000 })
   await vi.waitUntil(() => worker.restarts > 0, { interval: 5, timeout: 30_000 })
@@ -205,7 +209,7 @@ it('is killed when it is not ready in time, like one that dies', async () => {
   expect(await worker.call('echo', 'a')).toBe('a')
 })
 
-it('that repeatedly dies early is restarted with growing delays, up to a second if it starts', async () => {
+it('restarts with growing delays after early crashes, up to a second if it was ready', async () => {
   const pauses: number[] = []
   const stream = {
     write: (line: string) => {

@@ -8,7 +8,7 @@ import { expectProblem } from '../../support/problems.ts'
 import { startProcess } from '../../support/process.ts'
 import { startService, temporaryFolder, type RunningService } from '../../support/service.ts'
 
-// Disks of their own, which only root may mount.
+// Separate file systems, which only root can mount.
 let folder: string
 let disk: string
 const mount = (...words: string[]) => execFileSync('mount', words)
@@ -23,13 +23,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-const cure = 'make room there, or set TMPDIR to a directory that this user can write'
+const cure = 'free space there, or set TMPDIR to a directory that this user can write'
 const fill = async (path: string): Promise<void> => {
   const { bavail, bsize } = await statfs(path)
   await writeFile(join(path, 'filler'), Buffer.alloc(bavail * bsize))
 }
 
-describe('while it runs', () => {
+describe('during operation', () => {
   let running: RunningService
   beforeAll(async () => {
     vi.stubEnv('TMPDIR', disk)
@@ -46,7 +46,7 @@ describe('while it runs', () => {
   const logits = () => running.client.logits('kept', [1, 8, 8, 3], pixels)
   const orthogonal = () => running.client.post('/v1/initializers/orthogonal/sample', { shape: [4, 4] })
 
-  it('a full one fails what needs it, which its answer says, and nothing else', async () => {
+  it('a full one fails the requests that need it, with the reason, and no others', async () => {
     const { client } = running
     const wanted = await logits()
     await fill(disk)
@@ -62,22 +62,22 @@ describe('while it runs', () => {
     expect(await logits()).toEqual(wanted)
     expect((await client.get('/readyz')).status).toBe(200)
     await rm(join(disk, 'filler'))
-    // Asked for again, it is built.
+    // The next request builds it.
     expect(await client.logits('new', [1, 8, 8, 3], pixels)).toHaveLength(1)
     expect((await orthogonal()).status).toBe(200)
     expect(await readdir(disk)).toEqual([])
   })
 
-  it('one that becomes read-only fails the same, until it can be written again', async () => {
+  it('a read-only one fails the same requests until it is writable again', async () => {
     mount('-o', 'remount,ro', disk)
     const create = (seed: number) => running.client.post('/v1/models', { ...tiny, seed })
     expectProblem(await create(2), failed(/\(TMPDIR\) could not be written: it is read-only \(EROFS\)/))
     mount('-o', 'remount,rw', disk)
-    // The record was kept, so the same specification is the same model.
+    // The record was stored, so the same specification is the same model.
     expect((await create(2)).status).toBe(200)
   })
 
-  it('an engine that dies meanwhile says why it does not come back, and comes back when there is room', async () => {
+  it('a crashed engine reports why it does not restart, and restarts when there is space', async () => {
     await fill(disk)
     const { client, service } = running
     kill(service.engine.pid)
@@ -92,7 +92,7 @@ describe('while it runs', () => {
   })
 })
 
-describe('at the start one sentence names it and the cure:', () => {
+describe('at the start one message names it and the remedy:', () => {
   const start = (TMPDIR: string) => {
     const { status, stderr } = spawnSync(process.execPath, ['dist/main.js'], {
       env: {
@@ -127,22 +127,22 @@ describe('at the start one sentence names it and the cure:', () => {
     execFileSync('umount', [path])
   })
 
-  it('one that is read-only', () => {
+  it('a read-only directory', () => {
     mount('-o', 'remount,ro', disk)
     expect(start(disk)).toEqual(refused(disk, 'it is read-only (EROFS)'))
     mount('-o', 'remount,rw', disk)
   })
 
-  it('none, and a file', async () => {
+  it('a missing directory, and a file', async () => {
     const none = join(folder, 'none')
-    expect(start(none)).toEqual(refused(none, 'it is not there and cannot be made (ENOENT)'))
+    expect(start(none)).toEqual(refused(none, 'it does not exist and cannot be created (ENOENT)'))
     const file = join(folder, 'file')
     await writeFile(file, '')
     expect(start(file)).toEqual(refused(file, 'a part of its path is a file (ENOTDIR)'))
   })
 })
 
-it('without room in /dev/shm batches go through the channel', async () => {
+it('without space in /dev/shm batches are sent through the channel', async () => {
   const script =
     'mount -t tmpfs -o size=4k tmpfs /dev/shm && echo full >/dev/shm/filler && exec "$0" dist/main.js'
   const running = await startProcess(

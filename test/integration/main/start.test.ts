@@ -42,7 +42,7 @@ describe('a failed start names the setting:', () => {
     )
   })
 
-  it('a key file that is missing, or wrong in a line', async () => {
+  it('a missing key file, or an invalid line', async () => {
     expect(await sentence({ API_KEYS_FILE: join(folder, 'none') })).toMatch(
       /^resinit cannot start: API_KEYS_FILE=.*none: ENOENT/,
     )
@@ -61,7 +61,7 @@ describe('a failed start names the setting:', () => {
 
   it('a data directory that cannot be created', async () => {
     expect(await sentence({ DATA_DIR: '/proc/x' })).toMatch(
-      /DATA_DIR=\/proc\/x: the data folder could not be written: it is not there and cannot be made \(ENOENT\)\n$/,
+      /DATA_DIR=\/proc\/x: the data folder could not be written: it does not exist and cannot be created \(ENOENT\)\n$/,
     )
   })
 
@@ -104,7 +104,9 @@ it('a signal during the start exits with 0', async () => {
 it('"npm run key" prints a key once, and its line for the key file', async () => {
   const file = join(folder, 'made')
   const made = async (...words: string[]) => {
-    const child = spawn(process.execPath, ['dist/cli/key.js', ...words], { stdio: ['ignore', 'pipe', 'pipe'] })
+    const child = spawn(process.execPath, ['dist/cli/key.js', ...words], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     let [text, problem] = ['', '']
     child.stdout.on('data', (chunk: Buffer) => (text += chunk.toString()))
     child.stderr.on('data', (chunk: Buffer) => (problem += chunk.toString()))

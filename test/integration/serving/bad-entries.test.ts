@@ -27,7 +27,7 @@ async function listenAt(path: string): Promise<void> {
   sockets.push(server)
 }
 
-/** What may lie where a file of this service should: by a word for it, who makes it. */
+/** Kinds of unusable entries, by a short name, with a function that creates one. */
 const kinds: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   'a link to itself': (path) => symlink(path, path),
   'a FIFO': mkfifo,
@@ -41,7 +41,7 @@ const kinds: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   'half a record': (path) => writeFile(path, `{"id": "${newId()}", "spec`),
   'JSON of another shape': (path) => writeFile(path, '[{"id": null}]'),
 }
-/** Ids of models that are none, by what is wrong with them. */
+/** The ids of unusable models, by their defect. */
 const bad = new Map<string, string>()
 
 async function spoilModels(models: string): Promise<void> {
@@ -62,7 +62,7 @@ async function spoilModels(models: string): Promise<void> {
   }
   await listenAt(place('a socket'))
   await symlink('nowhere', place('a link to nowhere'))
-  // The record of a model, under another id, and one whose fields were edited by hand.
+  // A model's record under another id, and a record with edited fields.
   await mkdir(place("another model's record"))
   await writeFile(
     join(models, bad.get("another model's record") ?? '', 'model.json'),
@@ -117,7 +117,7 @@ afterAll(async () => {
 const list = async (): Promise<ModelBody[]> =>
   ((await running.client.get('/v1/models')).json as { models: ModelBody[] }).models
 
-it('entries of every kind that are no models and no names hide none that are', async () => {
+it('unusable entries of every kind hide no models and no names', async () => {
   expect((await running.client.get('/readyz')).status).toBe(200)
   expect((await list()).map(({ id, names }) => [id, names])).toEqual([[kept.id, ['kept']]])
   expect(await running.client.logits('kept', [1, 8, 8, 3], new Uint8Array(192))).toHaveLength(1)
@@ -125,8 +125,8 @@ it('entries of every kind that are no models and no names hide none that are', a
     expectProblem(await running.client.get(`/v1/models/${name}`), { status: 404, code: 'MODEL_NOT_FOUND' })
 })
 
-it('each is logged once, however often the folder is read, and counted', async () => {
-  // Every change has the whole folder read again.
+it('each is logged once over all reads, and counted', async () => {
+  // Every change triggers a full read of the folder.
   for (const seed of [1, 2, 3]) {
     await running.client.create({ ...tiny, seed, name: `more-${String(seed)}` })
     await new Promise((resolve) => setTimeout(resolve, 700))
@@ -143,8 +143,8 @@ it('each is logged once, however often the folder is read, and counted', async (
   expect(Number(count)).toBe(logged.length)
 })
 
-describe('the service goes on', () => {
-  it('giving names in the place of what was none', async () => {
+describe('the service continues', () => {
+  it('creates names in place of unusable entries', async () => {
     for (const name of badNames) {
       expect((await running.client.post('/v1/models', { ...tiny, name })).status).toBe(200)
       expect((await running.client.get(`/v1/models/${name}`)).json).toMatchObject({ id: kept.id })
@@ -158,14 +158,14 @@ describe('the service goes on', () => {
     }
   })
 
-  it('creating again the model whose record was edited', async () => {
+  it('creates the model with an edited record again', async () => {
     const again = await running.client.post('/v1/models', { ...tiny, seed: 5, name: 'edited' })
     expect([again.status, (again.json as ModelBody).spec.seed]).toEqual([201, 5])
     expect((await running.client.delete(`/v1/models/${edited.id}`)).status).toBe(204)
     bad.delete('an edited record')
   })
 
-  it('deleting by its id what is no model', async () => {
+  it('deletes an unusable model by its id', async () => {
     for (const [what, id] of bad) {
       expect((await running.client.delete(`/v1/models/${id}`)).status, what).toBe(204)
       expectProblem(await running.client.delete(`/v1/models/${id}`), { status: 404, code: 'MODEL_NOT_FOUND' })
@@ -174,7 +174,7 @@ describe('the service goes on', () => {
     expect(left.filter((id) => [...bad.values()].includes(id))).toEqual([])
   })
 
-  it('where somebody removed its folders for names, staging and changes', async () => {
+  it('recreates removed folders for names, staging and changes', async () => {
     for (const part of ['staging', 'names', 'changes']) {
       await rm(join(folder, part), { recursive: true })
       const name = `without-${part}`
@@ -186,7 +186,7 @@ describe('the service goes on', () => {
   })
 })
 
-it('models that cannot be read for a while are served meanwhile, which is logged once', async () => {
+it('models are served while their folder cannot be read, which is logged once', async () => {
   const unread = () => running.log.filter(({ msg }) => msg.includes('cannot be read: what is known stays'))
   expect(unread()).toEqual([])
   const [models, away] = [join(folder, 'models'), join(folder, 'away')]
@@ -207,7 +207,7 @@ it('models that cannot be read for a while are served meanwhile, which is logged
   expect((await running.client.post('/v1/models', { ...tiny, seed: 10 })).status).toBe(201)
 })
 
-it('a data folder that cannot be read at the start ends it with a sentence', async () => {
+it('an unreadable data folder stops the start with a message', async () => {
   const broken = await temporaryFolder()
   await symlink('models', join(broken, 'models'))
   await expect(startProcess({ DATA_DIR: broken })).rejects.toThrow(

@@ -25,13 +25,13 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** What the service has done so far to make files last. */
+/** The file system calls of the service so far. */
 async function steps(): Promise<Step[]> {
   const lines = (await readFile(join(folder, 'writes'), 'utf8')).trim().split('\n')
   return lines.map((line) => JSON.parse(line) as Step)
 }
 
-/** Where a step is after another; throws where it is not. */
+/** The position of a step after another one; throws if there is none. */
 function after(all: readonly Step[], from: number, ...[what, path]: Step): number {
   const index = all.findIndex((step, place) => place > from && step[0] === what && step[1] === path)
   if (index < 0)
@@ -39,7 +39,10 @@ function after(all: readonly Step[], from: number, ...[what, path]: Step): numbe
   return index
 }
 
-/** A folder that has come to a path by then: its file and itself synced aside, renamed, the folder above synced. */
+/**
+ * Asserts for a folder that its file and itself were synced in staging, then renamed, then its parent was
+ * synced.
+ */
 function expectDurable(all: readonly Step[], path: string, file: string): void {
   const renamed = all.findLastIndex(([what, , to]) => what === 'renamed' && to === path)
   const aside = all[renamed]?.[1] ?? `what became ${path}`
@@ -51,7 +54,7 @@ function expectDurable(all: readonly Step[], path: string, file: string): void {
   expect(after(all, folderSync, 'sync done', dirname(path))).toBeGreaterThan(folderSync)
 }
 
-/** A file that has come to a path by then: synced aside, linked, its folder synced. */
+/** Asserts for a file that it was synced in staging, then linked, then its folder was synced. */
 function expectCreated(all: readonly Step[], path: string): void {
   const linked = all.findIndex(([what, , to]) => what === 'linked' && to === path)
   const aside = all[linked]?.[1] ?? `what became ${path}`
@@ -78,7 +81,7 @@ describe('an acknowledged change survives a loss of power:', () => {
     const all = await steps()
     const folder = join(data, 'models', id)
     expectDurable(all, folder, 'model.json')
-    // The uploaded file was synced where it was staged, and has come along with the folder.
+    // The uploaded file was synced in staging and moved with the folder.
     const aside = all.find(([what, , to]) => what === 'renamed' && to === folder)?.[1] ?? ''
     const arrived = all.findIndex(
       ([what, , to]) => what === 'renamed' && to === join(aside, 'weights.safetensors'),

@@ -8,7 +8,7 @@ import { expectProblem } from '../../support/problems.ts'
 import { stagedIn } from '../../support/staging.ts'
 import { startService, temporaryFolder, type RunningService } from '../../support/service.ts'
 
-// A disk of its own, which only root may mount.
+// A separate file system, which only root can mount.
 let folder: string
 let disk: string
 let running: RunningService

@@ -25,9 +25,9 @@ afterAll(async () => {
   await running.close()
   await rm(folder, { recursive: true })
 })
-// Whatever came of an upload, nothing of it is left lying about.
+// No upload leaves temporary files.
 afterEach(async () => {
-  // A digest that follows the answer is staged for a moment, too.
+  // A digest that is computed after the response is also staged for a moment.
   await expect.poll(() => stagedIn(folder)).toEqual([])
 })
 
@@ -40,7 +40,7 @@ const ids = async (): Promise<string[]> => {
   return (json as { models: ModelBody[] }).models.map(({ id }) => id)
 }
 
-/** The file with its tensors changed. */
+/** The file with modified tensors. */
 function changed(
   change: (tensors: Map<string, { shape: readonly number[]; bytes: Buffer }>) => void,
 ): Buffer {

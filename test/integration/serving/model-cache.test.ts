@@ -6,7 +6,9 @@ import { tiny } from '../../support/networks.ts'
 import { expectProblem } from '../../support/problems.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
-/** Two of the small networks fit, three do not: a megabyte each, and half of one for their convolutions. */
+/**
+ * Two of the small networks fit, three do not: a megabyte each, plus half a megabyte for their convolutions.
+ */
 const BUDGET = 4_000_000
 let running: RunningService
 afterEach(() => running.close())
@@ -47,7 +49,7 @@ it('the least recently used model is evicted and rebuilt equal on demand', async
   expect(unloaded.mock.calls.at(-1)).toEqual([third.id])
 })
 
-it('hundreds of small networks take the memory that the metric says, and no more than the budget', async () => {
+it('hundreds of small networks take the memory of the metric, within the budget', async () => {
   const budget = 60e6
   running = await startService({ MEMORY_BUDGET_BYTES: String(budget) })
   const { client, service } = running
@@ -59,7 +61,7 @@ it('hundreds of small networks take the memory that the metric says, and no more
     const text = (await client.get('/metrics')).bytes.toString()
     return Number(new RegExp(`^resinit_resident_${metric} (\\S+)$`, 'm').exec(text)?.[1])
   }
-  // What the process takes once for all models.
+  // Allocates the memory that all models share.
   await client.create({ ...tiny, name: 'first' })
   const wanted = await logits('first')
   const before = { held: await held(), told: await read('bytes') }
@@ -104,7 +106,7 @@ it('a model that the engine keeps losing is 503; others are served', async () =>
   expect(asked).toHaveBeenCalledTimes(2)
   asked.mockRestore()
   expect(await logits('other')).toHaveLength(1)
-  // Made again, it is there again.
+  // A new creation restores the model.
   await running.client.delete(`/v1/models/${(await model('lost')).id}`)
   await running.client.create({ ...tiny, name: 'lost' })
   expect(await logits('lost')).toHaveLength(1)

@@ -20,7 +20,7 @@ const preprocessing: Preprocessing = {
 
 const backend = await openBackend()
 
-/** As a network takes them in: the binding reads no uint8. */
+/** Converted to the network's input type: the binding reads no uint8. */
 const graph = new GraphWriter()
 const pixels = graph.placeholder('pixels', DataType.uint8, [-1, ...SHAPE])
 const cast = graph.cast(pixels, UINT8, FLOAT)
@@ -44,7 +44,7 @@ async function pixelsOf(jpeg: Buffer): Promise<Uint8Array> {
   return sharp(jpeg).removeAlpha().raw().toBuffer()
 }
 
-// Where a network is on a GPU, the library does the same on the CPU: it decodes, and no more.
+// With a network on a GPU the library only decodes on the CPU.
 it.each([
   ['CPU', (values: Uint8Array) => preprocess(values, preprocessing)],
   ['GPU', (values: Uint8Array) => Float32Array.from(values)],
@@ -65,7 +65,7 @@ it.each([
         expect(undecoded).toEqual([])
       })
 
-      // As many pixels, of another size; and no JPEG at all.
+      // A JPEG with as many pixels but another size, and a file that is not a JPEG.
       const [other, none] = [await jpegOf(SIDE / 2, SIDE * 2), Buffer.from('no image')]
       images.withJpegs([other, first, none, second], (feed, undecoded) => {
         const values = seen(images, feed)

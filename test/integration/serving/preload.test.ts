@@ -62,7 +62,7 @@ describe('an error names the file and the field:', () => {
   const refused = async (files: Readonly<Record<string, unknown>>): Promise<string> => {
     for (const [name, given] of Object.entries(files)) await write(name, given)
     return read().then(
-      () => 'nothing is wrong',
+      () => 'no error',
       (error: unknown) => (error as Error).message,
     )
   }
@@ -85,7 +85,7 @@ describe('an error names the file and the field:', () => {
     ['a.json: # must be object', { 'a.json': '7' }],
     ['a.json: is not JSON: ', { 'a.json': '{' }],
     ['b.json: #/name x is also in ', { 'a.json': { ...tiny, name: 'x' }, 'b.json': { ...tiny, name: 'x' } }],
-    ['it holds no *.json', {}],
+    ['it contains no *.json', {}],
     [
       'a.json: #/architecture "resnet51" is not a preset',
       { 'a.json': { architecture: 'resnet51', name: 'a' } },
@@ -99,11 +99,11 @@ describe('an error names the file and the field:', () => {
     await truncate(path, 2 ** 40)
   }
   const special: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
-    ['it is a FIFO, no file', makeFifo],
-    ['it is a device, no file', (path) => symlink('/dev/zero', path)],
-    ['it is a symbolic link that leads to itself', (path) => symlink(path, path)],
+    ['it is a FIFO, not a file', makeFifo],
+    ['it is a device, not a file', (path) => symlink('/dev/zero', path)],
+    ['it is a symbolic link to itself', (path) => symlink(path, path)],
     ['there is no such file or folder', (path) => symlink('nowhere', path)],
-    ['it has 1099511627776 bytes, more than ', makeHuge],
+    ['it has 1099511627776 bytes, the limit is ', makeHuge],
   ]
   it.each(special)('%s', async (sentence, make) => {
     for (const name of ['a.json', 'a.safetensors']) {
@@ -114,14 +114,14 @@ describe('an error names the file and the field:', () => {
     }
   })
 
-  it('what is of another kind is passed by, and a folder in itself is read once', async () => {
+  it('other files are skipped, and a link to the folder itself is followed once', async () => {
     await write('a.json', { ...tiny, name: 'a' })
     await makeFifo(join(folder, 'fifo'))
     await symlink(folder, join(folder, 'self'))
     expect((await read()).map(({ name }) => name)).toEqual(['a'])
   })
 
-  it('a path that is not there', async () => {
+  it('a missing path', async () => {
     await expect(read(join(folder, 'none'))).rejects.toThrow(/none: there is no such file or folder/)
   })
 })
@@ -161,15 +161,15 @@ describe('a service', () => {
       ['ready', 'loaded'],
     ])
     await running.close()
-    // Weights that fit no network stop a start too.
+    // Weights that fit no network also stop the start.
     await copyFile(join(folder, 'a.json'), join(folder, 'b.safetensors'))
     running = await startPreloading(folder)
     await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*its header/)
     await writeFile(join(folder, 'b.safetensors'), weights.subarray(0, -1))
     await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*is not a safetensors file/)
-    // What was a file when it was planned may be none any more.
+    // The file may be replaced between planning and reading.
     await rm(join(folder, 'b.safetensors'))
     await makeFifo(join(folder, 'b.safetensors'))
-    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: it is a FIFO, no file/)
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: it is a FIFO, not a file/)
   })
 })

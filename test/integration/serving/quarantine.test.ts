@@ -15,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../../../', import.meta.url))
 
 it('random kills of a healthy engine under load lose no response, mix up none and quarantine no model', async () => {
   const run = promisify(execFile)(process.execPath, ['bench/parts/kills.mjs', '15'], { cwd: ROOT })
-  // What it writes says more than its exit code.
+  // The output has more details than the exit code.
   const { stdout } = await run.catch((error: unknown) => error as { stdout: string })
   expect(stdout).toMatch(/15 kills, \d\d+ answers, 0 lost or wrong/)
 }, 300_000)
@@ -41,7 +41,7 @@ describe('a model that crashes the engine', () => {
         const specification = { ...tiny, seed: 1, name: 'poison' }
         const { id } = (await client.post('/v1/plans', { ...tiny, seed: 1 })).json as { id: string }
         if (deadly === 'predict') await client.create(specification)
-        // The calls go through; the engine is killed over those of the one model.
+        // Calls are passed through; calls of one model kill the engine.
         const [build, predict] = [engine.build.bind(engine), engine.predict.bind(engine)]
         const killedOver = async <R>(model: string, call: () => Promise<R>): Promise<R> => {
           if (model !== id) return call()
@@ -77,7 +77,7 @@ describe('a model that crashes the engine', () => {
         expectProblem(last, {
           status: 503,
           code: 'MODEL_QUARANTINED',
-          says: /again and again.*asked again in \d+ s/,
+          says: /crashed the engine repeatedly and is blocked for \d+ s/,
         })
         expect(Number(last.headers['retry-after'])).toBeGreaterThan(500)
         const stateOf = async (model: string) => (await client.get(`/v1/models/${model}`)).json as ModelBody
@@ -91,11 +91,14 @@ describe('a model that crashes the engine', () => {
         expect((await ask('poison')).status).toBe(503)
         const instances = [Array.from({ length: 8 }, () => Array.from({ length: 8 }, () => [0, 0, 0]))]
         const foreign = await client.post('/v1/models/poison:predict', { instances })
-        expectForeignError(foreign, { status: 503, says: /again and again.*asked again in \d+ s/ })
+        expectForeignError(foreign, {
+          status: 503,
+          says: /crashed the engine repeatedly and is blocked for \d+ s/,
+        })
         expect(Number(foreign.headers['retry-after'])).toBeGreaterThan(500)
         expect(engine.restarts).toBe(restarts)
 
-        // Cured and sent again, it is tried at once.
+        // After the fix and a new creation the model is tried at once.
         vi.restoreAllMocks()
         expect(await client.create({ ...tiny, seed: 1 })).toMatchObject({ state: 'ready', last_error: null })
         expect((await ask('poison')).status).toBe(200)

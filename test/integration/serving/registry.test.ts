@@ -66,7 +66,7 @@ function start(memoryBudgetBytes = 1e9): Registry {
   })
 }
 
-/** A point where whoever comes by waits until it is let go. */
+/** A gate that blocks callers until it is opened. */
 function gate() {
   let open = (): void => undefined
   let reach = (): void => undefined
@@ -79,7 +79,7 @@ function gate() {
   return { open, reached, pass }
 }
 
-/** A call that waits at a gate and then goes on as it was made. */
+/** Delays a call until a gate is opened. */
 function late<A extends unknown[], R>(call: (...given: A) => Promise<R>) {
   const { pass, ...gates } = gate()
   const waits = async (...given: A): Promise<R> => {
@@ -89,7 +89,7 @@ function late<A extends unknown[], R>(call: (...given: A) => Promise<R>) {
   return { waits, ...gates }
 }
 
-/** What a service that starts now would find. */
+/** The models and names that a new service would find. */
 async function stored(): Promise<[string, string[]][]> {
   const fresh = start()
   await fresh.load()
@@ -207,7 +207,7 @@ test('an engine crash while a seal is stored leaves no model ready', async () =>
   expect(registry.find(first.id).state).toBe('ready')
 })
 
-test('models built at once share the memory there is', async () => {
+test('concurrent builds share the memory budget', async () => {
   registry = start(2 * estimateFootprint(first))
   await created(third)
   const { waits, open, reached } = late(engine.build.bind(engine))

@@ -10,7 +10,7 @@ import { expectProblem } from '../../support/problems.ts'
 import { stagedIn } from '../../support/staging.ts'
 import { startService, temporaryFolder, type RunningService } from '../../support/service.ts'
 
-// Two services in one process: they share nothing but the folder.
+// Two services in one process that share only the folder.
 let folder: string
 let one: RunningService
 let other: RunningService
@@ -97,7 +97,7 @@ it("POST does not take another model's name, on either service", async () => {
       says: new RegExp(`belongs to the model ${owner.id}; PUT /v1/models/owned moves it`),
     })
   expect((await modelOf(other, 'owned')).id).toBe(owner.id)
-  // Whose it is already may say so again, and a name that lost its model is free.
+  // The owner may repeat the request, and a name without a model is free.
   expect((await other.client.post('/v1/models', { ...tiny, seed: 5, name: 'owned' })).status).toBe(200)
   await other.client.delete(`/v1/models/${owner.id}`)
   expect((await one.client.post('/v1/models', { ...tiny, seed: 6, name: 'owned' })).status).toBe(201)
@@ -117,7 +117,7 @@ it('of two concurrent creations of one name, one succeeds', async () => {
   }
 })
 
-it('the same model created on both at once is one model', async () => {
+it('concurrent creations of the same model on both result in one model', async () => {
   const answers = await Promise.all(
     [one, other].map(({ client }) => client.post('/v1/models', { ...tiny, seed: 7 })),
   )
@@ -151,6 +151,6 @@ it("a start keeps another service's temporary files", async () => {
   await third.close()
   expect(await stagedIn(folder)).toEqual([staged.path])
   await live.close()
-  // Of the two that still run.
+  // The folders of the two running services.
   expect(await readdir(join(folder, 'staging'))).toHaveLength(2)
 })

@@ -51,7 +51,7 @@ describe('a restarted service', () => {
     const begun = await whileHalted(workers.get('engine'), async () => {
       const body = npy([1, 64, 64, 3], arithmeticImage([1, 64, 64, 3]))
       const flights = [1, 2].map(() => client.upload('/v1/models/slow/predict', body, 'application/x-npy'))
-      // One is with the engine and the other waits.
+      // The engine computes one request; the other waits.
       await untilRead(client)
       const ended = running.stop()
       await vi.waitUntil(() => log.some(({ msg }) => msg === 'stopping'), { timeout: 20_000 })
@@ -113,7 +113,7 @@ describe('a restarted service', () => {
       says: new RegExp(altered),
     })
     for (const what of ['weights', 'statistics', 'savedmodel']) {
-      // Nor is it said that what a client has of it is still good.
+      // A conditional request does not report a client's copy as valid either.
       for (const headers of [{}, { 'if-none-match': '*' }])
         expectProblem(await running.client.get(`/v1/models/net/${what}`, headers), {
           status: 500,

@@ -59,7 +59,7 @@ it('missing weights fail their model only, and the error has no path', async () 
   const { detail } = expectProblem(answer, {
     status: 500,
     code: 'WEIGHTS_DAMAGED',
-    says: /their file is missing; .* Send the weights again/,
+    says: /the file is missing; .* Send the weights again/,
   })
   expect(detail).not.toContain(folder)
   expect((await running.client.get(`/v1/models/${loaded.id}`)).json).toMatchObject({

@@ -54,7 +54,7 @@ describe.each(['resinit', 'torchvision', 'keras'])('weights under the names of %
     const again = parseSafetensors(await exported(id, names))
     const first = parseSafetensors(fileOf(names))
     expect([...again.tensors]).toEqual([...first.tensors])
-    // All that differs is whose weights they are.
+    // Only the id differs.
     expect({ ...again.metadata, 'resinit.id': drawn.id }).toEqual(first.metadata)
     const second = (await load(await exported(id, names))).json as ModelBody
     expect(second.id).toBe(id)
@@ -156,9 +156,9 @@ describe('rejected:', () => {
   it.each([
     ['torchvision', 'layer1.1.conv2.weight', /is missing; \[3, 3, 3, 3\] float32 is expected/],
     ['keras', 'conv2_block2_2_conv/kernel', /is missing; \[3, 3, 3, 3\] float32 is expected/],
-  ])('tensors of %s that the file lacks, by their names there', async (names, tensor, says) => {
+  ])('missing tensors, by their names in %s', async (names, tensor, says) => {
     const { metadata, tensors } = parseSafetensors(fileOf(names))
-    // Counts are no float32, which is all this writes.
+    // Counts are not float32, the only type that is written here.
     const kept = new Map(
       [...tensors].filter(([name, { shape: given }]) => name !== tensor && given.length > 0),
     )

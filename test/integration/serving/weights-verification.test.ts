@@ -54,7 +54,7 @@ async function flipBit(path: string, fromEnd = 10): Promise<void> {
   await file.close()
 }
 
-/** Threads that read weights to verify them, which is all that this process has threads for. */
+/** The number of threads that verified weights; this process starts no others. */
 let threads = 0
 process.on('worker', () => (threads += 1))
 
@@ -72,7 +72,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Nothing of the model is served, by any route, and all of the other one is. */
+/** Every route rejects the model and serves the other one. */
 async function expectDamaged(says: RegExp): Promise<void> {
   const path = `/v1/models/${model.id}`
   const damaged = { status: 500, code: 'WEIGHTS_DAMAGED', says } as const
@@ -108,24 +108,24 @@ async function expectRepaired(): Promise<void> {
     expect((await running.client.get(`/v1/models/${model.id}/${what}`)).status).toBe(200)
 }
 
-describe('a bit that flipped in stored weights', () => {
-  it('before the start fails their model until they are sent again', async () => {
+describe('a flipped bit in stored weights', () => {
+  it('fails their model after a start until a new upload', async () => {
     await running.close()
     await flipBit(fileOf(model))
     running = await startService({}, folder)
-    await expectDamaged(/the digest of their tensors is [0-9a-f]{64}/)
+    await expectDamaged(/the digest of the tensors is [0-9a-f]{64}/)
     await expectRepaired()
   })
 
-  it('is found again after another start, and a copy by hand repairs it as well', async () => {
+  it('is detected again after another start, and a manual copy repairs it as well', async () => {
     await flipBit(fileOf(model))
     await restart()
-    await expectDamaged(/digest of their tensors/)
+    await expectDamaged(/digest of the tensors/)
     await writeFile(fileOf(model), sound)
     expect(await logits(model.id)).toEqual(before)
   })
 
-  it('is found in weights that PRELOAD names, and repaired by its own file', async () => {
+  it('is detected in weights of PRELOAD, and repaired by its file', async () => {
     const preload = await temporaryFolder()
     await writeFile(join(preload, 'net.safetensors'), sound)
     await flipBit(fileOf(model))
@@ -137,19 +137,19 @@ describe('a bit that flipped in stored weights', () => {
   })
 })
 
-describe('a file that becomes another while the service runs:', () => {
+describe('a file that is replaced while the service runs:', () => {
   beforeEach(async () => {
     expect(await logits(model.id)).toEqual(before)
   })
   const spoil: Readonly<Record<string, readonly [() => Promise<unknown>, RegExp]>> = {
-    'a bit of it flips': [() => flipBit(fileOf(model)), /digest of their tensors/],
+    'a bit of it flips': [() => flipBit(fileOf(model)), /digest of the tensors/],
     'a bit of it flips, and its time is set back': [
       async () => {
         const { atime, mtime } = await stat(fileOf(model))
         await flipBit(fileOf(model))
         await utimes(fileOf(model), atime, mtime)
       },
-      /digest of their tensors/,
+      /digest of the tensors/,
     ],
     'a bit of its header flips': [
       () => flipBit(fileOf(model), sound.length - 20),
@@ -158,21 +158,21 @@ describe('a file that becomes another while the service runs:', () => {
     'it is cut off': [() => truncate(fileOf(model), sound.length - 1), /is not a safetensors file/],
     'it is emptied': [() => truncate(fileOf(model), 0), /is not a safetensors file/],
     'it becomes longer': [() => writeFile(fileOf(model), 'x', { flag: 'a' }), /is not a safetensors file/],
-    "it becomes another model's": [() => copyFile(fileOf(other), fileOf(model)), /digest of their tensors/],
-    'it is removed': [() => rm(fileOf(model)), /their file is missing/],
+    "it becomes another model's": [() => copyFile(fileOf(other), fileOf(model)), /digest of the tensors/],
+    'it is removed': [() => rm(fileOf(model)), /the file is missing/],
     'a folder takes its place': [
       async () => {
         await rm(fileOf(model))
         await mkdir(fileOf(model))
       },
-      /no file/,
+      /not a regular file/,
     ],
     'a FIFO takes its place': [
       async () => {
         await rm(fileOf(model))
         await promisify(execFile)('mkfifo', [fileOf(model)])
       },
-      /no file/,
+      /not a regular file/,
     ],
     'a link to itself takes its place': [
       async () => {
@@ -189,7 +189,7 @@ describe('a file that becomes another while the service runs:', () => {
   })
 })
 
-it('weights are read once to verify them, and again only when their file is another', async () => {
+it('weights are verified once, and again only after a change of their file', async () => {
   await restart()
   threads = 0
   for (let round = 0; round < 3; round += 1) {
@@ -206,7 +206,7 @@ it('weights are read once to verify them, and again only when their file is anot
 })
 
 it('damaged weights take no memory from other models', async () => {
-  // Each build has all others evicted.
+  // Each build evicts all other models.
   await restart({ MEMORY_BUDGET_BYTES: '1' })
   await flipBit(fileOf(model))
   expect(await logits(other.id)).toEqual(otherBefore)
@@ -236,7 +236,7 @@ describe('a record of loaded weights that was edited', () => {
     },
   })
 
-  it('is left out; sending them again restores it', async () => {
+  it('is ignored; a new upload restores it', async () => {
     await edit(brighter)
     expectProblem(await running.client.get(`/v1/models/${model.id}`), {
       status: 404,
@@ -247,33 +247,33 @@ describe('a record of loaded weights that was edited', () => {
     expect(await logits(model.id)).toEqual(before)
   })
 
-  it('is never served where it is from before the record had their digest', async () => {
+  it('is never served if it is older than the digest in the record', async () => {
     const record = await edit(({ tensors_sha256, ...old }) => {
       expect(tensors_sha256).toMatch(/^[0-9a-f]{64}$/)
       return old
     })
     expect(await logits(model.id)).toEqual(before)
     await edit(brighter)
-    await expectDamaged(/not that of the id/)
+    await expectDamaged(/does not result in the id/)
     await edit(() => record)
     expect(await logits(model.id)).toEqual(before)
   })
 
-  it('nor where the digest of its parameters was', async () => {
+  it('is never served if the digest of its parameters was edited', async () => {
     await running.client.withDigest(model.id)
     await running.close()
     const digest = fileOf(model, 'weights_sha256.json')
     const text = await readFile(digest, 'utf8')
     await writeFile(digest, JSON.stringify('f'.repeat(64)))
     running = await startService({}, folder)
-    await expectDamaged(/the record says f{64}/)
+    await expectDamaged(/the record has f{64}/)
     await writeFile(digest, text)
     await restart()
     expect(await logits(model.id)).toEqual(before)
   })
 })
 
-it('an export ends early where the file is replaced while it is sent', async () => {
+it('an export is aborted if the file is replaced during the transfer', async () => {
   const wide = {
     ...tiny,
     architecture: { ...tiny.architecture, stages: [{ blocks: 1, filters: 24 }] },
@@ -286,7 +286,7 @@ it('an export ends early where the file is replaced while it is sent', async () 
     get(`${running.client.url}/v1/models/${loaded.id}/weights`, resolve).on('error', reject)
   })
   expect(answer.statusCode).toBe(200)
-  // What is read ahead of the client is one part of 16 MB and what the sockets hold.
+  // The service reads ahead by one part of 16 MB and the socket buffers.
   await flipBit(fileOf(loaded))
   let length = 0
   answer.on('data', (part: Buffer) => (length += part.length))

@@ -45,7 +45,7 @@ it("shows where a request's time went, within the caller's trace", async () => {
   expect(answer.status).toBe(200)
   await client.get('/v1/models/nobody?secret=1')
   await client.get('/readyz')
-  // Nothing was sent yet: what is left goes when it stops.
+  // Pending spans are sent at shutdown.
   expect(await running.stop()).toBe(0)
 
   const { spans } = collector
@@ -64,7 +64,7 @@ it("shows where a request's time went, within the caller's trace", async () => {
   for (const part of parts) {
     expect(part.traceId).toBe(TRACE)
     expect(part.attributes).toMatchObject({ 'resinit.model': model.id, 'resinit.images': 1 })
-    // The two clocks they are taken from differ by less than this.
+    // The two clocks differ by less than this.
     expect(part.start).toBeGreaterThan(request.start - 5)
     expect(part.end).toBeLessThan(request.end + 5)
     expect(part.end).toBeGreaterThanOrEqual(part.start)
@@ -85,7 +85,7 @@ it("shows where a request's time went, within the caller's trace", async () => {
   expect(new Set(collector.requests)).toEqual(new Set(['/v1/traces application/x-protobuf']))
 })
 
-it('a build belongs to the prediction that waited for it, and a failure has its reason', async () => {
+it('a build belongs to the trace of the prediction that waited for it, and a failure has its reason', async () => {
   const running = await started()
   const { client } = running
   const models = [
@@ -94,7 +94,8 @@ it('a build belongs to the prediction that waited for it, and a failure has its 
   ].map((specification) => client.create(specification))
   const ids = (await Promise.all(models)).map(({ id }) => id)
   for (const id of ids) await client.post(`/v2/repository/models/${id}/unload`, {})
-  // Both at once: one of them is built when the other's build ends, and still belongs to its own.
+  // Both run at once: one model is built after the other's build, and its span still belongs to its own
+  // request.
   const answers = await Promise.all(
     ids.map((id) => client.upload(`/v1/models/${id}/predict`, IMAGE, 'application/x-npy')),
   )

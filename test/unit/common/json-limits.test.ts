@@ -15,7 +15,7 @@ function problemOf(text: string | Buffer): string | undefined {
   }
 }
 
-describe('JSON from outside', () => {
+describe('untrusted JSON', () => {
   test.each([
     '{"a": [1, 2.5e3, true, null, "b"]}',
     '"[[[[ \\" ]]]"',
@@ -45,7 +45,7 @@ describe('JSON from outside', () => {
     ['just too deep', '['.repeat(65) + ']'.repeat(65)],
   ])('10 MB are rejected quickly: %s', (_, text, problem = 'is nested deeper than 64 levels') => {
     const bytes = Buffer.from(text)
-    // The best of some: others want the processor too.
+    // The best of several runs, because other processes share the processor.
     const times = Array.from({ length: 5 }, () => {
       const start = performance.now()
       expect(problemOf(bytes)).toBe(problem)
@@ -54,7 +54,7 @@ describe('JSON from outside', () => {
     expect(Math.min(...times)).toBeLessThan(100)
   })
 
-  test('the depth of what is flat is counted as fast as it is parsed', () => {
+  test('the check of flat JSON is as fast as its parsing', () => {
     const text = Buffer.from(`["${'A'.repeat(TEN_MB)}"${',"",[0]'.repeat(TEN_MB / 10)}]`)
     const time = (run: () => unknown): number => {
       const start = performance.now()
@@ -65,7 +65,7 @@ describe('JSON from outside', () => {
     expect(time(() => parseJson(text))).toBeLessThan(5 * plain + 500)
   })
 
-  describe('of many values', () => {
+  describe('with many values', () => {
     const many = '1,[2.5e3,{"a":"b,c"},true,null,[]],'.repeat(45_000)
 
     test.each([
@@ -87,7 +87,7 @@ describe('JSON from outside', () => {
     test('yields to the event loop', async () => {
       const bytes = Buffer.from(`[${many}${'0,'.repeat(TEN_MB / 4)}0]`)
       const shares: number[] = []
-      // The best of some: others want the processor too.
+      // The best of several runs, because other processes share the processor.
       for (let run = 0; run < 3; run++) {
         let longest = 0
         let last = performance.now()
@@ -106,7 +106,7 @@ describe('JSON from outside', () => {
   })
 })
 
-describe('a field that is there twice', () => {
+describe('a duplicate field', () => {
   const errorOf = (text: string): { detail: string; pointers: string[] } => {
     try {
       parseJson(Buffer.from(text))
@@ -127,14 +127,14 @@ describe('a field that is there twice', () => {
     ['{"__proto__": 1, "__proto__": 2}', '#/__proto__'],
     ['{"": 1, "": 2}', '#/'],
     ['{"a" :1,"b":"a","a"\n:2}', '#/a'],
-  ])('is refused by name and place: %s', (text, pointer) => {
+  ])('is rejected with its name and pointer: %s', (text, pointer) => {
     const { detail, pointers } = errorOf(text)
     expect(pointers).toEqual([pointer])
     expect(detail).toMatch(/^the body has the field ".*" twice, at #\//)
     expect(detail).toContain(pointer)
   })
 
-  test('is said in brief, however long it is', () => {
+  test('is abbreviated in the error', () => {
     const name = 'n'.repeat(1_000_000)
     expect(errorOf(`{"${name}": 1, "${name}": 2}`).detail.length).toBeLessThan(500)
   })
@@ -145,7 +145,7 @@ describe('a field that is there twice', () => {
     '{"a": "b", "b": "a", "A": "a"}',
     '{"a": ["a", "a", {"a": 1}], "c": "a"}',
     '{"a": "\\"a\\": 1, \\"a\\": 2"}',
-  ])('is not what is there once in each of several objects: %s', (text) => {
+  ])('is not a field that several objects have once: %s', (text) => {
     expect(parseJson(Buffer.from(text))).toEqual(JSON.parse(text))
   })
 
@@ -155,7 +155,7 @@ describe('a field that is there twice', () => {
     expect(problem).toBe('has the field "b" twice, at #/a/40000/b; send it once')
   })
 
-  test('is looked for at the speed of parsing', () => {
+  test('is detected at the speed of parsing', () => {
     const fields = Array.from({ length: 49_000 }, (_, index) => `"name-${String(index)}":${String(index)}`)
     const bytes = Buffer.from(`{${fields.join()}}`)
     const times = (run: () => unknown): number =>
@@ -171,8 +171,8 @@ describe('a field that is there twice', () => {
   })
 })
 
-describe('large JSON, which is parsed in parts,', () => {
-  /** Larger than what is parsed at once, of many shapes: long texts, long lists, objects within each other. */
+describe('large JSON is parsed in parts and', () => {
+  /** Larger than the limit for one step, in many shapes: long strings, long lists, nested objects. */
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 20 }),
     fc.constantFrom('\\', '"', '\ud83d\ude00', '\ud83d', '\u0000', 'ü', '[{', ',:'),
@@ -193,13 +193,13 @@ describe('large JSON, which is parsed in parts,', () => {
     ),
   }))
 
-  test('is what JSON.parse reads, however it is spaced', async () => {
+  test('equals the result of JSON.parse for any whitespace', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(value, { maxLength: 4 }),
         fc.constantFrom(0, 1, '\n\t'),
         async (some, space) => {
-          // Strings of half a pair are none in UTF-8.
+          // UTF-8 has no lone surrogates.
           const bytes = Buffer.from(JSON.stringify([some, 'x'.repeat(300_000)], undefined, space))
           fc.pre(bytes.length < 20_000_000)
           const read = await readJson(bytes).catch(jsonProblem)
@@ -211,7 +211,7 @@ describe('large JSON, which is parsed in parts,', () => {
     )
   }, 300_000)
 
-  test('is refused wherever one byte of it is wrong, or is read as JSON.parse reads it', async () => {
+  test('with one changed byte is rejected or equals the result of JSON.parse', async () => {
     const list = `[${'1,'.repeat(40_000)}"${'a\\n'.repeat(30_000)}"]`
     const whole = Buffer.from(`{"a": ${list}, "b": {"c": ${list}, "d": [[], {}]}, "e": ${list}}`)
     const expected = (bytes: Buffer): unknown => {
@@ -256,7 +256,7 @@ describe('large JSON, which is parsed in parts,', () => {
     ['an escape that ends too early', `["${'a'.repeat(999_999)}\\u00"]`],
     ['no end', `[[${'1,'.repeat(200_000)}1]`],
     ['no end of a text', `["${'a'.repeat(400_000)}`],
-  ])('is refused with %s', async (_, json) => {
+  ])('is rejected with %s', async (_, json) => {
     expect(await readJson(Buffer.from(json)).catch(jsonProblem)).toBe('is not JSON')
   })
 })

@@ -4,7 +4,7 @@ import { decodeImage } from '../../../src/images/worker/decode.ts'
 import { flowerJpeg } from '../../support/images.ts'
 
 const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000, maxBytes: 350e6 } as const
-/** Of the photograph, which is 320 by 214. */
+/** Variants of the photograph, which has 320 by 214 pixels. */
 const kinds: Record<string, (image: Sharp) => Sharp> = {
   baseline: (image) => image.jpeg(),
   progressive: (image) => image.jpeg({ progressive: true }),
@@ -18,7 +18,7 @@ function ignoringProfiles(bytes: Buffer): Sharp {
   return sharp(bytes, { ignoreIcc: true }).autoOrient().toColourspace('srgb')
 }
 
-describe('a JPEG that has the size already', () => {
+describe('a JPEG with the size of the model', () => {
   it.each(Object.keys(kinds))('%s: keeps its pixels, turned as its EXIF says', async (kind) => {
     const square = await sharp(flowerJpeg).resize(64, 64).png().toBuffer()
     const bytes = (await kinds[kind]?.(sharp(square)).toBuffer()) ?? Buffer.alloc(0)
@@ -27,7 +27,7 @@ describe('a JPEG that has the size already', () => {
     expect(Buffer.compare(decoded.pixels, await ignoringProfiles(bytes).raw().toBuffer())).toBe(0)
   })
 
-  it('and is damaged in its scan is refused', async () => {
+  it('is rejected if its scan is damaged', async () => {
     const bytes = await sharp(flowerJpeg).resize(64, 64).jpeg().toBuffer()
     const cut = bytes.subarray(0, -300)
     const blank = Buffer.concat([cut, Buffer.alloc(298), bytes.subarray(-2)])
@@ -57,7 +57,7 @@ describe('an image of another size', () => {
     },
   )
 
-  it.each(fits)('is turned and resized, in whatever order: %s', async (fit) => {
+  it.each(fits)('is rotated and resized in either order: %s', async (fit) => {
     const shape = [80, 50, 3]
     for (let orientation = 1; orientation <= 8; orientation++) {
       const sideways = await sharp(flowerJpeg).withMetadata({ orientation }).jpeg({ quality: 95 }).toBuffer()
@@ -79,7 +79,7 @@ describe('an image of another size', () => {
     [60_000, 1],
     [1, 60_000],
     [20_000, 3],
-  ])('is fitted however long it is: %i x %i', async (width, height) => {
+  ])('is resized at any aspect ratio: %i x %i', async (width, height) => {
     const strip = await sharp({ create: { width, height, channels: 3, background: '#123456' } })
       .png()
       .toBuffer()
@@ -90,7 +90,7 @@ describe('an image of another size', () => {
     }
   })
 
-  it('is refused for damage in what is cut off', async () => {
+  it('is rejected for damage in its cropped part', async () => {
     const tall = await sharp(flowerJpeg).resize(100, 2000, { fit: 'fill' }).png().toBuffer()
     const damaged = Buffer.from(tall)
     damaged.fill(0x55, tall.length - 3000, tall.length - 2000)
@@ -109,7 +109,7 @@ describe('an image of another size', () => {
   })
 })
 
-it('an image that would take too much memory is refused with both numbers', async () => {
+it('an image that needs too much memory is rejected with both numbers', async () => {
   const bytes = await sharp(flowerJpeg).jpeg({ progressive: true, chromaSubsampling: '4:4:4' }).toBuffer()
   const frame = bytes.indexOf(Buffer.from([0xff, 0xc2]))
   const scan = bytes.indexOf(Buffer.from([0xff, 0xda]))

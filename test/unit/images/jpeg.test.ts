@@ -38,7 +38,7 @@ describe('the size of a plain JPEG', () => {
       expect(plainJpegSize(bytes)).toBeUndefined()
   })
 
-  it('is none where more than scans and tables follow its first scan', async () => {
+  it('is undefined for files with other segments than scans and tables after the first scan', async () => {
     const progressive = await sharp(flowerJpeg).jpeg({ progressive: true }).toBuffer()
     const last = progressive.lastIndexOf(marker(0xda))
     const before = (bytes: Buffer): Buffer =>
@@ -53,7 +53,7 @@ describe('the size of a plain JPEG', () => {
       expect(plainJpegSize(before(bytes))).toBeUndefined()
   })
 
-  it('is none where the file has more bytes than its pixels', async () => {
+  it('is undefined for files with more bytes than pixels', async () => {
     const small = await sharp(flowerJpeg).resize(16, 16).jpeg().toBuffer()
     const comment = Buffer.concat([Buffer.from('fffefffe', 'hex'), Buffer.alloc(0xfffc)])
     const long = Buffer.concat([small.subarray(0, 2), comment, comment, small.subarray(2)])
@@ -61,7 +61,7 @@ describe('the size of a plain JPEG', () => {
     expect(plainJpegSize(long)).toBeUndefined()
   })
 
-  it('is looked for in any bytes without harm', () => {
+  it('accepts any bytes', () => {
     const damaged = fc
       .tuple(fc.nat(flowerJpeg.length), fc.array(fc.tuple(fc.nat(700), fc.nat(255)), { maxLength: 20 }))
       .map(([length, changes]) => {

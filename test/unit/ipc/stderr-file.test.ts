@@ -8,7 +8,7 @@ afterEach(() => {
 })
 const forwarded = (): string => written.mock.calls.map(([text]) => String(text)).join('')
 
-it('everything is forwarded once, and the file stays small', () => {
+it('forwards all text once and truncates the file', () => {
   const file = StderrFile.open()
   const line = `${'x'.repeat(999)}\n`
   for (let part = 0; part < 3; part++) {
@@ -22,6 +22,6 @@ it('everything is forwarded once, and the file stays small', () => {
   expect(forwarded()).toBe(`${line.repeat(3300)}the last words`)
 })
 
-it('where no folder takes a file, the error names the folders', () => {
+it('names the folders if none accepts a file', () => {
   expect(() => StderrFile.open(['/no/such/folder', '/nor/this'])).toThrow('/no/such/folder or /nor/this')
 })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { ResultCache } from '../../../src/serving/result-cache.ts'
 
-/** Answers that say how often they were computed. */
+/** Results that contain the number of their computation. */
 function counted(limits = { entries: 2, characters: 1000 }) {
   const answers = new ResultCache(limits)
   const computed: string[] = []

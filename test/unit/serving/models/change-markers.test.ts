@@ -2,26 +2,26 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { Changes } from '../../../../src/serving/models/change-markers.ts'
+import { ChangeMarkers } from '../../../../src/serving/models/change-markers.ts'
 
 let folder: string
 let now: number
-let [one, other]: Changes[] = []
+let [one, other]: ChangeMarkers[] = []
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'resinit-test-'))
   now = 0
-  one = new Changes(folder, () => now)
-  other = new Changes(folder, () => now + 1e9)
+  one = new ChangeMarkers(folder, () => now)
+  other = new ChangeMarkers(folder, () => now + 1e9)
   for (const changes of [one, other]) await changes.read()
 })
 afterEach(() => rm(folder, { recursive: true, force: true }))
 
-const read = async (changes: Changes | undefined): Promise<string[] | undefined> => {
+const read = async (changes: ChangeMarkers | undefined): Promise<string[] | undefined> => {
   const changed = await changes?.read()
   return changed && [...changed].sort()
 }
 
-it('tells others once what was announced, and not whoever announced it', async () => {
+it('reports a marker once to other services and not to its own', async () => {
   await one?.announce('a')
   await one?.announce('b')
   await one?.announce('a')
@@ -32,8 +32,8 @@ it('tells others once what was announced, and not whoever announced it', async (
   expect(await read(one)).toEqual(['a'])
 })
 
-it('says that all must be read at first, and where it was not asked for too long', async () => {
-  expect(await read(new Changes(folder, () => now))).toBeUndefined()
+it('requires a full read at first and after a long interval', async () => {
+  expect(await read(new ChangeMarkers(folder, () => now))).toBeUndefined()
   now += 3000
   expect(await read(one)).toEqual([])
   now += 5000
@@ -41,7 +41,7 @@ it('says that all must be read at first, and where it was not asked for too long
   expect(await read(one)).toEqual([])
 })
 
-it('removes what has been there for long enough, whoever left it', async () => {
+it('removes old markers of any service', async () => {
   await one?.announce('a')
   await mkdir(join(folder, 'stray'))
   for (let second = 0; second < 15; second += 1) {
@@ -51,7 +51,7 @@ it('removes what has been there for long enough, whoever left it', async () => {
   expect(await readdir(folder)).toEqual([])
 })
 
-it('goes on where its folder was removed, and has all read where it cannot be one', async () => {
+it('recreates a removed folder, and requires full reads if that fails', async () => {
   await rm(folder, { recursive: true })
   await one?.announce('a')
   expect(await read(other)).toEqual(['a'])

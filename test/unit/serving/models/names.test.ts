@@ -10,9 +10,9 @@ const document = JSON.parse(
   readFileSync(new URL('../../../../openapi/openapi.json', import.meta.url), 'utf8'),
 ) as Document
 
-test('no name takes the place of a part of a path', () => {
+test('no name shadows a segment of a path', () => {
   const paths = Object.keys(document.paths).map((path) => path.split('/'))
-  // Paths that are the same up to a model's place, of which others have a word there.
+  // Words of other paths in the place of a model's name.
   const words = paths.flatMap((path) => {
     const place = path.findIndex((segment) => segment.startsWith('{model}'))
     if (place < 0) return []
@@ -41,7 +41,7 @@ test.each([
   '__proto__',
   'constructor',
   '.hidden',
-])('%s is a name', (name) => {
+])('%s is a valid name', (name) => {
   expect(isName(name)).toBe(true)
   expect(() => {
     assertName(name)

@@ -19,7 +19,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Of a service on another host. */
+/** The folder of a service on another host. */
 const foreign = '0000-1.7.7.abc'
 const others = async (): Promise<string[]> =>
   (await readdir(folder)).filter((name) => join(folder, name) !== staging.path)
@@ -44,7 +44,7 @@ it('keeps files of a service on another host while it sends heartbeats, whatever
 
 it('removes files of ended processes of this host and files without an owner at once', async () => {
   const [table] = (await readdir(folder))[0]?.split('.') ?? []
-  // This process started at another time; the other pid is none.
+  // This process has another start time; the other pid does not exist.
   for (const name of [`${String(table)}.${String(process.pid)}.1.abc`, `${String(table)}.999999999.1.abc`]) {
     await mkdir(join(folder, name))
     await writeFile(join(folder, name, 'half'), 'half')

@@ -26,13 +26,15 @@ describe('the budget', () => {
     const [one, two] = [queued(admission, 'm', 3, 40), queued(admission, 'm', 5, 60)]
     expect([admission.images, admission.bytes]).toEqual([8, 100])
     expect(refusal(() => admit(admission, 'm', 0)).message).toMatch(
-      /^8 images wait already, 8 may; try again in/,
+      /^8 images are waiting, the limit is 8 \(MAX_QUEUE\); try again in/,
     )
     one.release(bye)
     one.release(new Error('again'))
     expect(one.signal.reason).toBe(bye)
     expect([admission.images, admission.bytes]).toEqual([5, 60])
-    expect(refusal(() => admit(admission, 'm', 41)).message).toMatch(/hold 60 bytes already, 100 are allowed/)
+    expect(refusal(() => admit(admission, 'm', 41)).message).toMatch(
+      /hold 60 bytes, the limit is 100 \(MAX_QUEUE_BYTES\)/,
+    )
     expect(admit(admission, 'm', 40).bytes).toBe(0)
     expect(two.signal.aborted).toBe(false)
   })
@@ -74,10 +76,10 @@ describe('the budget', () => {
 
 test('Retry-After follows recent compute times', () => {
   const admission = setUp()
-  for (let batch = 0; batch < 100; batch++) admission.computed(4, 4 * 500)
+  for (let batch = 0; batch < 100; batch++) admission.recordBatch(4, 4 * 500)
   queued(admission, 'm', 8)
   expect(refusal(() => admit(admission, 'm', 0)).retryAfterSeconds).toBe(4)
-  for (let batch = 0; batch < 100; batch++) admission.computed(4, 4)
+  for (let batch = 0; batch < 100; batch++) admission.recordBatch(4, 4)
   expect(refusal(() => admit(admission, 'm', 0)).retryAfterSeconds).toBe(1)
 })
 
@@ -96,7 +98,7 @@ describe('when full, a model below its share', () => {
     const admission = setUp()
     const flood = [1, 2].map(() => queued(admission, 'flood', 1, 50))
     const newcomer = admit(admission, 'newcomer', 30)
-    // Nothing of it has come yet.
+    // No byte of it has arrived yet.
     expect(flood.map(codeOf)).toEqual([undefined, undefined])
     newcomer.receive(30)
     expect([newcomer.bytes, admission.bytes]).toEqual([30, 80])
@@ -123,8 +125,8 @@ describe('when full, a model below its share', () => {
   })
 })
 
-describe('where it is full, a client below its share', () => {
-  test('takes the place of the newest that waits for the client that holds most, of the same model too', () => {
+describe('when full, a client below its share', () => {
+  test('evicts the newest queued request of the client that holds most, also of the same model', () => {
     const admission = setUp()
     const heavy = [1, 2, 3, 4, 5, 6].map(() => queued(admission, 'm', 1, 0, 'heavy'))
     const light = [1, 2].map(() => queued(admission, 'm', 1, 0, 'light'))
@@ -138,7 +140,7 @@ describe('where it is full, a client below its share', () => {
     expect(admission.images).toBe(8)
   })
 
-  test('has no more than its share that way; one alone may have all', () => {
+  test('gains no more than its share; a single client may use all', () => {
     const admission = setUp()
     for (let image = 0; image < 8; image++) queued(admission, 'm', 1, 0, 'alone')
     queued(admission, 'm', 4, 0, 'other')
@@ -146,7 +148,7 @@ describe('where it is full, a client below its share', () => {
     expect(refusal(() => queued(admission, 'm', 1, 0, 'alone')).code).toBe('QUEUE_FULL')
   })
 
-  test('is not displaced by a heavier client in the name of a model', () => {
+  test('is not evicted by a client that holds more, even if its model holds less', () => {
     const admission = setUp()
     const light = ['a', 'b', 'c', 'd', 'e'].map((client) => queued(admission, 'm', 1, 0, client))
     const heavy = queued(admission, 'n', 3, 0, 'heavy')
@@ -156,7 +158,7 @@ describe('where it is full, a client below its share', () => {
   })
 })
 
-describe('bodies on their way', () => {
+describe('arriving bodies', () => {
   const arriving = (admission: Admission, client: string, bytes: number, model = 'm'): Permit => {
     const place = admit(admission, model, 1, client)
     place.arrival = 'steady'
@@ -164,7 +166,7 @@ describe('bodies on their way', () => {
     return place
   }
 
-  test('hold what has come of them, whatever they announce', () => {
+  test('hold their received bytes, not the announced ones', () => {
     const admission = setUp()
     for (let request = 0; request < 100; request++) admit(admission, 'm', 100)
     expect(admission.bytes).toBe(0)
@@ -175,7 +177,7 @@ describe('bodies on their way', () => {
     expect(refusal(() => admit(admission, 'm', 61, 'a')).code).toBe('QUEUE_FULL')
   })
 
-  test('of the same client give way to those that came before', () => {
+  test('of the same client yield to earlier ones', () => {
     const admission = setUp()
     const [first, second, third] = [1, 2, 3].map(() => arriving(admission, 'a', 30)) as [
       Permit,
@@ -185,12 +187,12 @@ describe('bodies on their way', () => {
     first.receive(20)
     expect([first, second, third].map(codeOf)).toEqual([undefined, undefined, 'QUEUE_FULL'])
     second.receive(30)
-    // It is the newest itself.
+    // It is the newest body.
     expect([first, second].map(codeOf)).toEqual([undefined, 'QUEUE_FULL'])
     expect([first.bytes, admission.bytes]).toEqual([50, 50])
   })
 
-  test('give way to other clients, the slow ones first', () => {
+  test('yield to other clients, slow ones first', () => {
     const admission = setUp()
     const heavy = [1, 2, 3].map(() => arriving(admission, 'heavy', 30)) as [Permit, Permit, Permit]
     heavy[1].arrival = 'slow'
@@ -200,7 +202,7 @@ describe('bodies on their way', () => {
     expect(heavy.map(codeOf)).toEqual([undefined, 'QUEUE_FULL', 'QUEUE_FULL'])
   })
 
-  test('of the same client give way where they are slow, also to those that came later', () => {
+  test('of the same client yield if they are slow, also to later ones', () => {
     const admission = setUp()
     const [slow, steady] = [arriving(admission, 'a', 50), arriving(admission, 'a', 50)]
     slow.arrival = 'slow'
@@ -208,7 +210,7 @@ describe('bodies on their way', () => {
     expect([slow, steady].map(codeOf)).toEqual(['QUEUE_FULL', undefined])
   })
 
-  test('give way to anyone where they make no progress', () => {
+  test('yield to any request if they are stalled', () => {
     const admission = setUp()
     const heavy = arriving(admission, 'heavy', 50)
     const stalled = [1, 2, 3, 4, 5].map((client) => arriving(admission, String(client), 10))
@@ -218,7 +220,7 @@ describe('bodies on their way', () => {
     expect(codeOf(heavy)).toBeUndefined()
   })
 
-  test('that are whole give way to nothing until they wait for the engine', () => {
+  test('are not evicted between their end and the queue', () => {
     const admission = setUp()
     const whole = arriving(admission, 'a', 100)
     whole.arrival = undefined
@@ -229,7 +231,7 @@ describe('bodies on their way', () => {
   })
 })
 
-test('whatever arrives of whom, the room is bounded and a client below its share has its place', () => {
+test('for random arrivals, the limit holds and a client below its share is admitted', () => {
   const act = fc.record({
     client: fc.constantFrom('a', 'b', 'c'),
     place: fc.nat(40),
@@ -257,7 +259,7 @@ test('whatever arrives of whom, the room is bounded and a client below its share
             (sum, other) => sum + (other.client === one.client ? other.bytes : 0),
             bytes,
           )
-          // What is whole keeps its room until its answer.
+          // A complete body keeps its bytes until the response.
           const isEntitled = own <= 100 / clients.size && others.every(({ evictable }) => evictable)
           one.receive(bytes)
           if (isEntitled) expect(codeOf(one)).toBeUndefined()
@@ -267,7 +269,7 @@ test('whatever arrives of whom, the room is bounded and a client below its share
         places = places.filter(({ signal }) => !signal.aborted)
         const held = places.reduce((sum, holder) => sum + holder.bytes, 0)
         expect(admission.bytes).toBe(held)
-        // One alone may hold anything.
+        // A single request may hold any amount.
         if (places.filter((holder) => holder.bytes > 0).length > 1) expect(held).toBeLessThanOrEqual(100)
       }
     }),
@@ -275,7 +277,7 @@ test('whatever arrives of whom, the room is bounded and a client below its share
   )
 })
 
-test('whatever comes and goes, no more is held than may be', () => {
+test('for random operations, the limit holds', () => {
   const act = fc.record({
     model: fc.constantFrom('a', 'b', 'c'),
     images: fc.integer({ min: 1, max: 8 }),
@@ -290,7 +292,7 @@ test('whatever comes and goes, no more is held than may be', () => {
         try {
           places.push(queued(admission, model, images, bytes))
         } catch {
-          // Refused: its place holds at most what its head said; the service leaves it with the answer.
+          // Rejected: the permit holds at most the announced bytes, and is released with the response.
         }
         for (let left = 0; left < leaves; left++) places.shift()?.release(bye)
         const held = places.filter(({ signal }) => !signal.aborted)

@@ -13,7 +13,7 @@ import { answerFor, MemoryEngine, numbersOf, settled, undecodedOf } from '../../
 const MAX_BATCH = 4
 const MAX_QUEUE = 24
 
-/** A batcher over an engine in memory that holds `room` models at once; one that is made ready may push another out. */
+/** A batcher with an in-memory engine for `room` models; a new model may evict another. */
 function setUp({
   room = 9,
   concurrency = 1,
@@ -40,7 +40,7 @@ function setUp({
   const batcher = new Batcher({
     ...{ engine, models, quarantine, maxBatchSize: MAX_BATCH },
     onBatch: ({ images, ms }) => {
-      admission.computed(images, ms)
+      admission.recordBatch(images, ms)
     },
   })
   const submit = (job: PredictionJob): Promise<JobResult> =>
@@ -62,14 +62,14 @@ function setUp({
     engine.step(dies ? 'crashes' : 'answers')
     await settled()
   }
-  /** Ends batches, as `outcomes` say and then well, until nothing is left to do. */
+  /** Ends batches with these outcomes, and further ones with success, until none is left. */
   const runDown = async (outcomes: Outcome[] = []): Promise<void> => {
     for (let idle = 0; idle < 5; idle = engine.busy ? 0 : idle + 1) {
       if (engine.busy) await step(outcomes.shift())
       else await settled()
     }
   }
-  /** Lets what was submitted reach the engine. */
+  /** Waits until the submitted requests have reached the engine. */
   const begun = async (): Promise<void> => {
     for (let turn = 0; turn < 3; turn++) await settled()
   }
@@ -111,7 +111,7 @@ const requests = fc.record({
     alone: fc.boolean(),
     kind: fc.constantFrom('floats', 'pixels', 'jpegs'),
   },
-  /** Batches that end before this request comes; whether its caller leaves, and after how many more. */
+  /** The number of batches before this request, and after how many more its caller aborts, if at all. */
   ...{ steps: fc.nat(2), leaves: fc.option(fc.nat(3), { freq: 4 }) },
 })
 const outcome = fc.oneof(
@@ -294,7 +294,7 @@ describe('batches', () => {
     ])
   })
 
-  test('run one per lane, with one full batch ahead per lane', async () => {
+  test('run up to the concurrency of the engine, with as many full batches sent ahead', async () => {
     const { engine, admission, submit, job, runDown, begun } = setUp({ concurrency: 2 })
     const results = [submit(job([1])), submit(job([2], { model: 'n' }))]
     await begun()
@@ -305,7 +305,7 @@ describe('batches', () => {
     for (const image of [10, 20, 30]) results.push(submit(job([image, image + 1, image + 2, image + 3])))
     await begun()
     expect(engine.current).toEqual([[1], [2], [3, 4, 5, 6], [10, 11, 12, 13]])
-    // What has gone ahead still waits.
+    // The batch that was sent ahead still waits.
     expect(admission.images).toBe(16)
     await Promise.all([...results, runDown()])
     expect(admission.images).toBe(0)
@@ -351,7 +351,7 @@ describe('batches', () => {
     await begun()
     const trickle = submit(job([9], { model: 'n' }))
     await Promise.all([...flood, trickle, runDown()])
-    // One is computed, one has gone ahead.
+    // One batch is computed, one was sent ahead.
     expect(engine.images.slice(1, 5)).toEqual([[1], [2], [9], [3]])
   })
 
@@ -390,7 +390,7 @@ describe('engine crashes', () => {
     ])
   })
 
-  test('leave all concurrency but one idle during retries', async () => {
+  test('run one at a time during retries', async () => {
     const { engine, submit, job, step, begun } = setUp({ concurrency: 2 })
     const results = [1, 2].map((image) => submit(job([image], { alone: true })))
     await begun()

@@ -10,7 +10,7 @@ function setUp() {
   const refused: string[] = []
   const quarantine = new Quarantine({ onQuarantine: (model) => refused.push(model), now: () => now })
   const deaths: boolean[] = []
-  /** A call that is with the engine until it is told how it ends. */
+  /** An engine call that ends on demand. */
   const begin = (kind: 'build' | 'predict', model: string) => {
     let dies = (): void => undefined
     let answers = (): void => undefined
@@ -77,7 +77,7 @@ describe('a model', () => {
     expect(quarantine.blockedError('m')).toBeUndefined()
   })
 
-  test('that succeeds in between is not, but a build is no success of a prediction', async () => {
+  test('that succeeds in between is not blocked; a successful build does not count for predictions', async () => {
     const { quarantine, refused, end } = setUp()
     for (let round = 0; round < 4; round++) {
       await end('dies', 'healthy')
@@ -92,7 +92,7 @@ describe('a model', () => {
     expect(quarantine.blockedError('healthy')).toBeUndefined()
   })
 
-  test('whose crashes are far apart is not', async () => {
+  test('whose crashes are far apart is not blocked', async () => {
     const { refused, end, pass } = setUp()
     for (let death = 0; death < 6; death++) {
       await end('dies')
@@ -141,7 +141,7 @@ test('random crashes raise the threshold for ten minutes', async () => {
     })
     .catch(() => undefined)
   expect(quarantine.requestCrashLimit).toBe(6)
-  // With the one above.
+  // In addition to the crash above.
   for (let death = 0; death < 7; death++) await end('dies')
   expect(quarantine.blockedError('m')).toBeUndefined()
   await end('dies')
