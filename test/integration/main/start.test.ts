@@ -48,7 +48,9 @@ describe('a failed start names the setting:', () => {
     )
     expect(await sentence({ API_KEYS_FILE: folder })).toMatch(/API_KEYS_FILE=.*: it is not a file/)
     execFileSync('mkfifo', [join(folder, 'fifo')])
-    expect(await sentence({ API_KEYS_FILE: join(folder, 'fifo') })).toMatch(/API_KEYS_FILE=.*: it is not a file/)
+    expect(await sentence({ API_KEYS_FILE: join(folder, 'fifo') })).toMatch(
+      /API_KEYS_FILE=.*: it is not a file/,
+    )
     const API_KEYS_FILE = join(folder, 'keys')
     await writeFile(API_KEYS_FILE, '# team\n{"name": "team", "sha256": "secret", "scopes": ["read"]}\n')
     expect(await sentence({ API_KEYS_FILE })).toMatch(
