@@ -31,7 +31,7 @@ export interface JpegFrame {
   readonly components: readonly JpegComponent[]
 }
 
-export interface JpegComponent {
+interface JpegComponent {
   readonly id: number
   /** Sampling factors. */
   readonly horizontal: number
