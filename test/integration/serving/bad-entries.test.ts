@@ -187,7 +187,7 @@ describe('the service continues', () => {
 })
 
 it('models are served while their folder cannot be read, which is logged once', async () => {
-  const unread = () => running.log.filter(({ msg }) => msg.includes('cannot be read: what is known stays'))
+  const unread = () => running.log.filter(({ msg }) => msg.includes('cannot be read; the known models stay'))
   expect(unread()).toEqual([])
   const [models, away] = [join(folder, 'models'), join(folder, 'away')]
   await rename(models, away)

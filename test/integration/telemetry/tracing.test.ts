@@ -149,7 +149,7 @@ it('an unavailable collector delays nothing and is logged once', async () => {
 it('is loaded only with a collector', () => {
   const loaded = (module: string): string[] => {
     const script = `import { createRequire } from 'node:module'
-      await import('../dist/${module}')
+      await import('./dist/${module}')
       console.log(JSON.stringify(Object.keys(createRequire(import.meta.url).cache)))`
     const output = execFileSync(process.execPath, ['--input-type=module', '-e', script], {
       cwd: fileURLToPath(new URL('../../..', import.meta.url)),

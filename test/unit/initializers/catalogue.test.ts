@@ -380,7 +380,7 @@ describe('errors', () => {
     ['kaiming_uniform_', [3], 'rank 2 or more'],
     ['Dirac', [3, 3], 'rank 3 to 5'],
     ['delta_orthogonal', [3, 3], 'rank 3 to 5'],
-    ['delta_orthogonal', [3, 3, 8, 4], 'it needs shape[-2] <= shape[-1], got [3, 3, 8, 4]; take another'],
+    ['delta_orthogonal', [3, 3, 8, 4], 'it needs shape[-2] <= shape[-1], got [3, 3, 8, 4]; use another'],
     ['ConvolutionOrthogonal1D', [3, 3, 4, 4], 'rank 3,'],
     ['ConvolutionOrthogonal2D', [3, 2, 4, 4], 'equal sides'],
     ['ConvolutionOrthogonal2D', [3, 3, 5, 4], '5 inputs into 4 outputs'],
