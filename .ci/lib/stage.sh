@@ -54,11 +54,11 @@ make_venv() {
   "$CI_WORK/$name/bin/python" -m pip install -q --disable-pip-version-check -r "$requirements"
 }
 
-# run_vitest [OPTION...]: runs vitest and writes "passed failed" of its report to CI_WORK/STAGE.counts.
+# run_vitest COMMAND...: runs vitest by this command and writes "passed failed" of its report to CI_WORK/STAGE.counts.
 run_vitest() {
   local status=0 stage passed failed
   stage=$(basename "$0")
-  npx --no vitest run "$@" --reporter=default --reporter=json --outputFile.json="$CI_WORK/$stage.json" </dev/null || status=$?
+  "$@" --reporter=default --reporter=json --outputFile.json="$CI_WORK/$stage.json" </dev/null || status=$?
   node .ci/lib/count.mjs "$CI_WORK/$stage.json" "$status" >"$CI_WORK/$stage.counts" 2>"$CI_WORK/$stage.failures" ||
     echo '0 1' >"$CI_WORK/$stage.counts"
   read -r passed failed <"$CI_WORK/$stage.counts"
