@@ -106,7 +106,7 @@ export class Registry {
     return this.#index.list()
   }
 
-  /** True if `find` returns a model, as far as this service knows. */
+  /** True if `find` returns a model. Does not poll the store. */
   knows(reference: string): boolean {
     return this.#index.knows(reference)
   }

@@ -53,7 +53,7 @@ export class Admission {
     })
     // A full queue rejects requests before their images are known.
     if (this.images >= this.#options.maxImages) this.#claim(permit, 'images', 1)
-    // Announced bytes release no other request.
+    // Only checks whether the announced bytes fit. Victims are released when bytes arrive.
     this.#selectVictims(permit, 'bytes', announcedBytes)
     this.#permits.add(permit)
     return permit
