@@ -51,7 +51,7 @@ export function jsonProblem(error: unknown): string {
 /** The parse error as MALFORMED_REQUEST; `what` is the subject of its sentence. */
 export function malformedJson(what: string, error: unknown): ServiceError {
   const detail = jsonProblem(error)
-  const errors = error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'is given twice' }] : []
+  const errors = error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'occurs twice' }] : []
   return new ServiceError('MALFORMED_REQUEST', `${what} ${detail}`, { errors })
 }
 
