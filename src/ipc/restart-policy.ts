@@ -2,7 +2,10 @@
 const DELAY_MS = { first: 100, max: 10_000, maxIfStarted: 1000 }
 /** A child that ran this long did not exit early. */
 const STABLE_MS = 10_000
-/** After this many exits in a row before `ready`, calls are rejected at once. If no child was ever ready, none is started. */
+/**
+ * After this many exits in a row before `ready`, calls are rejected at once. If no child was ever ready, none is
+ * started.
+ */
 const START_ATTEMPTS = 3
 
 /** Decides when a child process is restarted, from the exits of its predecessors. */

@@ -19,8 +19,8 @@ interface ReadyWaiter {
 
 /**
  * The parent half of a child process: sends calls, and starts a new child when one exits. Calls that a dead child left
- * unanswered are rejected with ENGINE_CRASHED. Calls made while no child is ready wait for the next one, or are rejected
- * with ENGINE_UNAVAILABLE if none can be started.
+ * unanswered are rejected with ENGINE_CRASHED. Calls made while no child is ready wait for the next one, or are
+ * rejected with ENGINE_UNAVAILABLE if none can be started.
  */
 export class Worker<M extends Methods<M>, Info> {
   readonly #options: WorkerOptions

@@ -13,16 +13,17 @@ export interface Readings {
   readonly engineRestarts: () => number
 }
 
-/** Bucket bounds: the prediction of a tiny network is faster than the first, and no client waits longer than the last. */
+/**
+ * Bucket bounds: the prediction of a tiny network is faster than the first, and no client waits longer than the last.
+ */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 /** The status of a request whose client disconnected before the response. */
 const CLIENT_CLOSED = 499
 
 /**
- * The service's metrics in Prometheus format. Labels are routes, statuses, error codes and versions, never values that a client
- * can choose.
- * One instance per service.
+ * The service's metrics in Prometheus format. Labels are routes, statuses, error codes and versions, never values that
+ * a client can choose. One instance per service.
  */
 export class Metrics {
   readonly #registry = new Registry()

@@ -22,9 +22,9 @@ const RESULT_COPIES = 3
 const MAX_RESIZED_PIXELS = 2 ** 24
 const VALIDATED_SIDE = 8
 /**
- * Above this scale an image is rotated before it is resized: libvips aligns an enlarged image with its top left corner, so
- * rotating it afterwards would move its pixels. At or below this scale it is rotated after resizing: it has fewer pixels
- * then, and the JPEG decoder can already reduce it.
+ * Above this scale an image is rotated before it is resized: libvips aligns an enlarged image with its top left corner,
+ * so rotating it afterwards would move its pixels. At or below this scale it is rotated after resizing: it has fewer
+ * pixels then, and the JPEG decoder can already reduce it.
  */
 const MIN_ROTATED_SCALE = 0.5
 const normalizers: Readonly<Record<ImageFormat, (file: Buffer, maxPixels: number) => NormalizedImage>> = {
@@ -42,8 +42,9 @@ sharp.cache(false)
 sharp.concurrency(1)
 
 /**
- * Decodes a file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded, colours
- * as stored. An image that already has the size keeps its pixels. Throws UnusableImage if the file cannot be decoded.
+ * Decodes a file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded,
+ * colours as stored. An image that already has the size keeps its pixels. Throws UnusableImage if the file cannot be
+ * decoded.
  */
 export async function decodeImage(
   file: Buffer,
@@ -112,9 +113,9 @@ function scaleFor(from: Size, to: Size): number {
 }
 
 /**
- * Resizes the whole image before cropping its centre, because otherwise damage outside of the centre would be detected for
- * some models only. If the resized image would exceed MAX_RESIZED_PIXELS, as for a long narrow image, the whole image is
- * decoded once to detect damage; then its centre is cropped and resized.
+ * Resizes the whole image before cropping its centre, because otherwise damage outside of the centre would be detected
+ * for some models only. If the resized image would exceed MAX_RESIZED_PIXELS, as for a long narrow image, the whole
+ * image is decoded once to detect damage; then its centre is cropped and resized.
  */
 async function resize(
   read: (change: Change) => Promise<Raster>,

@@ -89,8 +89,8 @@ export class Registry {
   }
 
   /**
-   * Reads the store, and polls it until `close`. Builds no model. Rejects if the store cannot be read. The caller closes
-   * the registry.
+   * Reads the store, and polls it until `close`. Builds no model. Rejects if the store cannot be read. The caller
+   * closes the registry.
    */
   load(): Promise<void> {
     return this.#watcher.start()

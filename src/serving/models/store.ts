@@ -30,8 +30,8 @@ const WEIGHTS = 'weights.safetensors'
 /**
  * Models and names as files, shared by any number of services: `models/<id>/model.json` (with `weights.safetensors` for
  * uploaded weights, and one file per fact), `names/<name>`, `changes/` and `staging/`. A model's directory is filled in
- * the staging directory, and created and removed by one rename. A rename never replaces a directory that is not empty. So
- * a reader sees a complete model or none, and the second of two concurrent writers finds the first one's model.
+ * the staging directory, and created and removed by one rename. A rename never replaces a directory that is not empty.
+ * So a reader sees a complete model or none, and the second of two concurrent writers finds the first one's model.
  */
 export class Store {
   readonly names: NameFiles
@@ -75,7 +75,10 @@ export class Store {
     return this.#staging.heartbeat()
   }
 
-  /** The names and ids that were announced as changed since the last call; undefined if announcements may have been missed. */
+  /**
+   * The names and ids that were announced as changed since the last call; undefined if announcements may have been
+   * missed.
+   */
   changed(): Promise<ReadonlySet<string> | undefined> {
     return this.#markers.read()
   }
@@ -161,7 +164,10 @@ export class Store {
     })
   }
 
-  /** Stores a new model with its staged weights. Returns the stored record, which another service may have written first. */
+  /**
+   * Stores a new model with its staged weights. Returns the stored record, which another service may have written
+   * first.
+   */
   create(model: StoredModel, weights?: StagedWeights): Promise<StoredModel> {
     return this.#change(model.id, async (target) => {
       const text = JSON.stringify(model)

@@ -38,8 +38,8 @@ export class Admission {
   }
 
   /**
-   * Returns a permit that reserves nothing yet; the caller releases it. Throws QUEUE_FULL if there is no room for as many
-   * bytes as the request's head announces.
+   * Returns a permit that reserves nothing yet; the caller releases it. Throws QUEUE_FULL if there is no room for as
+   * many bytes as the request's head announces.
    */
   admit(requester: Requester, announcedBytes: number): Permit {
     const permit: Permit = new Permit(requester, this.#lastOrder++, {

@@ -56,9 +56,9 @@ const MAX_LOSSES = 2
  * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Rows come
  * back in the order of the requests.
  *
- * Predictions are pure, so after an engine crash all batches in flight are computed again. A batch of several requests is
- * divided into two retry groups, each computed without any other batch. Repeated crashes divide it further, until the
- * request that causes them is alone; then only that request fails.
+ * Predictions are pure, so after an engine crash all batches in flight are computed again. A batch of several requests
+ * is divided into two retry groups, each computed without any other batch. Repeated crashes divide it further, until
+ * the request that causes them is alone; then only that request fails.
  */
 export class Batcher {
   readonly #options: BatcherOptions
@@ -142,10 +142,11 @@ export class Batcher {
   }
 
   /**
-   * The number of images in the next batch: an equal share of the images that wait, are in flight or were just computed,
-   * if they are divided among the engine's concurrent batches and one batch in the queue. Without this division, clients
-   * that send a request after each response settle into alternating large and small batches: the few late requests form a
-   * small batch, during which the engine has little work while the responses of the large batch are sent.
+   * The number of images in the next batch: an equal share of the images that wait, are in flight or were just
+   * computed, if they are divided among the engine's concurrent batches and one batch in the queue. Without this
+   * division, clients that send a request after each response settle into alternating large and small batches: the few
+   * late requests form a small batch, during which the engine has little work while the responses of the large batch
+   * are sent.
    */
   #evenShare(queue: ModelQueue, finished: Batch | undefined): number {
     const { engine, maxBatchSize } = this.#options

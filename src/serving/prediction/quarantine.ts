@@ -5,8 +5,8 @@ const WINDOW_MS = 10 * 60_000
 /** A model with this many strikes, or a request with this many crashes, is the cause if there is no doubt. */
 const PROOF = { strikes: 3, requestCrashes: 2 }
 /**
- * Each doubt multiplies the required number of crashes. There are two doubts: the engine crashes at random (all calls of
- * an earlier crash were repeated and succeeded), and an earlier build of the model succeeded.
+ * Each doubt multiplies the required number of crashes. There are two doubts: the engine crashes at random (all calls
+ * of an earlier crash were repeated and succeeded), and an earlier build of the model succeeded.
  */
 const DOUBT_FACTOR = 3
 
@@ -50,11 +50,11 @@ export interface QuarantineOptions {
 }
 
 /**
- * Finds the model that crashes the engine. After a crash, each model with a call in progress runs its calls of that kind
- * alone, until one succeeds. A crash while a single call is in progress is a strike against its model. Three strikes in ten
- * minutes without a success between them quarantine the model: its calls are rejected for ten minutes, or until a reset.
- * Predictions and builds are counted separately, because a model that builds without error can still crash the engine with
- * every prediction.
+ * Finds the model that crashes the engine. After a crash, each model with a call in progress runs its calls of that
+ * kind alone, until one succeeds. A crash while a single call is in progress is a strike against its model. Three
+ * strikes in ten minutes without a success between them quarantine the model: its calls are rejected for ten minutes,
+ * or until a reset. Predictions and builds are counted separately, because a model that builds without error can still
+ * crash the engine with every prediction.
  */
 export class Quarantine {
   readonly #options: QuarantineOptions
