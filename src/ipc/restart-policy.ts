@@ -1,8 +1,11 @@
-/** The delay doubles with every early exit; a child that starts well is restarted within a second. */
+/** The delay doubles with every early exit. After a child that was ready it is at most a second. */
 const DELAY_MS = { first: 100, max: 10_000, maxIfStarted: 1000 }
 /** A child that ran this long did not exit early. */
 const STABLE_MS = 10_000
-/** After so many exits in a row before `ready`, calls are rejected at once, and a first start is given up. */
+/**
+ * After this many exits in a row before `ready`, calls are rejected at once. If no child was ever ready, none is
+ * started.
+ */
 const START_ATTEMPTS = 3
 
 /** Decides when a child process is restarted, from the exits of its predecessors. */

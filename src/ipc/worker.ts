@@ -19,8 +19,8 @@ interface ReadyWaiter {
 
 /**
  * The parent half of a child process: sends calls, and starts a new child when one exits. Calls that a dead child left
- * unanswered are rejected with ENGINE_CRASHED. Calls made while no child is ready wait for the next one, or are rejected
- * with ENGINE_UNAVAILABLE if none can be started.
+ * unanswered are rejected with ENGINE_CRASHED. Calls made while no child is ready wait for the next one, or are
+ * rejected with ENGINE_UNAVAILABLE if none can be started.
  */
 export class Worker<M extends Methods<M>, Info> {
   readonly #options: WorkerOptions
@@ -29,7 +29,7 @@ export class Worker<M extends Methods<M>, Info> {
   /** Calls that wait for a ready child. */
   readonly #readyWaiters = new Set<ReadyWaiter>()
   #child: ChildProcess | undefined
-  /** A child that could not be sent a message: it has exited, although its exit event is still to come. */
+  /** A child to which a message could not be sent: it has exited, but has not emitted 'exit' yet. */
   #unreachableChild: ChildProcess | undefined
   /** A child that `replace` has killed. */
   #replacedChild: ChildProcess | undefined
@@ -117,7 +117,7 @@ export class Worker<M extends Methods<M>, Info> {
     this.#child?.send(request, () => undefined)
   }
 
-  /** Kills the child. Its calls are rejected as after a crash, and the next child starts at once. */
+  /** Kills the child. Its calls are rejected and the next child starts as after a crash. */
   replace(why: string): void {
     const child = this.#child
     if (child === undefined || child === this.#replacedChild) return
@@ -203,7 +203,10 @@ export class Worker<M extends Methods<M>, Info> {
     })
   }
 
-  /** Starts the next child after a delay. Waiting calls wait for it, unless several children have failed in a row. */
+  /**
+   * Starts the next child after the delay of the restart policy, which may be 0. Calls wait for it, unless several
+   * children in a row failed to start.
+   */
   #onExit(details: object): void {
     const { name, logger, onLost } = this.#options
     const wasReady = this.#isReady

@@ -3,7 +3,7 @@ import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
 import { torchvisionAxes, torchvisionName, torchvisionProblem } from './torchvision-names.ts'
 
-/** Names and axis orders of weights files. */
+/** The naming schemes of weights files: tensor names and axis orders. The API calls a layout `names`. */
 export const layouts = ['resinit', 'torchvision', 'keras'] as const
 export type Layout = (typeof layouts)[number]
 
@@ -12,11 +12,11 @@ export interface FileTensor {
   readonly name: string
   readonly shape: readonly number[]
   /**
-   * I64 is torch's count of the batches that a norm has processed. It has no effect: 0 is written, and the value is
-   * not read.
+   * I64 only for torch's `num_batches_tracked`, a counter of each norm without effect on predictions: 0 is written,
+   * and the value is not read.
    */
   readonly dtype: 'F32' | 'I64'
-  /** The parameter with these values, or the variance of the norm that the count belongs to. */
+  /** The parameter with these values; for `num_batches_tracked`, the variance of the same norm. */
   readonly parameter: Parameter
   /** Axis i of the tensor is the parameter's axis axes[i]. */
   readonly axes: readonly number[]
@@ -27,6 +27,7 @@ interface Network {
   readonly parameters: readonly Parameter[]
 }
 
+/** Patterns of the names of each layout, to detect it. */
 const FORMS: Readonly<Record<Layout, RegExp>> = {
   resinit: /^(stem|stage\d+|head)\//,
   torchvision: /^(conv1|bn1|fc|layer\d+\.\d+)\./,

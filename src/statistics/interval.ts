@@ -35,7 +35,7 @@ export function rankIntervals(estimates: readonly Estimate[]): number[] {
   return bounds.map(([low]) => 1 + bounds.filter(([, high]) => high < low).length)
 }
 
-/** The distance of a positive quantity from 1 as the absolute logarithm: 1 / 3 is as far as 3. */
+/** The distance of a positive quantity from 1 as the absolute logarithm: 1 / 3 and 3 have the same distance. */
 export function distanceFromOne({ mean, interval }: Estimate): Estimate {
   const distance = (value: number): number => Math.abs(Math.log(Math.max(0, value)))
   if (interval === null) return { mean: distance(mean), interval }

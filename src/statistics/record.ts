@@ -99,7 +99,7 @@ export class Measure {
   readonly #moments = new MomentSums()
   readonly #exact: Exactness | undefined
   readonly #hash = createHash('sha256')
-  readonly #all: Hash | undefined
+  readonly #jobHash: Hash | undefined
   readonly #ks: Subsample | undefined
   readonly #quantiles: Subsample | undefined
   #histogram: HistogramCounts | undefined
@@ -107,12 +107,12 @@ export class Measure {
   #sample: SampleMoments | undefined
   #passed = 0
 
-  /** `all` is also updated with the tensor's bytes, once. */
-  constructor(tensor: Measured, options: RecordOptions, all?: Hash) {
+  /** `jobHash` is also updated with the tensor's bytes, once. */
+  constructor(tensor: Measured, options: RecordOptions, jobHash?: Hash) {
     const { shape, law } = tensor
     this.#tensor = tensor
     this.#options = options
-    this.#all = all
+    this.#jobHash = jobHash
     this.#size = sizeOf(shape)
     this.#theory = law ? theoryOf(law, shape) : null
     const drawn = drawnLaw(law, this.#theory)
@@ -133,7 +133,7 @@ export class Measure {
       this.#moments.add(values)
       this.#exact?.add(values)
       this.#hash.update(values)
-      this.#all?.update(values)
+      this.#jobHash?.update(values)
       this.#ks?.add(values)
       this.#quantiles?.add(values)
     }

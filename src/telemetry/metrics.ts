@@ -2,7 +2,7 @@ import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../common/errors.ts'
 import { VERSION } from '../common/version.ts'
 
-/** Values that are read at each scrape. */
+/** Functions that read the current values at each scrape. */
 export interface Readings {
   readonly queueImages: () => number
   readonly queueBytes: () => number
@@ -13,15 +13,17 @@ export interface Readings {
   readonly engineRestarts: () => number
 }
 
-/** From less than a prediction of a tiny network to more than any client waits. */
+/**
+ * Bucket bounds: the prediction of a tiny network is faster than the first, and no client waits longer than the last.
+ */
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
 const IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 /** The status of a request whose client disconnected before the response. */
 const CLIENT_CLOSED = 499
 
 /**
- * The service's metrics in Prometheus format. Labels are routes, statuses and codes, never values that a client can choose.
- * One instance per service.
+ * The service's metrics in Prometheus format. Labels are routes, statuses, error codes and versions, never values that
+ * a client can choose. One instance per service.
  */
 export class Metrics {
   readonly #registry = new Registry()
@@ -77,7 +79,7 @@ export class Metrics {
           this.set(read())
         },
       })
-    const reading = (name: string, help: string, read: () => number) =>
+    const sampledCounter = (name: string, help: string, read: () => number) =>
       new Counter({
         name: `resinit_${name}_total`,
         help,
@@ -97,13 +99,13 @@ export class Metrics {
     )
     gauge('bad_entries', 'Unusable entries of DATA_DIR, which are ignored', readings.badEntries)
     gauge('engine_ready', '1 if the engine answers now', () => Number(readings.engineReady()))
-    reading('engine_restarts', 'Restarts of the engine after a crash', readings.engineRestarts)
+    sampledCounter('engine_restarts', 'Restarts of the engine after a crash', readings.engineRestarts)
     const started = Date.now() / 1000 - process.uptime()
     gauge('process_start_time_seconds', 'Start time of the process, Unix time', () => started)
     gauge('process_resident_memory_bytes', 'Resident memory of the HTTP process', () =>
       process.memoryUsage.rss(),
     )
-    reading('process_cpu_seconds', 'CPU time of the HTTP process', () => {
+    sampledCounter('process_cpu_seconds', 'CPU time of the HTTP process', () => {
       const { user, system } = process.cpuUsage()
       return (user + system) / 1e6
     })

@@ -30,23 +30,23 @@ export interface GraphNetworkOptions {
    */
   readonly barrier?: string
   /**
-   * Names of the residual sums whose magnitudes are computed. `rectified`: measure after the ReLU that alone reads
-   * the sum.
+   * Names of the residual sums whose magnitudes are computed. `rectified`: a ReLU is the only reader of each sum;
+   * its output is measured instead.
    */
   readonly watched?: { readonly sums: readonly string[]; readonly rectified: boolean }
 }
 
 /**
- * Networks as graph nodes that read variables. At inference a batch normalization is a constant scale and shift, so
- * one after a convolution is folded into the values of kernel and bias. Variables then hold folded kernels, and
- * TensorFlow fuses convolution, bias, sum and ReLU into one step.
+ * Networks as graph nodes that read variables. At inference a batch normalization is a constant scale and shift.
+ * Directly after a convolution it is folded into the values of kernel and bias: variables hold folded kernels, and
+ * TensorFlow fuses convolution, bias, sum and ReLU into one step. Elsewhere it is a scale and a shift.
  *
  * With bfloat16, convolutions, their kernels and the elementwise operations after them use it. Averages and the
- * dense layer stay float32, because eight bits of mantissa produce equal logits.
+ * dense layer stay float32, because rounding to eight significant bits makes different logits equal.
  */
 export class GraphNetworkOps implements NetworkOps<Value> {
   readonly variables: Variable[] = []
-  /** By variable, so that a network that is written twice has its variables once. */
+  /** The read node of each variable, by name. A graph that contains the network twice has each variable once. */
   readonly #reads = new Map<string, string>()
   readonly #graph: GraphWriter
   readonly #options: GraphNetworkOptions

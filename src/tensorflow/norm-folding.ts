@@ -34,7 +34,7 @@ export function splitParts(value: FoldedValue): Record<string, Parameter> {
   return { gamma, beta, mean, variance, ...(value.bias && { bias: value.bias }) }
 }
 
-/** Writes the nodes that fold. Common subexpressions are written once. */
+/** Writes the graph nodes that compute folded values. Common subexpressions are written once. */
 export class NormFoldingGraph {
   readonly #draws: GraphDrawOps
   readonly #source: (parameter: Parameter) => string
@@ -84,8 +84,8 @@ export class NormFoldingGraph {
 }
 
 /**
- * Folds the values of any network in one session. Folding nodes in a network's own graph would slow the executors
- * of its assignments by a third of a millisecond per node.
+ * Folds the values of any network in one session of its own. If the graph of a network folded them, TensorFlow would
+ * take a third of a millisecond longer for each folding node to create the executors of the assignments.
  */
 export class NormFolder {
   readonly #session: Session

@@ -51,9 +51,9 @@ const handlers: Handlers<AnalysisMethods> = {
   statistics: (weights, { relativeTo, ...options }, job) =>
     withWeights(sampler, weights, job, (tensors) =>
       relativeTo === undefined
-        ? measureWeights(tensors, options, { statisticsThread: statisticsThread, spectra })
+        ? measureWeights(tensors, options, { statisticsThread, spectra })
         : withWeights(sampler, relativeTo, job, (others) =>
-            measureWeights(tensors, options, { statisticsThread: statisticsThread, spectra }, others),
+            measureWeights(tensors, options, { statisticsThread, spectra }, others),
           ),
     ),
   fit: (path, { layout }, job) => fitWeights(path, spectra, layout, job),
@@ -71,8 +71,8 @@ const handlers: Handlers<AnalysisMethods> = {
     const source = { shape, law, slices: () => withCheckpoints(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
-    const measuring = statisticsThread.begin({ digest: false })
-    const { record } = await computeRecord(source, options, { measuring, spectra })
+    const statisticsJob = statisticsThread.begin({ digest: false })
+    const { record } = await computeRecord(source, options, { job: statisticsJob, spectra })
     return { initializer: { ...initializer, config }, ...(await record) }
   },
   sample: async (draw) => {

@@ -52,8 +52,8 @@ export async function fitWeights(
 
 /**
  * Judges a tensor that looks fresh in a file with trained tensors, because networks are usually trained as a whole.
- * It stays fresh if a training step would be visible: if it has a structure, which any step destroys, or bounds and
- * so many values that some would have left them.
+ * The verdict stays `fresh` only if a training step would be visible: the tensor has a structure, which any step
+ * destroys, or a bounded law and enough values that a step would move some out of the bounds.
  */
 function judgeAmongTrained(size: number, fits: readonly RankedFit[]): Judgement {
   const kinds = fits.filter(({ p_value }) => p_value >= REJECT_BELOW).map(({ kind }) => kind)

@@ -21,10 +21,7 @@ type Reference = readonly Pick<WeightTensor, 'name' | 'shape' | 'trainable' | 'r
 export async function measureWeights(
   tensors: readonly WeightTensor[],
   { match, ...options }: RecordOptions & { readonly match?: string },
-  {
-    statisticsThread: statisticsThread,
-    spectra,
-  }: { readonly statisticsThread: StatisticsThread; readonly spectra: Spectra },
+  { statisticsThread, spectra }: { readonly statisticsThread: StatisticsThread; readonly spectra: Spectra },
   reference?: Reference,
 ): Promise<ModelStatistics> {
   const matches = match === undefined ? () => true : nameMatcher(match)
@@ -32,20 +29,15 @@ export async function measureWeights(
   const measured = tensors.filter(wanted)
   const others = reference && counterparts(measured, reference.filter(wanted))
   assertAffordable(measured, options)
-  const measuring = statisticsThread.begin({ digest: true })
+  const job = statisticsThread.begin({ digest: true })
   const allRelative = new RelativeSums()
   const pending: (() => Promise<ParameterStatistics>)[] = []
   for (const [index, tensor] of measured.entries()) {
     const relative = new RelativeSums()
     const other = others?.[index]
-    const { record } = await computeRecord(
-      tensor,
-      options,
-      { measuring, spectra },
-      async (values, offset) => {
-        if (other) relative.add(values, await other.read(offset, values.length))
-      },
-    )
+    const { record } = await computeRecord(tensor, options, { job, spectra }, async (values, offset) => {
+      if (other) relative.add(values, await other.read(offset, values.length))
+    })
     allRelative.join(relative)
     pending.push(async () => ({
       name: tensor.name,
@@ -56,7 +48,7 @@ export async function measureWeights(
       ...(other ? { relative: relative.result() } : {}),
     }))
   }
-  const sha256 = await measuring.digest()
+  const sha256 = await job.digest()
   const parameters = await Promise.all(pending.map((complete) => complete()))
   const totals = { ...computeTotals(parameters), sha256 }
   return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }

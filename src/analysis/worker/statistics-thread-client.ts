@@ -11,8 +11,8 @@ import { childEntry } from '../../ipc/child-entry.ts'
 import type { Answer, ThreadMessage } from './statistics-thread.ts'
 import { SLICE } from '../../tensorflow/sampler.ts'
 
-/** Values that may be in transfer to the thread: two slices. */
-const AHEAD = 2 * SLICE
+/** The number of values that may be sent and not yet measured: two slices. */
+const MAX_UNMEASURED = 2 * SLICE
 
 /** Silence after which the thread counts as hung. A slice takes a second or two. */
 const TIMEOUT_MS = 120_000
@@ -24,8 +24,8 @@ export interface StatisticsThreadOptions {
 }
 
 /**
- * Measures on a thread while this thread draws the next values. A thread that crashed or hung is replaced by the
- * next job.
+ * Measures slices on another thread while this thread draws the next ones. After a crash or a timeout of that thread,
+ * the next job starts a new one.
  */
 export class StatisticsThread {
   readonly #options: Required<StatisticsThreadOptions>
@@ -39,12 +39,12 @@ export class StatisticsThread {
     this.#thread = new ThreadConnection(this.#options)
   }
 
-  /** Begins a job. Jobs run one at a time; unfinished work of an earlier job is discarded. */
-  begin({ digest }: { readonly digest: boolean }): StatisticsPass {
+  /** Begins a job. The caller runs one job at a time: a new job discards an unfinished tensor of the previous one. */
+  begin({ digest }: { readonly digest: boolean }): StatisticsJob {
     if (this.#thread.died) this.#thread = new ThreadConnection(this.#options)
     const thread = this.#thread
     void thread.send({ kind: 'job', digest })
-    return new StatisticsPass(thread)
+    return new StatisticsJob(thread)
   }
 
   async close(): Promise<void> {
@@ -52,8 +52,8 @@ export class StatisticsThread {
   }
 }
 
-/** The measurements of one job, in call order. Rejects if the thread dies. */
-export class StatisticsPass {
+/** One job: measures tensors one after another. Its methods reject if the thread dies. */
+export class StatisticsJob {
   readonly #thread: ThreadConnection
 
   constructor(thread: ThreadConnection) {
@@ -61,21 +61,22 @@ export class StatisticsPass {
   }
 
   /**
-   * Transfers a tensor's values. Resolves when all slices are sent; the record is pending until they are measured.
-   * `look` receives every slice once, in order, before it is sent.
+   * Transfers a tensor's values to the thread, in one pass or two (`planPasses`). Resolves when all slices are sent;
+   * the record is pending until they are measured. `onSlice` receives every slice of the first pass before its
+   * transfer.
    */
   async measure(
     tensor: TensorSource,
     options: RecordOptions,
-    look: (values: Float32Array) => Promise<void>,
+    onSlice: (values: Float32Array) => Promise<void>,
   ): Promise<{ record: Promise<Measurement> }> {
     const { shape, law } = tensor
     let last: Promise<Answer> | undefined
     const passes = planPasses(tensor, options)
     for (let pass = 1; pass <= passes; pass++) {
       for await (const values of tensor.slices()) {
-        if (pass === 1) await look(values)
-        await this.#thread.room(values.length)
+        if (pass === 1) await onSlice(values)
+        await this.#thread.waitForCapacity(values.length)
         const opening = last ? undefined : { tensor: { shape, law }, options }
         last = this.#thread.send({ kind: 'slice', opening, values })
       }
@@ -83,7 +84,7 @@ export class StatisticsPass {
     return { record: last as Promise<Measurement> }
   }
 
-  /** The digest over the bytes of all tensors, in order. */
+  /** The SHA-256 over the bytes of all tensors of the job, in order. */
   async digest(): Promise<string> {
     return (await this.#thread.send({ kind: 'digest' })) as string
   }
@@ -100,7 +101,7 @@ class ThreadConnection {
   readonly #watchdog: Watchdog
   readonly #replies: PendingReply[] = []
   readonly #ended = new AbortController()
-  #ahead = 0
+  #unmeasured = 0
   #error: Error | undefined
 
   constructor({ entry, timeoutMs }: Required<StatisticsThreadOptions>) {
@@ -108,7 +109,7 @@ class ThreadConnection {
     this.#worker.on('message', (answer: Answer) => {
       this.#watchdog.reset()
       const reply = this.#replies.shift()
-      this.#ahead -= reply?.size ?? 0
+      this.#unmeasured -= reply?.size ?? 0
       reply?.resolve(answer)
     })
     this.#worker.on('error', (error) => {
@@ -128,16 +129,16 @@ class ThreadConnection {
     return this.#error !== undefined
   }
 
-  /** Waits until this number of values may be sent. */
-  async room(size: number): Promise<void> {
+  /** Waits until this number of values can be sent within the limit. One slice of any size can always be sent alone. */
+  async waitForCapacity(size: number): Promise<void> {
     const { signal } = this.#ended
-    while (this.#ahead > 0 && this.#ahead + size > AHEAD)
+    while (this.#unmeasured > 0 && this.#unmeasured + size > MAX_UNMEASURED)
       await once(this.#worker, 'message', { signal }).catch((error: unknown) => {
         throw this.#error ?? error
       })
   }
 
-  /** Sends a message and transfers its values. Unread replies may reject. */
+  /** Sends a message and transfers its values. A caller may ignore the reply: its rejection is handled here. */
   send(message: ThreadMessage): Promise<Answer> {
     const size = message.kind === 'slice' ? message.values.length : 0
     const answer = new Promise<Answer>((resolve, reject) => {
@@ -148,7 +149,7 @@ class ThreadConnection {
       )
       if (this.#replies.length === 0) this.#watchdog.reset()
       this.#replies.push({ size, resolve, reject })
-      this.#ahead += size
+      this.#unmeasured += size
     })
     answer.catch(() => undefined)
     return answer
@@ -162,7 +163,7 @@ class ThreadConnection {
   #fail(error: Error): void {
     this.#error = error
     this.#watchdog.close()
-    this.#ahead = 0
+    this.#unmeasured = 0
     for (const { reject } of this.#replies.splice(0)) reject(error)
     this.#ended.abort()
   }

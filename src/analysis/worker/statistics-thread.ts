@@ -4,7 +4,7 @@ import { Measure, type Measured, type Measurement, type RecordOptions } from '..
 
 /** Messages to the thread. Each has one reply, in the same order. */
 export type ThreadMessage =
-  /** Begins a job, with or without a digest over all its tensors, and discards unfinished work. */
+  /** Begins a job, with or without a digest over all its tensors. */
   | { readonly kind: 'job'; readonly digest: boolean }
   /** The next slice of a tensor; the first has the options. The reply to the last is the record. */
   | { readonly kind: 'slice'; readonly opening?: Opening | undefined; readonly values: Float32Array }
@@ -20,18 +20,18 @@ export type Answer = Measurement | string | undefined
 
 /** Measures one tensor after another. An error ends the thread, and the parent receives it. */
 function answerFrom(port: MessagePort): void {
-  let all: Hash | undefined
+  let jobHash: Hash | undefined
   let measure: Measure | undefined
   const answerTo = (message: ThreadMessage): Answer => {
     switch (message.kind) {
       case 'job':
-        all = message.digest ? createHash('sha256') : undefined
+        jobHash = message.digest ? createHash('sha256') : undefined
         return undefined
       case 'slice':
-        if (message.opening) measure = new Measure(message.opening.tensor, message.opening.options, all)
+        if (message.opening) measure = new Measure(message.opening.tensor, message.opening.options, jobHash)
         return measure?.add(message.values)
       case 'digest':
-        return all?.digest('hex')
+        return jobHash?.digest('hex')
     }
   }
   port.on('message', (message: ThreadMessage) => {

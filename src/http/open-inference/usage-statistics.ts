@@ -1,5 +1,5 @@
 import type { Static } from 'typebox'
-import type { ModelUsage, Tally, Usage } from '../../serving/prediction/usage.ts'
+import type { ModelUsage, DurationSum, Usage } from '../../serving/prediction/usage.ts'
 import type { App } from '../shared/app-instance.ts'
 import type { Registry } from '../../serving/models/registry.ts'
 import { VERSION } from '../shared/versions.ts'
@@ -29,7 +29,7 @@ export function registerUsageRoutes(app: App, { registry, usage }: Context): voi
     },
     () => ({
       model_stats: listNamedModels(registry).map(({ model, name }) =>
-        formatStatistics(name, usage.of(model.record.id)),
+        formatStatistics(name, usage.getOrCreate(model.record.id)),
       ),
     }),
   )
@@ -43,7 +43,7 @@ export function registerUsageRoutes(app: App, { registry, usage }: Context): voi
     }
     app.get(path, { config: { scope: 'read' }, schema }, (request) => {
       const { model, name } = findModel(registry, request.params)
-      return { model_stats: [formatStatistics(name, usage.of(model.record.id))] }
+      return { model_stats: [formatStatistics(name, usage.getOrCreate(model.record.id))] }
     })
   }
 }
@@ -76,6 +76,6 @@ function formatStatistics(name: string, usage: ModelUsage): Statistics {
   }
 }
 
-function toNanoseconds({ count, ms }: Tally): { count: number; ns: number } {
+function toNanoseconds({ count, ms }: DurationSum): { count: number; ns: number } {
   return { count, ns: Math.round(ms * 1e6) }
 }

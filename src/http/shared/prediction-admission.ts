@@ -37,9 +37,9 @@ interface Context {
  * released with the response, when the client disconnects, when the body stalls, or when the prediction exceeds
  * REQUEST_TIMEOUT_MS after its body.
  *
- * The response to an invalid request waits until the batch in flight is done. Otherwise a client that sends broken images
- * as fast as it gets responses would return hundreds of times a second, and reading its images would take the processors
- * from valid requests.
+ * The response to an invalid request waits until the batches in flight are done. Otherwise a client that sends a broken
+ * image after each response would send hundreds of requests a second, and reading them would take the processors from
+ * valid requests.
  */
 export function createPredictionAdmission(context: Context): PredictionAdmission {
   const { registry, admission, batcher, usage, config } = context

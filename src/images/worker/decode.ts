@@ -12,18 +12,19 @@ import { normalizeJpeg } from '../normalize-jpeg.ts'
 import { normalizePng } from '../normalize-png.ts'
 import { normalizeWebp } from '../normalize-webp.ts'
 import type { NormalizedImage } from '../normalized.ts'
-import { placePixels, type Raster } from './resize.ts'
+import { placePixels, type Raster } from './place-pixels.ts'
 
 /** The file, and its parts that are not garbage-collected yet. */
 const FILE_COPIES = 2
 /** The decoded, the rotated and the serialized pixels. */
 const RESULT_COPIES = 3
-/** Above this size an image is cropped before it is resized. */
+/** If the resized image would exceed this size, its centre is cropped before it is resized. */
 const MAX_RESIZED_PIXELS = 2 ** 24
 const VALIDATED_SIDE = 8
 /**
- * Above this scale an image is rotated before it is resized, because libvips enlarges from the first corner. Below, it is
- * rotated afterwards: it is smaller then, and a JPEG is decoded at the reduced size.
+ * Above this scale an image is rotated before it is resized: libvips aligns an enlarged image with its top left corner,
+ * so rotating it afterwards would move its pixels. At or below this scale it is rotated after resizing: it has fewer
+ * pixels then, and the JPEG decoder can already reduce it.
  */
 const MIN_ROTATED_SCALE = 0.5
 const normalizers: Readonly<Record<ImageFormat, (file: Buffer, maxPixels: number) => NormalizedImage>> = {
@@ -41,8 +42,9 @@ sharp.cache(false)
 sharp.concurrency(1)
 
 /**
- * Decodes a file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded, colours
- * as stored. An image that already has the size keeps its pixels. Throws UnusableImage if the file cannot be decoded.
+ * Decodes a file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded,
+ * colours as stored. An image that already has the size keeps its pixels. Throws UnusableImage if the file cannot be
+ * decoded.
  */
 export async function decodeImage(
   file: Buffer,
@@ -52,7 +54,7 @@ export async function decodeImage(
   const [height = 0, width = 0, channels = 3] = shape
   const image = normalizers[format](file, maxPixels)
   const sideways = isSideways(image.orientation)
-  const size = sideways ? { width: image.height, height: image.width } : pick(image)
+  const size = sideways ? { width: image.height, height: image.width } : getSize(image)
   const untouched = size.width === width && size.height === height
   if (fit === 'exact' && !untouched) {
     throw new UnusableImage(
@@ -90,7 +92,7 @@ interface Size {
   readonly height: number
 }
 
-function pick({ width, height }: Size): Size {
+function getSize({ width, height }: Size): Size {
   return { width, height }
 }
 
@@ -111,8 +113,9 @@ function scaleFor(from: Size, to: Size): number {
 }
 
 /**
- * Resizes the whole image before cropping its centre, because otherwise damage outside of the centre would be detected for
- * some models only. A strip that would become too long is read once to detect damage, and then cropped and resized.
+ * Resizes the whole image before cropping its centre, because otherwise damage outside of the centre would be detected
+ * for some models only. If the resized image would exceed MAX_RESIZED_PIXELS, as for a long narrow image, the whole
+ * image is decoded once to detect damage; then its centre is cropped and resized.
  */
 async function resize(
   read: (change: Change) => Promise<Raster>,

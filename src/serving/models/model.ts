@@ -28,7 +28,7 @@ export type Entry = { -readonly [K in keyof Model]: Model[K] } & {
   digesting: Promise<void> | undefined
   /** The first write of its record. The model exists only after it. */
   created: Promise<void>
-  /** True if its record is on disk, as far as this service knows. */
+  /** True if its record was on disk at the last poll or change by this service. */
   stored: boolean
 }
 

@@ -89,8 +89,8 @@ export class Registry {
   }
 
   /**
-   * Reads the store, and polls it until `close`. Builds no model. Rejects if the store cannot be read. The caller closes
-   * the registry.
+   * Reads the store, and polls it until `close`. Builds no model. Rejects if the store cannot be read. The caller
+   * closes the registry.
    */
   load(): Promise<void> {
     return this.#watcher.start()
@@ -106,7 +106,7 @@ export class Registry {
     return this.#index.list()
   }
 
-  /** True if `find` returns a model, as far as this service knows. */
+  /** True if `find` returns a model. Does not poll the store. */
   knows(reference: string): boolean {
     return this.#index.knows(reference)
   }

@@ -29,9 +29,9 @@ const WEIGHTS = 'weights.safetensors'
 
 /**
  * Models and names as files, shared by any number of services: `models/<id>/model.json` (with `weights.safetensors` for
- * uploaded weights, and one file per fact), `names/<name>`, `changes/` and `staging/`. A model's folder is filled in the
- * staging folder, and created and removed by one rename. A rename never replaces a folder that is not empty. So a reader
- * sees a complete model or none, and the second of two concurrent writers finds the first one's model.
+ * uploaded weights, and one file per fact), `names/<name>`, `changes/` and `staging/`. A model's directory is filled in
+ * the staging directory, and created and removed by one rename. A rename never replaces a directory that is not empty.
+ * So a reader sees a complete model or none, and the second of two concurrent writers finds the first one's model.
  */
 export class Store {
   readonly names: NameFiles
@@ -54,7 +54,7 @@ export class Store {
     })
   }
 
-  /** Opens a data folder. Unusable entries are reported to `bad`. */
+  /** Opens a data directory. Unusable entries are reported to `bad`. */
   static open(folder: string, bad: BadEntries = new BadEntries()): Promise<Store> {
     return changeStore(async () => {
       for (const part of ['models', 'names', 'changes']) await makeFolder(join(folder, part))
@@ -75,12 +75,18 @@ export class Store {
     return this.#staging.heartbeat()
   }
 
-  /** Names and ids that other services changed since the last call; undefined where all of them may have. */
+  /**
+   * The names and ids that were announced as changed since the last call; undefined if announcements may have been
+   * missed.
+   */
   changed(): Promise<ReadonlySet<string> | undefined> {
     return this.#markers.read()
   }
 
-  /** What is equal as long as no model and no name has come or gone, as far as the times of the folders tell. */
+  /**
+   * The modification times and inodes of the directories of models and names. They change when an entry is added,
+   * replaced or removed, unless the file system's clock is too coarse.
+   */
   async stamp(): Promise<string> {
     const found = await Promise.all([this.#models, this.#names].map((path) => stat(path, { bigint: true })))
     return found.map(({ mtimeNs, ino }) => `${String(mtimeNs)}.${String(ino)}`).join()
@@ -148,7 +154,7 @@ export class Store {
     }
   }
 
-  /** Creates a temporary folder, for files that are sent and then removed. */
+  /** Creates a temporary directory, for files that are sent and then removed. */
   stageFolder(): Promise<TempPath> {
     return changeStore(async () => {
       await this.#staging.ensure()
@@ -158,7 +164,10 @@ export class Store {
     })
   }
 
-  /** Stores a new model with its staged weights. Returns the stored record, which another service may have written first. */
+  /**
+   * Stores a new model with its staged weights. Returns the stored record, which another service may have written
+   * first.
+   */
   create(model: StoredModel, weights?: StagedWeights): Promise<StoredModel> {
     return this.#change(model.id, async (target) => {
       const text = JSON.stringify(model)
@@ -183,7 +192,7 @@ export class Store {
           }
           const existing = await this.#readUsable(model.id)
           if (existing !== undefined) return existing.record
-          // A folder without a usable record is not a model.
+          // A directory without a usable record is not a model.
           await this.#moveAway(target)
         }
       } finally {
@@ -254,7 +263,7 @@ export class Store {
       await rename(path, removed.path)
       await syncFolder(this.#models)
     } catch (error) {
-      // Another service has removed it; a missing `models` folder is an error.
+      // Another service has removed it; a missing `models` directory is an error.
       if (errnoCode(error) !== 'ENOENT') throw error
       await stat(this.#models)
     }

@@ -38,8 +38,8 @@ export class Admission {
   }
 
   /**
-   * Returns a permit that reserves nothing yet; the caller releases it. Throws QUEUE_FULL if there is no room for as many
-   * bytes as the request's head announces.
+   * Returns a permit that reserves nothing yet; the caller releases it. Throws QUEUE_FULL if there is no room for as
+   * many bytes as the request's head announces.
    */
   admit(requester: Requester, announcedBytes: number): Permit {
     const permit: Permit = new Permit(requester, this.#lastOrder++, {
@@ -53,7 +53,7 @@ export class Admission {
     })
     // A full queue rejects requests before their images are known.
     if (this.images >= this.#options.maxImages) this.#claim(permit, 'images', 1)
-    // Announced bytes release no other request.
+    // Only checks whether the announced bytes fit. Victims are released when bytes arrive.
     this.#selectVictims(permit, 'bytes', announcedBytes)
     this.#permits.add(permit)
     return permit

@@ -7,7 +7,7 @@ import type { Group, ModelQueue } from './model-queue.ts'
 import type { EngineCrash, Quarantine } from './quarantine.ts'
 import { joinJobs, joinResults, splitJob, splitRows } from './rows.ts'
 
-/** The life cycle of models, as far as the batcher needs it. */
+/** The operations of the models' life cycle that the batcher uses. */
 interface Models {
   /** True if the engine holds a model now. The query counts as a use of the model. */
   readonly isReady: (model: string) => boolean
@@ -46,7 +46,7 @@ interface Batch {
   finished: Promise<void>
 }
 
-/** A request fails after so many calls of an engine that does not hold its model. */
+/** A request fails after this many calls of an engine that does not hold its model. */
 const MAX_LOSSES = 2
 
 /**
@@ -56,8 +56,9 @@ const MAX_LOSSES = 2
  * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Rows come
  * back in the order of the requests.
  *
- * Predictions are pure, so a batch from an engine crash is repeated in halves until a request that causes crashes is
- * alone and fails alone. Such a half is computed without any other batch.
+ * Predictions are pure, so after an engine crash all batches in flight are computed again. A batch of several requests
+ * is divided into two retry groups, each computed without any other batch. Repeated crashes divide it further, until
+ * the request that causes them is alone; then only that request fails.
  */
 export class Batcher {
   readonly #options: BatcherOptions
@@ -141,10 +142,11 @@ export class Batcher {
   }
 
   /**
-   * The number of images in the next batch. Clients that send their next request after each answer would otherwise form
-   * one large batch and, from the few late requests, one small batch, permanently: during the small batch the engine has
-   * too little work while all other answers are sent and requests are read. So the waiting images and those just computed
-   * are divided evenly among the engine's concurrent batches and the queue.
+   * The number of images in the next batch: an equal share of the images that wait, are in flight or were just
+   * computed, if they are divided among the engine's concurrent batches and one batch in the queue. Without this
+   * division, clients that send a request after each response settle into alternating large and small batches: the few
+   * late requests form a small batch, during which the engine has little work while the responses of the large batch
+   * are sent.
    */
   #evenShare(queue: ModelQueue, finished: Batch | undefined): number {
     const { engine, maxBatchSize } = this.#options
@@ -244,7 +246,7 @@ export class Batcher {
     }
   }
 
-  /** Repeats the requests of a crashed batch in halves. A request that crashes alone too often fails. */
+  /** Queues the requests of a crashed batch again, in two halves. A request that crashes too often alone fails. */
   #retryInHalves(batch: Batch, crash: EngineCrash, error: unknown): void {
     const { queue, group } = batch
     const [first, second] = group.requests

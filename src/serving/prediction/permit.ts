@@ -19,7 +19,11 @@ interface Budget {
   readonly released: () => void
 }
 
-/** The images and bytes that one request occupies, from its head to its answer. */
+/**
+ * The images and bytes that one request occupies between the arrival of its head and the end of its response. `reserve`
+ * sets the totals. Images whose computation has started no longer count towards the limit; bytes count until the
+ * release.
+ */
 export class Permit implements Requester {
   readonly client: string
   readonly model: string
@@ -28,9 +32,13 @@ export class Permit implements Requester {
   /** The speed of the body while it arrives; undefined after its end. */
   arrival: Arrival | undefined
   readonly #budget: Budget
-  /** The reason of the release. An AbortSignal per request would cost more than the rest; `signal` creates one on demand. */
+  /**
+   * The reason of the release. An AbortSignal per request would cost more than the rest; `signal` creates one on
+   * demand.
+   */
   #released: { readonly reason: unknown } | undefined
   readonly #watchers = new Set<(reason: unknown) => void>()
+  /** All images of the request, waiting and started. */
   #images = 0
   #bytes = 0
   #started = 0
@@ -61,7 +69,7 @@ export class Permit implements Requester {
     return controller.signal
   }
 
-  /** The number of images that wait to be decoded or computed. */
+  /** The images that wait to be decoded or computed: the reserved ones without the started ones. */
   get images(): number {
     return this.#images - this.#started
   }
@@ -70,12 +78,18 @@ export class Permit implements Requester {
     return this.#bytes
   }
 
-  /** True if another request may take its share: its body is arriving, or none of its images was ever computed. */
+  /**
+   * True if the permit may be released in favour of another request: its body is arriving, or it is queued and not
+   * started.
+   */
   get evictable(): boolean {
     return this.#queued || this.arrival !== undefined
   }
 
-  /** Sets its images and bytes. Throws QUEUE_FULL if there is no room for more. */
+  /**
+   * Sets the totals of its images, started ones included, and of its bytes. Throws QUEUE_FULL if an increase does not
+   * fit.
+   */
   reserve(images: number, bytes: number): void {
     this.#throwIfReleased()
     const [moreImages, moreBytes] = [images - this.#images, bytes - this.#bytes]
@@ -87,7 +101,9 @@ export class Permit implements Requester {
     this.#budget.changed('bytes', moreBytes)
   }
 
-  /** Adds received bytes of its body. Releases the permit with QUEUE_FULL if there is no room for them. */
+  /**
+   * Adds received bytes of its body. If the budget is full, releases the permit with QUEUE_FULL instead of throwing.
+   */
   receive(bytes: number): void {
     if (this.#released !== undefined) return
     try {

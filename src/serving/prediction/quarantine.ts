@@ -2,19 +2,19 @@ import { isCrash, ServiceError } from '../../common/errors.ts'
 import { SharedExclusiveLock } from './shared-exclusive-lock.ts'
 
 const WINDOW_MS = 10 * 60_000
-/** How many crashes of one model, or of one request, count as proof if there is no doubt. */
+/** A model with this many strikes, or a request with this many crashes, is the cause if there is no doubt. */
 const PROOF = { strikes: 3, requestCrashes: 2 }
 /**
- * Each doubt multiplies the number of crashes needed. Doubts are: the engine crashes at random (all calls of a crash were
- * repeated and succeeded), and an earlier build of the model succeeded.
+ * Each doubt multiplies the required number of crashes. There are two doubts: the engine crashes at random (all calls
+ * of an earlier crash were repeated and succeeded), and an earlier build of the model succeeded.
  */
 const DOUBT_FACTOR = 3
 
 type Kind = 'build' | 'predict'
 
-/** One crash of the engine, shared by all calls that the engine had. */
+/** One crash of the engine, shared by all calls that were in progress. */
 export class EngineCrash {
-  /** True if the engine had one call only, so no other call can be the cause. */
+  /** True if only one call was in progress, so no other call can be the cause. */
   readonly alone: boolean
   readonly #onCleared: () => void
   #open = 0
@@ -36,9 +36,9 @@ export class EngineCrash {
   }
 }
 
-/** The calls of one model and kind since the last one that succeeded. */
-interface History {
-  /** The times of the crashes during which the engine had no other call. */
+/** The crashes of one model in one kind of call since the last success. */
+interface CrashHistory {
+  /** The times of crashes during which no other call was in progress. */
   readonly strikes: number[]
 }
 
@@ -50,18 +50,19 @@ export interface QuarantineOptions {
 }
 
 /**
- * Finds the model that crashes the engine. Every call that the engine had during a crash runs alone until it succeeds, so
- * its next crash is its own: a strike. A model with three strikes in ten minutes and no success of that kind of call
- * between them is quarantined: it is rejected for ten minutes or until it is reset. Predictions and builds are counted
- * separately: a model that builds without error can still crash the engine with every prediction.
+ * Finds the model that crashes the engine. After a crash, each model with a call in progress runs its calls of that
+ * kind alone, until one succeeds. A crash while a single call is in progress is a strike against its model. Three
+ * strikes in ten minutes without a success between them quarantine the model: its calls are rejected for ten minutes,
+ * or until a reset. Predictions and builds are counted separately, because a model that builds without error can still
+ * crash the engine with every prediction.
  */
 export class Quarantine {
   readonly #options: QuarantineOptions
   readonly #now: () => number
   readonly #lock = new SharedExclusiveLock()
   readonly #running = new Set<{ crash: EngineCrash | undefined }>()
-  /** By kind and model; only for calls whose last one crashed. */
-  readonly #histories = new Map<string, History>()
+  /** By kind and model. An entry exists from a crash to the next success. */
+  readonly #histories = new Map<string, CrashHistory>()
   /** Models that were built successfully. */
   readonly #built = new Set<string>()
   /** The end of each quarantine, by model. */
@@ -102,7 +103,7 @@ export class Quarantine {
     })
   }
 
-  /** How many crashes on its own a request may have before it counts as their cause. */
+  /** The number of crashes during which a request ran alone, after which the request counts as their cause. */
   get requestCrashLimit(): number {
     return PROOF.requestCrashes * (this.#crashesAreRandom ? DOUBT_FACTOR : 1)
   }
@@ -126,7 +127,7 @@ export class Quarantine {
     return this.#now() - this.#randomCrashAt < WINDOW_MS
   }
 
-  /** Records one crash for all calls that the engine had; their errors arrive one after another. */
+  /** Records one crash for all calls in progress; their errors arrive one after another. */
   #recordCrash(): EngineCrash {
     const crash = new EngineCrash(this.#running.size === 1, () => {
       this.#randomCrashAt = this.#now()

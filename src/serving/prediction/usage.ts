@@ -1,5 +1,5 @@
-/** The number and the total duration of requests, or of one step of them. */
-export interface Tally {
+/** A number of events and their total duration. The events are requests, batches, or one step of requests. */
+export interface DurationSum {
   count: number
   ms: number
 }
@@ -24,24 +24,25 @@ export interface ModelUsage {
   batches: number
   /** Unix time in ms; 0 before the first request. */
   lastUsed: number
-  readonly success: Tally
-  readonly fail: Tally
-  readonly decode: Tally
-  readonly queue: Tally
-  readonly compute: Tally
-  readonly encode: Tally
+  readonly success: DurationSum
+  readonly fail: DurationSum
+  readonly decode: DurationSum
+  readonly queue: DurationSum
+  readonly compute: DurationSum
+  readonly encode: DurationSum
   /** Batches by their number of images. */
-  readonly bySize: Map<number, Tally>
+  readonly bySize: Map<number, DurationSum>
 }
 
-/** Beyond this number the models that were used first are removed. */
+/** The number of models with counters. The model that was first used the longest ago is removed for a new one. */
 const MAX_MODELS = 10_000
 
 /** The usage of each model over all protocols. One instance per service. */
 export class Usage {
   readonly #models = new Map<string, ModelUsage>()
 
-  of(id: string): ModelUsage {
+  /** Returns the counters of a model, and creates them at zero if there are none. */
+  getOrCreate(id: string): ModelUsage {
     const known = this.#models.get(id)
     if (known !== undefined) return known
     for (const oldest of this.#models.keys()) {
@@ -54,7 +55,7 @@ export class Usage {
   }
 
   answered(id: string, { images, decodeMs, queueMs, computeMs, encodeMs, totalMs }: PredictionCosts): void {
-    const usage = this.of(id)
+    const usage = this.getOrCreate(id)
     usage.images += images
     usage.lastUsed = Date.now()
     add(usage.success, totalMs)
@@ -65,28 +66,28 @@ export class Usage {
   }
 
   failed(id: string, ms: number): void {
-    add(this.of(id).fail, ms)
+    add(this.getOrCreate(id).fail, ms)
   }
 
   computed(id: string, images: number, ms: number): void {
-    const usage = this.of(id)
+    const usage = this.getOrCreate(id)
     usage.batches += 1
-    const tally = usage.bySize.get(images) ?? { count: 0, ms: 0 }
-    usage.bySize.set(images, tally)
-    add(tally, ms)
+    const sum = usage.bySize.get(images) ?? { count: 0, ms: 0 }
+    usage.bySize.set(images, sum)
+    add(sum, ms)
   }
 }
 
 function createUsage(): ModelUsage {
-  const none = (): Tally => ({ count: 0, ms: 0 })
+  const zero = (): DurationSum => ({ count: 0, ms: 0 })
   return {
-    ...{ images: 0, batches: 0, lastUsed: 0, success: none(), fail: none() },
-    ...{ decode: none(), queue: none(), compute: none(), encode: none() },
+    ...{ images: 0, batches: 0, lastUsed: 0, success: zero(), fail: zero() },
+    ...{ decode: zero(), queue: zero(), compute: zero(), encode: zero() },
     bySize: new Map(),
   }
 }
 
-function add(tally: Tally, ms: number): void {
-  tally.count += 1
-  tally.ms += ms
+function add(sum: DurationSum, ms: number): void {
+  sum.count += 1
+  sum.ms += ms
 }

@@ -131,8 +131,8 @@ parentPort.on('message', (told) => {
     },
   }
   const record = async (): Promise<unknown> => {
-    const look = () => Promise.resolve()
-    const found = await other.begin({ digest: false }).measure(source, options, look)
+    const onSlice = () => Promise.resolve()
+    const found = await other.begin({ digest: false }).measure(source, options, onSlice)
     return found.record
   }
   await expect(record()).rejects.toThrow('the statistics thread was silent for 1000 ms and was ended')

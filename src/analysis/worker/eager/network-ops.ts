@@ -52,7 +52,8 @@ export class EagerNetworkOps implements NetworkOps<Eager> {
     const input = this.#padded(x, padding)
     if (size > 1 || strides === 1)
       return batched(this.#tf.conv2d(input, filter, strides, paddingMode(padding)))
-    // libtensorflow's gradient of a 1x1 filter with strides writes out of bounds for odd batches (oneDNN, 2.21).
+    // libtensorflow's gradient of a 1x1 filter with strides writes out of bounds for odd batches (oneDNN in
+    // TensorFlow 2.21).
     return batched(this.#tf.conv2d(this.#tf.maxPool(input, 1, strides, 'valid'), filter, 1, 'valid'))
   }
 

@@ -20,8 +20,8 @@ const LUMA = [19595, 38470, 7471] as const
 const HALF = 0x8000
 
 /**
- * Converts pixels to a target's size and channels: rotates them by the EXIF orientation, then crops to the centre or pads
- * with black.
+ * Converts pixels to a target's size and channels: rotates them by the EXIF orientation, then crops to the centre or
+ * pads with black.
  */
 export function placePixels(raster: Raster, orientation: number, target: Target): Uint8Array {
   const { data, channels } = raster
