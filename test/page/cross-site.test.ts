@@ -100,7 +100,7 @@ describe.each(['127.0.0.1', 'localhost', '[::1]'])('a service at %s', (host) => 
       await page.getByText('the service').click()
       await page.waitForURL(`${address()}${path}**`)
     }
-    await page.getByText('All initializers').waitFor()
+    await page.getByText('Lists the initializers').waitFor()
     await page.goto(
       `${address()}/#specification?draft=${encodeURIComponent(JSON.stringify({ ...tiny, seed: 2 }))}`,
     )
