@@ -48,11 +48,12 @@ export function jsonProblem(error: unknown): string {
   return error instanceof UnacceptableJson ? error.message : 'is not JSON'
 }
 
-/** The parse error as MALFORMED_REQUEST; `what` is the subject of its sentence. */
-export function malformedJson(what: string, error: unknown): ServiceError {
+/** The parse error as MALFORMED_REQUEST. The message starts with `subject`. */
+export function malformedJson(subject: string, error: unknown): ServiceError {
   const detail = jsonProblem(error)
-  const errors = error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'is given twice' }] : []
-  return new ServiceError('MALFORMED_REQUEST', `${what} ${detail}`, { errors })
+  const errors =
+    error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'is sent twice; send it once' }] : []
+  return new ServiceError('MALFORMED_REQUEST', `${subject} ${detail}`, { errors })
 }
 
 /**

@@ -53,8 +53,8 @@ const MAX_LOSSES = 2
  * Joins waiting requests to batches. A batch starts when the engine is free and takes the requests that wait for one
  * model, so a request on an idle service waits for no others. The engine receives up to `concurrency` full batches in
  * advance, so it never idles between two. A batch that follows another of its model leaves a share of the waiting
- * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Rows come
- * back in the order of the requests.
+ * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Results
+ * keep the order of the requests.
  *
  * Predictions are pure, so a batch from an engine crash is repeated in halves until a request that causes crashes is
  * alone and fails alone. Such a half is computed without any other batch.

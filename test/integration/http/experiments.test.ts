@@ -87,7 +87,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
       { initializer: 0, learning_rate: 0.1, trains_with: [0.1] },
       expect.objectContaining({ initializer: 1, trains_with: [] }),
     ])
-    expect(result.summary.verdict).toMatch(/HeNormal .* is ahead .* Zeros trains with no learning rate/)
+    expect(result.summary.verdict).toMatch(/HeNormal .* is ahead .* Zeros trains with none of/)
     for (const { loss, steps } of result.runs) expect(loss).toHaveLength(steps.length)
 
     // The same request returns the finished job; another run of it gives the same bits.
@@ -146,7 +146,7 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
     }
     expect(refused).not.toEqual([])
     for (const answer of refused)
-      expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /experiments wait/ })
+      expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /experiments are waiting/ })
     const { experiments } = (await running.client.get(PATH)).json as Static<typeof ExperimentList>
     expect(experiments.filter(({ state }) => state === 'waiting')).toHaveLength(8)
     for (const { id } of experiments) await running.client.delete(`${PATH}/${id}`)

@@ -239,7 +239,7 @@ describe('refused:', () => {
   })
 })
 
-describe('taken:', () => {
+describe('accepted:', () => {
   it.each([
     ['an empty list of outputs, which requests all', { outputs: [] }],
     ['parameters that change nothing', { parameters: { mine: 'x', priority: 1, timeout: 0 } }],

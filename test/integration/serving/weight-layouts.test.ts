@@ -134,8 +134,8 @@ describe('the axes of torchvision', () => {
 
 describe('rejected:', () => {
   it.each([
-    [{ version: 'v2' }, /torchvision has no names for this network: its blocks are v1 and v1.5/],
-    [{ use_bias: true }, /no biases, and these have/],
+    [{ version: 'v2' }, /torchvision has no names for this network: its blocks are v1 or v1.5/],
+    [{ use_bias: true }, /no biases; this network has them/],
   ])('the names of torchvision for %j', async (architecture, says) => {
     const body = { ...tiny, architecture: { ...tiny.architecture, ...architecture } }
     const { id } = await running.client.create(body)

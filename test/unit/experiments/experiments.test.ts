@@ -158,7 +158,7 @@ describe('the summary', () => {
       { rank: 2, initializers: [1] },
     ])
     expect(verdict).toMatch(
-      /^HeNormal \(0\.21, 95 % .*, at 0\.1\) is ahead .* Zeros trains with no learning rate/,
+      /^HeNormal \(0\.21, 95 % .*, at 0\.1\) is ahead .* Zeros trains with none of the learning rates/,
     )
     expect(groups[0]).toMatchObject({ trains: true, diverged: 0, test_accuracy: { mean: 0.5 } })
     expect(groups[0]?.curve).toMatchObject({ low: Array(10).fill(0.2), high: Array(10).fill(0.22) })

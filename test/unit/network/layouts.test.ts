@@ -24,9 +24,9 @@ describe('torchvision', () => {
 
   test.each([
     [{ version: 'v2' }, /its blocks are v1 or v1.5; this network has v2/],
-    [{ norm: 'none' }, /have norms, and these have none/],
-    [{ use_bias: true }, /have no biases, and these have/],
-    [{ head: { pool: { size: 2 } } }, /global average, and this one flattens/],
+    [{ norm: 'none' }, /have norms; this network has none/],
+    [{ use_bias: true }, /have no biases; this network has them/],
+    [{ head: { pool: { size: 2 } } }, /global average; this network flattens/],
   ])('has no names for %j', (architecture, reason) => {
     const plan = planned({ architecture: small({ ...architecture }) })
     expect(layoutProblem('torchvision', plan)).toMatch(/^torchvision has no names for this network: /)
@@ -47,7 +47,7 @@ describe('keras', () => {
       ...['conv1_conv/kernel', ...norm('conv1_bn')],
       ...['conv2_block1_1_conv/kernel', ...norm('conv2_block1_1_bn')],
       ...['conv2_block1_2_conv/kernel', ...norm('conv2_block1_2_bn')],
-      // Eight channels come in and go out.
+      // Eight input and eight output channels.
       ...['conv2_block1_3_conv/kernel', ...norm('conv2_block1_3_bn')],
       ...['predictions/kernel', 'predictions/bias'],
     ])

@@ -68,7 +68,7 @@ describe('a model', () => {
     expect(quarantine.blockedError('m')).toBeUndefined()
   })
 
-  test('that is reset starts with no strikes', async () => {
+  test('has no strikes after a reset', async () => {
     const { quarantine, end } = setUp()
     for (let death = 0; death < 3; death++) await end('dies')
     quarantine.reset('m')
