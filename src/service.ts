@@ -113,7 +113,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
   const batcher = new Batcher({
     engine,
     models: {
-      touchModel: (id) => registry.touchModel(id),
+      touchAndCheckReady: (id) => registry.touchAndCheckReady(id),
       ensureReady: (id) => registry.ensureReady(id),
       markLost: (id) => {
         registry.engineLost(id)

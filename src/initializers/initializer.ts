@@ -45,8 +45,8 @@ export const InitializerReference = Type.Union(
 export type InitializerReference = Static<typeof InitializerReference>
 
 /**
- * One initializer of the catalogue: pure functions of a config and a shape. The caller validates the config (`config`,
- * `findProblem`) and the shape (`ranks`, `findShapeProblem`) before it calls `law`.
+ * One initializer of the catalogue: pure functions of a config and a shape. The caller validates the config
+ * (`config`, `findProblem`) and the shape (`ranks`, `findShapeProblem`) before it calls `law`.
  */
 export interface InitializerDefinition {
   readonly name: string
@@ -60,23 +60,24 @@ export interface InitializerDefinition {
    */
   readonly ignoredFields: Readonly<Record<string, unknown>>
   /**
-   * Finds an invalid combination of fields, which a schema cannot express. Returns the name of the field and the detail
-   * of the error.
+   * Finds an invalid combination of fields, which a schema cannot express. Returns the name of the field and the
+   * detail of the error.
    */
   readonly findProblem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
   /** Replaces equivalent configs by one of them. */
   readonly normalizeConfig?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
   /**
-   * Returns the config in the canonical form, from which ids are computed. `shapes` are the shapes of the parameters that
-   * use the initializer. Without this function the canonical config has the fields that differ from their defaults.
+   * Returns the config in the canonical form, from which ids are computed. `shapes` are the shapes of the parameters
+   * that use the initializer. Without this function the canonical config has the fields that differ from their
+   * defaults.
    */
   readonly canonicalConfig?: (
     config: Readonly<Record<string, unknown>>,
     shapes: readonly (readonly number[])[],
   ) => Readonly<Record<string, unknown>>
   /**
-   * Finds the reason why the config does not fit a shape within `ranks`. Returns the name of the field that is the cause,
-   * undefined if only the shape is, and the detail of the error.
+   * Finds the reason why the config does not fit a shape within `ranks`. Returns the name of the field that is the
+   * cause, undefined if only the shape is, and the detail of the error.
    */
   readonly findShapeProblem?: (
     config: Readonly<Record<string, unknown>>,
@@ -84,7 +85,9 @@ export interface InitializerDefinition {
   ) => readonly [string | undefined, string] | undefined
   /** Computes the law of a tensor: the distribution with the numbers that draws, theory and tests use. */
   readonly law: (config: Readonly<Record<string, unknown>>, shape: readonly number[]) => Law
-  /** The kind of distribution as a text of the catalogue. It has no numbers, because they depend on config and shape. */
+  /**
+   * The kind of distribution as a text of the catalogue. It has no numbers, because they depend on config and shape.
+   */
   readonly distribution: string
   /** The distribution as a formula of the config, for the catalogue. */
   readonly formula: string

@@ -13,9 +13,9 @@ export interface Forward<T> {
 }
 
 /**
- * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027): stem, stages, head. `images`
- * are preprocessed, [height, width, channels]. A residual scheme may add scalars, and may move the ReLU after each sum to
- * the end of the branch (`schemes.ts`).
+ * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027): stem, stages, head.
+ * `images` are preprocessed, [height, width, channels]. A residual scheme may add scalars, and may move the ReLU
+ * after each sum to the end of the branch (`schemes.ts`).
  */
 export function residualNetwork<T extends Shape>(
   ops: NetworkOps<T>,

@@ -8,8 +8,8 @@ import type { Rate } from '../shared/rates.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Counts a request for its key, or for its address if it has no valid key. Rejects with RATE_LIMITED beyond the rate.
-     * Returns undefined if no rate applies.
+     * Counts a request for its key, or for its address if it has no valid key. Rejects with RATE_LIMITED beyond the
+     * rate. Returns undefined if no rate applies.
      */
     readonly countRequest: (request: FastifyRequest, key: Key | undefined) => Promise<void> | undefined
   }

@@ -36,14 +36,14 @@ export class ModelCache {
   }
 
   /** Counts a use of the model. Returns true if it can predict now. */
-  touchModel(entry: Entry): boolean {
+  touchAndCheckReady(entry: Entry): boolean {
     entry.lastUsed = ++this.#uses
     return entry.state === 'ready'
   }
 
   /** Resolves when the model can predict. Concurrent callers share one build. */
   async ensureReady(entry: Entry): Promise<void> {
-    if (this.touchModel(entry)) return
+    if (this.touchAndCheckReady(entry)) return
     const blockedError = this.#options.quarantine.blockedError(entry.record.id)
     if (blockedError !== undefined) throw blockedError
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')

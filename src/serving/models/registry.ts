@@ -188,9 +188,9 @@ export class Registry {
   }
 
   /** Counts a use of a model. Returns true if it can predict now. */
-  touchModel(id: string): boolean {
+  touchAndCheckReady(id: string): boolean {
     const entry = this.#index.getWithRetired(id)
-    return entry !== undefined && this.#cache.touchModel(entry)
+    return entry !== undefined && this.#cache.touchAndCheckReady(entry)
   }
 
   /** Resolves when the model can predict. Concurrent callers share one build. */

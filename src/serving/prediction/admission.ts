@@ -8,14 +8,14 @@ export interface AdmissionOptions {
   readonly maxBytes: number
 }
 
-/** The time per image for Retry-After until batches are measured. */
+/** The initial value of the moving average of the time per image, from which Retry-After is computed. */
 const INITIAL_MS_PER_IMAGE = 50
 const MAX_RETRY_AFTER_S = 60
 
 /**
  * Admits requests within two limits: waiting images, and bytes in memory (for an arriving body, those received). A
- * request that exceeds a limit is rejected with QUEUE_FULL (429), unless its client or its model uses less than an equal
- * share: then other requests are evicted and rejected with QUEUE_FULL instead (`selectVictims`).
+ * request that exceeds a limit is rejected with QUEUE_FULL (429), unless its client or its model uses less than an
+ * equal share: then other requests are evicted and rejected with QUEUE_FULL instead (`selectVictims`).
  */
 export class Admission {
   readonly #options: AdmissionOptions
@@ -77,8 +77,8 @@ export class Admission {
   }
 
   /**
-   * Finds the permits to evict for an additional amount. Throws QUEUE_FULL if it does not fit. Without other permits any
-   * amount fits.
+   * Finds the permits to evict for an additional amount. Throws QUEUE_FULL if it does not fit. Without other permits
+   * any amount fits.
    */
   #findVictims(permit: Permit, measure: Measure, amount: number): readonly Permit[] {
     const max = measure === 'images' ? this.#options.maxImages : this.#options.maxBytes

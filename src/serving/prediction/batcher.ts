@@ -10,7 +10,7 @@ import { joinJobs, joinResults, splitJob, splitRows } from './rows.ts'
 /** The life cycle of models, as far as the batcher needs it. */
 interface Models {
   /** Counts a use of a model. Returns true if the engine holds it now. */
-  readonly touchModel: (model: string) => boolean
+  readonly touchAndCheckReady: (model: string) => boolean
   /** Makes a model ready; rejects with the reason if that fails. */
   readonly ensureReady: (model: string) => Promise<void>
   /** Reports that the engine does not hold a model that was ready. */
@@ -65,8 +65,8 @@ export class Batcher {
   /** The batches that the engine has, oldest first; it computes the first `concurrency` of them. */
   readonly #batches: Batch[] = []
   /**
-   * The queue whose model is built, until its first batch starts. No other model is built before: two models that do not
-   * fit into memory together would evict each other unused.
+   * The queue whose model is built, until its first batch starts. No other model is built before: two models that do
+   * not fit into memory together would evict each other unused.
    */
   #building: { readonly queue: ModelQueue; finished: boolean } | undefined
   #msPerImage = 50
@@ -126,7 +126,7 @@ export class Batcher {
     const { engine, models, maxBatchSize } = this.#options
     const sent = this.#batches.length
     if (sent >= 2 * engine.concurrency || this.#batches.some(({ group }) => group.isRetry)) return false
-    const queue = this.#queues.leastServed(({ model }) => models.touchModel(model))
+    const queue = this.#queues.leastServed(({ model }) => models.touchAndCheckReady(model))
     if (queue === undefined) return false
     const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, finished) : maxBatchSize)
     if ((sent > 0 && group.isRetry) || (sent >= engine.concurrency && !group.full)) return false
@@ -165,9 +165,9 @@ export class Batcher {
     const isBusy =
       this.#building !== undefined &&
       !this.#building.queue.empty &&
-      (!this.#building.finished || models.touchModel(this.#building.queue.model))
+      (!this.#building.finished || models.touchAndCheckReady(this.#building.queue.model))
     if (isBusy) return
-    const queue = this.#queues.leastServed(({ model }) => !models.touchModel(model))
+    const queue = this.#queues.leastServed(({ model }) => !models.touchAndCheckReady(model))
     this.#building = queue && { queue, finished: false }
     if (queue !== undefined) void this.#buildModel(queue)
   }
@@ -194,7 +194,7 @@ export class Batcher {
     try {
       const call = async () => {
         // The model may have been lost while the batch waited for the quarantine's lock.
-        if (!models.touchModel(queue.model)) throw notHeld(queue.model)
+        if (!models.touchAndCheckReady(queue.model)) throw notHeld(queue.model)
         called = true
         return engine.predict(joined)
       }
