@@ -1,6 +1,9 @@
 import { pointerTo, ServiceError, shownName } from './errors.ts'
 
-/** Far above the depth and the number of fields of any valid request. Records with many fields are slow to create and to read. */
+/**
+ * Far above the depth and the number of fields of any valid request. Records with many fields are slow to create and to
+ * read.
+ */
 const MAX_DEPTH = 64
 const MAX_FIELDS = 50_000
 /** Smaller lists and objects are parsed in one step, which takes some milliseconds. */
@@ -29,8 +32,8 @@ class DuplicateField extends UnacceptableJson {
 }
 
 /**
- * Parses untrusted JSON in one step; `readJson` parses large JSON without blocking the event loop. Throws a SyntaxError if
- * the text is not JSON, is nested too deep, or has too many fields or a duplicate field.
+ * Parses untrusted JSON in one step; `readJson` parses large JSON without blocking the event loop. Throws a SyntaxError
+ * if the text is not JSON, is nested too deep, or has too many fields or a duplicate field.
  */
 export function parseJson(json: Buffer): unknown {
   const text = stripByteOrderMark(json)
@@ -48,17 +51,16 @@ export function jsonProblem(error: unknown): string {
   return error instanceof UnacceptableJson ? error.message : 'is not JSON'
 }
 
-/** The parse error as MALFORMED_REQUEST. The message starts with `subject`. */
-export function malformedJson(subject: string, error: unknown): ServiceError {
+/** The parse error as MALFORMED_REQUEST. The message starts with `what`. */
+export function malformedJson(what: string, error: unknown): ServiceError {
   const detail = jsonProblem(error)
-  const errors =
-    error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'is sent twice; send it once' }] : []
-  return new ServiceError('MALFORMED_REQUEST', `${subject} ${detail}`, { errors })
+  const errors = error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'occurs twice' }] : []
+  return new ServiceError('MALFORMED_REQUEST', `${what} ${detail}`, { errors })
 }
 
 /**
- * Checks the bytes of JSON before they are parsed: depth, number of fields, duplicate fields. Depth must be limited first,
- * because every level creates an object and most code that handles values is recursive. Throws a SyntaxError.
+ * Checks the bytes of JSON before they are parsed: depth, number of fields, duplicate fields. Depth must be limited
+ * first, because every level creates an object and most code that handles values is recursive. Throws a SyntaxError.
  */
 export class JsonScan {
   /** The position of the scan. */

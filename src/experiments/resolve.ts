@@ -118,7 +118,7 @@ function countSteps({ steps, epochs }: ExperimentRequest, batchSize: number): nu
 function assertDistinct(field: string, values: readonly unknown[]): void {
   const known = values.map((value) => canonicalJson(value))
   const twice = known.findIndex((value, index) => known.indexOf(value) < index)
-  if (twice >= 0) throw fieldError(`#/${field}/${String(twice)}`, 'is a duplicate; omit it')
+  if (twice >= 0) throw fieldError(`#/${field}/${String(twice)}`, 'occurs twice; omit one of them')
 }
 
 function assertAffordable(cost: Cost, { totals }: Plan, { seconds, parameters }: ExperimentLimits): void {

@@ -90,7 +90,7 @@ export function planPasses({ shape, law }: Measured, { histogram }: RecordOption
  * Measures a tensor and compares it with its law, from its slices in order: one pass, or two (`planPasses`).
  * Spectra are not measured here, because they need the whole tensor.
  */
-export class ParameterMeasurement {
+export class Measure {
   readonly #tensor: Measured
   readonly #options: RecordOptions
   readonly #size: number

@@ -71,8 +71,8 @@ const handlers: Handlers<AnalysisMethods> = {
     const source = { shape, law, slices: () => withCheckpoints(sampler.slices(law, shape, seed), job) }
     const config = 'seed' in initializer.config ? { ...initializer.config, seed } : initializer.config
     assertAffordable([source], options)
-    const statistics = statisticsThread.begin({ digest: false })
-    const { record } = await computeRecord(source, options, { statistics, spectra })
+    const measuring = statisticsThread.begin({ digest: false })
+    const { record } = await computeRecord(source, options, { measuring, spectra })
     return { initializer: { ...initializer, config }, ...(await record) }
   },
   sample: async (draw) => {

@@ -32,7 +32,7 @@ export async function measureWeights(
   const measured = tensors.filter(wanted)
   const others = reference && counterparts(measured, reference.filter(wanted))
   assertAffordable(measured, options)
-  const statistics = statisticsThread.begin({ digest: true })
+  const measuring = statisticsThread.begin({ digest: true })
   const allRelative = new RelativeSums()
   const pending: (() => Promise<ParameterStatistics>)[] = []
   for (const [index, tensor] of measured.entries()) {
@@ -41,7 +41,7 @@ export async function measureWeights(
     const { record } = await computeRecord(
       tensor,
       options,
-      { statistics, spectra },
+      { measuring, spectra },
       async (values, offset) => {
         if (other) relative.add(values, await other.read(offset, values.length))
       },
@@ -56,7 +56,7 @@ export async function measureWeights(
       ...(other ? { relative: relative.result() } : {}),
     }))
   }
-  const sha256 = await statistics.digest()
+  const sha256 = await measuring.digest()
   const parameters = await Promise.all(pending.map((complete) => complete()))
   const totals = { ...computeTotals(parameters), sha256 }
   return { parameters, totals: { ...totals, ...(others ? { relative: allRelative.result() } : {}) } }

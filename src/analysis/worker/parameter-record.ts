@@ -20,19 +20,19 @@ const MAX_MATRIX = 2 ** 25
 
 /** The tools for computing a record. */
 export interface Instruments {
-  readonly statistics: StatisticsPass
+  readonly measuring: StatisticsPass
   readonly spectra: Spectra
 }
 
 /**
  * Computes a tensor's record from one pass, and its spectra if requested. Resolves when the tensor is no longer
- * read; the record may be pending. `onSlice` receives every slice and its offset in the tensor.
+ * read; the record may be pending. `look` receives every slice and its offset in the tensor.
  */
 export async function computeRecord(
   source: TensorSource,
   options: RecordOptions,
-  { statistics, spectra }: Instruments,
-  onSlice?: (values: Float32Array, offset: number) => Promise<void>,
+  { measuring, spectra }: Instruments,
+  look?: (values: Float32Array, offset: number) => Promise<void>,
 ): Promise<{ record: Measurement | Promise<Measurement> }> {
   const { shape, law } = source
   const gain = orthogonalGain(law)
@@ -40,9 +40,9 @@ export async function computeRecord(
   const operator = options.operatorSpectrum
   const whole = spectrum || operator || gain !== undefined ? new Float32Array(sizeOf(shape)) : undefined
   let offset = 0
-  const { record } = await statistics.measure(source, options, async (values) => {
+  const { record } = await measuring.measure(source, options, async (values) => {
     whole?.set(values, offset)
-    await onSlice?.(values, offset)
+    await look?.(values, offset)
     offset += values.length
   })
   if (whole === undefined) return { record }

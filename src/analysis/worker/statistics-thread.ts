@@ -1,11 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
 import { parentPort, type MessagePort } from 'node:worker_threads'
-import {
-  ParameterMeasurement,
-  type Measured,
-  type Measurement,
-  type RecordOptions,
-} from '../../statistics/record.ts'
+import { Measure, type Measured, type Measurement, type RecordOptions } from '../../statistics/record.ts'
 
 /** Messages to the thread. Each has one reply, in the same order. */
 export type ThreadMessage =
@@ -26,15 +21,14 @@ export type Answer = Measurement | string | undefined
 /** Measures one tensor after another. An error ends the thread, and the parent receives it. */
 function answerFrom(port: MessagePort): void {
   let all: Hash | undefined
-  let measure: ParameterMeasurement | undefined
+  let measure: Measure | undefined
   const answerTo = (message: ThreadMessage): Answer => {
     switch (message.kind) {
       case 'job':
         all = message.digest ? createHash('sha256') : undefined
         return undefined
       case 'slice':
-        if (message.opening)
-          measure = new ParameterMeasurement(message.opening.tensor, message.opening.options, all)
+        if (message.opening) measure = new Measure(message.opening.tensor, message.opening.options, all)
         return measure?.add(message.values)
       case 'digest':
         return all?.digest('hex')

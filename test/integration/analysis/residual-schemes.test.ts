@@ -138,7 +138,7 @@ describe('residual schemes', () => {
       ['beside another scheme', plain, [1], 'images', '#/images', /residual_scheme": "lsuv"/],
       ['without a specification', undefined, [1], 'images', '#/images', /comes too late/],
       ['under another name', unit, [1], 'image', '#/image', /is not a part of this form/],
-      ['that are none at all', unit, [], 'images', '#/weights', /is required/],
+      ['in a form without images', unit, [], 'images', '#/weights', /is required/],
     ] as const)('are rejected %s', async (_, spec, seeds, name, pointer, says) => {
       expectProblem(await send(spec, seeds, name), { status: 422, code: 'INVALID_REQUEST', pointer, says })
     })

@@ -67,7 +67,7 @@ async function expected() {
   return { records, sha256: all.digest('hex') }
 }
 
-/** What measuring alone says of the records. */
+/** The records and the digest of a measurement on this thread. */
 async function found() {
   const { parameters, totals } = await statistics()
   const records = parameters.map(({ name: _1, tensor_name: _2, initializer: _3, factor: _4, ...record }) =>

@@ -80,7 +80,7 @@ describe('an id', () => {
     ...Object.keys(presets).map((architecture) => ({ architecture })),
     { architecture: small({ norm: 'none' }), preprocessing: 'unit', labels: Array.from('abcdefghij') },
     { architecture: small({ shortcut: ['always'], head: { pool: {} } }), classes: 3, seed: -5 },
-  ])('is that of its canonical form, sent as a request: %j', (body) => {
+  ])('equals the id of its canonical form, sent as a request: %j', (body) => {
     const plan = planned(body)
     expect(idOf(canonicalForm(plan))).toBe(plan.id)
   })

@@ -24,7 +24,7 @@ describe('precision', () => {
     ['float16', 13, 2 ** -10],
     ['bfloat16', 16, 2 ** -7],
     ['fewer bits than any weight format', 19, 2 ** -7],
-  ])('is that of %s', (_, bits, epsilon) => {
+  ])('is the precision of %s', (_, bits, epsilon) => {
     expect(precisionOf(cut(drawn, bits))).toBe(epsilon)
   })
 

@@ -1,5 +1,5 @@
 import {
-  ParameterMeasurement,
+  Measure,
   planPasses,
   type Measurement,
   type RecordOptions,
@@ -8,7 +8,7 @@ import {
 
 /** A tensor's record, measured in this thread. */
 export async function measured(source: TensorSource, options: RecordOptions): Promise<Measurement> {
-  const measure = new ParameterMeasurement(source, options)
+  const measure = new Measure(source, options)
   let record: Measurement | undefined
   for (let pass = 1; pass <= planPasses(source, options); pass++) {
     for await (const values of source.slices()) record = measure.add(values)
