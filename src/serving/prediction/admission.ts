@@ -53,7 +53,7 @@ export class Admission {
     })
     // A full queue rejects requests before their images are known.
     if (this.images >= this.#options.maxImages) this.#evictFor(permit, 'images', 1)
-    // Only a check: announced bytes are not reserved and evict no request.
+    // Only checks whether the announced bytes fit. They are not reserved, and requests are evicted when bytes arrive.
     this.#findVictims(permit, 'bytes', announcedBytes)
     this.#permits.add(permit)
     return permit
