@@ -60,8 +60,8 @@ function whyNoGpu(flavour, libraries, log) {
   }
   if (missing.length > 0)
     return `${missing.join(', ')} cannot be loaded; reinstall them: \`node native/cli.mjs cuda\``
-  const said = log.split('\n').findLast((line) => /cuda|gpu/i.test(line))
-  return `TensorFlow sees no GPU${said ? `: ${said.trim()}` : ''}`
+  const reason = log.split('\n').findLast((line) => /cuda|gpu/i.test(line))
+  return `TensorFlow sees no GPU${reason ? `: ${reason.trim()}` : ''}`
 }
 
 function cpuFeatures() {

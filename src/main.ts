@@ -59,7 +59,7 @@ function errorMessage(error: unknown): string {
 /**
  * The first signal stops the service after its present requests, within a time limit; a second one exits at once. After
  * SIGTERM requests are served for DRAIN_DELAY_MS more, because a load balancer may still send some; SIGINT stops without
- * this delay. Returns a function that tells whether there was a signal.
+ * this delay. Returns a function that is true after a signal.
  *
  * A signal to the process group of `npm start` arrives twice, because npm forwards it: the same signal within REPEAT_MS
  * counts once.

@@ -113,9 +113,9 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
   const batcher = new Batcher({
     engine,
     models: {
-      isReady: (id) => registry.isReady(id),
+      touchAndCheckReady: (id) => registry.touchAndCheckReady(id),
       ensureReady: (id) => registry.ensureReady(id),
-      lost: (id) => {
+      markLost: (id) => {
         registry.engineLost(id)
       },
     },

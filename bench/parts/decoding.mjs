@@ -56,7 +56,7 @@ for (const [name, file] of Object.entries(images)) {
       ;(times[way] ??= []).push(performance.now() - started)
     }
   }
-  const told = Object.entries(times).map(([way, ms]) => `${median(ms).toFixed(1)} ms ${way}`)
-  console.log(`${name} (${String(Math.round(file.length / 1000))} KB): ${told.join(', ')}`)
+  const costs = Object.entries(times).map(([way, ms]) => `${median(ms).toFixed(1)} ms ${way}`)
+  console.log(`${name} (${String(Math.round(file.length / 1000))} KB): ${costs.join(', ')}`)
 }
 await decoder.close()

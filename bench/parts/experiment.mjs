@@ -34,15 +34,15 @@ try {
 
 /** @param {object} experiment */
 async function run(experiment) {
-  const asked = await post(service, '/v1/experiments', experiment)
-  if (!asked.ok) throw new Error(await asked.text())
-  const { id } = /** @type {Result} */ (await asked.json())
+  const response = await post(service, '/v1/experiments', experiment)
+  if (!response.ok) throw new Error(await response.text())
+  const { id } = /** @type {Result} */ (await response.json())
   /** @type {number[]} */
   const waits = []
   for (let bins = 2; ; bins++) {
     const result = /** @type {Result} */ (await get(`/v1/experiments/${id}`))
     if (result.finished_at !== null) {
-      tell(result, waits)
+      printResult(result, waits)
       return
     }
     const started = performance.now()
@@ -54,7 +54,7 @@ async function run(experiment) {
 }
 
 /** @param {Result} result @param {readonly number[]} waits */
-function tell({ experiment, cost, summary, started_at, finished_at }, waits) {
+function printResult({ experiment, cost, summary, started_at, finished_at }, waits) {
   console.log(
     '| initializer | learning rate | final loss (95 %) | test accuracy | steps to target | diverged |',
   )
@@ -64,9 +64,9 @@ function tell({ experiment, cost, summary, started_at, finished_at }, waits) {
     const cells = [
       experiment.initializers[initializer]?.class_name,
       learning_rate,
-      `${said(mean)}${interval === null ? '' : ` (${interval.map(said).join(' to ')})`}`,
-      of.test_accuracy === null ? '' : said(of.test_accuracy.mean),
-      of.steps_to_target === null ? '' : said(of.steps_to_target.mean),
+      `${formatNumber(mean)}${interval === null ? '' : ` (${interval.map(formatNumber).join(' to ')})`}`,
+      of.test_accuracy === null ? '' : formatNumber(of.test_accuracy.mean),
+      of.steps_to_target === null ? '' : formatNumber(of.steps_to_target.mean),
       `${String(diverged)} of ${String(runs)}`,
     ]
     console.log(`| ${cells.join(' | ')} |`)
@@ -77,12 +77,12 @@ function tell({ experiment, cost, summary, started_at, finished_at }, waits) {
     Math.round(sorted[Math.floor(share * (sorted.length - 1))] ?? NaN)
   console.log(`\n${summary.verdict ?? ''}\n`)
   console.log(
-    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${said((1000 * seconds) / cost.steps)} ms each; estimate: ${String(cost.estimated_seconds)} s); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, maximum ${String(at(1))} ms of ${String(waits.length)}`,
+    `${String(Math.round(seconds))} s for ${String(cost.steps)} steps (${formatNumber((1000 * seconds) / cost.steps)} ms each; estimate: ${String(cost.estimated_seconds)} s); statistics of ResNet-20 meanwhile: median ${String(at(0.5))} ms, maximum ${String(at(1))} ms of ${String(waits.length)}`,
   )
 }
 
 /** @param {number | string} value */
-function said(value) {
+function formatNumber(value) {
   return typeof value === 'number' ? String(Number(value.toPrecision(3))) : value
 }
 

@@ -98,7 +98,7 @@ const stop = new AbortController()
 const wrong = []
 
 /** @param {number} client */
-async function ask(client) {
+async function queryModels(client) {
   for (let call = client; !stop.signal.aborted; call += 1) {
     const model = models[call % models.length] ?? ''
     const index = (call * 5) % IMAGES
@@ -130,7 +130,7 @@ async function rate() {
   return ((answered - before) / (performance.now() - started)) * 1000
 }
 
-const asking = Array.from({ length: CLIENTS }, (_, client) => ask(client))
+const clients = Array.from({ length: CLIENTS }, (_, client) => queryModels(client))
 for (let kills = 0; kills < KILLS - WATCHED; kills += 1) {
   const answeredBefore = answered
   while (!engine.ready || answered === answeredBefore) await pause(5)
@@ -148,7 +148,7 @@ for (let kills = 0; kills < WATCHED; kills += 1) {
   shares.push((await rate()) / usual)
 }
 stop.abort()
-await Promise.all(asking)
+await Promise.all(clients)
 for (const model of models) {
   const answer = await fetch(`${url}/v1/models/${model}`)
   /** @type {{ state: string }} */

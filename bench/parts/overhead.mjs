@@ -29,30 +29,30 @@ await runPart('overhead', { rounds: 3, seconds: 20 }, async ({ rounds, seconds }
       body: await photograph(),
     }
     await askInTurn(service.url, request, REQUESTS)
-    const [told, seen] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([])]
+    const [byService, byClient] = [/** @type {number[]} */ ([]), /** @type {number[]} */ ([])]
     for (let round = 1; round <= rounds; round++) {
       const answers = (await askInTurn(service.url, request, REQUESTS)).map(({ body, ms }) => {
         /** @type {{ timing_ms: { total: number, compute: number } }} */
         const { timing_ms: timing } = JSON.parse(body.toString())
-        return { told: timing.total - timing.compute, seen: ms - timing.compute }
+        return { byService: timing.total - timing.compute, byClient: ms - timing.compute }
       })
-      told.push(median(answers.map((one) => one.told)))
-      seen.push(median(answers.map((one) => one.seen)))
+      byService.push(median(answers.map((one) => one.byService)))
+      byClient.push(median(answers.map((one) => one.byClient)))
     }
     await pause(SETTLE_S * 1000)
     const before = await processorSeconds(service.pid)
     await pause(seconds * 1000)
     const idle = (100 * ((await processorSeconds(service.pid)) - before)) / seconds
-    if (!(Math.max(...told) < BOUNDS.ms && idle < BOUNDS.idle)) process.exitCode = 1
+    if (!(Math.max(...byService) < BOUNDS.ms && idle < BOUNDS.idle)) process.exitCode = 1
     return table(
       ['', 'found', 'bound'],
       [
         [
           'one client, tiny: total minus compute by the service, median, ms',
-          spread(told, 2),
+          spread(byService, 2),
           String(BOUNDS.ms),
         ],
-        ['the same by the client, ms', spread(seen, 2), ''],
+        ['the same by the client, ms', spread(byClient, 2), ''],
         ['idle: % of a core, all processes', idle.toFixed(2), String(BOUNDS.idle)],
       ],
     )

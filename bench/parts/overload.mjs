@@ -5,7 +5,7 @@ import { quantile, spread } from '../lib/rounds.mjs'
 
 /**
  * Ten times the capacity of a server for a minute: its rate of responses, and the share of rejections with
- * Retry- After. Capacity is the rate that 32 clients reached just before.
+ * Retry-After. Capacity is the rate that 32 clients reached just before.
  */
 const FACTOR = 10
 const CLIENTS = 32

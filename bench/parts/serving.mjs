@@ -31,7 +31,7 @@ await runPart('serving', { rounds: 5, seconds: 10 }, async ({ rounds, seconds, o
             )
             const measurement = measure(outcome)
             progress(
-              `${network}, ${String(clients)} clients, round ${String(round)}: ${said(entrant, measurement)}`,
+              `${network}, ${String(clients)} clients, round ${String(round)}: ${describeMeasurement(entrant, measurement)}`,
             )
             measurements.get(entrant.name)?.push(measurement)
           }
@@ -65,7 +65,7 @@ function measure(outcome) {
  * @param {{ name: string }} entrant
  * @param {Measurement} measurement
  */
-function said({ name }, measurement) {
+function describeMeasurement({ name }, measurement) {
   return `${name} ${measurement.throughput.toFixed(1)} per second, p99 ${measurement.p99.toFixed(1)} ms`
 }
 

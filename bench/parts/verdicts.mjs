@@ -9,7 +9,7 @@ import { startService } from '../lib/service.mjs'
  * Error rate of `POST /v1/weights/statistics`: verdicts on state dicts of eight libraries, as drawn and after
  * training, pruning, rounding and averaging, against the truth of each tensor. RESINIT_PYTHON has
  * bench/python/requirements-verdicts.txt; RESINIT_TORCH_PYTHON has Debian's torch and
- * bench/python/requirements- verdicts-torch.txt. RESINIT_STATE_DICTS names a folder that keeps the state
+ * bench/python/requirements-verdicts-torch.txt. RESINIT_STATE_DICTS names a folder that keeps the state
  * dicts for the next run: they take half an hour and 1.7 GB.
  */
 

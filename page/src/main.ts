@@ -21,25 +21,25 @@ const views: readonly (readonly [name: string, title: string, view: View])[] = [
   ['experiment', 'Experiment', experimentView],
 ]
 
-const place = (id: string): HTMLElement => {
+const findElement = (id: string): HTMLElement => {
   const found = document.getElementById(id)
   if (found === null) throw new Error(`index.html has no #${id}`)
   return found
 }
 
-const dialog = new KeyDialog(place('key') as HTMLDialogElement)
+const dialog = new KeyDialog(findElement('key') as HTMLDialogElement)
 const client = new Client((refused) => dialog.ask(refused))
 const session = new Session(views.map(([name]) => name))
 const models = new Models(client, session)
 const page = { client, session, models }
 
-tools(place('tools'), page, dialog)
-modelStrip(place('models'), page)
+tools(findElement('tools'), page, dialog)
+modelStrip(findElement('models'), page)
 
 const sections = new Map(
   views.map(([name, title, view]) => {
     const section = element('section', { class: `view ${name}`, 'aria-label': title, hidden: true })
-    place('view').append(section)
+    findElement('view').append(section)
     // A view that was never shown sends no request.
     let drawn = false
     const show = (): void => {
@@ -52,7 +52,7 @@ const sections = new Map(
   }),
 )
 
-const navigation = place('views')
+const navigation = findElement('views')
 function showView(): void {
   fill(
     navigation,
@@ -83,5 +83,5 @@ showView()
 // The skip link points into this page and must not replace the page's address.
 document.querySelector('[data-skip]')?.addEventListener('click', (event) => {
   event.preventDefault()
-  place('view').focus()
+  findElement('view').focus()
 })

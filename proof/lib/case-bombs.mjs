@@ -56,8 +56,8 @@ async function askBombs({ client, choices, check, probe, peaks }) {
             body,
           })
           const took = performance.now() - started
-          const said = `${String(answer.status)} after ${took.toFixed(0)} ms ${answer.bytes.toString()}`
-          check(`${name} is rejected`, answer.status === 422 && took < ms, said)
+          const outcome = `${String(answer.status)} after ${took.toFixed(0)} ms ${answer.bytes.toString()}`
+          check(`${name} is rejected`, answer.status === 422 && took < ms, outcome)
         }),
       )
     })

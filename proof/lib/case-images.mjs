@@ -72,7 +72,7 @@ async function askBase64({ client, choices, times, check }) {
  * reason. @type {Case}
  */
 async function askSizes({ client, check }) {
-  const ask = (/** @type {Buffer} */ body) =>
+  const predict = (/** @type {Buffer} */ body) =>
     client.attempt({ path: '/v1/models/own/predict', headers: { 'content-type': 'image/jpeg' }, body })
   const accepted = [
     { width: 8064, height: 6048, sampling: 2 },
@@ -80,20 +80,20 @@ async function askSizes({ client, check }) {
     { width: 6144, height: 8192 },
   ]
   for (const size of accepted) {
-    const { status, bytes } = await ask(flatJpeg(size))
+    const { status, bytes } = await predict(flatJpeg(size))
     check(`a JPEG of ${JSON.stringify(size)}`, status === 200, `${String(status)} ${bytes.toString()}`)
   }
   for (const side of [20_000, 65_000]) {
-    const { status, bytes } = await ask(flatJpeg({ width: side, height: side, sampling: 2 }))
+    const { status, bytes } = await predict(flatJpeg({ width: side, height: side, sampling: 2 }))
     const text = bytes.toString()
-    const said = text.includes(String(side * side)) && text.includes('MAX_IMAGE_PIXELS')
-    check(`a JPEG of ${String(side)}x${String(side)}`, status === 422 && said, `${String(status)} ${text}`)
+    const named = text.includes(String(side * side)) && text.includes('MAX_IMAGE_PIXELS')
+    check(`a JPEG of ${String(side)}x${String(side)}`, status === 422 && named, `${String(status)} ${text}`)
   }
   const file = flatJpeg({ width: 100, height: 100 })
   const at = segmentsOf(file).find((start) => file[start + 1] === MARKER.sof0) ?? 0
   file[at + 1] = MARKER.sof1
   file[at + 4] = 12
-  const { status, bytes } = await ask(file)
+  const { status, bytes } = await predict(file)
   check('a JPEG of 12 bits', status === 422 && /12.bit/.test(bytes.toString()), bytes.toString())
 }
 

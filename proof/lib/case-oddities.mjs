@@ -110,8 +110,8 @@ async function askOddities({ client, choices, times, check }) {
           const answer = await client.attempt(request(file))
           const features = featuresOf(answer)
           const same = expected?.every((value, at) => value === features?.[at]) === true
-          const said = features === undefined ? answer.bytes.toString() : 'other pixels'
-          check(`${name}, ${route}`, same, `${String(answer.status)} ${said}`)
+          const outcome = features === undefined ? answer.bytes.toString() : 'other pixels'
+          check(`${name}, ${route}`, same, `${String(answer.status)} ${outcome}`)
         }
       }
 }

@@ -45,11 +45,11 @@ async function askEarlyRefusals({ url, check }) {
     for (const path of paths)
       for (const version of ['1.1', '1.0']) {
         const head = `POST ${path} HTTP/${version}\r\nConnection: close\r\nContent-Type: image/jpeg`
-        const said = await sendThenRead(url, head, size)
+        const response = await sendThenRead(url, head, size)
         check(
           `a rejected body of ${String(size)} bytes, ${path}, HTTP/${version}`,
-          said.includes(' 404 '),
-          said,
+          response.includes(' 404 '),
+          response,
         )
       }
 }

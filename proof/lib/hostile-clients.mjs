@@ -4,7 +4,7 @@ import { Choices } from './choices.mjs'
 
 /** @typedef {import('./hostile-images.mjs').ImageKind} ImageKind */
 /** @typedef {import('./image-routes.mjs').Route} Route */
-/** @typedef {{ verdict: 'accepted' | 'refused' | 'busy' | 'fault', said: string }} Outcome */
+/** @typedef {{ verdict: 'accepted' | 'refused' | 'busy' | 'fault', outcome: string }} Outcome */
 
 const SEED = 7e6
 /** Number of routes to which each image is sent, and their distance in the list of routes. */
@@ -57,8 +57,8 @@ export class HostileClients {
     for (let step = 0; step < ROUTES.each; step += 1) {
       const route = this.#routes[(first + step * ROUTES.step) % this.#routes.length]
       if (route === undefined) continue
-      const { verdict, said } = await this.#ask(route, image, choices, name)
-      if (verdict !== 'busy') verdicts.set(verdict, `${route.name}: ${said}`)
+      const { verdict, outcome } = await this.#send(route, image, choices, name)
+      if (verdict !== 'busy') verdicts.set(verdict, `${route.name}: ${outcome}`)
     }
     const known = [...verdicts.keys()]
     const right = known.every((verdict) => verdict === (kind.verdict ?? known[0]) && verdict !== 'fault')
@@ -68,21 +68,21 @@ export class HostileClients {
   }
 
   /** @param {Route} route @param {Buffer} image @param {Choices} choices @param {string} name @returns {Promise<Outcome>} */
-  async #ask({ refusals, pointer, request }, image, choices, name) {
+  async #send({ refusals, pointer, request }, image, choices, name) {
     const started = performance.now()
     const { status, headers, bytes } = await this.#client.attempt(request(image, choices))
     const ms = performance.now() - started
     if (ms > this.longest.ms) this.longest = { ms, image: name }
     this.statuses[status] = (this.statuses[status] ?? 0) + 1
     const text = bytes.toString()
-    const said = `${String(status)} after ${ms.toFixed(0)} ms ${status === 200 ? '' : text.slice(0, MAX_QUOTED)}`
-    if (ms > HANG_MS) return { verdict: 'fault', said }
-    if (status === 200) return { verdict: 'accepted', said }
+    const outcome = `${String(status)} after ${ms.toFixed(0)} ms ${status === 200 ? '' : text.slice(0, MAX_QUOTED)}`
+    if (ms > HANG_MS) return { verdict: 'fault', outcome }
+    if (status === 200) return { verdict: 'accepted', outcome }
     if (status === 429 || status === 503)
-      return { verdict: headers['retry-after'] === undefined ? 'fault' : 'busy', said }
+      return { verdict: headers['retry-after'] === undefined ? 'fault' : 'busy', outcome }
     // An empty body contains no image that an error could name.
     const named = pointer === undefined || image.length === 0 || text.includes(`"${pointer}"`)
-    return { verdict: refusals.includes(status) && named ? 'refused' : 'fault', said }
+    return { verdict: refusals.includes(status) && named ? 'refused' : 'fault', outcome }
   }
 }
 

@@ -15,7 +15,7 @@ const EVERY_MS = 100
 export function watchMemory(limit, leader) {
   /** @type {{ together: number, each: Record<string, number> }} */
   const peaks = { together: 0, each: {} }
-  const look = async () => {
+  const sample = async () => {
     peaks.together = Math.max(peaks.together, await limit.bytesOf(leader))
     for (const pid of await limit.pidsOf(leader)) {
       const folder = `/proc/${String(pid)}`
@@ -31,7 +31,7 @@ export function watchMemory(limit, leader) {
   const over = new AbortController()
   const looking = (async () => {
     while (!over.signal.aborted) {
-      await look()
+      await sample()
       await pause(EVERY_MS)
     }
   })()

@@ -36,7 +36,7 @@ export class NormalClients {
   async run(over) {
     const run = async (/** @type {number} */ at) => {
       while (!over.aborted) {
-        await this.#ask(at)
+        await this.#predict(at)
         await pause(REST_MS)
       }
     }
@@ -48,15 +48,15 @@ export class NormalClients {
   }
 
   /** @param {number} at */
-  async #ask(at) {
+  async #predict(at) {
     const request = this.#requests[at]
     if (request === undefined) return
     const started = performance.now()
     const answer = await this.#clients[at]?.attempt(request)
     this.times.push(performance.now() - started)
     if (answer?.status !== 200) {
-      const said = answer?.bytes.toString().slice(0, 300) ?? ''
-      this.failures.push(`a normal client, ${request.path}: ${String(answer?.status)} ${said}`)
+      const response = answer?.bytes.toString().slice(0, 300) ?? ''
+      this.failures.push(`a normal client, ${request.path}: ${String(answer?.status)} ${response}`)
       return
     }
     /** @type {{ predictions: { classes: { probability: number }[] }[] }} */

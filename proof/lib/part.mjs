@@ -12,9 +12,9 @@ const MAX_PRINTED = 40
 /** The share of the full counts: `--share 0.1` is a tenth. */
 function share() {
   const { values } = parseArgs({ options: { share: { type: 'string', default: '1' } } })
-  const asked = Number(values.share)
-  if (!(asked > 0 && asked <= 1)) throw new Error('--share must be above 0 and at most 1')
-  return asked
+  const value = Number(values.share)
+  if (!(value > 0 && value <= 1)) throw new Error('--share must be above 0 and at most 1')
+  return value
 }
 
 /** A count, scaled by the share. @param {number} full */

@@ -53,7 +53,7 @@ await runProof('fuzz', async (share) => {
     let sent = 0
 
     /** @param {number} until */
-    const ask = async (until) => {
+    const runClient = async (until) => {
       while (sent < until) {
         const name = names[sent % names.length] ?? ''
         sent += 1
@@ -76,7 +76,7 @@ await runProof('fuzz', async (share) => {
       }
     }
     const together = (/** @type {number} */ until) =>
-      Promise.all(Array.from({ length: CLIENTS }, () => ask(until)))
+      Promise.all(Array.from({ length: CLIENTS }, () => runClient(until)))
     await together(count * WARM_UP)
     const before = await processesOf(pid)
     await together(count)

@@ -127,7 +127,7 @@ async function call(url, method, json) {
 function predict(url, model, agent) {
   return new Promise((resolve) => {
     const headers = { 'content-type': 'application/x-npy', 'content-length': body.length }
-    const asked = request(
+    const outgoing = request(
       `${url}/v1/models/${model}/predict`,
       { agent, method: 'POST', headers },
       (answer) => {
@@ -142,10 +142,10 @@ function predict(url, model, agent) {
         })
       },
     )
-    asked.once('error', (error) => {
+    outgoing.once('error', (error) => {
       resolve({ status: 0, text: error.message })
     })
-    asked.end(body)
+    outgoing.end(body)
   })
 }
 

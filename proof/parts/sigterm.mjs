@@ -33,17 +33,17 @@ let stoppedAt = Infinity
 function predict(url, agent) {
   return new Promise((resolve) => {
     const headers = { 'content-type': 'application/x-npy', 'content-length': body.length }
-    const asked = request(`${url}/v1/models/net/predict`, { agent, method: 'POST', headers }, (answer) => {
+    const outgoing = request(`${url}/v1/models/net/predict`, { agent, method: 'POST', headers }, (answer) => {
       answer.resume()
       answer.once('close', () => {
         const whole = answer.complete ? { status: answer.statusCode ?? 0 } : { code: 'cut off' }
         resolve({ ...whole, last: answer.headers.connection === 'close' })
       })
     })
-    asked.once('error', ({ message }) => {
+    outgoing.once('error', ({ message }) => {
       resolve({ code: message, last: false })
     })
-    asked.end(body)
+    outgoing.end(body)
   })
 }
 
@@ -52,7 +52,7 @@ function predict(url, agent) {
  * @param {string} url
  * @param {number} stop
  */
-async function ask(url, stop) {
+async function runClient(url, stop) {
   const leaves = () => performance.now() - stoppedAt > 0.7 * DRAIN_DELAY_MS
   const agent = new Agent({ keepAlive: true, maxSockets: 1 })
   for (;;) {
@@ -73,7 +73,7 @@ for (let stop = 0; stop < STOPS; stop += 1) {
   })
   if (!made.ok) failures.push(`stop ${String(stop)}: no model: ${await made.text()}`)
   stoppedAt = Infinity
-  const asking = Array.from({ length: CLIENTS }, () => ask(service.url, stop))
+  const clients = Array.from({ length: CLIENTS }, () => runClient(service.url, stop))
   await pause(100 + Math.random() * 400)
   stoppedAt = performance.now()
   if (stop % 2 === 0) service.signal('SIGTERM')
@@ -86,7 +86,7 @@ for (let stop = 0; stop < STOPS; stop += 1) {
   await ready?.arrayBuffer()
   const how = await service.ended
   if (how !== 0) failures.push(`stop ${String(stop)}: exit status ${String(how)}`)
-  await Promise.all(asking)
+  await Promise.all(clients)
   const left = await orphansOf(service.pid, 0)
   if (left.length > 0) failures.push(`stop ${String(stop)}: processes remain: ${left.join()}`)
 }

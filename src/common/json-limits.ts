@@ -51,7 +51,7 @@ export function jsonProblem(error: unknown): string {
   return error instanceof UnacceptableJson ? error.message : 'is not JSON'
 }
 
-/** The parse error as MALFORMED_REQUEST; `what` is the subject of its sentence. */
+/** The parse error as MALFORMED_REQUEST. The message starts with `what`. */
 export function malformedJson(what: string, error: unknown): ServiceError {
   const detail = jsonProblem(error)
   const errors = error instanceof DuplicateField ? [{ pointer: error.pointer, detail: 'occurs twice' }] : []

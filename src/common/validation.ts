@@ -146,7 +146,7 @@ function describeOne(error: ErrorObject, base: string): FieldError {
 
 /**
  * Keeps only the errors of a union's branches that match the value's JSON type. A wrong field in an object
- * says nothing about a branch that is a string.
+ * is no error of a branch that is a string.
  */
 function keepMatchingBranches(errors: readonly ErrorObject[]): ErrorObject[] {
   const dropped = new Set<ErrorObject>()

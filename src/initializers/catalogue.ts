@@ -21,14 +21,14 @@ interface Entry {
   /** The config of the name, with its defaults. */
   readonly config: TObject
   readonly check: Checker
-  readonly written: InitializerDefinition['written']
+  readonly ignoredFields: InitializerDefinition['ignoredFields']
   /** Maps a complete config under this name to the class and its config. */
   readonly initializer: (config: Readonly<Record<string, unknown>>) => Initializer
 }
 
 const byClass = new Map(definitions.map((definition) => [definition.name, definition]))
 const byName: ReadonlyMap<string, Entry> = new Map([
-  ...definitions.flatMap(({ name: class_name, aliases, config, written }) =>
+  ...definitions.flatMap(({ name: class_name, aliases, config, ignoredFields }) =>
     Object.entries({ [class_name]: {}, ...aliases }).map(([name, defaults]): [string, Entry] => {
       const own = configWith(config, defaults)
       return [
@@ -36,7 +36,7 @@ const byName: ReadonlyMap<string, Entry> = new Map([
         {
           config: own,
           check: checker(own),
-          written,
+          ignoredFields,
           initializer: (given) => ({ class_name, config: given }),
         },
       ]
@@ -47,7 +47,7 @@ const byName: ReadonlyMap<string, Entry> = new Map([
     {
       config: xavierConfig,
       check: checker(xavierConfig),
-      written: { dtype: 'float32' },
+      ignoredFields: { dtype: 'float32' },
       initializer: ({ uniform, ...config }) => ({
         class_name: uniform === true ? 'GlorotUniform' : 'GlorotNormal',
         config,
@@ -130,19 +130,22 @@ function completeConfig(
 ): Initializer {
   const own = Object.fromEntries(
     Object.entries(given).filter(([name, value]) => {
-      if (!Object.hasOwn(entry.written, name)) return true
-      if (value === entry.written[name]) return false
-      throw fieldError(`${pointer}/${name}`, `is not supported; give ${JSON.stringify(entry.written[name])}`)
+      if (!Object.hasOwn(entry.ignoredFields, name)) return true
+      if (value === entry.ignoredFields[name]) return false
+      throw fieldError(
+        `${pointer}/${name}`,
+        `is not supported; give ${JSON.stringify(entry.ignoredFields[name])}`,
+      )
     }),
   )
   const errors = entry.check(own, pointer)
   if (errors.length > 0) throw fieldErrors(errors)
   const initializer = entry.initializer(withDefaults(entry.config, own) as Initializer['config'])
   const definition = findDefinition(initializer)
-  const problem = definition.problem?.(initializer.config) ?? overflow(definition, initializer.config)
+  const problem = definition.findProblem?.(initializer.config) ?? overflow(definition, initializer.config)
   if (problem !== undefined) throw fieldError(`${pointer}/${problem[0]}`, problem[1])
   const { class_name, config } = initializer
-  return { class_name, config: definition.settled?.(config) ?? config }
+  return { class_name, config: definition.normalizeConfig?.(config) ?? config }
 }
 
 /** Range of each law's raw draws. TensorFlow's normals stay within 6. */
@@ -193,9 +196,9 @@ export function minimalConfig(
   initializer: Initializer,
   shapes: readonly (readonly number[])[],
 ): Initializer['config'] {
-  const { config, identity } = findDefinition(initializer)
+  const { config, canonicalConfig } = findDefinition(initializer)
   return (
-    identity?.(initializer.config, shapes) ??
+    canonicalConfig?.(initializer.config, shapes) ??
     (withoutDefaults(config, initializer.config) as Initializer['config'])
   )
 }
@@ -220,8 +223,8 @@ export function resolveLaw(
   const text = `[${shape.join(', ')}]`
   if (shape.length < min || shape.length > (max ?? Infinity))
     throw refuse(`needs a shape of ${rankText(definition.ranks)}, got ${text}`)
-  const [field, misfit] = definition.misfit?.(initializer.config, shape) ?? []
-  if (misfit !== undefined) throw refuse(`${misfit}, got ${text}`, field)
+  const [field, reason] = definition.findShapeProblem?.(initializer.config, shape) ?? []
+  if (reason !== undefined) throw refuse(`${reason}, got ${text}`, field)
   const law = definition.law(initializer.config, shape)
   const operations = countOperations(law, shape)
   if (operations > MAX_OPERATIONS) {

@@ -45,39 +45,53 @@ export const InitializerReference = Type.Union(
 export type InitializerReference = Static<typeof InitializerReference>
 
 /**
- * One initializer of the catalogue: pure functions from shape and config to a law. `law` may assume a config that
- * satisfies `config` and `problem`, and a shape that is within `ranks` and has no `misfit`.
+ * One initializer of the catalogue: pure functions of a config and a shape. The caller validates the config
+ * (`config`, `findProblem`) and the shape (`ranks`, `findShapeProblem`) before it calls `law`.
  */
 export interface InitializerDefinition {
   readonly name: string
   /** Other names, each with the defaults that differ from the class's. */
   readonly aliases: Readonly<Record<string, Readonly<Record<string, unknown>>>>
+  /** The schema of the config, with defaults. */
   readonly config: TObject
-  /** Config fields that other frameworks write, each with its only accepted value. They have no effect. */
-  readonly written: Readonly<Record<string, unknown>>
-  /** Finds an invalid combination of fields, which a schema cannot express: [field, detail]. */
-  readonly problem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
-  /** Replaces equivalent configs by one of them. */
-  readonly settled?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
   /**
-   * The config in the canonical form, which may depend on the shapes. By default the fields that differ from the
+   * Config fields without effect, each with its only accepted value. Other frameworks write them, such as `dtype`:
+   * 'float32' in configs of init_ops.py and `input_axes`: null in Keras's.
+   */
+  readonly ignoredFields: Readonly<Record<string, unknown>>
+  /**
+   * Finds an invalid combination of fields, which a schema cannot express. Returns the name of the field and the
+   * detail of the error.
+   */
+  readonly findProblem?: (config: Readonly<Record<string, unknown>>) => readonly [string, string] | undefined
+  /** Replaces equivalent configs by one of them. */
+  readonly normalizeConfig?: (config: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>
+  /**
+   * Returns the config in the canonical form, from which ids are computed. `shapes` are the shapes of the parameters
+   * that use the initializer. Without this function the canonical config has the fields that differ from their
    * defaults.
    */
-  readonly identity?: (
+  readonly canonicalConfig?: (
     config: Readonly<Record<string, unknown>>,
     shapes: readonly (readonly number[])[],
   ) => Readonly<Record<string, unknown>>
   /**
-   * Finds the reason why the config does not fit a shape within `ranks`: [the field that is the cause, if any,
-   * detail].
+   * Finds the reason why the config does not fit a shape within `ranks`. Returns the name of the field that is the
+   * cause, undefined if only the shape is, and the detail of the error.
    */
-  readonly misfit?: (
+  readonly findShapeProblem?: (
     config: Readonly<Record<string, unknown>>,
     shape: readonly number[],
   ) => readonly [string | undefined, string] | undefined
+  /** Computes the law of a tensor: the distribution with the numbers that draws, theory and tests use. */
   readonly law: (config: Readonly<Record<string, unknown>>, shape: readonly number[]) => Law
+  /**
+   * The kind of distribution as a text of the catalogue. It has no numbers, because they depend on config and shape.
+   */
   readonly distribution: string
+  /** The distribution as a formula of the config, for the catalogue. */
   readonly formula: string
+  /** The paper or source file that defines it. */
   readonly reference: string
   readonly ranks: { readonly min: number; readonly max: number | null }
   readonly notes: string

@@ -5,13 +5,13 @@ const STOPPED_TIMEOUT_MS = 15_000
 
 export interface LivenessMonitorOptions {
   readonly pid: number | undefined
-  /** A child that owes a message and sends none for longer is killed. Without a limit its silence is not checked. */
+  /** A child is killed if an expected message takes longer. Without a limit, silence is not checked. */
   readonly limitMs: number | undefined
   /** True while the child is starting or has a call. */
   readonly isExpecting: () => boolean
   /** Sends a ping to a child without a call. */
   readonly ping: () => void
-  /** `why` continues the sentence "the worker ...". */
+  /** Kills the child. `why` follows "the worker" in messages. */
   readonly kill: (why: string, limitMs: number) => void
 }
 

@@ -9,7 +9,7 @@ const PART_BYTES = 2 ** 16
 const MAX_BYTES = 2 ** 20
 
 /**
- * An unlinked file that receives the children's stderr: its size tells a child whether a library has written a message.
+ * An unlinked file that receives the children's stderr: its size shows a child whether a library has written a message.
  * This process forwards the text to its own stderr within a second. The caller closes it.
  */
 export class StderrFile {

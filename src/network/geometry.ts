@@ -39,14 +39,14 @@ function paddingMargin(padding: Padding): number {
 /** Taps along one side of an image: for each position of the window, the pixels inside the image. */
 export function windowTaps(length: number, window: Window): number[][] {
   const { size, strides, padding } = window
-  const places = windowLength(length, window)
+  const outputLength = windowLength(length, window)
   // TensorFlow's 'same' puts the odd padding element at the end.
   const before =
     padding === 'same'
-      ? Math.floor(Math.max(0, (places - 1) * strides + size - length) / 2)
+      ? Math.floor(Math.max(0, (outputLength - 1) * strides + size - length) / 2)
       : paddingMargin(padding)
-  return Array.from({ length: places }, (_, place) =>
-    Array.from({ length: size }, (_, tap) => place * strides - before + tap).filter(
+  return Array.from({ length: outputLength }, (_, output) =>
+    Array.from({ length: size }, (_, tap) => output * strides - before + tap).filter(
       (position) => position >= 0 && position < length,
     ),
   )

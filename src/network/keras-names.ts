@@ -1,4 +1,4 @@
-import { layersWithShortcutsBefore, parsePlace } from './layer-names.ts'
+import { layersWithShortcutsBefore, parseLayer } from './layer-names.ts'
 import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
 
@@ -13,7 +13,7 @@ const LAYERS: Readonly<Record<string, string>> = {
 
 /** The `variable.path` of keras.applications: `conv2_block1_1_conv/kernel`. Stages count from 2. */
 export function kerasName(parameter: Parameter, { version }: Architecture): string | undefined {
-  const { layer, block } = parsePlace(parameter)
+  const { layer, block } = parseLayer(parameter)
   const [, kind, digit] = /^(conv|norm)(\d)$/.exec(layer) ?? []
   const name = block && kind !== undefined ? branchLayer(kind, Number(digit), version) : LAYERS[layer]
   if (name === undefined) return undefined

@@ -8,7 +8,7 @@ function splitLayer({ name }: Named): string {
 }
 
 /** A layer's name within its block and the block's numbers, which count from 1; the full name outside of blocks. */
-export function parsePlace(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
+export function parseLayer(parameter: Named): { layer: string; block?: { stage: number; number: number } } {
   const layer = splitLayer(parameter)
   const [, stage, number, within] = /^stage(\d+)\/block(\d+)\/(.+)$/.exec(layer) ?? []
   if (within === undefined) return { layer }

@@ -1,6 +1,8 @@
 /**
- * The tensor operations that networks consist of. Each executor implements them: for shapes only, as TensorFlow
- * graph nodes, eagerly, as mean-field theory, as bounds. Initializers use `initializers/ops.ts`.
+ * The tensor operations that networks consist of. Each executor implements them for one purpose: shapes
+ * (`shapes.ts`), bounds of magnitudes that detect overflow (`overflow.ts`), TensorFlow graphs
+ * (`tensorflow/network-ops.ts`), eager execution, training and mean-field theory (`analysis/worker/`). Initializers use
+ * `initializers/ops.ts`.
  *
  * `T` is the executor's tensor. Image tensors are NHWC; shapes exclude the batch. Executors own the tensors that
  * they create.

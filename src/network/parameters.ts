@@ -91,14 +91,14 @@ function defaultInitializer(
   { name, role }: Parameter,
   initializers: Specification['initializers'],
 ): { initializer: Initializer; field: string } {
-  const place = name.startsWith('stem/')
+  const specialField = name.startsWith('stem/')
     ? 'stem_kernel'
     : name.includes('/shortcut/')
       ? 'shortcut_kernel'
       : name.startsWith('head/dense/')
         ? `dense_${role}`
         : undefined
-  const fields = role === 'kernel' || name === 'head/dense/bias' ? [place, role] : [role]
+  const fields = role === 'kernel' || name === 'head/dense/bias' ? [specialField, role] : [role]
   for (const field of fields) {
     const initializer = initializers[field as keyof typeof initializers]
     if (initializer !== undefined && !Array.isArray(initializer)) return { initializer, field: String(field) }

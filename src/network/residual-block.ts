@@ -2,7 +2,7 @@ import { resolvePadding, type Convolution, type Layers } from './layers.ts'
 import type { Shape } from './ops.ts'
 import type { Architecture, ShortcutRule } from './specification.ts'
 
-/** The place of a block in its network. */
+/** The size and the shortcut rule of a block. */
 export interface BlockOptions {
   readonly filters: number
   readonly strides: number

@@ -13,9 +13,9 @@ export interface Forward<T> {
 }
 
 /**
- * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027): stem, stages, head. `images`
- * are preprocessed, [height, width, channels]. A residual scheme may add scalars and move the last ReLU of the branches
- * (`schemes.ts`).
+ * The residual network of He et al. (2015, arXiv:1512.03385; v2: 2016, arXiv:1603.05027): stem, stages, head.
+ * `images` are preprocessed, [height, width, channels]. A residual scheme may add scalars, and may move the ReLU
+ * after each sum to the end of the branch (`schemes.ts`).
  */
 export function residualNetwork<T extends Shape>(
   ops: NetworkOps<T>,
@@ -36,14 +36,14 @@ export function residualFeatures<T extends Shape>(
   const layers = new Layers(ops, architecture, schemeNamed(residual_scheme))
   const block = version === 'v2' ? preActivationBlock : postActivationBlock
 
-  let x = stem(layers, images)
+  let x = applyStem(layers, images)
   stages.forEach((stage, s) => {
-    const stepping = architecture.strides_in === 'first' ? 0 : stage.blocks - 1
+    const stridedBlock = architecture.strides_in === 'first' ? 0 : stage.blocks - 1
     for (let b = 0; b < stage.blocks; b++) {
       x = block(layers, `stage${String(s + 1)}/block${String(b + 1)}`, x, {
         filters: stage.filters,
-        strides: b === stepping ? stage.strides : 1,
-        shortcut: shortcutRule(architecture.shortcut, s),
+        strides: b === stridedBlock ? stage.strides : 1,
+        shortcut: selectShortcutRule(architecture.shortcut, s),
       })
     }
   })
@@ -55,7 +55,7 @@ export function residualFeatures<T extends Shape>(
 }
 
 /** The first convolution, with a norm and a ReLU unless the blocks begin with them, and a pool. */
-function stem<T extends Shape>(layers: Layers<T>, images: T): T {
+function applyStem<T extends Shape>(layers: Layers<T>, images: T): T {
   const { ops, architecture } = layers
   const { kernel_size: size, strides, padding, filters, pool } = architecture.stem
   const window = { size, strides, padding: resolvePadding(padding, size) }
@@ -76,6 +76,6 @@ export function classify<T extends Shape>(
   return layers.dense('head/dense', layers.shift('head/shift', features), architecture.head.units)
 }
 
-function shortcutRule(shortcut: Architecture['shortcut'], stage: number): ShortcutRule {
+function selectShortcutRule(shortcut: Architecture['shortcut'], stage: number): ShortcutRule {
   return Array.isArray(shortcut) ? (shortcut[stage] ?? 'projection') : shortcut
 }

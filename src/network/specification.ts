@@ -39,7 +39,7 @@ const stage = {
   blocks: Type.Integer({ minimum: 1, maximum: 256 }),
   filters: Type.Integer({ minimum: 1, maximum: 65536 }),
 }
-const strides = size(1, 'Strides of the block that `strides_in` selects')
+const strides = size(1, 'Strides of the block of the stage that `strides_in` selects')
 
 const ShortcutRule = Type.Enum(['projection', 'pool', 'always', 'never'])
 
@@ -78,7 +78,8 @@ const architecture = {
   }),
   strides_in: Type.Enum(['first', 'last'], {
     default: 'first',
-    description: "The block of a stage that has its strides; last in Keras's v2 applications",
+    description:
+      "The block of each stage that uses the stage's strides: the first or the last; Keras's v2 applications use the last",
   }),
   kernel_size: size(3, "Window of the blocks' convolutions"),
   padding: Type.Enum(['same', 'symmetric'], {
@@ -88,14 +89,14 @@ const architecture = {
   shortcut: Type.Union([ShortcutRule, nonEmptyList(ShortcutRule)], {
     default: 'projection',
     description:
-      'Shortcuts with a 1x1 convolution. projection: if the shape changes; pool: if the channels change, and a 1x1 pool if only the size changes; always; never. A list has one rule per stage',
+      'Shortcuts with a 1x1 convolution. projection: where the shape changes; pool: where the number of channels changes, with a 1x1 max pool where only the size changes; always: in every block; never: in no block. A list has one rule per stage',
   }),
   use_bias: Type.Union([Type.Boolean(), Type.Enum(['unnormed'])], {
     default: false,
     description:
       'Biases of convolutions; unnormed: except where only a norm reads the convolution. The default is true if norm is none and the scheme is not fixup, else false',
   }),
-  activation: Type.Enum(['relu'], { default: 'relu' }),
+  activation: Type.Enum(['relu'], { default: 'relu', description: 'The activation of all layers' }),
   input_shape: Type.Array(Type.Integer({ minimum: 1, maximum: 8192 }), {
     minItems: 3,
     maxItems: 3,
@@ -112,7 +113,10 @@ export const Architecture = named('Architecture', {
   head: filled(headWith(closed(headPool))),
 })
 
-/** A preset with overrides, or a full description; `residual_network` also accepts the article's own parameters. */
+/**
+ * A preset with overrides, or a full description. The preset `residual_network` also accepts `filters`, `strides` and
+ * `projection_shortcut` (`article.ts`).
+ */
 const ArchitectureRequest = named('ArchitectureRequest', {
   ...partial({
     preset: Type.String(NAME_LENGTH),

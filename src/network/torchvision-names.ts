@@ -1,4 +1,4 @@
-import { parsePlace } from './layer-names.ts'
+import { parseLayer } from './layer-names.ts'
 import type { Role } from './ops.ts'
 import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
@@ -32,7 +32,7 @@ export function torchvisionProblem({ version, norm, use_bias, head }: Architectu
 
 /** The name in a state_dict of torchvision's or timm's ResNet: `layer1.0.downsample.0.weight`. */
 export function torchvisionName(parameter: Parameter, role = ROLES[parameter.role]): string | undefined {
-  const { layer, block } = parsePlace(parameter)
+  const { layer, block } = parseLayer(parameter)
   const name = block && /^(conv|norm)\d$/.test(layer) ? layer.replace('norm', 'bn') : LAYERS[layer]
   if (name === undefined || role === undefined) return undefined
   return `${block ? `layer${String(block.stage)}.${String(block.number - 1)}.` : ''}${name}.${role}`

@@ -43,9 +43,9 @@ export function hasFewLevels(values: Float32Array, shape: readonly number[]): bo
   const row = values.length / (shape[0] ?? 1)
   const lineAt = (start: number, step: number): Float32Array =>
     Float32Array.from({ length: LINE_LENGTH }, (_, index) => values[start + index * step] ?? 0)
-  const count = (step: number, places: number, length: number, distance: number): boolean =>
+  const count = (step: number, lines: number, length: number, distance: number): boolean =>
     length >= LINE_LENGTH &&
-    Array.from({ length: Math.min(LINES, places) }, (_, place) => lineAt(place * distance, step)).every(
+    Array.from({ length: Math.min(LINES, lines) }, (_, line) => lineAt(line * distance, step)).every(
       (line) => new Set(line).size <= LEVELS,
     )
   return count(1, shape[0] ?? 1, row, row) || count(columns, columns, values.length / columns, 1)

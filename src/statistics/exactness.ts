@@ -39,7 +39,7 @@ function expectedEntry(law: FixedLaw, shape: readonly number[]): (index: number)
     }
     case 'dirac': {
       const [inputs = 1, outputs = 1] = shape.slice(-2)
-      const tap = shape.slice(0, -2).reduce((place, size) => place * size + Math.floor(size / 2), 0)
+      const tap = shape.slice(0, -2).reduce((index, size) => index * size + Math.floor(size / 2), 0)
       const group = outputs / law.groups
       const gain = Math.fround(law.gain)
       return (index) => {

@@ -35,8 +35,8 @@ export class HistogramCounts {
     for (let index = 0; index < length; index++) {
       const value = values[index] ?? 0
       if (value - value !== 0) continue
-      const place = (value - low) * scale
-      let bin = place < 1 ? 0 : place >= last ? last : place | 0
+      const position = (value - low) * scale
+      let bin = position < 1 ? 0 : position >= last ? last : position | 0
       // Rounding may select a neighbouring bin.
       if (value < (edges[bin] ?? 0)) bin = bin > 0 ? bin - 1 : 0
       else if (bin < last && value >= (edges[bin + 1] ?? 0)) bin++

@@ -15,19 +15,19 @@ export function sortFloats(values: Float32Array): Float32Array {
   let to: Uint32Array = new Uint32Array(from.length)
   for (let digit = 0; digit < DIGITS; digit++) {
     const shift = digit * DIGIT_BITS
-    const places = countDigits(from, shift)
-    for (let index = 0, sum = 0; index < places.length; index++) {
-      const count = places[index] ?? 0
-      places[index] = sum
+    const offsets = countDigits(from, shift)
+    for (let index = 0, sum = 0; index < offsets.length; index++) {
+      const count = offsets[index] ?? 0
+      offsets[index] = sum
       sum += count
     }
     const { length } = from
     for (let index = 0; index < length; index++) {
       const key = from[index] ?? 0
       const bucket = (key >>> shift) & (2 ** DIGIT_BITS - 1)
-      const place = places[bucket] ?? 0
-      to[place] = key
-      places[bucket] = place + 1
+      const offset = offsets[bucket] ?? 0
+      to[offset] = key
+      offsets[bucket] = offset + 1
     }
     ;[from, to] = [to, from]
   }

@@ -46,9 +46,9 @@ export class Subsample {
       const start = Math.floor((index * total) / size)
       const stretch = Math.floor(((index + 1) * total) / size) - start
       const share = phase + index * GOLDEN
-      const place = start + Math.floor((share - Math.floor(share)) * stretch)
-      if (place >= end) break
-      sample[index] = values[place - passed] ?? 0
+      const position = start + Math.floor((share - Math.floor(share)) * stretch)
+      if (position >= end) break
+      sample[index] = values[position - passed] ?? 0
     }
     this.#taken = index
   }

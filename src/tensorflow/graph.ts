@@ -92,7 +92,7 @@ export class GraphWriter {
 
   /** The GraphDef so far. */
   get definition(): GraphDef {
-    // All TensorFlow versions with these ops can read the graph. The producer version is that of TensorFlow 2.16.
+    // All TensorFlow versions with these ops can read the graph. The producer version is the one of TensorFlow 2.16.
     const versions = { producer: 1800, minConsumer: 12 }
     return { nodes: this.#nodes, functions: this.#functions, versions }
   }

@@ -75,9 +75,9 @@ export class Images {
   #decode(jpegs: readonly Uint8Array[]): TensorHandle | undefined {
     const before = stderrBytes()
     try {
-      const held = this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
-      if (stderrBytes() === before) return held
-      held.close()
+      const handle = this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
+      if (stderrBytes() === before) return handle
+      handle.close()
       return undefined
     } catch {
       return undefined
@@ -97,9 +97,9 @@ export class Images {
   }
 
   #run({ fed, fetched }: typeof JPEGS | typeof PIXELS, feed: Feed): TensorHandle {
-    const [held] = this.#session.runToHandles({ [fed]: feed }, [fetched])
-    if (held === undefined) throw new TypeError(`the session returned no ${fetched}`)
-    return held
+    const [handle] = this.#session.runToHandles({ [fed]: feed }, [fetched])
+    if (handle === undefined) throw new TypeError(`the session returned no ${fetched}`)
+    return handle
   }
 }
 
@@ -108,11 +108,11 @@ function stderrBytes(): number {
   return fstatSync(STDERR).size
 }
 
-function withTensor<R>(held: TensorHandle, use: (images: TensorHandle) => R): R {
+function withTensor<R>(handle: TensorHandle, use: (images: TensorHandle) => R): R {
   try {
-    return use(held)
+    return use(handle)
   } finally {
-    held.close()
+    handle.close()
   }
 }
 

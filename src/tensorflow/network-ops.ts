@@ -214,8 +214,8 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     const dtype = { dtype: type }
     const attributes = { ...dtype, shape: { shape }, shared_name: { text: scoped } }
     const handle = graph.node('VarHandleOp', [], attributes, { name: scoped })
-    const held = type === FLOAT ? source : graph.cast(source, FLOAT, type)
-    const assign = graph.node('AssignVariableOp', [handle, held], dtype, { name: `${scoped}/assign` })
+    const converted = type === FLOAT ? source : graph.cast(source, FLOAT, type)
+    const assign = graph.node('AssignVariableOp', [handle, converted], dtype, { name: `${scoped}/assign` })
     this.variables.push({ name: scoped, shape, type, handle, assign, value, source })
     const read = graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
     this.#reads.set(name, read)

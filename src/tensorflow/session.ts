@@ -53,9 +53,9 @@ export class Session {
 
   /** Feeds and fetches by tensor name. Integer results come as Int32Array. */
   run(feeds: Readonly<Record<string, Feed>>, fetches: readonly string[]): (Float32Array | Int32Array)[] {
-    return this.runToHandles(feeds, fetches).map((held) => {
-      const values = held.read() as Float32Array | Int32Array
-      held.close()
+    return this.runToHandles(feeds, fetches).map((handle) => {
+      const values = handle.read() as Float32Array | Int32Array
+      handle.close()
       return values
     })
   }

@@ -8,18 +8,18 @@ import type { Variable } from './network-ops.ts'
 /** Larger variables (32 MB of float32) are assigned by rows. */
 const WHOLE_AT_MOST = 2 ** 23
 
-/** The nodes that assign a variable. Fetching `held` runs the assignment and returns the values as float32. */
+/** The nodes that assign a variable. Fetching `assigned` runs the assignment and returns the values as float32. */
 export interface VariableAssignment {
   readonly variable: Variable
   /** Placeholder of the variable's value, float32. Not fed if there are rows. */
   readonly value: string
   /** The whole variable, or the rows that were assigned. */
-  readonly held: string
+  readonly assigned: string
   /** Set for variables that are too large for one step. */
   readonly rows?: RowAssignment
 }
 
-/** The variable as a matrix [n, columns]: fetch `create` once, then `held` for each group of rows. */
+/** The variable as a matrix [n, columns]: fetch `create` once, then `assigned` for each group of rows. */
 export interface RowAssignment {
   readonly parameter: Parameter
   readonly columns: number
@@ -37,8 +37,8 @@ export function buildAssignment(graph: GraphWriter, variable: Variable): Variabl
     return buildRowAssignment(graph, variable, value.parameter)
   const { handle, assign, source } = variable
   const read = graph.node('ReadVariableOp', [handle, `^${assign}`], { dtype: type })
-  const held = asFloats(graph, read, type)
-  return { variable, value: `${source}:0`, held: `${held}:0` }
+  const assigned = asFloats(graph, read, type)
+  return { variable, value: `${source}:0`, assigned: `${assigned}:0` }
 }
 
 /**
@@ -71,7 +71,7 @@ function buildRowAssignment(
   return {
     variable,
     value: `${variable.source}:0`,
-    held: `${asFloats(graph, rows, type)}:0`,
+    assigned: `${asFloats(graph, rows, type)}:0`,
     rows: { parameter, columns, create: `${create}:0`, indices: `${indices}:0`, part: `${part}:0` },
   }
 }

@@ -54,7 +54,7 @@ it.each([
     [3, 1, 2],
   ],
   [0.1, [5]],
-])('constants %j of shape %j equal those of a TensorFlow v1 graph', async (value, shape) => {
+])('constants %j of shape %j equal constants of a TensorFlow v1 graph', async (value, shape) => {
   const { values } = await v1('Constant', { value }, shape)
   expect(await sample('constant_initializer', { shape, config: { value } })).toBe(values)
 })

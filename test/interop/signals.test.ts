@@ -58,7 +58,7 @@ const within = (share: number, given: readonly number[], wanted: readonly number
   expect(worst).toBeLessThan(share)
 }
 
-it.each(networks)('signals in %s of %j equal those of tf.GradientTape', async (mode, spec) => {
+it.each(networks)('signals in %s of %j equal tf.GradientTape', async (mode, spec) => {
   const seed = 11
   const { id } = await running.client.create({ ...spec, seed: 5 })
   const question = { batch_size: 16, seed, repeats: 1, mode }

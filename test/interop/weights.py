@@ -76,7 +76,7 @@ def digits(request):
 
 
 def spectra(request):
-    """Singular values of a file's tensor in float64, and those of the convolution by FFT (Sedghi et al. 2019)."""
+    """Singular values of a file's tensor in float64, and the singular values of the convolution by FFT (Sedghi et al. 2019)."""
     kernel = next(iter(load_file(request["path"]).values())).astype(np.float64)
     values = np.linalg.svd(kernel.reshape(-1, kernel.shape[-1]), compute_uv=False)
     waves = np.fft.fftn(kernel, request["grid"], axes=range(kernel.ndim - 2)) if request["grid"] else kernel

@@ -1,4 +1,4 @@
-"""Image files that are odd and sound, or odd and unusable, with the pixels that Pillow gives: writes corpus.json.
+"""Unusual image files, valid with Pillow's pixels, or invalid: writes corpus.json.
 
 python -m venv .venv && .venv/bin/pip install -r requirements.txt && .venv/bin/python generate.py
 """
@@ -22,7 +22,7 @@ corpus = []
 
 
 def pillow(data):
-    """RGB as Pillow decodes it: turned as EXIF says, transparency on black."""
+    """RGB as Pillow decodes it: rotated by the EXIF orientation, transparency on black."""
     image = Image.open(io.BytesIO(data))
     image.load()
     try:
@@ -36,7 +36,7 @@ def pillow(data):
 
 
 def sound(name, data, pixels=None, tolerance=0):
-    """Pillow's pixels, unless others are given."""
+    """Adds a valid file with `pixels`, by default Pillow's."""
     pixels = pillow(data) if pixels is None else pixels
     height, width, _ = pixels.shape
     entry = {"width": width, "height": height, "tolerance": tolerance}
@@ -92,7 +92,7 @@ def jpeg_sampling():
         "4:1:1": [(4, 1), (1, 1), (1, 1)],
         "4:1:0": [(4, 2), (1, 1), (1, 1)],
         "luma coarser than chroma": [(1, 1), (2, 2), (2, 2)],
-        "each component its own": [(2, 2), (2, 1), (1, 1)],
+        "different factors for each component": [(2, 2), (2, 1), (1, 1)],
     }
     for name, sampling in factors.items():
         sound(f"JPEG {name}", Picture(ycc, sampling).file())
@@ -126,7 +126,7 @@ def jpeg_scans():
     sound("JPEG tables in one segment", SOI + JFIF_SEGMENT + dqt() + picture.frame() + both + picture.scan() + EOI)
     sound("JPEG arithmetic conditioning beside Huffman", picture.file(between=segment(0xCC, b"\0\x10")))
     dnl = segment(0xDC, HEIGHT.to_bytes(2, "big"))
-    sound("JPEG its height once more after the scan", picture.file()[:-2] + dnl + EOI)
+    sound("JPEG its height repeated after the scan", picture.file()[:-2] + dnl + EOI)
 
 
 # What `jpegtran -arithmetic` of libjpeg-turbo 2.1.5 makes of picture.file(), and `jpegtran -arithmetic -progressive`.
@@ -156,17 +156,17 @@ def jpeg_colours():
     rgb = [RGB[..., channel].astype(float) for channel in range(3)]
     inks = [plane.astype(float) for plane in (255 - RGB[..., 0], RGB[..., 1], 255 - RGB[..., 2], GREY // 3)]
     adobe = lambda transform: segment(0xEE, b"Adobe\0\x64\0\0\0\0" + bytes([transform]))
-    sound("JPEG RGB by Adobe's mark", Picture(rgb, FULL).file(before=adobe(0)))
+    sound("JPEG RGB by its Adobe segment", Picture(rgb, FULL).file(before=adobe(0)))
     sound("JPEG RGB by its component names", Picture(rgb, FULL, ids=[82, 71, 66]).file(before=b""))
-    sound("JPEG YCbCr by Adobe's mark", Picture(ycc, FULL).file(before=adobe(1)))
+    sound("JPEG YCbCr by its Adobe segment", Picture(ycc, FULL).file(before=adobe(1)))
     sound("JPEG JFIF and Adobe's RGB", Picture(ycc, FULL).file(before=JFIF_SEGMENT + adobe(0)))
-    sound("JPEG two marks of Adobe's", Picture(rgb, FULL).file(before=adobe(1) + adobe(0)))
-    sound("JPEG no mark of colour", Picture(ycc, FULL).file(before=b""))
+    sound("JPEG two Adobe segments", Picture(rgb, FULL).file(before=adobe(1) + adobe(0)))
+    sound("JPEG without a colour marker", Picture(ycc, FULL).file(before=b""))
     sound("JPEG components 0, 1, 2", Picture(ycc, FULL, ids=[0, 1, 2]).file(before=b""))
     sound("JPEG components 7, 3, 200", Picture(ycc, FULL, ids=[7, 3, 200]).file(before=b""))
-    sound("JPEG CMYK by Adobe's mark", Picture(inks, [(1, 1)] * 4).file(before=adobe(0)))
+    sound("JPEG CMYK by its Adobe segment", Picture(inks, [(1, 1)] * 4).file(before=adobe(0)))
     sound("JPEG YCCK", Picture(inks, [(1, 1)] * 4).file(before=adobe(2)))
-    sound("JPEG CMYK without a mark", Picture(inks, [(1, 1)] * 4).file(before=b""))
+    sound("JPEG CMYK without an Adobe segment", Picture(inks, [(1, 1)] * 4).file(before=b""))
     sound("JPEG YCCK 4:2:0", Picture(inks, [(2, 2), (1, 1), (1, 1), (2, 2)]).file(before=adobe(2)))
     sound("JPEG CMYK by Pillow", saved(photo.convert("CMYK"), "JPEG"))
     sound("JPEG CMYK progressive", saved(photo.convert("CMYK"), "JPEG", progressive=True))
@@ -181,7 +181,7 @@ def jpeg_segments():
         "JFIF with a thumbnail": [segment(0xE0, JFIF[:-2] + b"\1\1abc")],
         "an extension of JFIF": [segment(0xE0, b"JFXX\0\x10\xff\xd8\xff\xd9")],
         "a broken profile": [icc],
-        "a profile in parts that do not meet": [icc, icc],
+        "a profile in parts with equal numbers": [icc, icc],
         "XMP": [segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>")],
         "Photoshop's resources": [segment(0xED, b"Photoshop 3.0\0" + b"8BIM" * 9)],
         "MPF": [segment(0xE2, b"MPF\0II*\0\x08\0\0\0\0\0")],
@@ -195,7 +195,7 @@ def jpeg_segments():
     for name, segments in cases.items():
         sound(f"JPEG {name}", with_segments(*segments))
     sound("JPEG a segment whose length is 1", with_segments(b"\xff\xe2\0\1"))
-    # Pillow refuses it; libjpeg, and with it browsers, do not.
+    # Pillow rejects it; libjpeg and browsers accept it.
     sound("JPEG JFIF that is too short", with_segments(segment(0xE0, b"JFIF\0\1")), pillow(picture.file()))
     head = SOI + JFIF_SEGMENT
     cases = {
@@ -247,11 +247,11 @@ def jpeg_refused():
     refused("JPEG progressive, cut off between scans", wave[:last])
     refused("JPEG progressive, bytes of its last scan missing", wave[: last + 10] + EOI)
     scan = data.rindex(b"\xff\xda") + 14
-    # Zeros are codes like others: neither Pillow nor any libjpeg sees that they are not the picture's.
+    # Zeros are valid codes: neither Pillow nor any libjpeg detects that they replaced the picture's.
     sound("JPEG a scan of zeros", data[:scan] + bytes(len(data) - scan - 2) + EOI)
-    refused("JPEG a scan of codes that there are not", data[:scan] + b"\xfe" * (len(data) - scan - 2) + EOI)
+    refused("JPEG a scan of invalid codes", data[:scan] + b"\xfe" * (len(data) - scan - 2) + EOI)
     refused("JPEG a part of its scan missing", data[: scan + 100] + data[scan + 300 :])
-    refused("JPEG a scan of nothing", data[:scan] + EOI)
+    refused("JPEG an empty scan", data[:scan] + EOI)
     refused("JPEG a start and an end", SOI + EOI)
     refused("JPEG a start", b"\xff\xd8\xff")
     refused("JPEG no scan", SOI + JFIF_SEGMENT + dqt() + picture.frame() + TABLES + EOI)
@@ -348,7 +348,7 @@ def png_chunks():
         "gamma": chunk(b"gAMA", struct.pack(">I", 100000)),
         "primaries": chunk(b"cHRM", struct.pack(">8I", *range(30000, 38000, 1000))),
         "sRGB": chunk(b"sRGB", b"\0"),
-        "a profile that is none": chunk(b"iCCP", b"name\0\0" + zlib.compress(b"no profile")),
+        "an invalid profile": chunk(b"iCCP", b"name\0\0" + zlib.compress(b"no profile")),
         "a profile that cannot be inflated": chunk(b"iCCP", b"name\0\0no zlib"),
         "significant bits": chunk(b"sBIT", b"\5\6\5"),
         "a background": chunk(b"bKGD", struct.pack(">HHH", 255, 0, 0)),
@@ -356,11 +356,11 @@ def png_chunks():
         "a time": chunk(b"tIME", bytes(7)),
         "texts of all kinds": text(b"tEXt", b"k\0v") + text(b"zTXt", b"k\0\0" + zlib.compress(b"v")) + text(b"iTXt", b"k\0\0\0\0\0v"),
         "texts that cannot be inflated": text(b"zTXt", b"k\0\0no zlib") + text(b"iTXt", b"k\0\1\0en") + text(b"zTXt", b"k"),
-        "chunks that nobody knows": chunk(b"abCd", b"data") + chunk(b"teSt", b""),
+        "unknown ancillary chunks": chunk(b"abCd", b"data") + chunk(b"teSt", b""),
         "a suggested palette": chunk(b"PLTE", bytes(range(30))),
         "a transparent colour that is too short": chunk(b"tRNS", b"\0"),
         "empty image data first": chunk(b"IDAT", b""),
-        "an animation whose first picture it is": chunk(b"acTL", struct.pack(">II", 1, 0)) + chunk(b"fcTL", struct.pack(">5I2H2B", 0, WIDTH, HEIGHT, 0, 0, 1, 10, 0, 0)),
+        "an animation with the default image as its first frame": chunk(b"acTL", struct.pack(">II", 1, 0)) + chunk(b"fcTL", struct.pack(">5I2H2B", 0, WIDTH, HEIGHT, 0, 0, 1, 10, 0, 0)),
     }
     for name, chunks in before.items():
         sound(f"PNG {name}", png(RGB, 8, 2, before=chunks), RGB)
@@ -369,7 +369,7 @@ def png_chunks():
     sound("PNG an animation beside it", png(RGB, 8, 2, before=chunk(b"acTL", struct.pack(">II", 1, 0)), after=frame), RGB)
     bad = 0x12345678
     sound("PNG a text with a wrong checksum", png(RGB, 8, 2, before=chunk(b"tEXt", b"k\0v", bad)), RGB)
-    sound("PNG a text with a wrong checksum behind", png(RGB, 8, 2, after=chunk(b"tEXt", b"k\0v", bad)), RGB)
+    sound("PNG a text with a wrong checksum after the image data", png(RGB, 8, 2, after=chunk(b"tEXt", b"k\0v", bad)), RGB)
     sound("PNG image data in bytes", png(RGB, 8, 2, parts=10_000))
     sound("PNG a text between its image data", split_data(plain), RGB)
     sound("PNG bytes after its end", plain + bytes(50))
@@ -380,7 +380,7 @@ def png_chunks():
     sound("PNG more transparency than colours", png(GREY >> 7, 1, 3, before=long), tolerance=1)
     for orientation in (2, 6, 8):
         sound(f"PNG orientation {orientation}", png(RGB, 8, 2, before=chunk(b"eXIf", exif(orientation))))
-    sound("PNG orientation behind its image data", png(RGB, 8, 2, after=chunk(b"eXIf", exif(6))))
+    sound("PNG orientation after its image data", png(RGB, 8, 2, after=chunk(b"eXIf", exif(6))))
     sound("PNG EXIF that is broken", png(RGB, 8, 2, before=chunk(b"eXIf", b"II*\0\xff\xff")), RGB)
 
 
@@ -408,12 +408,12 @@ def png_refused():
     bomb = zlib.compress(b"a" * 8_000_000, 9)
     refused("PNG a text of 8 MB", png(RGB, 8, 2, before=chunk(b"zTXt", b"k\0\0" + bomb)), "texts that inflate")
     translated = chunk(b"iTXt", b"k\0\1\0en\0k\0" + bomb)
-    refused("PNG a text of 8 MB behind its image data", png(RGB, 8, 2, after=translated), "texts that inflate")
+    refused("PNG a text of 8 MB after its image data", png(RGB, 8, 2, after=translated), "texts that inflate")
     refused("PNG no image data", SIGNATURE + plain[8:33] + chunk(b"IEND", b""))
     refused("PNG no palette", png(GREY >> 4, 4, 3))
     refused("PNG no width", SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", 0, 9, 8, 2, 0, 0, 0)) + plain[33:])
-    refused("PNG a depth that there is not", SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 3, 2, 0, 0, 0)) + plain[33:])
-    refused("PNG a critical chunk that nobody knows", png(RGB, 8, 2, before=chunk(b"ABCD", b"data")))
+    refused("PNG an invalid bit depth", SIGNATURE + chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 3, 2, 0, 0, 0)) + plain[33:])
+    refused("PNG an unknown critical chunk", png(RGB, 8, 2, before=chunk(b"ABCD", b"data")))
     refused("PNG a signature", SIGNATURE)
 
 
@@ -448,7 +448,7 @@ def webp():
     sound("WebP animated and clear", saved(clear, "WEBP", save_all=True, append_images=[photo.convert("RGBA")]), tolerance=1)
     sound("WebP animated, its first picture a part", part_first(lossless))
     sound("WebP bytes after its end", lossy + bytes(50))
-    sound("WebP a chunk that nobody knows", riff((b"VP8X", bytes(4) + struct.pack("<I", WIDTH - 1)[:3] + struct.pack("<I", HEIGHT - 1)[:3]), (b"abcd", b"odd"), *chunks_of(lossy)))
+    sound("WebP an unknown chunk", riff((b"VP8X", bytes(4) + struct.pack("<I", WIDTH - 1)[:3] + struct.pack("<I", HEIGHT - 1)[:3]), (b"abcd", b"odd"), *chunks_of(lossy)))
     for share in (0.1, 0.4, 0.9):
         refused(f"WebP cut off after {share:.0%}", lossy[: int(len(lossy) * share)])
     refused("WebP lossless, cut off", lossless[: len(lossless) // 2])
@@ -456,7 +456,7 @@ def webp():
     refused("WebP lossless, cut off and ended", riff((kind, data[: len(data) // 2])))
     refused("WebP no picture", riff((b"VP8X", bytes(10))))
     refused("WebP a picture of noise", riff((b"VP8L", b"\x2f" + bytes(range(1, 100)))))
-    refused("WebP a size that is not its picture's", riff((b"VP8X", bytes(10)), *chunks_of(lossy)))
+    refused("WebP a canvas size that differs from its picture", riff((b"VP8X", bytes(10)), *chunks_of(lossy)))
 
 
 def part_first(lossless):
@@ -477,7 +477,7 @@ def other_formats():
     for kind in ("GIF", "TIFF", "BMP", "ICO", "JPEG2000", "PPM", "AVIF"):
         refused(kind, saved(photo, kind), OTHER)
     refused("SVG", b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8"/></svg>', OTHER)
-    refused("SVG behind an XML head", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>', OTHER)
+    refused("SVG after an XML declaration", b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>', OTHER)
     refused("PDF", b"%PDF-1.4\n" + bytes(100), OTHER)
     refused("HEIC", b"\0\0\0\x18ftypheic" + bytes(100), OTHER)
     refused("JPEG XL", b"\xff\x0a" + bytes(100), OTHER)

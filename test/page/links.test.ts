@@ -20,7 +20,7 @@ let test: PageTest
 let browser: Browser
 let running: ServiceProcess
 let watched: Watched
-/** Of the page that is open: what it sent but for reads, and for plans, which are computed from the request alone. */
+/** The requests of the open page, except reads and plans, which start no work. */
 let started: string[]
 beforeAll(async () => {
   test = await startPageTest()
@@ -38,7 +38,7 @@ function linkTo(view: string, fields: readonly (readonly [string, string])[]): s
   return `${running.client.url}/#${view}?${parameters.toString()}`
 }
 
-/** Opens a link in a browser that has a key, and waits until the page has asked for what it shows. */
+/** Opens a link in a browser that has a key, and waits until the page has sent its requests. */
 async function visit(link: string): Promise<void> {
   started = []
   watched = await openPage(browser, 'about:blank')

@@ -57,12 +57,12 @@ describe('plain English', () => {
 test('no file contains a path of a machine', () => {
   // The expression is assembled here, so that this file does not match. A mount's target is a path of the image.
   const machinePath = new RegExp(`(?:^|(?<!target)[^\\w./-])/(?:${['work', 'root', 'farm'].join('|')})/`, 'm')
-  const guilty = tracked.filter((name) => {
+  const offending = tracked.filter((name) => {
     const text = read(name)
     return !text.includes('\0') && machinePath.test(text)
   })
   expect(tracked).toContain('package.json')
-  expect(guilty).toEqual([])
+  expect(offending).toEqual([])
   expect(machinePath.test(`see ${path.join('/', 'work', 'main')}`)).toBe(true)
 })
 

@@ -26,7 +26,7 @@ export interface ServiceProcess {
 
 /**
  * Starts the compiled service on a free port and resolves when it is ready. Its process group can be
- * signalled only with a session of its own.
+ * signalled only if it has its own session.
  */
 export async function startProcess(
   settings: Settings,

@@ -23,7 +23,7 @@ export interface Progress {
 export class Client {
   readonly #askForKey: (refused: boolean) => Promise<string>
   /** Concurrent requests without a valid key share one dialog. */
-  #asked: Promise<string> | undefined
+  #keyRequest: Promise<string> | undefined
 
   /** `askForKey` prompts for a key; `refused` is true after a rejected key. */
   constructor(askForKey: (refused: boolean) => Promise<string>) {
@@ -71,8 +71,8 @@ export class Client {
       if (answer.ok) return answer
       if (answer.status !== 401) throw await refusalOf(answer)
       if (key === this.key) {
-        this.#asked ??= this.#askForKey(key !== undefined).finally(() => (this.#asked = undefined))
-        this.key = await this.#asked
+        this.#keyRequest ??= this.#askForKey(key !== undefined).finally(() => (this.#keyRequest = undefined))
+        this.key = await this.#keyRequest
       }
     }
   }

@@ -3,7 +3,7 @@ import type { Client } from '../api/client.ts'
 import { button, element, say } from './dom.ts'
 import { languages, snippet } from '../api/snippets.ts'
 
-const SAID_MS = 1500
+const CONFIRMATION_MS = 1500
 
 /** A button that copies a text, which is created on the click, and confirms it. */
 export function copyButton(label: string, text: () => string, kind = ''): HTMLButtonElement {
@@ -18,7 +18,7 @@ export function copyButton(label: string, text: () => string, kind = ''): HTMLBu
         () => {
           made.textContent = 'Copied'
           say('Copied')
-          setTimeout(() => (made.textContent = label), SAID_MS)
+          setTimeout(() => (made.textContent = label), CONFIRMATION_MS)
         },
         () => {
           showToCopy(copied)

@@ -81,8 +81,8 @@ export function table(
 
 /** Announces a change to screen readers. */
 export function say(text: string): void {
-  const said = document.querySelector('#said')
-  if (said !== null) said.textContent = text
+  const announcer = document.querySelector('#announcer')
+  if (announcer !== null) announcer.textContent = text
 }
 
 function present(children: readonly (Child | readonly Child[])[]): (Node | string)[] {

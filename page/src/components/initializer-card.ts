@@ -10,7 +10,7 @@ import type { Page } from '../views/view.ts'
 
 interface Card {
   /** Sets the catalogue. */
-  know(initializers: readonly InitializerEntry[]): void
+  setCatalogue(initializers: readonly InitializerEntry[]): void
   /**
    * Shows the initializer of the plan's kernels. Draws a kernel immediately if `edited`, otherwise on
    * request.
@@ -22,7 +22,7 @@ interface Card {
 export function initializerCard(root: HTMLElement, { client }: Page): Card {
   let catalogue: readonly InitializerEntry[] = []
   let latest: { readonly plan: Plan; readonly edited: boolean } | undefined
-  let asked = new AbortController()
+  let drawing = new AbortController()
 
   function draw({ plan, edited }: NonNullable<typeof latest>): void {
     const kernels = plan.layers
@@ -39,9 +39,9 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
       path: `/v1/initializers/${class_name}/statistics`,
       json: { shape: kernel.shape, config, seed: plan.spec.seed, bins: 48, include: ['histogram'] },
     }
-    asked.abort()
-    asked = new AbortController()
-    const { signal } = asked
+    drawing.abort()
+    drawing = new AbortController()
+    const { signal } = drawing
     const drawn = element('div', { class: 'drawn' })
     fill(
       root,
@@ -82,7 +82,7 @@ export function initializerCard(root: HTMLElement, { client }: Page): Card {
   }
 
   return {
-    know: (initializers) => {
+    setCatalogue: (initializers) => {
       catalogue = initializers
       if (latest !== undefined) draw(latest)
     },

@@ -19,19 +19,19 @@ export function labelOf(source: ModelSource, model?: Model): string {
 export function wordsOf(initializer: InitializerReference): string {
   const name = typeof initializer === 'string' ? initializer : initializer.class_name
   const config = typeof initializer === 'string' ? {} : (initializer.config ?? {})
-  const said = Object.entries(config).filter(([field, value]) => field !== 'seed' && value !== null)
+  const args = Object.entries(config).filter(([field, value]) => field !== 'seed' && value !== null)
   const words = name.replaceAll(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toLowerCase()
-  return said.length === 0 ? words : `${words}(${said.map(([, value]) => JSON.stringify(value)).join(', ')})`
+  return args.length === 0 ? words : `${words}(${args.map(([, value]) => JSON.stringify(value)).join(', ')})`
 }
 
 function networkOf({ architecture }: SpecificationRequest): string {
   if (typeof architecture === 'string') return architecture
   const { preset, ...changes } = architecture
   if (preset !== undefined) {
-    const said = Object.entries(changes).flatMap(([field, value]) =>
+    const texts = Object.entries(changes).flatMap(([field, value]) =>
       typeof value === 'object' ? [] : [`${field} ${String(value)}`],
     )
-    return [preset, ...said].join(', ')
+    return [preset, ...texts].join(', ')
   }
   const { block = 'basic', version = 'v1.5', stages = [] } = architecture
   return `${version} ${block} ${stages.map(({ blocks }) => blocks).join('-')}`

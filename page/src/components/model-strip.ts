@@ -5,7 +5,7 @@ import type { Page } from '../views/view.ts'
 
 /** The models of this page, each in its colour in every chart; one of them is selected. */
 export function modelStrip(root: HTMLElement, { models }: Page): void {
-  const told = new Map<Entry, string>()
+  const last = new Map<Entry, string>()
   const draw = (): void => {
     const focused = root.contains(document.activeElement) ? document.activeElement?.id : undefined
     root.hidden = models.entries.length === 0
@@ -15,8 +15,8 @@ export function modelStrip(root: HTMLElement, { models }: Page): void {
     )
     if (focused !== undefined && focused !== '') document.getElementById(focused)?.focus()
     for (const entry of models.entries) {
-      if (told.get(entry) !== entry.status && told.has(entry)) say(`${entry.label}: ${statusOf(entry)}`)
-      told.set(entry, entry.status)
+      if (last.get(entry) !== entry.status && last.has(entry)) say(`${entry.label}: ${statusOf(entry)}`)
+      last.set(entry, entry.status)
     }
   }
 

@@ -146,8 +146,8 @@ export function parameterDetail(
     }
   }
 
-  async function first(asked: Call): Promise<ParameterRecord | undefined> {
-    return (await client.json<ModelStatistics>(asked, signal)).parameters[0]
+  async function first(request: Call): Promise<ParameterRecord | undefined> {
+    return (await client.json<ModelStatistics>(request, signal)).parameters[0]
   }
 }
 

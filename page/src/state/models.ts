@@ -80,7 +80,7 @@ export class Models {
   async build(entry: Entry): Promise<void> {
     if (!('spec' in entry.source) || entry.status === 'building') return
     entry.since = performance.now()
-    this.#tell(entry, { status: 'building', reason: undefined })
+    this.#update(entry, { status: 'building', reason: undefined })
     try {
       const model = await this.#client.json<Model>({
         method: 'POST',
@@ -90,7 +90,7 @@ export class Models {
       })
       await this.#until(entry, model)
     } catch (error) {
-      this.#tell(entry, { status: 'failed', reason: (error as Error).message })
+      this.#update(entry, { status: 'failed', reason: (error as Error).message })
     }
   }
 
@@ -122,7 +122,7 @@ export class Models {
     } catch (error) {
       if (entry.status !== 'looking') return
       const absent = error instanceof Refusal && error.problem.status === 404
-      this.#tell(
+      this.#update(
         entry,
         absent ? { status: 'absent' } : { status: 'failed', reason: (error as Error).message },
       )
@@ -134,7 +134,7 @@ export class Models {
     for (;;) {
       const { id, state, last_error } = model
       const status = state === 'unloaded' ? 'ready' : state
-      this.#tell(entry, { id, model, status, reason: last_error?.detail })
+      this.#update(entry, { id, model, status, reason: last_error?.detail })
       // The digest of the weights follows within seconds.
       if (status === 'failed' || (status === 'ready' && model.weights_sha256 !== null)) return
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
@@ -146,7 +146,7 @@ export class Models {
     return this.#client.json<Model>({ method: 'GET', path: `/v1/models/${id}` })
   }
 
-  #tell(entry: Entry, change: Partial<Entry>): void {
+  #update(entry: Entry, change: Partial<Entry>): void {
     Object.assign(entry, change)
     if ('id' in entry.source && entry.model !== undefined) entry.label = labelOf(entry.source, entry.model)
     this.#changed()

@@ -36,9 +36,9 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   const cost = element('p', { class: 'muted' })
   const refusal = element('p', { class: 'refusal', role: 'alert', hidden: true })
   const progress = element('progress', { max: 1, value: 0, 'aria-label': 'Trained so far' })
-  const told = element('span', { class: 'muted' })
+  const status = element('span', { class: 'muted' })
   const cancel = button('Cancel', () => void stop())
-  const waits = element('div', { class: 'row', hidden: true }, progress, told, cancel)
+  const progressRow = element('div', { class: 'row', hidden: true }, progress, status, cancel)
   const train = button('Train', () => void run(), 'primary')
   const results = element('div', { class: 'stack' })
   const call = (): Call => ({ method: 'POST', path: PATH, json: form.body })
@@ -56,7 +56,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
       presetPlace,
       form.root,
       cost,
-      element('div', { class: 'row' }, train, waits),
+      element('div', { class: 'row' }, train, progressRow),
       refusal,
       copyAs(client, 'the experiment', call),
     ),
@@ -123,7 +123,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     train.disabled = true
     try {
       watched = await begin()
-      waits.hidden = false
+      progressRow.hidden = false
       await watch(watched)
     } catch (error) {
       session.set({ fields: { trained: undefined } })
@@ -132,7 +132,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     } finally {
       running = false
       watched = undefined
-      waits.hidden = true
+      progressRow.hidden = true
       train.disabled = false
     }
   }
@@ -141,7 +141,7 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
   async function watch(id: string): Promise<void> {
     for (;;) {
       const result = await client.json<ExperimentResult>({ method: 'GET', path: `${PATH}/${id}` })
-      tell(result)
+      showProgress(result)
       if (result.finished_at !== null) {
         if (result.last_error !== null) refuse(new Error(result.last_error))
         say(result.summary.verdict ?? `The experiment is ${result.state}`)
@@ -151,10 +151,10 @@ export function experimentView(root: HTMLElement, { client, session }: Page): vo
     }
   }
 
-  function tell(result: ExperimentResult): void {
+  function showProgress(result: ExperimentResult): void {
     const { runs_done: done, runs, step, steps, loss } = result.progress
     progress.value = (done + step / steps) / runs
-    told.textContent =
+    status.textContent =
       result.state === 'waiting'
         ? 'waits for another experiment'
         : `run ${String(Math.min(done + 1, runs))} of ${String(runs)}, step ${String(step)} of ${String(steps)}, loss ${number(loss)}`

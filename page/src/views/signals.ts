@@ -8,8 +8,8 @@ import type { Entry } from '../state/models.ts'
 import { byBlock, figure, type Series } from '../components/plots.ts'
 import type { Page } from './view.ts'
 
-const QUESTION = { batch_size: '8', repeats: '5', signal_seed: '0', mode: 'training' } as const
-type Field = keyof typeof QUESTION
+const DEFAULTS = { batch_size: '8', repeats: '5', signal_seed: '0', mode: 'training' } as const
+type Field = keyof typeof DEFAULTS
 
 /** Signals and gradients through the models of the page, block by block. */
 export function signalsView(root: HTMLElement, { client, session, models }: Page): void {
@@ -17,10 +17,10 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   const measured = new Map<string, ModelSignals>()
   let running: AbortController | undefined
   /** Models and settings of the last press of Measure. Later links and models start no measurement. */
-  let asked: { readonly question: string; readonly entries: ReadonlySet<Entry> } | undefined
+  let requested: { readonly settings: string; readonly entries: ReadonlySet<Entry> } | undefined
 
-  const valueOf = (field: Field): string => session.field(field) ?? QUESTION[field]
-  const questionOf = () => ({
+  const valueOf = (field: Field): string => session.field(field) ?? DEFAULTS[field]
+  const readSettings = () => ({
     batch_size: Number(valueOf('batch_size')),
     repeats: Number(valueOf('repeats')),
     seed: Number(valueOf('signal_seed')),
@@ -29,9 +29,9 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   const callFor = (id: string): Call => ({
     method: 'POST',
     path: `/v1/models/${id}/signals`,
-    json: questionOf(),
+    json: readSettings(),
   })
-  const keyOf = (entry: Entry): string => JSON.stringify([entry.id, questionOf()])
+  const keyOf = (entry: Entry): string => JSON.stringify([entry.id, readSettings()])
   const shown = (): readonly (readonly [Entry, ModelSignals])[] =>
     models.entries.flatMap((entry) => {
       const signals = measured.get(keyOf(entry))
@@ -39,10 +39,10 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
     })
 
   const next = (): Entry | undefined =>
-    asked?.question !== JSON.stringify(questionOf())
+    requested?.settings !== JSON.stringify(readSettings())
       ? undefined
       : models.entries.find(
-          (entry) => asked?.entries.has(entry) && entry.status === 'ready' && !measured.has(keyOf(entry)),
+          (entry) => requested?.entries.has(entry) && entry.status === 'ready' && !measured.has(keyOf(entry)),
         )
 
   const progress = element('progress', { max: 1, value: 0, 'aria-label': 'Measured so far' })
@@ -56,7 +56,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
   const measure = button(
     'Measure',
     () => {
-      asked = { question: JSON.stringify(questionOf()), entries: new Set(models.entries) }
+      requested = { settings: JSON.stringify(readSettings()), entries: new Set(models.entries) }
       void run()
     },
     'primary',
@@ -79,7 +79,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
 
   function drawForm(): void {
     const set = (field: Field) => (value: string) => {
-      session.set({ fields: { [field]: value === QUESTION[field] ? undefined : value } })
+      session.set({ fields: { [field]: value === DEFAULTS[field] ? undefined : value } })
     }
     const whole = (name: Field, min: number): HTMLInputElement => {
       const input = element('input', {
@@ -147,7 +147,7 @@ export function signalsView(root: HTMLElement, { client, session, models }: Page
         draw()
       }
     } catch (error) {
-      asked = undefined
+      requested = undefined
       if (!signal.aborted) {
         refusal.textContent = (error as Error).message
         refusal.hidden = false

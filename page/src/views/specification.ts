@@ -25,7 +25,7 @@ const FIRST: SpecificationRequest = {
 export function specificationView(root: HTMLElement, page: Page): void {
   const { client, session, models } = page
   let spec: SpecificationRequest | undefined
-  let asked = new AbortController()
+  let planning = new AbortController()
   let timer: number | undefined
 
   const editor = element('textarea', {
@@ -117,7 +117,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
     }
     session.set({ fields: { draft: compact() } })
     create.disabled = true
-    asked.abort()
+    planning.abort()
     clearTimeout(timer)
     if (spec === undefined) return
     form.dispatchEvent(new CustomEvent('specification', { detail: spec }))
@@ -126,8 +126,8 @@ export function specificationView(root: HTMLElement, page: Page): void {
   }
 
   async function showPlan(current: SpecificationRequest, edited: boolean): Promise<void> {
-    asked = new AbortController()
-    const { signal } = asked
+    planning = new AbortController()
+    const { signal } = planning
     try {
       const planned = await client.json<Plan>({ method: 'POST', path: '/v1/plans', json: current }, signal)
       refusal.hidden = true
@@ -186,7 +186,7 @@ export function specificationView(root: HTMLElement, page: Page): void {
         client.json<ListArchitecturesResponse>({ method: 'GET', path: '/v1/architectures' }),
         client.json<ListInitializersResponse>({ method: 'GET', path: '/v1/initializers' }),
       ])
-      card.know(initializers)
+      card.setCatalogue(initializers)
       specificationForm(form, architectures, initializers, spec, (edited) => {
         write(edited, true)
       })

@@ -7,7 +7,7 @@ import { ServiceError } from '../../common/errors.ts'
  */
 export type Priority = 'client' | 'admitted' | 'service' | 'background'
 
-interface TurnRequest {
+interface QueueOptions {
   readonly priority: Priority
   readonly signal: AbortSignal | undefined
 }
@@ -26,37 +26,37 @@ export class AnalysisQueue {
     this.#maxWaiting = maxWaiting
   }
 
-  /** Runs a job when its turn comes. Rejects with QUEUE_FULL at once if the queue is full. */
-  async run<R>(job: () => Promise<R>, request: TurnRequest): Promise<R> {
-    await this.#turn(request)
+  /** Runs a job after those before it. With priority `client` rejects with QUEUE_FULL at once if the queue is full. */
+  async run<R>(job: () => Promise<R>, options: QueueOptions): Promise<R> {
+    await this.#waitForStart(options)
     const started = performance.now()
     try {
       return await job()
     } finally {
       this.#averageMs = 0.8 * this.#averageMs + 0.2 * (performance.now() - started)
-      this.#next()
+      this.#startNext()
     }
   }
 
-  async #turn({ priority, signal }: TurnRequest): Promise<void> {
+  async #waitForStart({ priority, signal }: QueueOptions): Promise<void> {
     signal?.throwIfAborted()
     if (!this.#busy) {
       this.#busy = true
       return
     }
-    if (priority === 'client' && this.#clients.length >= this.#maxWaiting) throw this.#full()
+    if (priority === 'client' && this.#clients.length >= this.#maxWaiting) throw this.#queueFullError()
     const queue = this.#queueFor(priority)
     await new Promise<void>((resolve, reject) => {
-      const turn = (): void => {
-        signal?.removeEventListener('abort', leave)
+      const start = (): void => {
+        signal?.removeEventListener('abort', onAbort)
         resolve()
       }
-      const leave = (): void => {
-        queue.splice(queue.indexOf(turn), 1)
+      const onAbort = (): void => {
+        queue.splice(queue.indexOf(start), 1)
         reject(signal?.reason as Error)
       }
-      queue.push(turn)
-      signal?.addEventListener('abort', leave, { once: true })
+      queue.push(start)
+      signal?.addEventListener('abort', onAbort, { once: true })
     })
   }
 
@@ -65,14 +65,15 @@ export class AnalysisQueue {
     return priority === 'service' ? this.#service : this.#clients
   }
 
-  #next(): void {
-    const turn = this.#service.shift() ?? this.#clients.shift() ?? this.#background.shift()
-    if (turn === undefined) this.#busy = false
-    else turn()
+  #startNext(): void {
+    const start = this.#service.shift() ?? this.#clients.shift() ?? this.#background.shift()
+    if (start === undefined) this.#busy = false
+    else start()
   }
 
-  #full(): ServiceError {
+  #queueFullError(): ServiceError {
     const waiting = this.#clients.length
+    // An estimate: jobs of the priority `service`, which run first, are not counted.
     const retryAfterSeconds = Math.max(1, Math.ceil(((waiting + 1) * this.#averageMs) / 1000))
     const detail = `${String(waiting)} analyses are already queued (MAX_ANALYSIS_QUEUE); try again in ${String(retryAfterSeconds)} s`
     return new ServiceError('QUEUE_FULL', detail, { retryAfterSeconds })

@@ -129,7 +129,7 @@ function* listParts(tensor: WeightTensor): Generator<Part> {
 
 /** Runs an operation for its side effect and discards the result. */
 function run(session: Session, fetch: string, feeds: Parameters<Session['runToHandles']>[0]): void {
-  for (const held of session.runToHandles(feeds, [fetch])) held.close()
+  for (const handle of session.runToHandles(feeds, [fetch])) handle.close()
 }
 
 function encodeText(text: string): Uint8Array {

@@ -22,7 +22,7 @@ import type { LayerScale } from '../contract.ts'
  */
 const IMAGES = 8
 const USUAL_SIZE = 224 * 224 * 3
-/** Keras numbers a generator's draws from 0, so no parameter has this number. */
+/** The draw number of the images. Parameters use the numbers from 0, as in Keras. */
 const IMAGE_DRAW = -1
 
 /**

@@ -56,7 +56,7 @@ export function predictField({ specification, initialized }: Plan): MeanField | 
   const ops = new FieldOps(initialized)
   const shape = architecture.input_shape
   const pixel = normal({ mean: 0, variance: 1 }, 1)
-  residualNetwork(ops, specification, { shape, points: places(shape).map(() => pixel) })
+  residualNetwork(ops, specification, { shape, points: listPositions(shape).map(() => pixel) })
   return { q: ops.variances, chi_1: ops.growths }
 }
 
@@ -79,8 +79,8 @@ class FieldOps implements NetworkOps<Field> {
 
   conv2d(name: string, x: Field, kernel: Field, window: Window): Field {
     const [, , channels = 1, filters = 1] = kernel.shape
-    const weight = channels * computeMoments(only(kernel)).variance
-    const sum = overWindows(name, x, window, filters, (taps) => weighted(taps, weight))
+    const weight = channels * computeMoments(readScalar(kernel)).variance
+    const sum = mapWindows(name, x, window, filters, (taps) => weighted(taps, weight))
     this.#gain ??= average(sum, ({ gain }) => gain)
     return sum
   }
@@ -90,12 +90,12 @@ class FieldOps implements NetworkOps<Field> {
     const taps = x.points
     return {
       shape: [units],
-      points: [weighted(taps, (rows / taps.length) * computeMoments(only(kernel)).variance)],
+      points: [weighted(taps, (rows / taps.length) * computeMoments(readScalar(kernel)).variance)],
     }
   }
 
   biasAdd(_name: string, x: Field, bias: Field): Field {
-    return each(x, (point) => addUp(point, only(bias)))
+    return mapPoints(x, (point) => addUp(point, readScalar(bias)))
   }
 
   batchNorm(name: string): Field {
@@ -103,9 +103,9 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   scale(_name: string, x: Field, factor: Field): Field {
-    const { mean, variance } = computeMoments(only(factor))
+    const { mean, variance } = computeMoments(readScalar(factor))
     const square = variance + mean ** 2
-    return each(x, ({ mixture, gain }) => ({
+    return mapPoints(x, ({ mixture, gain }) => ({
       mixture: mixture.map((part) => ({
         share: part.share,
         mean: part.mean * mean,
@@ -116,15 +116,15 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   shift(_name: string, x: Field, offset: Field): Field {
-    return each(x, (point) => addUp(point, only(offset)))
+    return mapPoints(x, (point) => addUp(point, readScalar(offset)))
   }
 
   relu(_name: string, x: Field): Field {
-    return each(x, rectified)
+    return mapPoints(x, rectified)
   }
 
   add(_name: string, branch: Field, shortcut: Field): Field {
-    const points = branch.points.map((point, place) => addUp(point, shortcut.points[place] ?? point))
+    const points = branch.points.map((point, index) => addUp(point, shortcut.points[index] ?? point))
     const sum = { shape: branch.shape, points }
     const gain = average(sum, (point) => point.gain)
     // Over all elements, including positions.
@@ -140,7 +140,7 @@ class FieldOps implements NetworkOps<Field> {
 
   maxPool(name: string, x: Field, window: Window): Field {
     const known = new Map<string, Point>()
-    return overWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => {
+    return mapWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => {
       // Windows away from the edges are equal.
       const key = JSON.stringify(taps.map(({ mixture }) => mixture))
       const largest = known.get(key) ?? takeLargest(taps)
@@ -150,7 +150,7 @@ class FieldOps implements NetworkOps<Field> {
   }
 
   averagePool(name: string, x: Field, window: Window): Field {
-    return overWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => averaged(taps, window.size ** 2))
+    return mapWindows(name, x, window, x.shape.at(-1) ?? 1, (taps) => averaged(taps, window.size ** 2))
   }
 
   globalAverage(_name: string, x: Field): Field {
@@ -254,7 +254,7 @@ function averaged(taps: readonly Point[], count: number): Point {
   )
 }
 
-function overWindows(
+function mapWindows(
   name: string,
   x: Field,
   window: Window,
@@ -272,16 +272,16 @@ function overWindows(
   return { shape: windowShape(name, x.shape, window, channels), points }
 }
 
-function each({ shape, points }: Field, of: (point: Point) => Point): Field {
+function mapPoints({ shape, points }: Field, of: (point: Point) => Point): Field {
   return { shape, points: points.map(of) }
 }
 
-function only({ points: [point] }: Field): Point {
+function readScalar({ points: [point] }: Field): Point {
   if (point === undefined) throw new TypeError('expected a parameter')
   return point
 }
 
-function places([height = 1, width = 1]: readonly number[]): number[] {
+function listPositions([height = 1, width = 1]: readonly number[]): number[] {
   return [...new Array(height * width).keys()]
 }
 

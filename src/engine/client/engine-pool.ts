@@ -8,7 +8,7 @@ const RESTORES = 2
 interface PoolMember {
   readonly engine: Engine
   /** Ids of its models. */
-  held: Set<string>
+  modelIds: Set<string>
   /** Images in computation. */
   busy: number
 }
@@ -51,7 +51,7 @@ class Pool extends CompositeEngine implements Engine {
       engine: start(device, () => {
         this.#died(this.members[index])
       }),
-      held: new Set<string>(),
+      modelIds: new Set<string>(),
       busy: 0,
     }))
   }
@@ -83,7 +83,7 @@ class Pool extends CompositeEngine implements Engine {
 
   async predict(batch: Batch): Promise<BatchResult> {
     const [member] = this.members
-      .filter(({ held, engine }) => held.has(batch.id) && engine.ready)
+      .filter(({ modelIds, engine }) => modelIds.has(batch.id) && engine.ready)
       .sort((a, b) => a.busy - b.busy)
     if (member === undefined)
       throw new ServiceError('MODEL_NOT_READY', `no engine has model ${batch.id} at present`)
@@ -97,7 +97,7 @@ class Pool extends CompositeEngine implements Engine {
 
   async unload(id: string): Promise<void> {
     this.#models.delete(id)
-    for (const { held } of this.members) held.delete(id)
+    for (const { modelIds } of this.members) modelIds.delete(id)
     await Promise.allSettled(this.members.map(({ engine }) => engine.unload(id)))
   }
 
@@ -111,10 +111,10 @@ class Pool extends CompositeEngine implements Engine {
 
   #died(member: PoolMember | undefined): void {
     if (member === undefined) return
-    const gone = member.held
-    member.held = new Set()
-    for (const id of gone) {
-      if (this.members.some(({ held }) => held.has(id))) void this.#restore(member, id, RESTORES)
+    const lostIds = member.modelIds
+    member.modelIds = new Set()
+    for (const id of lostIds) {
+      if (this.members.some(({ modelIds }) => modelIds.has(id))) void this.#restore(member, id, RESTORES)
       else this.#lost(id)
     }
   }
@@ -126,7 +126,7 @@ class Pool extends CompositeEngine implements Engine {
     try {
       const { seal } = await buildOn(member, model.request)
       if (this.#models.get(id) !== model || seal !== model.seal) {
-        member.held.delete(id)
+        member.modelIds.delete(id)
         await member.engine.unload(id)
       }
     } catch (error) {
@@ -137,6 +137,6 @@ class Pool extends CompositeEngine implements Engine {
 
 async function buildOn(member: PoolMember, request: BuildRequest): Promise<BuildResult> {
   const result = await member.engine.build(request)
-  member.held.add(request.id)
+  member.modelIds.add(request.id)
   return result
 }

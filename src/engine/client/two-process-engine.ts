@@ -7,7 +7,7 @@ const IN_USE_MS = 60_000
 
 interface Member {
   readonly engine: Engine
-  readonly held: Set<string>
+  readonly modelIds: Set<string>
   /** Time of its last prediction. */
   lastUsed: number
 }
@@ -36,13 +36,13 @@ class TwoProcessEngine extends CompositeEngine implements Engine {
   constructor(start: (onLost: () => void) => Engine, lost: (id: string) => void) {
     super()
     this.#start = () => {
-      const held = new Set<string>()
+      const modelIds = new Set<string>()
       const engine = start(() => {
-        const gone = [...held]
-        held.clear()
-        for (const id of gone) lost(id)
+        const lostIds = [...modelIds]
+        modelIds.clear()
+        for (const id of lostIds) lost(id)
       })
-      return { engine, held, lastUsed: -Infinity }
+      return { engine, modelIds, lastUsed: -Infinity }
     }
     this.#first = this.#start()
   }
@@ -55,13 +55,13 @@ class TwoProcessEngine extends CompositeEngine implements Engine {
     const { id } = request
     const member = this.#pickBuildProcess()
     const result = await member.engine.build(request)
-    member.held.add(id)
+    member.modelIds.add(id)
     for (const other of this.members) if (other !== member) await unloadFrom(other, id)
     return result
   }
 
   async predict(batch: Batch): Promise<BatchResult> {
-    const member = this.members.find(({ held }) => held.has(batch.id))
+    const member = this.members.find(({ modelIds }) => modelIds.has(batch.id))
     if (member === undefined)
       throw new ServiceError('MODEL_NOT_READY', `the engine does not hold model ${batch.id}`)
     member.lastUsed = performance.now()
@@ -93,10 +93,10 @@ class TwoProcessEngine extends CompositeEngine implements Engine {
   }
 }
 
-function lastUse({ held, lastUsed: lastUsed }: Member): number {
-  return held.size === 0 ? -Infinity : lastUsed
+function lastUse({ modelIds, lastUsed: lastUsed }: Member): number {
+  return modelIds.size === 0 ? -Infinity : lastUsed
 }
 
-async function unloadFrom({ engine, held }: Member, id: string): Promise<void> {
-  if (held.delete(id)) await engine.unload(id)
+async function unloadFrom({ engine, modelIds }: Member, id: string): Promise<void> {
+  if (modelIds.delete(id)) await engine.unload(id)
 }

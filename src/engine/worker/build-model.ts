@@ -100,7 +100,7 @@ interface AssignmentTools {
 }
 
 /** Receives a variable's values, or its next rows, as the session holds them. */
-type RecordHeld = (assignment: VariableAssignment, held: Float32Array | Int32Array) => void
+type RecordHeld = (assignment: VariableAssignment, stored: Float32Array | Int32Array) => void
 
 /** Assigns every variable. Returns SHA-256 over all values in creation order, as the session holds them. */
 async function* assignAll(
@@ -112,9 +112,9 @@ async function* assignAll(
   try {
     const values = new VariableValues(folder, tensors)
     const hash = createHash('sha256')
-    const record = ({ variable }: VariableAssignment, held: Float32Array | Int32Array): void => {
-      hash.update(held)
-      gains.add(variable, held)
+    const record = ({ variable }: VariableAssignment, stored: Float32Array | Int32Array): void => {
+      hash.update(stored)
+      gains.add(variable, stored)
     }
     for (const group of groupAssignments(assignments)) {
       const [first] = group
@@ -146,9 +146,9 @@ async function* assignGroup(
       feeds[value] = yield* values.feed(variable.value)
     }
     yield
-    const fetches = group.map((assignment) => assignment.held)
-    const held = session.run(feeds, fetches)
-    for (const [index, assignment] of group.entries()) record(assignment, held[index] as Float32Array)
+    const fetches = group.map((assignment) => assignment.assigned)
+    const stored = session.run(feeds, fetches)
+    for (const [index, assignment] of group.entries()) record(assignment, stored[index] as Float32Array)
   } finally {
     closeHandles(feeds)
   }
@@ -163,7 +163,7 @@ async function* assignRows(
   values: VariableValues,
   record: RecordHeld,
 ): CooperativeTask {
-  const { variable, held } = assignment
+  const { variable, assigned } = assignment
   const size = sizeOf(variable.shape)
   const tensor = values.tensorOf(parameter)
   const whole = tensor.divisible ? undefined : await tensor.read(0, size)
@@ -178,7 +178,7 @@ async function* assignRows(
       [indices]: { values: Int32Array.from({ length: count }, (_, index) => row + index), shape: [count] },
       [part]: { values: drawn, shape: [count, columns] },
     }
-    for (const rows of session.run(feeds, [held])) record(assignment, rows)
+    for (const rows of session.run(feeds, [assigned])) record(assignment, rows)
   }
   yield
 }
@@ -186,15 +186,15 @@ async function* assignRows(
 /** Groups variables that are assigned together, in order. A variable with rows is a group of its own. */
 function groupAssignments(assignments: readonly VariableAssignment[]): VariableAssignment[][] {
   const groups: VariableAssignment[][] = []
-  let room = 0
+  let remaining = 0
   for (const assignment of assignments) {
     const size = sizeOf(assignment.variable.shape)
-    if (size > room || assignment.rows) {
+    if (size > remaining || assignment.rows) {
       groups.push([])
-      room = VALUES_PER_ASSIGNMENT
+      remaining = VALUES_PER_ASSIGNMENT
     }
     groups.at(-1)?.push(assignment)
-    room -= assignment.rows ? room : size
+    remaining -= assignment.rows ? remaining : size
   }
   return groups
 }

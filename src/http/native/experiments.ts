@@ -16,7 +16,7 @@ import type { App } from '../shared/app-instance.ts'
 import type { Config } from '../../config.ts'
 import type { Experiments } from '../../serving/experiments/experiment-runner.ts'
 
-/** The processes exchange whole networks with every part of a training. */
+/** Limits the state that is sent between the processes with every part of a training. */
 const MAX_PARAMETERS = 2_000_000
 
 interface Context {

@@ -39,8 +39,8 @@ export function registerStatisticsRoutes(app: App, { registry, analysis }: Conte
       const { id, weights } = model.record
       const reference = query.relative_to === undefined ? undefined : registry.find(query.relative_to)
       // Diverged or damaged weights have no statistics, even if a result is cached.
-      await registry.weightsOf(model)
-      if (reference) await registry.weightsOf(reference)
+      await registry.openWeights(model)
+      if (reference) await registry.openWeights(reference)
       const options = {
         ...parseRecordOptions(query),
         ...(query.parameters === undefined ? {} : { match: query.parameters }),

@@ -58,7 +58,7 @@ export function registerModelRoutes(app: App, context: Context): void {
   const { registry, engine, config, protocolFields } = context
 
   async function view(model: Model): Promise<Static<typeof ModelSchema>> {
-    return viewModel(model, registry.namesOf(model.record.id), await engine.info(), protocolFields)
+    return viewModel(model, registry.listNames(model.record.id), await engine.info(), protocolFields)
   }
 
   /** Creates a model and answers with 201 when it is ready, 200 if it existed, or 202 at once if the client prefers. */

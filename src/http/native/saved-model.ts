@@ -65,9 +65,9 @@ export function registerSavedModelRoutes(
       const model = registry.find(request.params.model)
       const { id, specification } = model.record
       // Rejects a model without valid weights.
-      await registry.weightsOf(model)
+      await registry.openWeights(model)
       const { config } = request.query
-      const names = registry.namesOf(id)
+      const names = registry.listNames(id)
       const name = names.includes(request.params.model)
         ? request.params.model
         : (names[0] ?? id.slice(0, SHORT_ID))

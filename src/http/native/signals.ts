@@ -56,7 +56,7 @@ export function registerSignalRoutes(app: App, context: Context): void {
       const { measured, pointer } = await readQuestion()
       affordableMemory(plan, measured.batch_size, budget, pointer)
       // Rejects a model without valid weights before an event stream starts.
-      await registry.weightsOf(model)
+      await registry.openWeights(model)
       return answerJob(request, reply, async (options) => {
         const [signals] = await registry.withWeights(model, (source) =>
           analysis.signals([source], measured, options),

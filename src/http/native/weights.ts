@@ -47,7 +47,7 @@ export function registerWeightsRoutes(app: App, { registry, analysis }: Context)
     async (request, reply) => {
       const model = registry.find(request.params.model)
       // Rejects a model without valid weights.
-      const source = await registry.weightsOf(model)
+      const source = await registry.openWeights(model)
       const glob = request.query.parameters
       const matches = glob === undefined ? () => true : nameMatcher(glob)
       const { id, specification } = model.record
@@ -63,7 +63,7 @@ export function registerWeightsRoutes(app: App, { registry, analysis }: Context)
         throw new ServiceError('NOT_ACCEPTABLE', `available types are ${TYPES.join(', ')}`)
       if (type === HDF5 && names !== 'keras')
         throw fieldError('#/names', `must be keras for ${HDF5}, the format of Keras's load_weights`)
-      const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.digestOf(model) }
+      const origin = { [METADATA.id]: id, [METADATA.weights]: await registry.readDigest(model) }
       const { header, content } = openWeightsFile(type, tensors, origin, JSON.stringify(specification))
       const length = content.reduce((sum, tensor) => sum + streamedBytes(tensor), header.length)
       const etag = formatEtag(id, header)

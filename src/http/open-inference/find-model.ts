@@ -21,7 +21,7 @@ export function findModel(registry: Registry, params: unknown) {
 export function listNamedModels(registry: Registry): { model: Model; name: string }[] {
   return registry.list().flatMap((model) => {
     const { id } = model.record
-    const names = registry.namesOf(id)
+    const names = registry.listNames(id)
     return (names.length > 0 ? names : [id]).map((name) => ({ model, name }))
   })
 }

@@ -47,7 +47,7 @@ export const crossSite = fp<{ readonly config: CrossSiteConfig }>(
 
 /**
  * Detects DNS rebinding: a Host that is a name of another site, resolved to this machine. Only a service that listens on
- * loopback alone knows its own names. Browsers never send HTTP/1.0 without a Host.
+ * loopback only can list its own names. Browsers never send HTTP/1.0 without a Host.
  */
 function createHostCheck(
   app: FastifyInstance,

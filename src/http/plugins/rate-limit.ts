@@ -8,8 +8,8 @@ import type { Rate } from '../shared/rates.ts'
 declare module 'fastify' {
   interface FastifyInstance {
     /**
-     * Counts a request for its key, or for its address if it has no valid key. Rejects with RATE_LIMITED beyond the rate;
-     * undefined without a rate.
+     * Counts a request for its key, or for its address if it has no valid key. Rejects with RATE_LIMITED beyond the
+     * rate. Returns undefined if no rate applies.
      */
     readonly countRequest: (request: FastifyRequest, key: Key | undefined) => Promise<void> | undefined
   }
@@ -36,6 +36,7 @@ export const rateLimit = fp(
     })
     const count = app.createRateLimit()
     app.decorate('countRequest', (request: FastifyRequest, key: Key | undefined) => {
+      // A key's rate is undefined if the default applies, and null if its rate_limit is off.
       const rate = key?.rate === undefined ? defaultRate : (key.rate ?? undefined)
       if (rate === undefined) return undefined
       rates.set(request, rate)

@@ -15,7 +15,7 @@ export interface Key {
   readonly scopes: ReadonlySet<Scope>
   /** Unix time in ms. */
   readonly expires: number
-  /** Replaces RATE_LIMIT; null for no limit. */
+  /** Overrides RATE_LIMIT: undefined without `rate_limit`, null for `off` (no limit). */
   readonly rate: Rate | null | undefined
 }
 

@@ -106,7 +106,7 @@ export class Keyring {
   #report(problem: string): void {
     if (problem === this.#problem) return
     this.#problem = problem
-    this.#logger.error({ complaint: problem }, 'API_KEYS_FILE is invalid; the previous keys stay valid')
+    this.#logger.error({ problem }, 'API_KEYS_FILE is invalid; the previous keys stay valid')
   }
 }
 

@@ -1,7 +1,7 @@
 import type { FastifyError } from 'fastify'
 import { bodyTooLarge, ERRORS, ServiceError, type ErrorCode } from '../../common/errors.ts'
 
-/** HTTP statuses that replace those of the error table. */
+/** HTTP statuses that override the error table. */
 export type Statuses = Readonly<Partial<Record<ErrorCode, number>>>
 
 /** Formats an error as a problem document (RFC 9457). */

@@ -37,7 +37,7 @@ function aligned(dimensions: readonly number[], rank: number): number[] {
 /** How an array fills a tensor: as Keras's `Constant` does, or as TensorFlow v1's. */
 const FILLS = ['broadcast', 'repeat_last'] as const
 
-function findMisfit(value: Nested, fill: unknown, shape: readonly number[]): string | undefined {
+function findArrayProblem(value: Nested, fill: unknown, shape: readonly number[]): string | undefined {
   const dimensions = readDimensions(value) ?? []
   if (fill === 'broadcast') {
     const fits =
@@ -82,26 +82,26 @@ export const constantDefinition = define('Constant', {
     ),
   }),
   // verify_shape changes no value: arrays of the wrong size are rejected, or padded under the v1 name.
-  written: { verify_shape: false, support_partition: false },
-  problem: ({ value }) =>
+  ignoredFields: { verify_shape: false, support_partition: false },
+  findProblem: ({ value }) =>
     readDimensions(value)
       ? undefined
       : [
           'value',
           `must be a number or a rectangular, non-empty array of numbers at most ${String(MAX_DEPTH)} levels deep`,
         ],
-  settled: ({ value, fill }) =>
+  normalizeConfig: ({ value, fill }) =>
     typeof value === 'number' ? { value } : { value: withoutNegativeZeros(value as Nested), fill },
   // Earlier versions filled arrays row by row under every name; arrays with that result keep their old form and id.
-  identity: ({ value, fill }, shapes) => {
+  canonicalConfig: ({ value, fill }, shapes) => {
     const values = flatten(value as Nested)
     if (values.length === 1) return values[0] === 0 ? {} : { value: values[0] }
     const whole = shapes.every((shape) => sizeOf(shape) === values.length)
     return fill === 'broadcast' && !whole ? { value, fill } : { value: values }
   },
-  misfit: ({ value, fill }, shape) => {
-    const misfit = Array.isArray(value) ? findMisfit(value as Nested, fill, shape) : undefined
-    return misfit === undefined ? undefined : ['value', misfit]
+  findShapeProblem: ({ value, fill }, shape) => {
+    const detail = Array.isArray(value) ? findArrayProblem(value as Nested, fill, shape) : undefined
+    return detail === undefined ? undefined : ['value', detail]
   },
   law: ({ value, fill }, shape) => constantLaw(value as Nested, fill, shape),
   distribution: 'constant, or values',

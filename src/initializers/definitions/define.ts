@@ -12,17 +12,23 @@ export const TORCH = 'torch/nn/init.py'
 export const SEEDS =
   'A seed gives the same numbers in Keras 3, and in TensorFlow v2 for seeds 0 to 2147483645; it gives other numbers in TensorFlow v1 (stateful), JAX (threefry) and torch (Mersenne twister).'
 /** A remark on classes for which TensorFlow has no stateless draw of that name. */
-export const LAW_ONLY = 'The law is the same as there; the numbers of a seed are specific to this service.'
+export const SAME_DISTRIBUTION =
+  'The distribution is the same as in the frameworks that have this initializer; the numbers of a seed are specific to this service.'
 /** A remark on every class. */
 const NO_EMPTY_SHAPES = 'Zero-size shapes are rejected; TensorFlow and Keras accept them.'
 
-type Common = 'name' | 'aliases' | 'written' | 'reference' | 'ranks' | 'notes'
+/** Fields that `define` sets or that have defaults. */
+type Common = 'name' | 'aliases' | 'ignoredFields' | 'reference' | 'ranks' | 'notes'
+/**
+ * The description of a class. `config`, `law`, `distribution`, `formula` and `frameworks` are required. `reference`
+ * defaults to init_ops.py, `ranks` to all ranks.
+ */
 export interface Description
   extends
     Omit<InitializerDefinition, Common>,
     Partial<Pick<InitializerDefinition, Exclude<Common, 'notes'>>> {
   /** Names in addition to the class name in snake case and the `*_initializer` of init_ops.py. */
-  readonly words?: readonly string[]
+  readonly otherNames?: readonly string[]
   /** The defaults of the name in init_ops.py where they differ; null if init_ops.py has no such name. */
   readonly v1?: Readonly<Record<string, unknown>> | null
   /** The initializer in other frameworks. */
@@ -31,18 +37,18 @@ export interface Description
   readonly remarks?: readonly string[]
 }
 
-/** Defines the class `HeNormal` with the names `he_normal` and `he_normal_initializer`, its `words` and its notes. */
+/** Defines a class. `HeNormal` also has the names `he_normal`, `he_normal_initializer` and its `otherNames`. */
 export function define(
   name: string,
-  { words = [], v1 = {}, written, frameworks, remarks = [], ...described }: Description,
+  { otherNames = [], v1 = {}, ignoredFields, frameworks, remarks = [], ...described }: Description,
 ): InitializerDefinition {
   const word = name.replaceAll(/(?<=[a-z])(?=[A-Z0-9])/g, '_').toLowerCase()
-  const same = Object.fromEntries([word, ...words].map((alias) => [alias, {}]))
+  const same = Object.fromEntries([word, ...otherNames].map((alias) => [alias, {}]))
   return {
     name,
     aliases: { ...same, ...(v1 && { [`${word}_initializer`]: v1 }) },
     // Configs of init_ops.py contain their dtype.
-    written: { dtype: 'float32', ...written },
+    ignoredFields: { dtype: 'float32', ...ignoredFields },
     reference: 'tensorflow/python/ops/init_ops.py',
     ranks: { min: 0, max: null },
     ...described,

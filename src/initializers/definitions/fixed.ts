@@ -8,7 +8,7 @@ import { SAME } from './frameworks.ts'
 /** Initializers without randomness. */
 export const fixedDefinitions: readonly InitializerDefinition[] = [
   define('Zeros', {
-    words: ['zero'],
+    otherNames: ['zero'],
     config: closed({}),
     law: () => ({ kind: 'constant', value: 0 }),
     distribution: 'constant',
@@ -16,7 +16,7 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
     frameworks: SAME,
   }),
   define('Ones', {
-    words: ['one'],
+    otherNames: ['one'],
     config: closed({}),
     law: () => ({ kind: 'constant', value: 1 }),
     distribution: 'constant',
@@ -25,7 +25,7 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
   }),
   constantDefinition,
   define('Identity', {
-    words: ['IdentityInitializer', 'eye'],
+    otherNames: ['IdentityInitializer', 'eye'],
     config: closed({ gain: number(1, 'Value on the diagonal') }),
     law: ({ gain }) => ({ kind: 'identity', gain: Math.fround(gain as number) }),
     distribution: 'identity',
@@ -41,14 +41,14 @@ export const fixedDefinitions: readonly InitializerDefinition[] = [
     remarks: ['The equivalent for convolutions is Dirac.'],
   }),
   define('Dirac', {
-    words: ['dirac_'],
+    otherNames: ['dirac_'],
     v1: null,
     config: closed({
       groups: Type.Optional(
         Type.Integer({ default: 1, minimum: 1, description: 'Groups of outputs; each reads all inputs' }),
       ),
     }),
-    misfit: ({ groups }, shape) =>
+    findShapeProblem: ({ groups }, shape) =>
       (shape.at(-1) ?? 1) % (groups as number) === 0
         ? undefined
         : ['groups', `must divide the outputs; give a divisor of ${String(shape.at(-1))}`],

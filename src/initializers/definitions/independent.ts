@@ -20,14 +20,14 @@ const normalConfig = closed({
 /** Entries whose law does not depend on the shape. */
 export const independentDefinitions: readonly InitializerDefinition[] = [
   define('RandomUniform', {
-    words: ['uniform'],
+    otherNames: ['uniform'],
     v1: { minval: 0, maxval: 1 },
     config: closed({
       minval: number(-0.05, 'Lower bound'),
       maxval: number(0.05, 'Upper bound'),
       seed: Seed,
     }),
-    problem: ({ minval, maxval }) =>
+    findProblem: ({ minval, maxval }) =>
       (minval as number) > (maxval as number)
         ? ['maxval', `must be at least minval (${String(minval)})`]
         : undefined,
@@ -48,7 +48,7 @@ export const independentDefinitions: readonly InitializerDefinition[] = [
     remarks: [SEEDS],
   }),
   define('RandomNormal', {
-    words: ['normal', 'untruncated_normal'],
+    otherNames: ['normal', 'untruncated_normal'],
     v1: { stddev: 1 },
     config: normalConfig,
     law: normalLaw('normal'),

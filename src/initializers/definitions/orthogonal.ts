@@ -1,6 +1,6 @@
 import { closed } from '../../common/schema.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
-import { define, LAW_ONLY, number, SEEDS, type Description } from './define.ts'
+import { define, SAME_DISTRIBUTION, number, SEEDS, type Description } from './define.ts'
 
 const XIAO =
   'Xiao et al., Dynamical isometry and a mean field theory of CNNs, 2018, arXiv:1806.05393; tensorflow/python/ops/init_ops.py'
@@ -27,9 +27,9 @@ function unequalSides(shape: readonly number[]): readonly [undefined, string] | 
 }
 
 /** The parts of the three ConvolutionOrthogonal classes that do not depend on the number of dimensions. */
-const convolutionOrthogonal: Omit<Description, 'words' | 'ranks'> = {
+const convolutionOrthogonal: Omit<Description, 'otherNames' | 'ranks'> = {
   config: gain('Factor on every norm'),
-  misfit: (_, shape) => tooManyInputs(shape) ?? unequalSides(shape),
+  findShapeProblem: (_, shape) => tooManyInputs(shape) ?? unequalSides(shape),
   law: ({ gain }) => ({ kind: 'convolution_orthogonal', gain: gain as number }),
   distribution: 'convolution_orthogonal',
   formula:
@@ -43,12 +43,12 @@ const convolutionOrthogonal: Omit<Description, 'words' | 'ranks'> = {
     jax: 'none',
     torch: 'none',
   },
-  remarks: [LAW_ONLY],
+  remarks: [SAME_DISTRIBUTION],
 }
 
 export const orthogonalDefinitions: readonly InitializerDefinition[] = [
   define('Orthogonal', {
-    words: ['OrthogonalInitializer', 'orthogonal_'],
+    otherNames: ['OrthogonalInitializer', 'orthogonal_'],
     config: gain('Factor on the orthonormal matrix'),
     law: ({ gain }) => ({ kind: 'orthogonal', gain: gain as number }),
     distribution: 'orthogonal',
@@ -70,9 +70,9 @@ export const orthogonalDefinitions: readonly InitializerDefinition[] = [
     ],
   }),
   define('ConvolutionDeltaOrthogonal', {
-    words: ['convolutional_delta_orthogonal', 'delta_orthogonal'],
+    otherNames: ['convolutional_delta_orthogonal', 'delta_orthogonal'],
     config: gain('Factor on every norm'),
-    misfit: (_, shape) => tooManyInputs(shape),
+    findShapeProblem: (_, shape) => tooManyInputs(shape),
     law: ({ gain }) => ({ kind: 'delta_orthogonal', gain: gain as number }),
     distribution: 'delta_orthogonal',
     formula:
@@ -86,21 +86,21 @@ export const orthogonalDefinitions: readonly InitializerDefinition[] = [
       jax: 'delta_orthogonal, where gain is called scale',
       torch: 'none',
     },
-    remarks: [LAW_ONLY],
+    remarks: [SAME_DISTRIBUTION],
   }),
   define('ConvolutionOrthogonal1D', {
     ...convolutionOrthogonal,
-    words: ['convolutional_orthogonal_1d'],
+    otherNames: ['convolutional_orthogonal_1d'],
     ranks: { min: 3, max: 3 },
   }),
   define('ConvolutionOrthogonal2D', {
     ...convolutionOrthogonal,
-    words: ['convolutional_orthogonal_2d'],
+    otherNames: ['convolutional_orthogonal_2d'],
     ranks: { min: 4, max: 4 },
   }),
   define('ConvolutionOrthogonal3D', {
     ...convolutionOrthogonal,
-    words: ['convolutional_orthogonal_3d'],
+    otherNames: ['convolutional_orthogonal_3d'],
     ranks: { min: 5, max: 5 },
   }),
 ]

@@ -33,13 +33,13 @@ function scaled(
   {
     law,
     ...described
-  }: Pick<Description, 'words' | 'formula' | 'reference' | 'frameworks'> & {
+  }: Pick<Description, 'otherNames' | 'formula' | 'reference' | 'frameworks'> & {
     readonly law: VarianceScaling
   },
 ): InitializerDefinition {
   return define(name, {
     config: closed({ seed: Seed }),
-    written: AXES,
+    ignoredFields: AXES,
     law: (_, shape) => varianceScaling(law, shape),
     distribution: law.distribution,
     remarks: [SEEDS, NO_AXES],
@@ -66,7 +66,7 @@ export const scaledDefinitions: readonly InitializerDefinition[] = [
       ),
       seed: Seed,
     }),
-    written: AXES,
+    ignoredFields: AXES,
     law: (config, shape) => {
       const { distribution } = config
       const named = distribution === 'normal' ? 'truncated_normal' : distribution
@@ -89,28 +89,28 @@ export const scaledDefinitions: readonly InitializerDefinition[] = [
     ],
   }),
   scaled('GlorotUniform', {
-    words: ['xavier_uniform'],
+    otherNames: ['xavier_uniform'],
     law: { scale: 1, mode: 'fan_avg', distribution: 'uniform' },
     formula: 'U(-l, l), l = sqrt(6 / (fan_in + fan_out))',
     reference: GLOROT,
     frameworks: { ...SAME, torch: 'xavier_uniform_, the same at its default gain of 1' },
   }),
   scaled('GlorotNormal', {
-    words: ['xavier_normal'],
+    otherNames: ['xavier_normal'],
     law: { scale: 1, mode: 'fan_avg', distribution: 'truncated_normal' },
     formula: 'truncated normal of variance 2 / (fan_in + fan_out)',
     reference: GLOROT,
     frameworks: { ...TRUNCATED, torch: 'xavier_normal_, not truncated (TorchXavierNormal)' },
   }),
   scaled('HeUniform', {
-    words: ['kaiming_uniform'],
+    otherNames: ['kaiming_uniform'],
     law: { scale: 2, mode: 'fan_in', distribution: 'uniform' },
     formula: 'U(-l, l), l = sqrt(6 / fan_in)',
     reference: HE,
     frameworks: { ...SAME, torch: 'kaiming_uniform_, the same at its defaults: a leaky ReLU of slope 0' },
   }),
   scaled('HeNormal', {
-    words: ['kaiming_normal'],
+    otherNames: ['kaiming_normal'],
     law: { scale: 2, mode: 'fan_in', distribution: 'truncated_normal' },
     formula: 'truncated normal of variance 2 / fan_in',
     reference: HE,

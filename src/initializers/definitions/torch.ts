@@ -3,7 +3,7 @@ import { closed } from '../../common/schema.ts'
 import { computeQuantiles, type BoundedNormal } from '../bounded-normal.ts'
 import { Seed, type InitializerDefinition } from '../initializer.ts'
 import { varianceScaling } from '../variance-scaling.ts'
-import { define, LAW_ONLY, number, TORCH } from './define.ts'
+import { define, SAME_DISTRIBUTION, number, TORCH } from './define.ts'
 import type { Frameworks } from './frameworks.ts'
 
 type Config = Readonly<Record<string, unknown>>
@@ -14,7 +14,7 @@ const matrices = {
   v1: null,
   reference: TORCH,
   ranks: { min: 2, max: null },
-  remarks: [FANS, LAW_ONLY],
+  remarks: [FANS, SAME_DISTRIBUTION],
 }
 
 const NONLINEARITIES = [
@@ -53,7 +53,8 @@ const kaiming = (distribution: Distribution) => ({
     seed: Seed,
   }),
   // A slope without effect takes its default, so equal laws have equal configs.
-  settled: (config: Config) => (config['nonlinearity'] === 'leaky_relu' ? config : { ...config, a: 0 }),
+  normalizeConfig: (config: Config) =>
+    config['nonlinearity'] === 'leaky_relu' ? config : { ...config, a: 0 },
   law: (config: Config, shape: readonly number[]) => {
     const mode = config['mode'] as 'fan_in' | 'fan_out'
     return varianceScaling({ scale: squaredGain(config), mode, distribution }, shape)
@@ -91,7 +92,7 @@ function elsewhere(others: string, torch: string): Frameworks {
 export const torchDefinitions: readonly InitializerDefinition[] = [
   define('TorchKaimingUniform', {
     ...kaiming('uniform'),
-    words: ['kaiming_uniform_'],
+    otherNames: ['kaiming_uniform_'],
     formula: 'U(-l, l), l = gain sqrt(3 / fan)',
     frameworks: elsewhere(
       'kaiming_uniform is HeUniform, which equals this class at its defaults',
@@ -100,7 +101,7 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
   }),
   define('TorchKaimingNormal', {
     ...kaiming('untruncated_normal'),
-    words: ['kaiming_normal_'],
+    otherNames: ['kaiming_normal_'],
     formula: 'N(0, gain^2 / fan)',
     frameworks: elsewhere(
       'kaiming_normal is HeNormal, which is truncated',
@@ -109,7 +110,7 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
   }),
   define('TorchXavierUniform', {
     ...xavier('uniform'),
-    words: ['xavier_uniform_'],
+    otherNames: ['xavier_uniform_'],
     formula: 'U(-l, l), l = gain sqrt(6 / (fan_in + fan_out))',
     frameworks: elsewhere(
       'xavier_uniform is GlorotUniform, which equals this class at gain 1',
@@ -118,12 +119,12 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
   }),
   define('TorchXavierNormal', {
     ...xavier('untruncated_normal'),
-    words: ['xavier_normal_'],
+    otherNames: ['xavier_normal_'],
     formula: 'N(0, 2 gain^2 / (fan_in + fan_out))',
     frameworks: elsewhere('xavier_normal is GlorotNormal, which is truncated', 'xavier_normal_'),
   }),
   define('TorchTruncNormal', {
-    words: ['trunc_normal_'],
+    otherNames: ['trunc_normal_'],
     v1: null,
     reference: TORCH,
     config: closed({
@@ -133,7 +134,7 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
       b: number(2, 'Upper bound of the values'),
       seed: Seed,
     }),
-    problem: (config) => {
+    findProblem: (config) => {
       const between = bounds(config)
       if (between.low >= between.high) return ['b', `must be above a (${String(config['a'])}) in float32`]
       if (computeQuantiles(between).mass >= SMALLEST_MASS) return undefined
@@ -146,6 +147,6 @@ export const torchDefinitions: readonly InitializerDefinition[] = [
       'truncated_normal truncates at 2 stddev from its mean',
       'trunc_normal_, whose bounds are values, not multiples of std: at std 0.02 the default bounds truncate nothing',
     ),
-    remarks: ['No framework widens the normal before truncation.', LAW_ONLY],
+    remarks: ['No framework widens the normal before truncation.', SAME_DISTRIBUTION],
   }),
 ]

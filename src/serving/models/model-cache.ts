@@ -35,15 +35,15 @@ export class ModelCache {
     this.#options = options
   }
 
-  /** True if the model can predict now. The query counts as a use of the model. */
-  isReady(entry: Entry): boolean {
+  /** Counts a use of the model. Returns true if it can predict now. */
+  touchAndCheckReady(entry: Entry): boolean {
     entry.lastUsed = ++this.#uses
     return entry.state === 'ready'
   }
 
   /** Resolves when the model can predict. Concurrent callers share one build. */
   async ensureReady(entry: Entry): Promise<void> {
-    if (this.isReady(entry)) return
+    if (this.touchAndCheckReady(entry)) return
     const blockedError = this.#options.quarantine.blockedError(entry.record.id)
     if (blockedError !== undefined) throw blockedError
     if (entry.lastError?.code === 'WEIGHTS_DIVERGED')
@@ -128,6 +128,7 @@ export class ModelCache {
       }
       entry.artifactBytes = artifactBytes
       entry.buildMs = Date.now() - started
+      // `engineLost` sets 0 if the engine crashes while the seal is stored.
       if (entry.residentBytes === 0)
         throw new ServiceError('ENGINE_CRASHED', 'the engine crashed during the build of the model')
       entry.lastError = null
@@ -179,7 +180,7 @@ export class ModelCache {
   async #evict(entry: Entry): Promise<void> {
     const { index, memoryBudgetBytes, logger } = this.#options
     const others = index.listAll().filter((other) => other !== entry)
-    // Includes models that are being built at the same time.
+    // Models in concurrent builds count with their expected memory.
     let resident = others.reduce(
       (sum, other) => sum + (other.state === 'building' ? this.#costOf(other) : other.residentBytes),
       this.#costOf(entry),

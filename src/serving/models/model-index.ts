@@ -6,7 +6,7 @@ import { isId, isIdPrefix } from './names.ts'
 import type { Store } from './store.ts'
 
 /**
- * The models by id and by name. Changes of the data folder, and reads of the changes of other services, run one at a time
+ * The models by id and by name. Changes of the data directory, and reads of the changes of other services, run one at a time
  * (`runExclusive`), so memory always has the latest state of the disk. A name without a model counts as missing.
  */
 export class ModelIndex<M extends Model> {
@@ -21,7 +21,7 @@ export class ModelIndex<M extends Model> {
     this.#store = store
   }
 
-  /** Runs a change or a read of the folder while no other runs. */
+  /** Runs a change or a read of the directory while no other runs. */
   runExclusive<R>(job: () => Promise<R>): Promise<R> {
     return this.#mutex.runExclusive(job)
   }
@@ -60,8 +60,8 @@ export class ModelIndex<M extends Model> {
     return this.#retiredModels.get(id)
   }
 
-  /** Finds a model, also a retired one, for the requests that were admitted before its deletion. */
-  getServed(id: string): M | undefined {
+  /** Returns a model, also a retired one: requests that were admitted before its deletion still use it. */
+  getWithRetired(id: string): M | undefined {
     return this.#models.get(id) ?? this.#retiredModels.get(id)
   }
 
@@ -105,8 +105,8 @@ export class ModelIndex<M extends Model> {
     return id === undefined ? undefined : this.get(id)
   }
 
-  namesOf(id: string): string[] {
-    return this.#models.has(id) ? this.#names.namesOf(id) : []
+  listNames(id: string): string[] {
+    return this.#models.has(id) ? this.#names.listNames(id) : []
   }
 
   /** All known names, including those without a model. */
@@ -160,7 +160,7 @@ export class ModelIndex<M extends Model> {
 
   /** Deletes a model's names, except those that have been moved to another model. Call it within `runExclusive`. */
   async deleteNames(id: string): Promise<void> {
-    for (const name of this.#names.namesOf(id)) {
+    for (const name of this.#names.listNames(id)) {
       await this.#store.names.remove(name, id)
       this.#names.delete(name)
     }

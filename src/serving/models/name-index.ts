@@ -11,7 +11,7 @@ export class NameIndex {
     return [...this.#ids.keys()]
   }
 
-  namesOf(id: string): string[] {
+  listNames(id: string): string[] {
     return [...(this.#names.get(id) ?? [])]
   }
 

@@ -150,8 +150,7 @@ async function readSpecifications(
         typeof one === 'object' && one !== null && !Array.isArray(one) ? specification : one,
         pointer,
       )
-      if (typeof name !== 'string')
-        throw fieldError(`${pointer}/name`, 'is required: a text that the model is called by')
+      if (typeof name !== 'string') throw fieldError(`${pointer}/name`, 'is required: the name of the model')
       assertName(name, `${pointer}/name`)
       planRequest(request, maxParameters)
       return { name, file, request, weightsFile }

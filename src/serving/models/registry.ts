@@ -39,7 +39,7 @@ interface CreateOptions extends MeasuredWeights {
 
 /**
  * The life cycle of models: created, named, made ready on demand and deleted, by this service or by another one on the
- * same folder. Records and digests are on disk; the model cache manages the models in the engine.
+ * same directory. Records and digests are on disk; the model cache manages the models in the engine.
  */
 export class Registry {
   readonly #options: RegistryOptions
@@ -56,7 +56,7 @@ export class Registry {
     this.#weights = new ModelWeights({
       ...options,
       failed: async (id, error) => {
-        const entry = this.#index.getServed(id)
+        const entry = this.#index.getWithRetired(id)
         if (entry !== undefined) await this.#cache.fail(entry, error)
       },
     })
@@ -115,8 +115,8 @@ export class Registry {
     return this.#index.findByName(name) !== undefined
   }
 
-  namesOf(id: string): string[] {
-    return this.#index.namesOf(id)
+  listNames(id: string): string[] {
+    return this.#index.listNames(id)
   }
 
   /** Finds a model by name, id or unique id prefix. */
@@ -187,15 +187,15 @@ export class Registry {
     })
   }
 
-  /** True if a model can predict now. The query counts as a use of the model. */
-  isReady(id: string): boolean {
-    const entry = this.#index.getServed(id)
-    return entry !== undefined && this.#cache.isReady(entry)
+  /** Counts a use of a model. Returns true if it can predict now. */
+  touchAndCheckReady(id: string): boolean {
+    const entry = this.#index.getWithRetired(id)
+    return entry !== undefined && this.#cache.touchAndCheckReady(entry)
   }
 
   /** Resolves when the model can predict. Concurrent callers share one build. */
   async ensureReady(id: string): Promise<void> {
-    await this.#cache.ensureReady(this.#index.getServed(id) ?? this.#index.find(id))
+    await this.#cache.ensureReady(this.#index.getWithRetired(id) ?? this.#index.find(id))
   }
 
   /** Unloads a model from the engine, after its build if it is being built. Its next use builds it again. */
@@ -212,7 +212,7 @@ export class Registry {
 
   /** Marks a model as quarantined. */
   quarantined(id: string, blockedError: ServiceError): void {
-    const entry = this.#index.getServed(id)
+    const entry = this.#index.getWithRetired(id)
     if (entry !== undefined) this.#cache.quarantined(entry, blockedError)
   }
 
@@ -221,8 +221,8 @@ export class Registry {
     return this.#cache.resident
   }
 
-  /** The source of a model's weights. Rejects if they cannot be used. */
-  weightsOf(model: Model): Promise<WeightsSource> {
+  /** Opens the source of a model's weights. Rejects if they cannot be used. */
+  openWeights(model: Model): Promise<WeightsSource> {
     return this.#weights.openSource(model)
   }
 
@@ -231,8 +231,8 @@ export class Registry {
     return this.#weights.withSource(model, use)
   }
 
-  /** The digest of a model's trainable parameters. */
-  digestOf(model: Model): Promise<string> {
+  /** Reads the digest of a model's trainable parameters; computes it if it is missing. */
+  readDigest(model: Model): Promise<string> {
     return this.#facts.readDigest(this.#index.find(model.record.id))
   }
 

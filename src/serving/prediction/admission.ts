@@ -8,14 +8,14 @@ export interface AdmissionOptions {
   readonly maxBytes: number
 }
 
-/** The initial estimate, for Retry-After before the first batch. */
+/** The initial value of the moving average of the time per image, from which Retry-After is computed. */
 const INITIAL_MS_PER_IMAGE = 50
 const MAX_RETRY_AFTER_S = 60
 
 /**
  * Admits requests within two limits: waiting images, and bytes in memory (for an arriving body, those received). A
- * request that exceeds a limit is rejected, unless its client or its model uses less than an equal share: then other
- * requests are released (`selectVictims`).
+ * request that exceeds a limit is rejected with QUEUE_FULL (429), unless its client or its model uses less than an
+ * equal share: then other requests are evicted and rejected with QUEUE_FULL instead (`selectVictims`).
  */
 export class Admission {
   readonly #options: AdmissionOptions
@@ -38,13 +38,13 @@ export class Admission {
   }
 
   /**
-   * Returns a permit that reserves nothing yet; the caller releases it. Throws QUEUE_FULL if there is no room for as
-   * many bytes as the request's head announces.
+   * Returns a permit that reserves nothing yet; the caller releases it. Throws QUEUE_FULL if the announced bytes (the
+   * request's Content-Length) do not fit, even if other requests are evicted.
    */
   admit(requester: Requester, announcedBytes: number): Permit {
     const permit: Permit = new Permit(requester, this.#lastOrder++, {
       claim: (measure, amount) => {
-        this.#claim(permit, measure, amount)
+        this.#evictFor(permit, measure, amount)
       },
       changed: (measure, difference) => {
         this.#used[measure] += difference
@@ -52,9 +52,9 @@ export class Admission {
       released: () => this.#permits.delete(permit),
     })
     // A full queue rejects requests before their images are known.
-    if (this.images >= this.#options.maxImages) this.#claim(permit, 'images', 1)
-    // Only checks whether the announced bytes fit. Victims are released when bytes arrive.
-    this.#selectVictims(permit, 'bytes', announcedBytes)
+    if (this.images >= this.#options.maxImages) this.#evictFor(permit, 'images', 1)
+    // Only checks whether the announced bytes fit. They are not reserved, and requests are evicted when bytes arrive.
+    this.#findVictims(permit, 'bytes', announcedBytes)
     this.#permits.add(permit)
     return permit
   }
@@ -70,24 +70,28 @@ export class Admission {
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (ms / images)
   }
 
-  /** Makes room for an additional amount, or throws. */
-  #claim(permit: Permit, measure: Measure, amount: number): void {
-    for (const { release } of this.#selectVictims(permit, measure, amount)) release(this.#fullError(measure))
+  /** Evicts permits until the additional amount fits the limit, or throws QUEUE_FULL. */
+  #evictFor(permit: Permit, measure: Measure, amount: number): void {
+    for (const { release } of this.#findVictims(permit, measure, amount))
+      release(this.#queueFullError(measure))
   }
 
-  /** The permits to release; throws if there is no room. An idle service accepts a request of any size. */
-  #selectVictims(permit: Permit, measure: Measure, amount: number): readonly Permit[] {
+  /**
+   * Finds the permits to evict for an additional amount. Throws QUEUE_FULL if it does not fit. Without other permits
+   * any amount fits.
+   */
+  #findVictims(permit: Permit, measure: Measure, amount: number): readonly Permit[] {
     const max = measure === 'images' ? this.#options.maxImages : this.#options.maxBytes
     const missing = this.#used[measure] + amount - max
     if (missing <= 0) return []
     const others = [...this.#permits].filter((other) => other !== permit && other[measure] > 0)
     if (others.length === 0) return []
     const victims = selectVictims({ permit, measure, amount, missing, max, others })
-    if (victims === undefined) throw this.#fullError(measure)
+    if (victims === undefined) throw this.#queueFullError(measure)
     return victims
   }
 
-  #fullError(measure: Measure): ServiceError {
+  #queueFullError(measure: Measure): ServiceError {
     const wait = Math.ceil((this.images * this.#msPerImage) / 1000)
     const retryAfterSeconds = Math.min(MAX_RETRY_AFTER_S, Math.max(1, wait))
     const { maxImages, maxBytes } = this.#options

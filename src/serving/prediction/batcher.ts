@@ -9,12 +9,12 @@ import { joinJobs, joinResults, splitJob, splitRows } from './rows.ts'
 
 /** The operations of the models' life cycle that the batcher uses. */
 interface Models {
-  /** True if the engine holds a model now. The query counts as a use of the model. */
-  readonly isReady: (model: string) => boolean
+  /** Counts a use of a model. Returns true if the engine holds it now. */
+  readonly touchAndCheckReady: (model: string) => boolean
   /** Makes a model ready; rejects with the reason if that fails. */
   readonly ensureReady: (model: string) => Promise<void>
   /** Reports that the engine does not hold a model that was ready. */
-  readonly lost: (model: string) => void
+  readonly markLost: (model: string) => void
 }
 
 export interface BatcherOptions {
@@ -53,8 +53,8 @@ const MAX_LOSSES = 2
  * Joins waiting requests to batches. A batch starts when the engine is free and takes the requests that wait for one
  * model, so a request on an idle service waits for no others. The engine receives up to `concurrency` full batches in
  * advance, so it never idles between two. A batch that follows another of its model leaves a share of the waiting
- * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Rows come
- * back in the order of the requests.
+ * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Results
+ * keep the order of the requests.
  *
  * Predictions are pure, so after an engine crash all batches in flight are computed again. A batch of several requests
  * is divided into two retry groups, each computed without any other batch. Repeated crashes divide it further, until
@@ -65,8 +65,11 @@ export class Batcher {
   readonly #queues = new FairQueues()
   /** The batches that the engine has, oldest first; it computes the first `concurrency` of them. */
   readonly #batches: Batch[] = []
-  /** The model that becomes ready, until it is served. Two models that do not fit together would evict each other. */
-  #building: { readonly queue: ModelQueue; done: boolean } | undefined
+  /**
+   * The queue whose model is built, until its first batch starts. No other model is built before: two models that do
+   * not fit into memory together would evict each other unused.
+   */
+  #building: { readonly queue: ModelQueue; finished: boolean } | undefined
   #msPerImage = 50
 
   constructor(options: BatcherOptions) {
@@ -77,9 +80,11 @@ export class Batcher {
   async submit(job: PredictionJob): Promise<JobResult> {
     const parts: QueuedRequest[] = []
     const unwatch = job.permit.watch((reason) => {
-      for (const part of parts) reject(part, reason)
+      for (const part of parts) rejectRequest(part, reason)
     })
-    const queue = this.#queues.open(job.model, (one) => this.#batches.some((batch) => batch.queue === one))
+    const queue = this.#queues.open(job.model, (other) =>
+      this.#batches.some((batch) => batch.queue === other),
+    )
     // Not AsyncResource.bind, which emits a warning for every function.
     const context = new AsyncResource('prediction')
     const ensureReady = (): Promise<void> =>
@@ -98,7 +103,7 @@ export class Batcher {
     } catch (error) {
       // The request has its answer: compute none of its other parts.
       for (const part of parts) {
-        reject(part, error)
+        rejectRequest(part, error)
         queue.remove(part)
       }
       throw error
@@ -122,7 +127,7 @@ export class Batcher {
     const { engine, models, maxBatchSize } = this.#options
     const sent = this.#batches.length
     if (sent >= 2 * engine.concurrency || this.#batches.some(({ group }) => group.isRetry)) return false
-    const queue = this.#queues.leastServed(({ model }) => models.isReady(model))
+    const queue = this.#queues.leastServed(({ model }) => models.touchAndCheckReady(model))
     if (queue === undefined) return false
     const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, finished) : maxBatchSize)
     if ((sent > 0 && group.isRetry) || (sent >= engine.concurrency && !group.full)) return false
@@ -162,10 +167,10 @@ export class Batcher {
     const isBusy =
       this.#building !== undefined &&
       !this.#building.queue.empty &&
-      (!this.#building.done || models.isReady(this.#building.queue.model))
+      (!this.#building.finished || models.touchAndCheckReady(this.#building.queue.model))
     if (isBusy) return
-    const queue = this.#queues.leastServed(({ model }) => !models.isReady(model))
-    this.#building = queue && { queue, done: false }
+    const queue = this.#queues.leastServed(({ model }) => !models.touchAndCheckReady(model))
+    this.#building = queue && { queue, finished: false }
     if (queue !== undefined) void this.#buildModel(queue)
   }
 
@@ -174,9 +179,9 @@ export class Batcher {
       await queue.next(this.#options.maxBatchSize).requests[0]?.ensureReady()
     } catch (error) {
       // After a crash the requests stay in the queue and the model is built again.
-      if (!isCrash(error)) for (const request of queue.takeAll()) reject(request, error)
+      if (!isCrash(error)) for (const request of queue.takeAll()) rejectRequest(request, error)
     }
-    if (this.#building?.queue === queue) this.#building.done = true
+    if (this.#building?.queue === queue) this.#building.finished = true
     this.#dispatch()
   }
 
@@ -191,7 +196,7 @@ export class Batcher {
     try {
       const call = async () => {
         // The model may have been lost while the batch waited for the quarantine's lock.
-        if (!models.isReady(queue.model)) throw notHeld(queue.model)
+        if (!models.touchAndCheckReady(queue.model)) throw notHeld(queue.model)
         called = true
         return engine.predict(joined)
       }
@@ -203,7 +208,7 @@ export class Batcher {
       if (crash !== undefined) this.#retryInHalves(batch, crash, error)
       else if (error instanceof ServiceError && error.code === 'MODEL_NOT_READY')
         this.#retryWhenReady(batch, called, error)
-      else for (const request of group.requests) reject(request, error)
+      else for (const request of group.requests) rejectRequest(request, error)
     }
     queue.expectedMs -= batch.estimateMs
     this.#batches.splice(this.#batches.indexOf(batch), 1)
@@ -252,7 +257,7 @@ export class Batcher {
     const [first, second] = group.requests
     if (first !== undefined && second === undefined && crash.alone) {
       first.soleCrashes += 1
-      if (first.soleCrashes >= this.#options.quarantine.requestCrashLimit) reject(first, error)
+      if (first.soleCrashes >= this.#options.quarantine.requestCrashLimit) rejectRequest(first, error)
     }
     const requests = group.requests.filter((request) => takeBack(request, batch))
     for (const request of requests) {
@@ -267,10 +272,10 @@ export class Batcher {
   /** Repeats the requests when the model is ready again: it was evicted, or (`called`) the engine does not hold it. */
   #retryWhenReady(batch: Batch, called: boolean, error: unknown): void {
     const { queue, group } = batch
-    if (called) this.#options.models.lost(queue.model)
+    if (called) this.#options.models.markLost(queue.model)
     const requests = group.requests.filter((request) => {
       if (called) request.losses += 1
-      if (request.losses >= MAX_LOSSES) reject(request, error)
+      if (request.losses >= MAX_LOSSES) rejectRequest(request, error)
       return takeBack(request, batch)
     })
     if (group.isRetry) queue.addRetryGroup(requests)
@@ -278,7 +283,7 @@ export class Batcher {
   }
 }
 
-function reject(request: QueuedRequest, error: unknown): void {
+function rejectRequest(request: QueuedRequest, error: unknown): void {
   request.answered = true
   request.reject(error)
 }

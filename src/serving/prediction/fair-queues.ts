@@ -6,7 +6,7 @@ export class FairQueues {
   /** Virtual clock: the engine time of the model served last. An idle queue earns no credit. */
   #servedMs = 0
 
-  /** The queue of a model. `isComputing` tells whether the engine has a batch of a queue. */
+  /** The queue of a model. `isComputing` returns true if the engine has a batch of a queue. */
   open(model: string, isComputing: (queue: ModelQueue) => boolean): ModelQueue {
     this.#removeIdle(isComputing)
     const queue = this.#queues.get(model) ?? new ModelQueue(model)

@@ -23,7 +23,7 @@ afterAll(async () => {
 })
 
 let asked = 0
-/** No question is like another: those who ask the same share an answer. */
+/** Every request differs, because equal requests share one computation. */
 const question = () => `/v1/models/net/statistics?bins=${String(++asked)}`
 const statistics = () => running.client.get(question())
 const halted = <R>(act: () => Promise<R>): Promise<R> => whileHalted(running.workers.get('analysis'), act)
@@ -59,10 +59,10 @@ it('finishes an export that has begun, and computes the digest of a new model', 
   await running.client.withDigest(created.id)
 })
 
-/** Longer than a refusal takes, however busy the machine is. */
+/** Longer than a rejection takes on a busy machine. */
 const REFUSED_WITHIN_MS = 2000
 
-/** A question that is not refused, as soon as there is room: how soon a closed connection is read is the machine's. */
+/** Repeats the request until it is admitted. The service may notice closed connections late. */
 async function admitted(): Promise<{ answer: Promise<Answer> }> {
   for (;;) {
     const answer = statistics()

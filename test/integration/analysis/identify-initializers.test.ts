@@ -18,7 +18,7 @@ beforeAll(async () => {
 })
 afterAll(() => running.close())
 afterEach(async () => {
-  // Whatever the answer was, nothing stays behind.
+  // No temporary files remain, whatever the response.
   expect(await stagedIn(running.dataDir)).toEqual([])
 })
 
@@ -39,7 +39,7 @@ function values(count: number, draw: () => number): Buffer {
   return Buffer.from(Float32Array.from({ length: count }, draw).buffer)
 }
 const uniform = (limit: number) => () => limit * (2 * choices.unit() - 1)
-/** Box and Muller. */
+/** Normal values by the Box-Muller transform. */
 const normal = (std: number) => () =>
   std * Math.sqrt(-2 * Math.log(1 - choices.unit())) * Math.cos(2 * Math.PI * choices.unit())
 const f32 = (shape: number[], draw: () => number) => ({
@@ -85,7 +85,7 @@ describe('initializers of a weights file', () => {
     expect(best?.std_ratio).toBeCloseTo(1, 1)
     expect(best?.p_value).toBeGreaterThan(1e-5)
     expect(fits.get('other.bias')?.note).toMatch(/too small/)
-    // In the other layout fans are counted otherwise, and nothing fits.
+    // The other layout has other fans, and no candidate fits.
     const keras = await fitsOf(file, '?layout=keras')
     expect(keras.get('conv.weight')?.candidates[0]).not.toMatchObject({ initializer: best?.initializer })
   })
@@ -119,7 +119,7 @@ describe('initializers of a weights file', () => {
       'stage1/block1/norm1/gamma': ['constant', 'Ones', {}],
       'stem/norm/moving_variance': ['constant', 'Ones', {}],
     })
-    // In torch's axes too.
+    // Also with torch's axes.
     const turned = await running.client.get('/v1/models/own/weights?names=torchvision')
     const fits = await fitsOf(turned.bytes)
     expect(Object.fromEntries([...fits].map(([name, tensor]) => [name, short(tensor)]))).toMatchObject({
@@ -137,7 +137,7 @@ describe('initializers of a weights file', () => {
       writeDtypes({
         'a/kernel': f32([256, 256], draw),
         'scaled/kernel': f32([256, 256], () => 1.03 * draw()),
-        // Adds little more than a hundredth to the variance, all of it in one direction.
+        // Adds about 1 % to the variance, in one direction.
         'direction/kernel': f32([256, 256], () => draw() + 0.01 * along(index++)),
         'small/kernel': f32([20, 20], normal(0.05)),
       }),
@@ -160,8 +160,8 @@ describe('initializers of a weights file', () => {
         'uniform/kernel': f32([256, 256], uniform(limit)),
         'normal/kernel': f32([256, 256], normal(Math.sqrt(2 / 256))),
         'small/kernel': f32([64, 64], uniform(Math.sqrt(6 / 128))),
-        // A tenth of the deviation in every entry, and a few entries: both leave the bounds. A thousandth less of all is
-        // what another initializer's gain would give too.
+        // A tenth of the deviation, in every entry or in a few, leaves the bounds. A thousandth less in every entry is
+        // what another gain of the initializer would give.
         'moved/kernel': f32([256, 256], () => uniform(limit)() + normal(0.1 * 0.577 * limit)()),
         'decayed/kernel': f32([256, 256], () => 0.999 * uniform(limit)()),
         'few/kernel': f32([256, 256], () => (index++ % 4096 === 0 ? 1.5 : 1) * uniform(limit)()),
@@ -182,7 +182,7 @@ describe('initializers of a weights file', () => {
     ])
   })
 
-  it('are fresh for the own rules of frameworks', async () => {
+  it('are fresh under the rules that only one framework has', async () => {
     const limit = Math.sqrt(6 / (128 + 128))
     const gates = Float32Array.from({ length: 512 }, (_, i) => (i >= 128 && i < 256 ? 1 : 0))
     const bound = 1 / Math.sqrt(128)
@@ -215,7 +215,7 @@ describe('initializers of a weights file', () => {
     })
   })
 
-  it('are fresh with the one value in millions that trunc_normal_ of torch leaves at its bound', async () => {
+  it('are fresh although trunc_normal_ of torch clips one value in millions to its bound', async () => {
     const drawn = () => f32([128, 256], normal(0.02))
     const stray = drawn()
     stray.bytes.writeFloatLE(-2, 4 * 1000)

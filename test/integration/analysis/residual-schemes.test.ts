@@ -43,7 +43,7 @@ describe('residual schemes', () => {
     }
   })
 
-  it('show in records: constants, and factors that theory includes', async () => {
+  it('are visible in records: constants, and factors that theory includes', async () => {
     const { client } = running
     const architecture = { ...plain.architecture, stages: [{ blocks: 4, filters: 16 }] }
     const { id, scheme } = await client.create({ ...plain, architecture, residual_scheme: 'fixup' })
@@ -80,7 +80,7 @@ describe('residual schemes', () => {
       const { id } = await client.create({ ...base, residual_scheme, initializers: { overrides } })
       return client.logits(id, shape, arithmeticImage(shape))
     }
-    // Nothing that a branch holds reaches the logits, unless the scheme is none.
+    // No parameter of a branch affects the logits, unless the scheme is none.
     expect(await logits(scheme, 'he_normal')).toEqual(await logits(scheme, 'lecun_uniform'))
     expect(await logits('none', 'he_normal')).not.toEqual(await logits('none', 'lecun_uniform'))
   })
@@ -138,7 +138,7 @@ describe('residual schemes', () => {
       ['beside another scheme', plain, [1], 'images', '#/images', /residual_scheme": "lsuv"/],
       ['without a specification', undefined, [1], 'images', '#/images', /comes too late/],
       ['under another name', unit, [1], 'image', '#/image', /is not a part of this form/],
-      ['that are none at all', unit, [], 'images', '#/weights', /is required/],
+      ['in a form without images', unit, [], 'images', '#/weights', /is required/],
     ] as const)('are rejected %s', async (_, spec, seeds, name, pointer, says) => {
       expectProblem(await send(spec, seeds, name), { status: 422, code: 'INVALID_REQUEST', pointer, says })
     })
@@ -238,7 +238,7 @@ describe("lsuv's factors", () => {
       await running.stop()
     }
 
-    // Another factor is another network: the seal tells, and it is not served.
+    // A changed factor gives another network: the seal differs, and the model is not served.
     const [first, ...others] = measured
     await writeFile(file, JSON.stringify([{ ...first, factor: 3 }, ...others]))
     await restart()

@@ -13,7 +13,7 @@ import { temporaryFolder } from '../../support/service.ts'
 import { stagedIn } from '../../support/staging.ts'
 
 const PATH = '/v1/models/loaded/savedmodel'
-/** A dense kernel of 32 million values, far more than what is held of a tensor at once. */
+/** A dense kernel of 32 million values, much more than the part of a tensor that is in memory at once. */
 const WIDE = {
   ...tiny,
   classes: 500_000,
@@ -35,7 +35,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** A recipe's own weights, loaded under a name. */
+/** The drawn weights of a specification, loaded as a model with a name. */
 async function load(name: string, spec: object): Promise<void> {
   const { client } = running
   const drawn = await client.create(spec)
@@ -49,7 +49,7 @@ async function load(name: string, spec: object): Promise<void> {
   await client.delete(`/v1/models/${drawn.id}`)
 }
 
-/** By fetch: the client keeps no answers of this size. */
+/** Uses fetch: the test client limits the size of responses. */
 async function download(): Promise<Buffer> {
   const answer = await fetch(running.client.url + PATH)
   expect(answer.status).toBe(200)
@@ -150,7 +150,7 @@ it('a tensor is never in memory as a whole', async () => {
     const status = await readFile(`/proc/${String(analysis())}/status`, 'utf8')
     return Number(new RegExp(`${what}:\\s+(\\d+) kB`).exec(status)?.[1]) * 1024
   }
-  // From here on it counts anew.
+  // Resets the peak (VmHWM).
   await writeFile(`/proc/${String(analysis())}/clear_refs`, '5')
   const before = await held('VmRSS')
   const answer = await fetch(`${running.client.url}/v1/models/wide/savedmodel`)

@@ -25,7 +25,7 @@ it('need less memory than estimated, and not much less', async () => {
     architecture: { preset: 'resnet18', input_shape: [96, 96, 3] },
   })
   await running.client.withDigest(id)
-  /** The most the analysis ever held, in bytes. */
+  /** The peak memory of the analysis process, in bytes. */
   const peak = async (): Promise<number> => {
     const status = await readFile(`/proc/${String(running.workers.get('analysis'))}/status`, 'utf8')
     return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1024

@@ -35,7 +35,7 @@ const resnet50 = (kernel: string, { norm = 'batch', seed = 0, overrides = [] as 
 })
 const variancesOf = ({ blocks }: Compared['results'][number]): number[] =>
   blocks.map(({ activation }) => activation.variance)
-/** The largest factor between two lists, place by place, either way. */
+/** The largest ratio of corresponding values of two lists, in either direction. */
 const farthest = (given: readonly number[], wanted: readonly number[]): number => {
   expect(given).toHaveLength(wanted.length)
   return Math.exp(
@@ -71,7 +71,7 @@ describe('ResNet-50, 16 images of N(0, 1)', () => {
     expect(farthest(variancesOf(result(0)), stages.flat())).toBeLessThan(1.1)
     for (const { activation } of result(0).blocks) expect(activation.residual_variance).toBeCloseTo(1, 2)
     expect(result(0)).toMatchObject({ verdict: 'stable', mean_field: null })
-    // Reported and not judged: in this healthy network the first block's gradient is some thirty times the last's.
+    // Reported without a verdict: in this healthy network the first block's gradient is about 30 times the last block's.
     expect(result(0).gradient_ratio).toBeGreaterThan(10)
   })
 
@@ -223,7 +223,7 @@ it('eager convolutions are correct in the analysis process: three filters, three
     initializers: { stem_kernel: { class_name: 'RandomNormal', config: { stddev } } },
   })
   const { results } = await compare([1, 2, 3].map(scaled), { repeats: 1 })
-  // Without norms and biases everything is as much larger as the first kernel.
+  // Without norms and biases all values scale with the first kernel.
   const [one = NaN, two = NaN, three = NaN] = results.map((network) => variancesOf(network)[0])
   expect(two / one).toBeCloseTo(4, 4)
   expect(three / one).toBeCloseTo(9, 4)
@@ -340,7 +340,7 @@ describe('events', () => {
   })
 
   it('a disconnect cancels the job: the analysis answers others before it could have finished', async () => {
-    // 240 passes of a second or more each, which no test would be given the time for.
+    // 240 passes of at least a second each, more than the timeout of any test.
     const specs = Array<object>(8).fill(resnet50('he_normal'))
     const body = JSON.stringify({ specs, signals: { batch_size: 16, repeats: 30 } })
     for (const headers of [accept, { accept: 'application/json' }]) {
@@ -349,7 +349,7 @@ describe('events', () => {
         headers: { ...headers, 'content-type': 'application/json' },
       })
       call.on('error', () => undefined)
-      // With events it is in the middle of its work by then, otherwise anywhere before.
+      // With events the job is running by then; otherwise it may not have started.
       const begun = new Promise<void>((resolve) => {
         call.once('response', (response) => {
           response.on('data', (event: Buffer) => {

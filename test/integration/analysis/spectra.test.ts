@@ -109,7 +109,7 @@ describe('the spectrum of a convolution', () => {
     expect((he?.max ?? NaN) - (he?.min ?? NaN)).toBeGreaterThan(1.3 * (max - min))
   })
 
-  it('equals that of the flattened kernel for one tap', async () => {
+  it('equals the spectrum of the flattened kernel for one tap', async () => {
     const { spectrum, operator_spectrum } = await recordOf('he_uniform', {
       shape: [1, 1, 8, 24],
       include: ['spectrum', 'operator_spectrum'],
@@ -144,7 +144,7 @@ describe('statistics of a model', () => {
     for (const { relative } of self.parameters) expect(relative).toEqual({ l2_distance: 0, cosine: 1 })
     const { parameters, totals } = await statistics('net1/statistics?relative_to=net2')
     const kernel = parameters.find(({ name }) => name === 'stage1/block1/conv1/kernel')
-    // Independent draws: at right angles, nearly, and sqrt(2) apart.
+    // Independent draws are nearly orthogonal, at a distance of sqrt(2).
     expect(Math.abs(Number(kernel?.relative?.cosine))).toBeLessThan(0.35)
     expect(kernel?.relative?.l2_distance).toBeGreaterThan(1)
     expect(totals.relative?.l2_distance).toBeGreaterThan(0)

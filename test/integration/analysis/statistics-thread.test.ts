@@ -34,7 +34,7 @@ beforeAll(async () => {
 })
 afterAll(() => measurer.close())
 
-/** Of a network as it is drawn, and of the same values as if they had been loaded, one of them not finite. */
+/** The tensors of a network, drawn and loaded; one value is not finite. */
 async function tensorsOf(signal: AbortSignal): Promise<readonly WeightTensor[]> {
   const job = { signal, progress: () => undefined, alive: () => undefined }
   const drawn = await withWeights(sampler, { specification }, job, (tensors) => Promise.resolve(tensors))
@@ -67,7 +67,7 @@ async function expected() {
   return { records, sha256: all.digest('hex') }
 }
 
-/** What measuring alone says of the records. */
+/** The records and the digest of a measurement on this thread. */
 async function found() {
   const { parameters, totals } = await statistics()
   const records = parameters.map(({ name: _1, tensor_name: _2, initializer: _3, factor: _4, ...record }) =>
@@ -101,7 +101,7 @@ it('fails only the job during which it crashes', async () => {
 it('fails the job of a silent thread, and runs the next job on another thread', async () => {
   const folder = await temporaryFolder()
   const entry = join(folder, 'thread.mjs')
-  // It hangs in the job that finds the file, and takes it away.
+  // The thread hangs in the job that finds the file, and removes the file.
   await writeFile(join(folder, 'hang'), '')
   await writeFile(
     entry,

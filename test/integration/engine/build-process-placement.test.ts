@@ -22,7 +22,7 @@ const apart = startTwoProcessEngine((onLost) => {
 }, lost)
 afterAll(() => apart.close())
 
-/** Who is asked for a prediction of a model. */
+/** The index of the process that computes a prediction of a model. */
 async function homeOf(id: string): Promise<number> {
   const spies = members.map((member) => vi.spyOn(member, 'predict'))
   await apart.predict(batchOf(id))
@@ -44,14 +44,14 @@ it('is one process while no prediction would be delayed', async () => {
 it('builds in a second process while the first predicts, and the model stays there', async () => {
   const before = await apart.predict(batchOf(one.id))
   const built = apart.build(two)
-  // The first is asked for nothing but predictions.
+  // The first process receives predictions only.
   const [first] = members as [Engine]
   const build = vi.spyOn(first, 'build')
   expect((await apart.predict(batchOf(one.id))).vectors).toEqual(before.vectors)
   const { seal } = await built
   expect(members).toHaveLength(2)
   expect([await homeOf(one.id), await homeOf(two.id)]).toEqual([0, 1])
-  // Where both are used, whoever was asked longer ago builds; the same bits come of either.
+  // The process that was used less recently builds. Both give the same bits.
   await apart.build(three)
   expect(await homeOf(three.id)).toBe(0)
   expect(build).toHaveBeenCalledOnce()
@@ -75,7 +75,7 @@ it('loses only the models of a process that crashes', async () => {
   expect(lost.mock.calls).toEqual([[one.id]])
   await expect(apart.predict(batchOf(one.id))).rejects.toMatchObject({ code: 'MODEL_NOT_READY' })
   expect((await apart.predict(batchOf(two.id))).vectors.logits).toHaveLength(5)
-  // Who is dead builds nothing, however long ago it was asked.
+  // A crashed process builds nothing, although it was used less recently.
   await apart.build(one)
   expect(await homeOf(one.id)).toBe(0)
   await vi.waitUntil(() => second.ready, 20_000)

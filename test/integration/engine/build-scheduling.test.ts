@@ -24,7 +24,7 @@ const pixels = npy([1, ...shape], arithmeticImage(shape))
 const predict = async (): Promise<number> =>
   (await running.client.upload('/v1/models/small/predict', pixels, 'application/x-npy')).status
 
-/** 33 million parameters in one dense layer, which is filled by rows; and a dozen convolutions. */
+/** One dense layer of 33 million parameters, which is assigned by rows, and a dozen convolutions. */
 const large = {
   architecture: {
     stem: { kernel_size: 3, filters: 32, strides: 1, pool: null },
@@ -44,7 +44,7 @@ it('predictions are answered while large models are built in turn', async () => 
   const during: number[] = []
   while (!building.signal.aborted) during.push(await predict())
   await build
-  // One at a time and none ahead, so each came between two steps; without steps there is room for two.
+  // Sent one at a time, so each ran between two steps of a build; a build in one step would allow two.
   expect(during.length).toBeGreaterThan(8)
   expect(new Set(during)).toEqual(new Set([200]))
 })

@@ -85,7 +85,7 @@ describe('an engine crash', () => {
   it('is not retried a third time for the same request', async () => {
     const { engine } = running.service
     const predict = engine.predict.bind(engine)
-    // Halted before it is asked, so that it dies over this batch and not after it.
+    // Stopped before the batch is sent, so that the crash happens during this batch.
     const computed = vi.spyOn(engine, 'predict').mockImplementation((batch) => {
       halt(engine.pid)
       return predict(batch)
@@ -130,7 +130,7 @@ describe('a service', () => {
     await once(socket, 'connect')
     const begun = Date.now()
     await Promise.all([running.close(), once(socket, 'close')])
-    // Nothing else would end it: Node waits a minute for the head of a request.
+    // Otherwise Node waits a minute for the head of a request.
     expect(Date.now() - begun).toBeLessThan(20_000)
   })
 
@@ -153,7 +153,7 @@ describe('a service', () => {
       await until(() => !service.app.server.listening)
       socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n')
       await until(() => asked.mock.calls.length === 2)
-      // In an object: a promise of its own would be waited for, and it waits for the engine.
+      // In an object, because returning the promise itself would wait for the engine.
       return { closing }
     })
     await Promise.all([closed.closing, once(socket, 'close')])

@@ -7,7 +7,7 @@ import { expectProblem } from '../../support/problems.ts'
 import { tiny } from '../../support/networks.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
-/** Side of the images, which the engine decodes itself where they are plain. */
+/** Side of the images. The engine decodes plain JPEGs of this size itself. */
 const SIDE = 64
 
 let running: RunningService
@@ -37,7 +37,7 @@ function square(): Sharp {
   return sharp(flowerJpeg).resize(SIDE, SIDE).removeAlpha()
 }
 
-/** A JPEG whose head and end are those of a sound one, while its scan says nothing that can be decoded. */
+/** A JPEG with a valid header and end marker, and scan data that cannot be decoded. */
 function hollow(jpeg: Buffer): Buffer {
   const scan = jpeg.indexOf(Buffer.from([0xff, 0xda]))
   return Buffer.concat([jpeg.subarray(0, scan + 4), Buffer.from([0xff, 0xd9])])

@@ -23,12 +23,12 @@ const deep = {
     { blocks: 12, filters: 16, strides: 2 },
   ],
 }
-/** Beyond the blocks that are computed in halves. */
+/** More blocks than a network with split batches may have. */
 const deeper = { ...architecture, stages: [{ blocks: 40, filters: 4 }] }
 
 type Values = Uint8Array | Float32Array
 
-/** Of some images in one request: whether each is finite, and all of its logits are. */
+/** For each image of one request: `finite`, and whether all of its logits are finite. */
 async function predictionsOf(specification: object, values: Values = arithmeticImage([COUNT, 8, 8, 3])) {
   const { id } = await running.client.create({ ...tiny, ...specification })
   const image = npy([values.length / 192, 8, 8, 3], values)
@@ -82,7 +82,7 @@ describe('a prediction is not finite if an intermediate value has overflowed:', 
     ['v2', 'stage1/block1'],
     ['v2', 'stage2/block5'],
   ])('in a deep network of %s, in %s alone, though the logits are finite', async (version, block) => {
-    // The rest of the branch makes it 0, so that nothing of it is left behind the sum.
+    // The rest of the branch multiplies it by 0, so the overflow does not reach the sum.
     const overrides = [
       { match: `${block}/conv1/kernel`, initializer: orthogonal(-1e38) },
       { match: `${block}/conv2/kernel`, initializer: 'zeros' },
@@ -95,12 +95,12 @@ describe('a prediction is not finite if an intermediate value has overflowed:', 
     expect(await finiteOf(specification, pixels)).toEqual(all(false))
   })
 
-  it('for those images alone that overflow', async () => {
+  it('for the overflowing images of a batch only', async () => {
     const values = Float32Array.from({ length: COUNT * 192 }, (_, index) =>
       index < 192 || index >= 384 ? 0.5 : 3e38,
     )
     expect(await finiteOf({ seed: 1 }, values)).toEqual([true, false, true, true])
-    // Whose largest activations are looked at on the way.
+    // A network with checkpoints for its largest activations.
     const specification = { architecture: deeper, initializers: { kernel: orthogonal(1) } }
     expect(await finiteOf(specification, values)).toEqual([true, false, true, true])
   })
@@ -114,13 +114,13 @@ describe('a prediction is finite', () => {
       { initializers: { kernel: 'he_normal' }, architecture: { ...architecture, norm: 'none' } },
     ],
     ['in a deep network', { initializers: { kernel: 'he_normal' }, architecture: deep }],
-    ['in one that is looked at on the way', { initializers: { kernel: 'he_normal' }, architecture: deeper }],
+    ['in a network with checkpoints', { initializers: { kernel: 'he_normal' }, architecture: deeper }],
     [
-      'in that of pre-activation',
+      'in a pre-activation network with checkpoints',
       { initializers: { kernel: 'he_normal' }, architecture: { ...deeper, version: 'v2' } },
     ],
     [
-      'in that with a ReLU in its branches',
+      'in a network with a ReLU in its branches',
       {
         initializers: { kernel: 'he_normal' },
         residual_scheme: 'rezero',
@@ -128,7 +128,7 @@ describe('a prediction is finite', () => {
       },
     ],
     [
-      'in that in bfloat16',
+      'in a network in bfloat16',
       { initializers: { kernel: 'he_normal' }, architecture: deeper, precision: 'bfloat16' },
     ],
     ['with large values that do not overflow', { initializers: { kernel: orthogonal(1e8) } }],

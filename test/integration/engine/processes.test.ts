@@ -55,7 +55,7 @@ it('HEAD of the weights draws nothing', async () => {
     const before = await ticks()
     const { headers } = await running.client.send(method, `/v1/models/${id}/weights`, {})
     expect(Number(headers['content-length'])).toBeGreaterThan(4 * 11_000_000)
-    // What goes on behind the answer goes on in turns, one a tensor at the least.
+    // Work after the response would take at least one checkpoint per tensor.
     for (let turn = 0; turn < 200; turn++)
       await running.client.post('/v1/initializers/zeros/sample', { shape: [1] })
     return (await ticks()) - before

@@ -74,7 +74,7 @@ it.each(Object.entries(networks))(
     const hash = createHash('sha256')
     for (const values of session.run({}, reads)) hash.update(values)
     session.close()
-    // TensorFlow's optimizers may reorder the factors of a folded kernel; where nothing is folded no bit differs.
+    // TensorFlow's optimizers may reorder the factors of a folded kernel. Without folding all bits are equal.
     if (specification.architecture.norm.type === 'none') expect(hash.digest('hex')).toBe(result.seal)
   },
 )

@@ -6,7 +6,7 @@ import { DataType } from '../../../src/tensorflow/proto.ts'
 import { savedModelBytes } from '../../../src/tensorflow/saved-model.ts'
 import { Session } from '../../../src/tensorflow/session.ts'
 
-/** What adds to each row how many there are beside it. */
+/** A computation that adds to each row the number of rows in its half. */
 const graph = new GraphWriter()
 const images = graph.placeholder('images', DataType.float, [-1, 2])
 const rows = splitBatch(graph, images, (half) => {

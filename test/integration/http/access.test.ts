@@ -289,7 +289,7 @@ describe('rotation', () => {
 
   it('a torn, wrong or missing file changes nothing and is logged, once', async () => {
     const error = vi.spyOn(running.service.logger, 'error')
-    const complaints = () => error.mock.calls.map(([said]) => (said as { complaint: string }).complaint)
+    const complaints = () => error.mock.calls.map(([said]) => (said as { problem: string }).problem)
     const whole = [...always, lineOf('early', {})].join('\n')
     const wrong: Record<string, RegExp> = {
       [whole.slice(0, -20)]: /^line 6 is not a JSON object/,

@@ -129,7 +129,7 @@ describe('a tensor', () => {
       /3 values for 2 entries/,
     ],
     ['Constant', { shape: [2, 2], config: { value: [1, 2, 3, 4] } }, '#/config/value', /cannot broadcast/],
-    ['Constant', { shape: [2], config: { value: ['1'] } }, '#/config/value', /numbers only/],
+    ['Constant', { shape: [2], config: { value: ['1'] } }, '#/config/value', /non-empty array of numbers/],
     ['trunc_normal_', { shape: [2], config: { a: 3 } }, '#/config/b', /must be above a/],
     ['Orthogonal', { shape: [5] }, '#/shape', /rank 2 or more/],
     ['zeros', { shape: [2, 0] }, '#/shape/1', /must be >= 1, got 0/],

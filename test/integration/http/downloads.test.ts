@@ -18,7 +18,7 @@ let folder: string
 let running: ServiceProcess
 let length: number
 let etag: string
-/** Entries of the log until the tests began. */
+/** The number of log entries before the tests. */
 let started: number
 beforeAll(async () => {
   folder = await temporaryFolder()
@@ -85,7 +85,7 @@ it('GET of a SavedModel offers no ranges and ignores them', async () => {
   }
 })
 
-describe('the log says that the client aborted a download, and no error:', () => {
+describe('the log reports that the client aborted a download, and no error:', () => {
   const lineOf = (id: string) =>
     vi.waitUntil(() => running.log.find(({ reqId, path }) => reqId === id && path !== undefined), {
       timeout: 60_000,
@@ -123,7 +123,7 @@ describe('the log says that the client aborted a download, and no error:', () =>
     })
   })
 
-  it('and the service serves on', async () => {
+  it('and the service continues', async () => {
     expect((await running.client.get(WEIGHTS)).bytes.length).toBe(length)
     expect((await running.client.get(SAVED_MODEL)).status).toBe(200)
     expect(running.log.slice(started).filter(({ level }) => Number(level) >= 40)).toEqual([])

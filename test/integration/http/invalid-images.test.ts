@@ -92,7 +92,7 @@ const refused: Record<string, readonly [Buffer, string | undefined, string, Refu
     query('#/fit', /"cover", "fill", "contain", "exact"/),
   ],
   'a misspelt fit': [flowerJpeg, 'image/jpeg', '?fit=exct', query('#/fit', /did you mean "exact"\?/)],
-  'JSON of no known type that is none': [
+  'invalid JSON of an unknown type': [
     Buffer.from(' {"instances": '),
     'application/x-www-form-urlencoded',
     '',

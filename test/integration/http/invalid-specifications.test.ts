@@ -84,7 +84,7 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
     invalid('#/preprocessing/std/1', /must be > 0, got 0/),
   ],
   'labels that are not as many as classes': [{ ...tiny, labels: ['one'] }, invalid('#/labels', /5/)],
-  'a name of dots': [{ ...tiny, name: '..' }, invalid('#/name', /not dots only/)],
+  'a name of dots': [{ ...tiny, name: '..' }, invalid('#/name', /not only dots/)],
   'a name like an id': [{ ...tiny, name: 'a'.repeat(64) }, invalid('#/name', /must not look like an id/)],
   'a name that is a path': [
     { ...tiny, name: 'stats' },
@@ -92,7 +92,7 @@ const refused: Record<string, readonly [unknown, Refusal]> = {
   ],
   'a name that NFS gives': [
     { ...tiny, name: '.nfs0000a1' },
-    invalid('#/name', /not as network file systems/),
+    invalid('#/name', /not a name that network file systems give/),
   ],
   'a billion parameters': [
     { architecture: { stages: [{ blocks: 8, filters: 4096 }] } },

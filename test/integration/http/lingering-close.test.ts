@@ -128,7 +128,7 @@ describe('a response before the end of the body reaches a client that sends all 
 
   it.each([
     ['HTTP that is none', 'HELO mail\r\n\r\n', 400],
-    ['headers beyond all measure', headOf('POST /v1/plans', `X-Long: ${'a'.repeat(40_000)}`), 431],
+    ['headers above the limit', headOf('POST /v1/plans', `X-Long: ${'a'.repeat(40_000)}`), 431],
     [
       'a body with two lengths',
       headOf('POST /v1/plans', 'Content-Length: 5', 'Transfer-Encoding: chunked'),

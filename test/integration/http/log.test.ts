@@ -68,7 +68,7 @@ it('has one line per request without headers, query or body', async () => {
     const headers = { 'x-request-id': reqId, ...(type === undefined ? {} : { 'content-type': type }) }
     expect([path, (await client.send(method, path, headers, body)).status]).toEqual([path, status])
     const line = { reqId, method: method.toUpperCase(), path: path.split('?', 1)[0], status }
-    // An invalid path has no caller.
+    // A request with an invalid path has no caller field.
     lines.push(path.includes('%zz') ? line : { ...line, caller: 'generated' })
   }
   const stranger = { 'x-request-id': 'stranger', 'x-api-key': 'headermark' }

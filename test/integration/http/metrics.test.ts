@@ -68,7 +68,7 @@ describe('the metrics', () => {
   })
   afterAll(() => running.close())
 
-  it('count what happened', async () => {
+  it('count requests, predictions and errors', async () => {
     const { samples } = await read()
     const route = 'POST /v1/models/:model/predict'
     const wanted: [string, Sample['labels'], number][] = [

@@ -33,15 +33,15 @@ const refused: Record<string, readonly [object, RegExp]> = {
     { inputs: [images()], parameters: { sequence_end: true } },
     /sequence_end requires a stateful model/,
   ],
-  'a sequence identifier that is none': [
+  'an invalid sequence identifier': [
     { inputs: [images()], parameters: { sequence_id: false } },
     /sequence_id requires a stateful model/,
   ],
-  'a flag of a sequence that is none': [
+  'an invalid sequence flag': [
     { inputs: [images()], parameters: { sequence_start: 0 } },
     /sequence_start requires a stateful model/,
   ],
-  'a priority that is none': [
+  'an invalid priority': [
     { inputs: [images()], parameters: { priority: -1 } },
     /priority must be an integer of at least 0/,
   ],
@@ -239,7 +239,7 @@ describe('refused:', () => {
   })
 })
 
-describe('taken:', () => {
+describe('accepted:', () => {
   it.each([
     ['an empty list of outputs, which requests all', { outputs: [] }],
     ['parameters that change nothing', { parameters: { mine: 'x', priority: 1, timeout: 0 } }],

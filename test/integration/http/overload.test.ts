@@ -100,7 +100,11 @@ it('a full queue evicts requests only for a model below its share', async () => 
   expect(await statuses(pending.flood)).toEqual([200, 200, 200, 200, 429, 429, 429])
   expect(await statuses(pending.trickle)).toEqual([200, 200, 200])
   for (const answer of [pending.more, pending.fourth])
-    expectProblem(await answer, { status: 429, code: 'QUEUE_FULL', says: /6 may; try again in \d+ s/ })
+    expectProblem(await answer, {
+      status: 429,
+      code: 'QUEUE_FULL',
+      says: /the limit is 6 \(MAX_QUEUE\); try again in \d+ s/,
+    })
 })
 
 it('an arriving body counts by its received bytes, while it makes progress', async () => {

@@ -40,7 +40,11 @@ describe('the queue', () => {
     })
     expect((await Promise.all(answers)).filter(({ status }) => status === 200)).toHaveLength(4)
     for (const answer of refused) {
-      expectProblem(answer, { status: 429, code: 'QUEUE_FULL', says: /3 may; try again in \d+ s/ })
+      expectProblem(answer, {
+        status: 429,
+        code: 'QUEUE_FULL',
+        says: /the limit is 3 \(MAX_QUEUE\); try again in \d+ s/,
+      })
       expect(Number(answer.headers['retry-after'])).toBeGreaterThanOrEqual(1)
     }
     expect((await predict(1)).status).toBe(200)

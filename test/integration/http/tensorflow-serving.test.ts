@@ -45,7 +45,7 @@ const columnsOf = (answer: Answer) => {
   return (answer.json as { outputs: { logits: number[][]; probabilities: number[][] } }).outputs
 }
 const b64 = (bytes: Buffer) => ({ b64: bytes.toString('base64') })
-/** The same number at once as elsewhere: other batch sizes change the last bits. */
+/** The same batch size as on the other routes: other sizes change the last bits. */
 const ours = async (...images: Buffer[]) => {
   const parts = images.map((value) => ({ name: 'image', value, filename: 'image' }))
   const path = '/v1/models/net/predict?include=logits,probabilities'
@@ -151,13 +151,13 @@ describe('errors', () => {
     ['two inputs', row({ images: nested, image_bytes: b64(flowerJpeg) }), 400, /exactly one/],
     ['rows of two kinds', { instances: [nested, b64(flowerJpeg)] }, 400, /keys must be equal to: images/],
     ['a scalar', row(1), 400, /#\/instances\/0 Missing named input/],
-    ['a pixel too bright', row(nest([...image].fill(256))), 400, /from 0 to 255, got 256/],
-    ['a pixel below black', row(nest([...image].fill(-1))), 400, /from 0 to 255, got -1/],
+    ['a pixel above 255', row(nest([...image].fill(256))), 400, /from 0 to 255, got 256/],
+    ['a pixel below 0', row(nest([...image].fill(-1))), 400, /from 0 to 255, got -1/],
     ['a word', row([[['a']]]), 400, /images are \[8, 8, 3\]/],
     ['ragged lists', row(nested.map((line, y) => (y === 3 ? line.slice(1) : line))), 400, /list of 8/],
     ['a flat list', row([...image]), 400, /list of 8.*got a list of 192/],
     ['no base64', row({ b64: '%' }), 400, /base64/],
-    ['no image in it', row(b64(Buffer.from('no image'))), 400, /#\/instances\/0 is not a JPEG/],
+    ['base64 of no image', row(b64(Buffer.from('no image'))), 400, /#\/instances\/0 is not a JPEG/],
     ['more than the queue holds', { instances: Array.from({ length: 5 }, () => nested) }, 400, /at most 4/],
     ['a body too large', `{"instances": [${' '.repeat(200_000)}]}`, 400, /MAX_BODY_BYTES/],
   ])('%s', async (_, body, status, says) => {

@@ -22,7 +22,7 @@ const side = (max: number) => fc.integer({ min: 1, max })
 const decimal = (min: number, max: number) => fc.double({ min, max, noNaN: true })
 const gain = decimal(0.1, 9)
 const sizes = fc.array(side(9), { minLength: 0, maxLength: 4 })
-/** Ranks 1 to 5, of so many values that moments have settled. */
+/** Ranks 1 to 5, with enough values for stable moments. */
 const large = sizes.map((rest) => [Math.ceil(6000 / sizeOf(rest)), ...rest])
 const largeKernel = sizes.map((rest) => [Math.ceil(6000 / sizeOf(rest)), ...(rest.length > 0 ? rest : [3])])
 const small = fc.array(side(5), { minLength: 1, maxLength: 5 })
@@ -55,7 +55,7 @@ const value = fc.oneof(
   }),
 )
 
-/** Of each class what configs and shapes to draw. */
+/** The configs and shapes to draw, by class. */
 const classes: Record<string, readonly [fc.Arbitrary<object>, fc.Arbitrary<number[]>]> = {
   Zeros: [nothing, small],
   Ones: [nothing, small],
@@ -93,7 +93,7 @@ const classes: Record<string, readonly [fc.Arbitrary<object>, fc.Arbitrary<numbe
   TorchXavierUniform: [one('gain', gain), largeKernel],
   TorchXavierNormal: [one('gain', gain), largeKernel],
   TorchTruncNormal: [
-    // Bounds up to four deviations off: farther ones leave tails whose variance settles slowly.
+    // Bounds up to four deviations from the mean; the variance of farther tails converges slowly.
     fc
       .record({ mean: decimal(-3, 3), std: decimal(0.01, 3), from: decimal(-4, 3), width: decimal(0.1, 5) })
       .map(({ mean, std, from, width }) => ({
@@ -123,13 +123,13 @@ describe.each(Object.keys(classes))('%s', (name) => {
       const values = await read(seed)
       expect(values).toHaveLength(size)
 
-      // Drawn in two slices it is the same tensor.
+      // Two slices give the same tensor.
       const begin = 4 * Math.floor((cut * (size - 1)) / 4)
       const joined = [await read(seed, 0, begin), await read(seed, begin, size - begin)]
       expect(digest(Float32Array.from(joined.flatMap((slice) => [...slice])))).toBe(digest(values))
       const other = await read([seed[0], seed[1] + 1])
       if (isFixed(law)) expect(other).toEqual(values)
-      // An orthogonal matrix of one entry has but its sign.
+      // An orthogonal matrix of one entry is its sign.
       else if (sizeOf(shape.slice(-2)) > 1) expect(digest(other)).not.toBe(digest(values))
 
       const { min, max } = theoryOf(law, shape)
@@ -207,7 +207,7 @@ describe('orthogonal kinds', () => {
 })
 
 describe('fixed values', () => {
-  test('of an array are broadcast, or fill a tensor row by row, the last of them to the end', async () => {
+  test('of an array are broadcast, or fill a tensor row by row and repeat the last value', async () => {
     const value = [[1], [0.1]]
     expect(await draw('Constant', { value }, [2, 3])).toEqual(Float32Array.of(1, 1, 1, 0.1, 0.1, 0.1))
     const filled = Float32Array.of(1, 0.1, 0.1, 0.1, 0.1, 0.1)
@@ -215,7 +215,7 @@ describe('fixed values', () => {
     expect(await draw('constant_initializer', { value }, [3])).toEqual(filled.subarray(0, 3))
   })
 
-  test('of as many dimensions as there can be are broadcast', async () => {
+  test('of the largest rank are broadcast', async () => {
     const within = (pair: number[]): unknown => [0, 1, 2, 3, 4, 5].reduce<unknown>((inner) => [inner], pair)
     const values = await draw(
       'Constant',
@@ -232,7 +232,7 @@ describe('fixed values', () => {
     [[4, 2, 3], 1],
     [[1, 1, 2, 2, 6], 3],
   ])(
-    'of a Dirac kernel of shape %j and %d groups are at the same places as in torch',
+    'of a Dirac kernel of shape %j and %d groups are at the same positions as in torch',
     async (shape, groups) => {
       const [inputs = 1, outputs = 1] = shape.slice(-2)
       const expected = new Float32Array(sizeOf(shape))

@@ -79,7 +79,7 @@ it('keep the negative zeros of an identity with a negative gain: drawn, written 
   expect(loaded.seal).toBe(model.seal)
 })
 
-it('have records: exact, or held against theory, or neither', async () => {
+it('have records: exact, or compared with theory, or neither', async () => {
   const { id } = await running.client.create(body)
   const all = (await running.client.get(`/v1/models/${id}/statistics`)).json as {
     parameters: {

@@ -191,7 +191,7 @@ describe('rejected:', () => {
       invalid('#/weights', /header length/),
     ],
     [
-      'a header length that lies',
+      'a wrong header length',
       () => {
         const lying = Buffer.from(file)
         lying.writeBigUInt64LE(2n ** 62n)
@@ -241,7 +241,7 @@ describe('rejected:', () => {
       { status: 422, code: 'INVALID_REQUEST', pointer: '#/weights', says: /once/ },
     ],
     [
-      'a name that is none',
+      'an invalid name',
       () => [spec({ ...tiny, name: '..' }), part(file)],
       { status: 422, code: 'INVALID_REQUEST', pointer: '#/name' },
     ],
@@ -251,7 +251,7 @@ describe('rejected:', () => {
       { status: 413, code: 'BODY_TOO_LARGE', says: /MAX_BODY_BYTES/ },
     ],
     [
-      'a specification beyond it, as a file',
+      'a specification file above the limit of bodies',
       () => [{ name: 'spec', value: ' '.repeat(10_001), filename: 'spec.json' }, part(file)],
       { status: 413, code: 'BODY_TOO_LARGE', says: /MAX_BODY_BYTES/ },
     ],
@@ -261,7 +261,7 @@ describe('rejected:', () => {
       { status: 422, code: 'INVALID_REQUEST', pointer: '#/wieghts' },
     ],
     [
-      'a specification that is no JSON',
+      'a specification that is not JSON',
       () => [{ name: 'spec', value: '{' }, part(file)],
       { status: 400, code: 'MALFORMED_REQUEST', says: /spec/ },
     ],

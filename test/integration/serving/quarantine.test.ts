@@ -17,7 +17,7 @@ it('random kills of a healthy engine under load lose no response, mix up none an
   const run = promisify(execFile)(process.execPath, ['bench/parts/kills.mjs', '15'], { cwd: ROOT })
   // The output has more details than the exit code.
   const { stdout } = await run.catch((error: unknown) => error as { stdout: string })
-  expect(stdout).toMatch(/15 kills, \d\d+ answers, 0 lost or wrong/)
+  expect(stdout).toMatch(/15 kills, \d\d+ responses, 0 lost or wrong/)
 }, 300_000)
 
 async function withService(act: (running: RunningService) => Promise<void>, settings = {}): Promise<void> {

@@ -94,7 +94,7 @@ async function stored(): Promise<[string, string[]][]> {
   const fresh = start()
   await fresh.load()
   await fresh.close()
-  return fresh.list().map(({ record: { id } }) => [id, fresh.namesOf(id)])
+  return fresh.list().map(({ record: { id } }) => [id, fresh.listNames(id)])
 }
 
 async function created(plan = first, name?: string): Promise<void> {
@@ -132,7 +132,7 @@ describe('a deleted model', () => {
     ])
     open()
     await Promise.all([deleted, moved])
-    expect(registry.namesOf(second.id).sort()).toEqual(['moves', 'moves-too'])
+    expect(registry.listNames(second.id).sort()).toEqual(['moves', 'moves-too'])
     expect((await stored()).map(([id, names]) => [id, names.sort()])).toEqual([
       [second.id, ['moves', 'moves-too']],
     ])
@@ -185,7 +185,7 @@ test('a digest that could not be written is null, and the model can be created a
   expect(registry.find(first.id).record.weights_sha256).toBeNull()
   vi.restoreAllMocks()
   await created(first, 'again')
-  expect(registry.namesOf(first.id)).toEqual(['name', 'again'])
+  expect(registry.listNames(first.id)).toEqual(['name', 'again'])
 })
 
 test('an engine crash while a seal is stored leaves no model ready', async () => {

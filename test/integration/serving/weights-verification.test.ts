@@ -160,21 +160,21 @@ describe('a file that is replaced while the service runs:', () => {
     'it becomes longer': [() => writeFile(fileOf(model), 'x', { flag: 'a' }), /is not a safetensors file/],
     "it becomes another model's": [() => copyFile(fileOf(other), fileOf(model)), /digest of the tensors/],
     'it is removed': [() => rm(fileOf(model)), /the file is missing/],
-    'a folder takes its place': [
+    'a folder replaces it': [
       async () => {
         await rm(fileOf(model))
         await mkdir(fileOf(model))
       },
       /not a regular file/,
     ],
-    'a FIFO takes its place': [
+    'a FIFO replaces it': [
       async () => {
         await rm(fileOf(model))
         await promisify(execFile)('mkfifo', [fileOf(model)])
       },
       /not a regular file/,
     ],
-    'a link to itself takes its place': [
+    'a link to itself replaces it': [
       async () => {
         await rm(fileOf(model))
         await symlink('weights.safetensors', fileOf(model))

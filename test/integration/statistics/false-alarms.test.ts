@@ -19,7 +19,7 @@ test('at most two of 200 freshly drawn networks are flagged', async () => {
       if (totals.flagged.length > 0) flagged.push(seed)
     }
     expect(flagged.length).toBeLessThanOrEqual(2)
-    // Holm's smallest p is no larger than chance allows, and no smaller either: half of them lie below a half, about.
+    // Holm's smallest p is neither too large nor too small: about half of the values are below 0.5.
     expect(smallest.filter((p) => p < 0.05).length).toBeLessThan(25)
     expect(smallest.filter((p) => p < 0.5).length).toBeGreaterThan(40)
   } finally {

@@ -24,7 +24,7 @@ it('a failed run releases its inputs', async () => {
   for (let run = 0; run < RUNS / 4; run++) fail()
   const before = process.memoryUsage().rss
   for (let run = 0; run < RUNS; run++) fail()
-  // Of the 400 MB that were fed; what the collector has not come to yet is less.
+  // The runs fed 400 MB. Memory that is not yet garbage-collected is less.
   expect((process.memoryUsage().rss - before) / 1e6).toBeLessThan((RUNS * MEGABYTES) / 2)
   session.close()
 })

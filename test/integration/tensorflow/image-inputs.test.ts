@@ -96,9 +96,9 @@ const upload = fc.record({
     fc.array(fc.nat(9), { maxLength: 5 }),
   ),
   floats: fc.boolean(),
-  /** Bytes that are there beside those the shape asks for, or fewer. */
+  /** The difference between the number of bytes and the size of the shape. */
   extra: fc.constantFrom(0, 0, 0, 1, -1, 64),
-  /** A byte of the header, and what it becomes. */
+  /** The position of a byte of the header, and its new value. */
   damage: fc.option(fc.tuple(fc.nat(127), fc.nat(255)), { freq: 2 }),
   k: fc.constantFrom('1', '5', '1000'),
 })

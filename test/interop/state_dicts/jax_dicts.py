@@ -161,7 +161,7 @@ def sonnet(seed):
     modules[4](tf.ones([2, 64]), is_training=True)
     embed = snt.Embed(500, 64)
     embed(tf.constant([1]))
-    # Sets the moving moments to those of the batch.
+    # Sets the moving moments to the moments of the batch.
     variables = [variable for module in [*modules[:4], embed] for variable in module.trainable_variables]
     return fresh({f"{place}/{variable.name.split(':')[0]}": variable.numpy() for place, variable in enumerate(variables)})
 

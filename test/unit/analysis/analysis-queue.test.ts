@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { AnalysisQueue, type Priority } from '../../../src/analysis/client/analysis-queue.ts'
 import { refusalOf } from '../support/errors.ts'
 
-/** A queue whose first job runs until `release`; further ones say their names when they run. */
+/** A queue whose first job runs until `release`. Further jobs record their names when they run. */
 function occupied(maxWaiting: number) {
   const queue = new AnalysisQueue(maxWaiting)
   const order: string[] = []
@@ -42,7 +42,7 @@ describe('the queue', () => {
     expect(await ask('later')).toBe(4)
   })
 
-  it('has room again after an abort', async () => {
+  it('accepts a job after another was aborted', async () => {
     const { ask, settle, order } = occupied(1)
     const controller = new AbortController()
     const left = ask('a', 'client', controller.signal)

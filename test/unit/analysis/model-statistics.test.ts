@@ -17,7 +17,7 @@ const instruments = {
 afterAll(() => instruments.statisticsThread.close())
 const uniform: ElementwiseLaw = { kind: 'uniform', low: -0.5, high: 0.5 }
 
-/** A tensor that says it follows a law, and holds what it is given. */
+/** A tensor with these values, and a law that they may violate. */
 function tensor(name: string, law: Law | null, values: Float32Array, trainable = true): WeightTensor {
   const shape = [values.length / 10, 10]
   return {

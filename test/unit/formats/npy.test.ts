@@ -72,7 +72,7 @@ describe('npy', () => {
     ['a negative shape', npy(dictionary('|u1', '(-1,)'), new Uint8Array(1)), 'non-negative integers'],
     ['a fraction for a shape', npy(dictionary('|u1', '(1.5,)'), new Uint8Array(1)), 'lacks descr or shape'],
     [
-      'a shape beyond all numbers',
+      'a shape whose size exceeds every safe integer',
       npy(dictionary('|u1', `(${'9'.repeat(400)},)`), new Uint8Array(1)),
       'non-negative integers',
     ],
@@ -101,7 +101,7 @@ describe('npy', () => {
       'got <f4\u00e9\u6f22;',
     ],
     ['a key twice', npy(`{'descr': '|u1', 'descr': '<f4', 'shape': (1,)}`, new Uint8Array(1)), 'lacks descr'],
-    ['words after its dictionary', npy(`${dictionary('|u1', '(1,)')} + 1`, new Uint8Array(1)), 'lacks descr'],
+    ['text after its dictionary', npy(`${dictionary('|u1', '(1,)')} + 1`, new Uint8Array(1)), 'lacks descr'],
     ['a deep literal', npy('['.repeat(60_000), new Uint8Array(0)), 'lacks descr'],
     ['no dictionary', npy('{}', new Uint8Array(0)), 'lacks descr or shape'],
     ['other magic bytes', Buffer.from('PK\x03\x04 archive of arrays'), 'magic bytes'],

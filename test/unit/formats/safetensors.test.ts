@@ -115,7 +115,11 @@ describe('a hostile file', () => {
     ['no dtype', withHeader(entry({ dtype: 4 }), data), 'lacks a dtype'],
     ['a negative length', withHeader(entry({ shape: [-1] }), data), 'lacks a dtype or a shape'],
     ['a fractional length', withHeader(entry({ shape: [0.5] }), data), 'lacks a dtype or a shape'],
-    ['a shape beyond all numbers', withHeader(entry({ shape: [2 ** 52, 2 ** 52] }), data), 'its shape needs'],
+    [
+      'a shape whose size exceeds every safe integer',
+      withHeader(entry({ shape: [2 ** 52, 2 ** 52] }), data),
+      'its shape needs',
+    ],
     ['offsets that run backwards', withHeader(entry({ data_offsets: [4, 0] }), data), 'data_offsets'],
     ['three offsets', withHeader(entry({ data_offsets: [0, 4, 8] }), data), 'data_offsets'],
     [
@@ -125,7 +129,7 @@ describe('a hostile file', () => {
     ],
     ['a gap', withHeader(entry({ data_offsets: [4, 8] }), Buffer.alloc(8)), 'gap'],
     ['data beyond the header', withHeader(entry({}), Buffer.alloc(8)), 'holds 8 bytes'],
-    ['less data than the header says', withHeader(entry({}), Buffer.alloc(3)), 'holds 3 bytes'],
+    ['less data than the header describes', withHeader(entry({}), Buffer.alloc(3)), 'holds 3 bytes'],
   ])('%s is INVALID_WEIGHTS', async (_, bytes, words) => {
     const error = await refusalOf(opened(bytes))
     expect(error).toMatchObject({ code: 'INVALID_WEIGHTS', errors: [{ pointer: '#/weights' }] })
@@ -181,7 +185,7 @@ describe('a large header', () => {
   ])('of 15 MB does not block the event loop while it is read: %s', async (_, header) => {
     const bytes = withHeader(header)
     const shares: number[] = []
-    // The best of some: others want the processor too.
+    // The best of several runs, because other processes share the processor.
     for (let run = 0; run < 3; run += 1) {
       let longest = 0
       const start = performance.now()

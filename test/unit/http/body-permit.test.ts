@@ -17,7 +17,7 @@ it('a permit grows within its limits', () => {
   expect(permit.bytes).toBe(0)
 })
 
-it('a chunk is released once its reader asks for the next', async () => {
+it('a chunk is released when its reader requests the next', async () => {
   const permit = admit(10)
   async function* source(): AsyncGenerator<Buffer> {
     yield await Promise.resolve(Buffer.alloc(4))

@@ -19,7 +19,7 @@ function ignoringProfiles(bytes: Buffer): Sharp {
 }
 
 describe('a JPEG with the size of the model', () => {
-  it.each(Object.keys(kinds))('%s: keeps its pixels, turned as its EXIF says', async (kind) => {
+  it.each(Object.keys(kinds))('%s: keeps its pixels, rotated by its EXIF orientation', async (kind) => {
     const square = await sharp(flowerJpeg).resize(64, 64).png().toBuffer()
     const bytes = (await kinds[kind]?.(sharp(square)).toBuffer()) ?? Buffer.alloc(0)
     const decoded = await decodeImage(bytes, 'jpeg', options)
@@ -48,7 +48,7 @@ describe('an image of another size', () => {
   ] as const
 
   it.each(fits.flatMap((fit) => sizes.map(([width, height]) => [fit, width, height] as const)))(
-    'is cut and filled as sharp does it: %s to %i x %i',
+    'is cropped and padded like with sharp: %s to %i x %i',
     async (fit, width, height) => {
       const shape = [height, width, 3]
       const { pixels } = await decodeImage(flowerJpeg, 'jpeg', { ...options, shape, fit })

@@ -14,7 +14,7 @@ import { codeAndPointers, refusal } from '../support/errors.ts'
 
 const AT = '#/initializers/kernel'
 
-/** The names init_ops, tf.contrib.layers, Keras and torch have for these classes. */
+/** Names of these classes in init_ops, tf.contrib.layers, Keras and torch. */
 const words: Record<string, string[]> = {
   Zeros: ['zeros', 'zeros_initializer', 'zero'],
   Ones: ['ones', 'ones_initializer', 'one'],
@@ -104,7 +104,7 @@ describe('names', () => {
     ['constant_initializer', { value: 0 }],
     ['orthogonal_initializer', { gain: 1 }],
     ['variance_scaling_initializer', { scale: 1, mode: 'fan_in', distribution: 'truncated_normal' }],
-  ])('%s brings its own defaults', (name, config) => {
+  ])('the alias %s has its own defaults', (name, config) => {
     expect(completeInitializer(name, AT).config).toMatchObject(config)
   })
 
@@ -148,7 +148,7 @@ describe('configs', () => {
       Object.entries(properties).map(([field, { default: value }]) => [field, value]),
     )
     const filled = completeInitializer(name, AT)
-    // How an array fills a shape has no meaning for the one value that is the default.
+    // `fill` has no effect on the default value, which is a number.
     if (name === 'Constant') delete defaults['fill']
     expect(filled.config).toEqual(defaults)
     expect(minimalConfig(filled, [])).toEqual({})
@@ -246,7 +246,7 @@ describe('configs', () => {
     const formOf = (name: string, value: unknown, ...shapes: number[][]) =>
       minimalConfig(initializerNamed(name, { value }), shapes)
 
-    test('keep the shape that they were given', () => {
+    test('keep their shape', () => {
       for (const value of [
         [
           [1, 2],
@@ -263,7 +263,7 @@ describe('configs', () => {
       expect(configOf('Constant', [[-0], [1]])).toStrictEqual({ value: [[0], [1]], fill: 'broadcast' })
     })
 
-    test('have the form that they had, where they are read row by row', () => {
+    test('keep their earlier canonical form if they are read row by row', () => {
       expect(formOf('constant_initializer', [[1, 2]], [3], [2, 8])).toEqual({ value: [1, 2] })
       expect(formOf('Constant', [1, 2], [2], [1, 2])).toEqual({ value: [1, 2] })
       expect(
@@ -282,7 +282,7 @@ describe('configs', () => {
       }
     })
 
-    test('have a form of their own, where they are broadcast', () => {
+    test('have a separate canonical form if they are broadcast', () => {
       const broadcast = { value: [1, 2], fill: 'broadcast' }
       expect(formOf('Constant', [1, 2], [3, 2])).toEqual(broadcast)
       expect(formOf('Constant', [1, 2], [2], [3, 2])).toEqual(broadcast)
@@ -295,14 +295,14 @@ describe('configs', () => {
       expect(minimalConfig(stored, [[2, 2]])).toEqual({ value: [1, 2] })
     })
 
-    test("take what TensorFlow v1's config says beside the value", () => {
-      // What a verified shape or a partition would decide here is decided already.
+    test("accept the other fields of TensorFlow v1's config", () => {
+      // verify_shape and partition_info have no effect here.
       const written = { value: [1, 2], verify_shape: false, support_partition: false }
       expect(initializerNamed('constant_initializer', written).config).toMatchObject({ value: [1, 2] })
     })
   })
 
-  test('a slope that no nonlinearity has is left out', () => {
+  test('a slope without effect is omitted', () => {
     const configOf = (config: object) => minimalConfig(initializerNamed('kaiming_normal_', { ...config }), [])
     expect(configOf({ a: 3, nonlinearity: 'relu' })).toEqual({ nonlinearity: 'relu' })
     expect(configOf({ a: 3 })).toEqual({ a: 3 })
@@ -313,7 +313,7 @@ describe('configs', () => {
     expect([seedOf(7), seedOf([7, 3]), seedOf(null)]).toEqual([[7, 0], [7, 3], undefined])
   })
 
-  test('a draw without spread is a constant, rounded to float32', () => {
+  test('a distribution of variance 0 is a constant, rounded to float32', () => {
     const value = { kind: 'constant', value: Math.fround(0.1) }
     expect(resolveLaw(initializerNamed('RandomNormal', { mean: 0.1, stddev: 0 }), [3], AT)).toEqual(value)
     expect(resolveLaw(initializerNamed('RandomUniform', { minval: 0.1, maxval: 0.1 }), [3], AT)).toEqual(

@@ -26,7 +26,7 @@ const named = golden.map((entry) => ({
 }))
 const ofKind = (...kinds: Law['kind'][]) => named.filter(({ law }) => kinds.includes(law.kind))
 
-/** Largest tensor whose whole bytes are compared; beyond it only the first words are. */
+/** The largest tensor that is compared completely; of larger ones only the first words are compared. */
 const HASHED = 300_000
 
 /** Normals may differ in the last bits of libm's sine and logarithm, relative to the normal before its mean. */

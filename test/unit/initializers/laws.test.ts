@@ -38,7 +38,7 @@ const SCIPY: [number, number, number, number, number, number][] = [
   [-9, -8, -8.121188992979867, 0.014148542782169593, -1.8532542832464631, 4.678063308114429],
 ]
 
-/** Moments of a law's density by the midpoint rule, with nothing taken from the source but the law's numbers. */
+/** Moments of a law's density by the midpoint rule, independent of the source code. */
 function integrated(law: ElementwiseLaw) {
   const [low, high, density] = densityOf(law)
   const steps = 200_000
@@ -59,7 +59,7 @@ function densityOf(law: ElementwiseLaw): [number, number, (x: number) => number]
   if (law.kind === 'uniform') return [law.low, law.high, () => 1]
   const { mean, std } = law
   if (law.kind === 'bounded_normal') {
-    // Taken off the exponent, so that a far tail's density is a number.
+    // Subtracted from the exponent, so that the density of a far tail does not underflow.
     const nearest = Math.min(Math.max(mean, law.low), law.high)
     const scale = ((nearest - mean) / std) ** 2 / 2
     return [law.low, law.high, (x) => Math.exp(scale - ((x - mean) / std) ** 2 / 2)]
@@ -113,7 +113,7 @@ describe('theory of normals between bounds', () => {
     expect(theory.kurtosis).toBeCloseTo(kurtosis, 6)
   })
 
-  test('is that of the truncated normal between two deviations, and of the normal where nothing is cut', () => {
+  test('equals the truncated normal between +-2 deviations, and the normal without effective bounds', () => {
     const of = (mean: number, std: number, reach: number) => {
       const { distribution, min, max, ...moments } = theoryOf(
         { kind: 'bounded_normal', mean, std, low: mean - reach * std, high: mean + reach * std },
@@ -143,7 +143,7 @@ describe('theory of normals between bounds', () => {
 })
 
 describe('theory of other laws', () => {
-  test('constants have no spread', () => {
+  test('constants have variance 0', () => {
     expect(theoryOf({ kind: 'constant', value: 3 }, [4])).toEqual({
       ...{ distribution: 'constant', mean: 3, std: 0, variance: 0, min: 3, max: 3 },
       ...{ skewness: null, kurtosis: null },
@@ -239,7 +239,7 @@ describe('variance scaling', () => {
     })
   })
 
-  test('widens a truncated normal to compensate for the cut', () => {
+  test('widens a truncated normal to compensate for the truncation', () => {
     const law = varianceScaling({ scale: 2, mode: 'fan_in', distribution: 'truncated_normal' }, SHAPE)
     expect(law).toEqual({ kind: 'truncated_normal', mean: 0, std: Math.sqrt(2 / 576) / TRUNCATION_STD })
   })

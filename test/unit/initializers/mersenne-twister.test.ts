@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { PythonRandom } from '../../../src/initializers/mersenne-twister.ts'
 
-/** `random.seed(seed)`, then `random.randint(1, 10**9)`: the first three, and the 700th, which the second state gives. */
+/** `random.seed(seed)`, then `random.randint(1, 10**9)`: the first three, and the 700th, which needs a second state. */
 test.each([
   [0, [906691060, 413654000, 813847340], 322603901],
   [1, [144272510, 611178003, 909925048], 742710889],

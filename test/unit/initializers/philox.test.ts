@@ -96,7 +96,7 @@ describe('deriveStream', () => {
     expect(deriveStream([seed, 5])).toEqual(deriveStream([reduced, 5]))
   })
 
-  test('gives every seed and every draw a stream of its own', () => {
+  test('gives every seed and every draw a separate stream', () => {
     const seeds = [0, 1, 42, 2147483645].flatMap((seed) =>
       [0, 1, 2].map((draw) => deriveStream([seed, draw])),
     )

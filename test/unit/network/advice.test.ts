@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { blockMeanSquares, reluOfSum } from '../../../src/network/mean-field.ts'
 import { planned, small } from '../support/requests.ts'
 
-/** An initializer whose kernels give `gain` times the mean square they get. */
+/** An initializer whose kernels multiply the mean square by `gain`. */
 const gain = (scale: number) => ({ class_name: 'VarianceScaling', config: { scale, mode: 'fan_in' } })
 const body = (architecture: object, kernel: unknown, fields: object = {}) => ({
   architecture: small({ norm: 'none', ...architecture }),
@@ -16,7 +16,7 @@ function squares(request: object) {
 const blocks = (count: number) => ({ stages: [{ blocks: count, filters: 8 }] })
 
 describe('E[relu(relu(u) + b)^2]', () => {
-  test('is half of the other variance if one of both is 0', () => {
+  test('is half of the other variance if one variance is 0', () => {
     expect(reluOfSum(3, 0)).toBeCloseTo(1.5, 12)
     expect(reluOfSum(0, 3)).toBeCloseTo(1.5, 12)
   })
@@ -43,7 +43,7 @@ describe('E[relu(relu(u) + b)^2]', () => {
 })
 
 describe('mean squares of sums without norms', () => {
-  // Before activation a block adds (g / 2)^m of its input's mean square to it.
+  // A pre-activation block adds (g / 2)^m times its input's mean square.
   test.each([
     ['basic', 2, 2, 2 ** 3],
     ['basic', 3, 2, 3 * (1 + 1.5 ** 2) ** 2],
@@ -55,7 +55,7 @@ describe('mean squares of sums without norms', () => {
     expect(given?.[1]).toBeCloseTo(expected || first * (1 + (scale / 2) ** 3), 10)
   })
 
-  // All projected: the sum is (g^m / 2^(m-1) + g) of what enters, and a ReLU halves it.
+  // With projections only, the sum is (g^m / 2^(m-1) + g) times the input, and a ReLU halves it.
   test('v1.5 with projections only', () => {
     const [scale, m] = [3, 2]
     const block = scale ** m / 2 ** (m - 1) + scale
@@ -66,8 +66,8 @@ describe('mean squares of sums without norms', () => {
     expect(given).toHaveLength(3)
   })
 
-  test("v1.5 with identities loses the ReLU's cut", () => {
-    // He: 1 behind the stem's ReLU; a branch of 2 beside it.
+  test('v1.5 with identities: the ReLU after each sum reduces the mean square', () => {
+    // He: the mean square is 1 after the stem's ReLU, and the branch adds 2.
     const [first = 0, second = 0] = squares(body(blocks(2), 'he_normal')) ?? []
     expect(first).toBeCloseTo(3, 10)
     const behind = reluOfSum(2, 2)
@@ -100,7 +100,7 @@ describe('advice', () => {
   })
 
   test('reports a vanishing signal with its kernel', () => {
-    // All projected with a gain of 0.2: 0.1 behind the stem, then a factor of 0.2^2 / 2 + 0.2 = 0.22, and halves.
+    // Projections only, gain 0.2: 0.1 after the stem, then a factor of (0.2^2 / 2 + 0.2) / 2 = 0.11 per block.
     const request = body({ ...blocks(2), shortcut: 'always' }, gain(0.2))
     expect(adviceOn(request)).toEqual([
       expect.stringMatching(
@@ -128,7 +128,7 @@ describe('advice', () => {
     expect(equal('zeros', '**/conv1/kernel')[0]).toContain(
       'Zeros before a ReLU get no gradient, so they stay zero.',
     )
-    // The last of a branch may start at 0: what reads its sum is not the same for all.
+    // The last kernel of a branch may start at 0, because the shortcut makes the channels of the sum differ.
     expect(equal('zeros', '**/conv2/kernel')[0]).toContain('gradient of exactly 0')
   })
 

@@ -12,7 +12,7 @@ interface Golden {
 const file = new URL('../../golden/vectors/keras_seeds.json', import.meta.url)
 const golden = JSON.parse(readFileSync(file, 'utf8')) as Golden
 
-/** By Keras's name of the layer. */
+/** Seeds by Keras's layer name. */
 function kernelSeeds(architecture: string, seed: number): Record<string, number> {
   const { initialized } = planned({ architecture, seeding: 'keras', seed })
   const kernels = initialized.filter(({ role }) => role === 'kernel')
@@ -27,7 +27,7 @@ function kernelSeeds(architecture: string, seed: number): Record<string, number>
   )
 }
 
-/** The draws a specification's parameters take of Python's sequence, counted from 0; null where they take none. */
+/** For each parameter the index of its number in Python's sequence, from 0; null if it uses none. */
 function drawsOf(body: object): Record<string, number | null> {
   const random = new PythonRandom(7)
   const sequence = Array.from({ length: 100 }, () => random.integer(1, 10 ** 9))

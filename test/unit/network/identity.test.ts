@@ -24,7 +24,7 @@ describe('an id', () => {
     ['a seed', { seed: 7 }, '"seed":7'],
     ['a step', { architecture: { stages: [{ blocks: 1, filters: 4, strides: 1 }] } }, ''],
     [
-      'initializers, whole but for the defaults of their config',
+      'initializers, without the defaults of their config',
       {
         initializers: {
           kernel: 'truncated_normal_initializer',
@@ -39,7 +39,7 @@ describe('an id', () => {
       },
       '"initializers":{"dense_kernel":{"class_name":"GlorotUniform","config":{}},"kernel":{"class_name":"TruncatedNormal","config":{"stddev":1}},"overrides":[{"initializer":{"class_name":"Orthogonal","config":{"seed":3}},"match":"head/**/kernel"}]}',
     ],
-    ['preprocessing, which is then none', { preprocessing: 'none' }, '"preprocessing":{}'],
+    ['preprocessing of none', { preprocessing: 'none' }, '"preprocessing":{}'],
     [
       'other preprocessing',
       { preprocessing: 'caffe' },
@@ -51,7 +51,7 @@ describe('an id', () => {
     expect(idOf({ architecture, ...fields })).toBe(createHash('sha256').update(canonical).digest('hex'))
   })
 
-  test('is the one DESIGN.md computes by hand', () => {
+  test('equals the id that docs/recipe.md computes by hand', () => {
     const architecture = { stages: [{ blocks: 1, filters: 4 }] }
     expect(idOf({ architecture, initializers: { kernel: 'he_normal' }, seed: 7 })).toBe(
       '458c4b23b0d8a7a4e82588fe4f637c72983ddddfdcd3cea90634bdd8045537ca',
@@ -80,34 +80,38 @@ describe('an id', () => {
     ...Object.keys(presets).map((architecture) => ({ architecture })),
     { architecture: small({ norm: 'none' }), preprocessing: 'unit', labels: Array.from('abcdefghij') },
     { architecture: small({ shortcut: ['always'], head: { pool: {} } }), classes: 3, seed: -5 },
-  ])('is that of its canonical form, sent as a request: %j', (body) => {
+  ])('equals the id of its canonical form, sent as a request: %j', (body) => {
     const plan = planned(body)
     expect(idOf(canonicalForm(plan))).toBe(plan.id)
   })
 
   test.each<[string, object, object]>([
-    ['a default said', BASE, { ...BASE, seed: 0, precision: 'float32', initializers: { bias: 'zeros' } }],
-    ['classes or units', { architecture: small({ head: {} }), classes: 10 }, BASE],
-    ['a norm by its type', BASE, { architecture: small({ norm: 'batch' }) }],
     [
-      'preprocessing by its numbers',
+      'an explicit default',
+      BASE,
+      { ...BASE, seed: 0, precision: 'float32', initializers: { bias: 'zeros' } },
+    ],
+    ['classes or units', { architecture: small({ head: {} }), classes: 10 }, BASE],
+    ['a norm given as a string', BASE, { architecture: small({ norm: 'batch' }) }],
+    [
+      'preprocessing given by its numbers',
       { ...BASE, preprocessing: 'none' },
       { ...BASE, preprocessing: { scale: 1 } },
     ],
     ['an alias', { ...BASE, initializers: { kernel: 'xavier_initializer' } }, BASE],
     [
-      'the v1 word and its number',
+      'an alias with defaults of TensorFlow v1, and its config',
       { ...BASE, initializers: { kernel: 'random_normal_initializer' } },
       { ...BASE, initializers: { kernel: { class_name: 'RandomNormal', config: { stddev: 1, mean: 0 } } } },
     ],
     ['an expansion without a bottleneck', { architecture: small({ expansion: 2 }) }, BASE],
     [
-      'the epsilon of no norm',
+      'an epsilon without a norm',
       { architecture: small({ norm: { type: 'none', epsilon: 1 } }) },
       { architecture: small({ norm: 'none' }) },
     ],
     [
-      'a bias no norm brings',
+      'the default bias without norms',
       { architecture: small({ norm: 'none', use_bias: true }) },
       { architecture: small({ norm: 'none' }) },
     ],
@@ -116,18 +120,18 @@ describe('an id', () => {
       { architecture: small({ shortcut: ['always'] }) },
       { architecture: small({ shortcut: 'always' }) },
     ],
-    ['the block to step in where there is one', BASE, { architecture: small({ strides_in: 'last' }) }],
+    ['strides_in in stages of one block', BASE, { architecture: small({ strides_in: 'last' }) }],
     [
-      'biases where no norm follows, where one always does',
+      'use_bias unnormed in a network where every convolution has a norm',
       BASE,
       { architecture: small({ use_bias: 'unnormed' }) },
     ],
     [
-      'biases where no norm follows, where none does',
+      'use_bias unnormed in a network without norms',
       { architecture: small({ norm: 'none', use_bias: 'unnormed' }) },
       { architecture: small({ norm: 'none' }) },
     ],
-    ['a preset by itself', { architecture: { preset: 'resnet18' } }, { architecture: 'resnet18' }],
+    ['a preset without overrides', { architecture: { preset: 'resnet18' } }, { architecture: 'resnet18' }],
   ])('is equal for equal networks: %s', (_, first, second) => {
     expect(idOf(first)).toBe(idOf(second))
   })
@@ -137,7 +141,7 @@ describe('an id', () => {
     ['a negative seed', { ...BASE, seed: -1 }],
     ['an initializer', { ...BASE, initializers: { dense_kernel: 'he_normal' } }],
     [
-      'an initializer of its own where it is the default',
+      'an explicit initializer that equals the general one',
       { ...BASE, initializers: { dense_kernel: 'glorot_uniform' } },
     ],
     [
@@ -155,7 +159,7 @@ describe('an id', () => {
     ['the seeding', { ...BASE, seeding: 'keras' }],
     ['the shortcut', { architecture: small({ shortcut: 'pool' }) }],
     [
-      'the block that steps',
+      'the block with strides',
       { architecture: small({ stages: [{ blocks: 2, filters: 8, strides: 2 }], strides_in: 'last' }) },
     ],
   ])('differs by %s', (_, other) => {
@@ -163,7 +167,7 @@ describe('an id', () => {
     expect(idOf(reversed(other))).toBe(idOf(other))
   })
 
-  test('of constants from arrays follows from the values, not from the word', () => {
+  test('of constants from arrays depends on the values, not on the initializer name', () => {
     const architecture = { stages: [{ blocks: 1, filters: 4 }] }
     const idWith = (class_name: string, value: unknown, match = 'head/dense/bias') => {
       const initializers = { overrides: [{ match, initializer: { class_name, config: { value } } }] }

@@ -47,7 +47,7 @@ describe('keras', () => {
       ...['conv1_conv/kernel', ...norm('conv1_bn')],
       ...['conv2_block1_1_conv/kernel', ...norm('conv2_block1_1_bn')],
       ...['conv2_block1_2_conv/kernel', ...norm('conv2_block1_2_bn')],
-      // Eight channels come in and go out.
+      // Eight input and eight output channels.
       ...['conv2_block1_3_conv/kernel', ...norm('conv2_block1_3_bn')],
       ...['predictions/kernel', 'predictions/bias'],
     ])

@@ -6,7 +6,7 @@ import type { Plan } from '../../../src/network/plan.ts'
 import { specificationRequests } from '../support/arbitrary-specification.ts'
 import { planned } from '../support/requests.ts'
 
-/** The plan, or the refusal; anything else thrown fails the test. */
+/** The plan, or the ServiceError; any other error fails the test. */
 function attempt(body: unknown): Plan | ServiceError {
   try {
     return planned(body)

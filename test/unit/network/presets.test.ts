@@ -4,7 +4,7 @@ import { isBuffer } from '../../../src/network/parameters.ts'
 import { codeAndPointers, refusal } from '../support/errors.ts'
 import { planned } from '../support/requests.ts'
 
-/** torchvision's counts; keras.applications' of trainable weights; the 32x32 networks are He et al.'s with projections, by hand; the article's by hand. */
+/** Trainable parameters by torchvision and keras.applications; by hand for the 32x32 networks (with projections) and the article's. */
 const parameters: Record<string, number> = {
   residual_network: 125_139_048,
   resnet18: 11_689_512,

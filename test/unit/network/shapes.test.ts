@@ -13,7 +13,7 @@ const names = (architecture: object) =>
 const BOTTLENECK = { block: 'bottleneck', stages: [{ blocks: 2, filters: 8, strides: 2 }] }
 
 describe('shapes', () => {
-  // TensorFlow: ceil(n / s); torch: floor((n + 2 floor((k - 1) / 2) - k) / s) + 1. They part for even windows.
+  // TensorFlow: ceil(n / s); torch: floor((n + 2 floor((k - 1) / 2) - k) / s) + 1. They differ for even windows.
   test.each([
     ['same', 7, 2, 33, 17],
     ['symmetric', 7, 2, 33, 17],

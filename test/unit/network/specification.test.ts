@@ -131,7 +131,7 @@ describe('fields that must agree', () => {
     expect(error.message).toContain(words)
   })
 
-  test('classes may be given twice, and fill the head', () => {
+  test('classes may be set in two fields with equal values', () => {
     expect(planned(body({ classes: 10 })).specification.classes).toBe(10)
     expect(planned(body({ classes: 3 }, { head: {} })).specification.architecture.head.units).toBe(3)
     expect(planned({ architecture: 'resnet20' }).specification.classes).toBe(10)
@@ -169,7 +169,7 @@ describe('fields that must agree', () => {
         preprocessing: { scale: -0, mean: [-0, 0, 0] },
       }),
     )
-    // Strict equality tells -0 from 0.
+    // Strict equality distinguishes -0 from 0.
     expect(specification).toStrictEqual(JSON.parse(JSON.stringify(specification)))
     expect(planned(specification).id).toBe(id)
   })

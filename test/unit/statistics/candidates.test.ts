@@ -10,7 +10,7 @@ function deviations(shape: number[], layout: Layout, name: string): number[] {
 }
 
 describe('candidates', () => {
-  test('of kernels of attention count fans as of a convolution, and as of a matrix at every place', () => {
+  test('of attention kernels compute fans as a convolution, and as a matrix split at every axis', () => {
     // [128, 8, 16] as 128 windows of [8, 16], from 128 to [8, 16], from [128, 8] to 16.
     const pairs = [128 * (8 + 16), 128 + 8 * 16, 128 * 8 + 16]
     const found = deviations([128, 8, 16], 'keras', 'GlorotUniform')
@@ -18,7 +18,7 @@ describe('candidates', () => {
     for (const sum of pairs) expect(found).toContainEqual(expect.closeTo(Math.sqrt(2 / sum), 12))
   })
 
-  test("of torch's kernels and of matrices count fans in one way", () => {
+  test("of torch's kernels and of matrices have one pair of fans", () => {
     expect(deviations([32, 16, 3], 'torch', 'GlorotUniform')).toEqual([
       expect.closeTo(Math.sqrt(2 / (3 * 48)), 12),
     ])

@@ -12,7 +12,7 @@ function precisionOf(...slices: Float32Array[]): number {
   return precision.result()
 }
 
-/** Without the lowest bits of the fraction. */
+/** Clears the lowest bits of the fraction. */
 function cut(values: Float32Array, bits: number): Float32Array {
   const words = new Uint32Array(values.slice().buffer)
   return new Float32Array(words.map((word) => (word >>> bits) << bits).buffer)
@@ -23,12 +23,12 @@ describe('precision', () => {
     ['float32', 0, 2 ** -23],
     ['float16', 13, 2 ** -10],
     ['bfloat16', 16, 2 ** -7],
-    ['less, which no weights are kept in', 19, 2 ** -7],
-  ])('is that of %s', (_, bits, epsilon) => {
+    ['fewer bits than any weight format', 19, 2 ** -7],
+  ])('is the precision of %s', (_, bits, epsilon) => {
     expect(precisionOf(cut(drawn, bits))).toBe(epsilon)
   })
 
-  test('is that of the finest value, in whatever slice', () => {
+  test('is determined by the value with most bits, in any slice', () => {
     const coarse = cut(drawn, 13)
     fc.assert(
       fc.property(fc.nat(4095), (place) => {
@@ -44,7 +44,7 @@ describe('few levels', () => {
   const quantized = (scaleAt: (index: number) => number) =>
     drawn.map((value, index) => Math.round(value * scaleAt(index)) / scaleAt(index))
 
-  test('are found in rows and in columns, whatever the scale of each', () => {
+  test('are found in rows and in columns with different scales', () => {
     expect(
       hasFewLevels(
         quantized((index) => 40 + Math.floor(index / 64)),
@@ -65,7 +65,7 @@ describe('few levels', () => {
     ).toBe(true)
   })
 
-  test('are not found in draws, nor in vectors too short to tell', () => {
+  test('are not found in draws, nor in short vectors', () => {
     expect(hasFewLevels(drawn, [64, 64])).toBe(false)
     expect(hasFewLevels(cut(drawn, 16), [64, 64])).toBe(false)
     expect(hasFewLevels(new Float32Array(64), [8, 8])).toBe(false)
@@ -79,6 +79,6 @@ test.each([
   [false, [0, 0, 1, 1, 0, 0, 0, 0], [2, 4]],
   [false, [0, 0, 2, 2, 0, 0, 0, 0], [8]],
   [false, [0, 1], [2]],
-])('that gates have a bias of blocks is %j of %j, shape %j', (expected, values, shape) => {
+])('isGateBias is %j for %j, shape %j', (expected, values, shape) => {
   expect(isGateBias(Float32Array.from(values), shape)).toBe(expected)
 })

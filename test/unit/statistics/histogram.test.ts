@@ -37,7 +37,7 @@ describe('histogram', () => {
     }
   })
 
-  test('puts every value between its edges, the last of which is closed', () => {
+  test('counts every value in the bin of its edges; the last bin is closed', () => {
     const limits = fc
       .tuple(
         fc.float({ noNaN: true, noDefaultInfinity: true }),
@@ -59,7 +59,7 @@ describe('histogram', () => {
     )
   })
 
-  test('puts a value where its edges say', () => {
+  test('counts a value in the bin whose edges contain it', () => {
     const counts = new HistogramCounts(0, 4, 4)
     counts.add(Float32Array.of(0, 0.99, 1, 2.5, 3, 3.5, 4, 9, -1))
     expect(counts.result(9, undefined)).toEqual({
@@ -113,7 +113,7 @@ describe('quantiles', () => {
     expect(new Set(Object.values(computeQuantiles(Float32Array.of(7))))).toEqual(new Set([7]))
   })
 
-  test('rise, and stay within the values', () => {
+  test('are ascending and within the range of the values', () => {
     fc.assert(
       fc.property(floats(1), (values) => {
         const found = Object.values(computeQuantiles(values.slice().sort()))

@@ -11,7 +11,7 @@ function momentsOf(...slices: readonly Float32Array[]): SampleMoments {
   return sums.result()
 }
 
-/** Fails unless every moment is the exact one to 1e-7, of skewness and kurtosis to 1e-7 of their own size or 1. */
+/** Expects exact moments within 1e-7; for skewness and kurtosis relative to their size, at least 1. */
 function expectExact(values: Float32Array): void {
   const { mean, variance, skewness, kurtosis, l2Norm } = exactMoments(values)
   const found = momentsOf(values)
@@ -28,7 +28,7 @@ function expectExact(values: Float32Array): void {
   expect(wrong).toEqual([])
 }
 
-/** Bell-shaped enough: the mean of four numbers that a fixed generator gives. */
+/** Roughly normal: the mean of four numbers of a seeded generator. */
 function spread(count: number, center: number, scale: number): Float32Array {
   let state = 1
   const next = (): number => (state = (state * 48271) % 0x7fffffff) / 0x7fffffff
@@ -38,12 +38,12 @@ function spread(count: number, center: number, scale: number): Float32Array {
 const isVaried = (values: Float32Array): boolean => Math.min(...values) < Math.max(...values)
 
 describe('moments', () => {
-  test('are those of exact arithmetic, of any float32 numbers', () => {
+  test('equal exact arithmetic for any float32 numbers', () => {
     const any = fc.float({ noNaN: true, noDefaultInfinity: true })
     const values = fc.oneof(
       floats(2),
       fc.array(any, { minLength: 2, maxLength: 200 }).map((list) => Float32Array.from(list)),
-      // Neighbours of one number, which may be of any size.
+      // Neighbours of one number of any size.
       fc
         .tuple(any, fc.array(fc.integer({ min: 0, max: 9 }), { minLength: 2, maxLength: 200 }))
         .map(([center, steps]) => {
@@ -75,7 +75,7 @@ describe('moments', () => {
     expectExact(spread(20_000, center, scale))
   })
 
-  test('of one value that is one step away from a block of others are exact', () => {
+  test('of a constant block and one neighbouring value are exact', () => {
     const values = new Float32Array(10_001).fill(Math.fround(1e6))
     values[5000] = 1_000_000.0625
     expectExact(values)
@@ -102,7 +102,7 @@ describe('moments', () => {
     }
   })
 
-  test('have no kurtosis below -2, which two values of equal share have', () => {
+  test('have a kurtosis of at least -2, the kurtosis of two equally frequent values', () => {
     fc.assert(
       fc.property(
         fc.float({ min: -9, max: 9, noNaN: true }),
@@ -119,7 +119,7 @@ describe('moments', () => {
     )
   })
 
-  test('leave out and count what is not finite', () => {
+  test('exclude and count non-finite values', () => {
     const odd = [Float32Array.of(1, NaN, 3), Float32Array.of(Infinity, -Infinity)]
     expect(momentsOf(...odd)).toMatchObject({ mean: 2, variance: 1, min: 1, max: 3, non_finite: 3 })
     const none = momentsOf(Float32Array.of(NaN, NaN))

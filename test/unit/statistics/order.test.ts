@@ -4,7 +4,7 @@ import { sortFloats, valuesAtRanks } from '../../../src/statistics/order.ts'
 import { floats } from '../support/slices.ts'
 
 const LONG = 20_000
-/** Of all magnitudes and both signs, zeros of both signs and repeats among them. */
+/** Values of all magnitudes and both signs, with both zeros and duplicates. */
 const long = Float32Array.from({ length: LONG }, (_, i) => {
   const unit = (i * 0.6180339887498949) % 1
   return (
@@ -19,7 +19,7 @@ describe('sorting by bits', () => {
     ['short', Float32Array.of(3, -1, 0, -0, Infinity, -Infinity, 1e-42)],
     ['long', long],
     ['part of another', long.subarray(7, 15_000)],
-  ])('orders %s values as comparison does', (_, values) => {
+  ])('sorts %s values like a comparison sort', (_, values) => {
     const expected = values.slice().sort()
     const around = [long[6], long[15_000]]
     expect(sortFloats(values.slice())).toEqual(expected)
@@ -33,7 +33,7 @@ describe('sorting by bits', () => {
 })
 
 describe('values at ranks', () => {
-  test('equal those of the sorted values', () => {
+  test('equal the elements of the sorted values', () => {
     fc.assert(
       fc.property(floats(1), fc.array(fc.nat(), { minLength: 1, maxLength: 9 }), (values, places) => {
         const ranks = places.map((place) => place % values.length)

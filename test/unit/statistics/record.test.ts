@@ -12,7 +12,7 @@ const everything = {
 }
 const check = checker(Measurement)
 
-/** The record of these values, held against its schema as an answer would be. */
+/** The record of these values, validated against the schema of responses. */
 async function recordOf(
   shape: readonly number[],
   law: Law | null,
@@ -68,7 +68,7 @@ describe('exactness of other fixed values', () => {
     expect(record).toMatchObject({ exact: true, tests: null, theory: { distribution: 'values', max: 2 } })
     expect(record.sample.mean).toBeCloseTo(record.theory?.mean ?? NaN, 12)
     expect(record.sample.variance).toBeCloseTo(record.theory?.variance ?? NaN, 12)
-    // The same values in another order are others.
+    // The same values in another order are not exact.
     expect((await recordOf([2, 4], law, values.slice().reverse())).exact).toBe(false)
   })
 
@@ -140,7 +140,7 @@ describe('laws at the limits of float32', () => {
     ['no spread', { kind: 'truncated_normal', mean: 0.5, std: 0 }, 0.5],
     ['a spread too small to square', { kind: 'normal', mean: 1, std: 1e-200 }, 1],
     ['a spread too large to square', { kind: 'normal', mean: 0, std: 1e200 }, Infinity],
-    ['bounds float32 does not reach', { kind: 'uniform', low: -1e300, high: 1e300 }, -Infinity],
+    ['bounds beyond float32', { kind: 'uniform', low: -1e300, high: 1e300 }, -Infinity],
   ])('have a record without tests: %s', async (_, law, value) => {
     const record = await recordOf([6], law, new Float32Array(6).fill(value))
     expect(record.tests).toBeNull()

@@ -73,7 +73,7 @@ describe('the waves of a convolution', () => {
       [2, 3, 3, 2, 4],
       [8, 8, 8],
     ],
-  ])('of %j are those of a grid %j, opposite ones counted twice', (shape, grid) => {
+  ])('of %j cover a grid %j, with opposite frequencies counted twice', (shape, grid) => {
     expect(chooseGrid(shape)).toEqual(grid)
     const waves = listWaves(grid)
     const points = grid.reduce((product, size) => product * size, 1)

@@ -35,7 +35,7 @@ describe('Kolmogorov-Smirnov', () => {
     expect(Math.abs(result.p_value / exact - 1)).toBeLessThan(0.04)
   })
 
-  test('gives a p-value of 1 to a perfect fit and of 0 to none', () => {
+  test('gives a perfect fit a p-value of 1, and another distribution 0', () => {
     const cdf = cdfOf({ kind: 'uniform', low: 0, high: 1 })
     const even = Float32Array.from({ length: 1000 }, (_, i) => (i + 0.5) / 1000)
     expect(kolmogorovSmirnov(even, cdf).p_value).toBe(1)

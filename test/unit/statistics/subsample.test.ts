@@ -4,7 +4,7 @@ import { deriveStream } from '../../../src/initializers/seeds.ts'
 import { Subsample } from '../../../src/statistics/subsample.ts'
 import { cuts, sliced } from '../support/slices.ts'
 
-/** The places a subsample takes: it goes over values that are their own places. */
+/** The positions that a subsample selects. Every value equals its position. */
 function placesOf(total: number, size: number, seed = 20, shares: readonly number[] = []): number[] {
   const subsample = new Subsample(total, size, deriveStream([seed, 0]))
   for (const slice of sliced(

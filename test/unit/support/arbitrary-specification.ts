@@ -10,7 +10,7 @@ const pool = fields({
   ...{ type: fc.constantFrom('max', 'average'), size: size(4), strides: size(3) },
   padding: fc.constantFrom('same', 'symmetric', 'valid'),
 })
-/** Mostly what fits, so that most requests are planned. */
+/** Mostly valid values, so that most requests are planned. */
 const mostly = <T, U>(usual: fc.Arbitrary<T>, rare: fc.Arbitrary<U>) =>
   fc.oneof({ weight: 15, arbitrary: usual }, { weight: 1, arbitrary: rare })
 
@@ -77,7 +77,7 @@ const architecture = fc.record(
   { requiredKeys: ['stages'] },
 )
 
-/** Bodies that satisfy the schema; what they say may still not fit together. */
+/** Bodies that satisfy the schema. Their fields may contradict each other. */
 export const specificationRequests = fc.record(
   {
     architecture,

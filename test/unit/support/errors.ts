@@ -1,6 +1,6 @@
 import { ServiceError } from '../../../src/common/errors.ts'
 
-/** The ServiceError something fails with; anything else, success included, fails the test. */
+/** The ServiceError of a failing call. Success, or any other error, fails the test. */
 export function refusal(call: () => unknown): ServiceError {
   try {
     call()

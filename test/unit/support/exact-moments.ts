@@ -1,7 +1,7 @@
 /** Float32 values as integers: in units of the smallest float32 number. */
 const UNIT = 2n ** 149n
 
-/** What the moments of float32 values are by their definitions, from exact integers. */
+/** Moments of float32 values by definition, in exact integers. */
 export interface ExactMoments {
   readonly mean: number
   readonly variance: number
@@ -10,7 +10,7 @@ export interface ExactMoments {
   readonly l2Norm: number
 }
 
-/** Moments in exact arithmetic, rounded once at the end; of finite values that are not all equal. */
+/** Moments of finite values, not all equal, in exact arithmetic, rounded once at the end. */
 export function exactMoments(values: Float32Array): ExactMoments {
   const n = BigInt(values.length)
   const integers = Array.from(values, asInteger)

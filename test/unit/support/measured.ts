@@ -6,7 +6,7 @@ import {
   type TensorSource,
 } from '../../../src/statistics/record.ts'
 
-/** A tensor's record, measured as the thread does, but here. */
+/** A tensor's record, measured in this thread. */
 export async function measured(source: TensorSource, options: RecordOptions): Promise<Measurement> {
   const measure = new Measure(source, options)
   let record: Measurement | undefined

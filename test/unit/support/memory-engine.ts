@@ -4,19 +4,19 @@ import { ServiceError } from '../../../src/common/errors.ts'
 const CLASSES = 5
 const FEATURES = 2
 
-/** The images of a batch of any kind: a number is itself, or the one byte of something encoded. */
+/** The images of a batch as numbers: a pixel value, or the only byte of an encoded image. */
 export function numbersOf(values: ImageValues): number[] {
   return Array.from<number | Uint8Array, number>(values, (value) =>
     typeof value === 'number' ? value : (value[0] ?? NaN),
   )
 }
 
-/** Every seventh of what is encoded cannot be decoded. */
+/** The indices of encoded images that cannot be decoded: every seventh image. */
 export function undecodedOf(values: ImageValues): number[] {
   return Array.isArray(values) ? numbersOf(values).flatMap((image, at) => (image % 7 === 0 ? [at] : [])) : []
 }
 
-/** What the engine answers for one image: every number tells which image it belongs to. */
+/** The result for one image. Every number identifies the image. */
 export function answerFor(image: number) {
   const logits = Array.from({ length: CLASSES }, (_, i) => image + i / 8)
   return {
@@ -33,8 +33,8 @@ interface Waiting {
 }
 
 /**
- * An engine in memory: an image is one number, and a batch is computed when the test says so, or dies then. Its rows
- * follow from its images alone, so an answer that went to the wrong request shows.
+ * An engine in memory. An image is one number. `step` ends the current batch with a result or a crash. The rows
+ * depend on the images only, so a result for the wrong request is detected.
  */
 export class MemoryEngine implements Engine {
   readonly batches: Batch[] = []
@@ -52,7 +52,7 @@ export class MemoryEngine implements Engine {
     return this.#waiting.length > 0
   }
 
-  /** Ends the batch that is being computed; one that crashes takes with it what else is there. */
+  /** Ends the batch in computation. A crash ends all batches. */
   step(outcome: 'answers' | 'crashes' = 'answers'): void {
     if (outcome === 'answers') {
       this.#waiting.shift()?.finish(false)
@@ -62,12 +62,12 @@ export class MemoryEngine implements Engine {
     for (const { finish } of this.#waiting.splice(0)) finish(true)
   }
 
-  /** The images of the batches that it was sent and has not ended, oldest first. */
+  /** The images of the unfinished batches, oldest first. */
   get current(): number[][] {
     return this.#waiting.map(({ batch }) => numbersOf(batch.values))
   }
 
-  /** The images of the batches there were, each batch with its own. */
+  /** The images of all batches so far, by batch. */
   get images(): number[][] {
     return this.batches.map(({ values }) => numbersOf(values))
   }
@@ -80,7 +80,7 @@ export class MemoryEngine implements Engine {
           resolve(resultOf(batch))
           return
         }
-        reject(new ServiceError('ENGINE_CRASHED', 'the engine died'))
+        reject(new ServiceError('ENGINE_CRASHED', 'the engine crashed'))
       }
       this.#waiting.push({ batch, finish })
     })
@@ -129,7 +129,7 @@ function resultOf({ values, k, vectors }: Batch): BatchResult {
   }
 }
 
-/** Lets everything that is ready to run, run: promises and what they start. */
+/** Resolves after all pending promise callbacks have run. */
 export function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve))
 }

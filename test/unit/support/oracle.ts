@@ -3,7 +3,7 @@ import { normalCdf } from '../../../src/initializers/normal.ts'
 import { advance, philox, unitFloat, type Words } from '../../../src/initializers/philox.ts'
 import { deriveStream, type SeedVector, type Stream } from '../../../src/initializers/seeds.ts'
 
-/** Blocks a truncated normal keeps in reserve for each group of four outputs (`random_op_cpu.h`). */
+/** Blocks that a truncated normal reserves for each group of four outputs (`random_op_cpu.h`). */
 const RESERVED_BLOCKS = 256
 const GROUP = 4
 const SMALLEST_UNIFORM = 1e-7
@@ -11,7 +11,7 @@ const SMALLEST_UNIFORM = 1e-7
 type Kind = 'uniform' | 'normal' | 'truncated_normal'
 
 /**
- * TensorFlow's stateless draws written a second time, in JavaScript: uniforms to the bit, normals but for the last bits
+ * TensorFlow's stateless draws in JavaScript: uniforms with the same bits, normals except for the last bits
  * of sine and logarithm. `count` raw values from the stream's first block on.
  */
 export function rawDraws(kind: Kind, { key, counter }: Stream, count: number): Float32Array {
@@ -33,13 +33,13 @@ export function drawLaw(law: Law, size: number, seed: SeedVector): Float32Array 
   return rawDraws(law.kind, deriveStream(seed), size).map((raw) => Math.fround(raw * scale) + offset)
 }
 
-/** A normal between bounds: uniforms of 52 bits, and the value each leaves below it, found by halving. */
+/** A normal between bounds: inverts the distribution function at 52-bit uniforms by bisection. */
 function boundedDraws(
   { mean, std, low, high }: Extract<Law, { kind: 'bounded_normal' }>,
   { key, counter }: Stream,
   count: number,
 ): Float32Array {
-  // Above the mean a draw stands for what lies above it.
+  // Above the mean the uniform is the probability of the upper tail.
   const above = low > mean
   const tail = (x: number): number => normalCdf(above ? (mean - x) / std : (x - mean) / std)
   const [from, to] = above ? [tail(high), tail(low)] : [tail(low), tail(high)]

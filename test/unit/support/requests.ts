@@ -9,7 +9,7 @@ export function planned(body: unknown, maxParameters = 200_000_000): Plan {
   return planRequest(parse(body), maxParameters)
 }
 
-/** A small network of one stage; fields of the architecture win over its own. */
+/** A small network of one stage. Fields of the architecture override its defaults. */
 export function small(architecture: object = {}): Record<string, unknown> {
   return {
     ...{ stem: { kernel_size: 3, filters: 8, strides: 1, pool: null }, stages: [{ blocks: 1, filters: 8 }] },

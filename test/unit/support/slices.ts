@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 
-/** Float32 values of ordinary size, with zeros and repeats among them. */
+/** Float32 values of moderate size, with zeros and duplicates. */
 export const floats = (minLength: number, maxLength = 300) =>
   fc
     .array(
@@ -12,10 +12,10 @@ export const floats = (minLength: number, maxLength = 300) =>
     )
     .map((values) => Float32Array.from(values))
 
-/** Where to cut, in shares of the length. */
+/** The positions of the cuts, as shares of the length. */
 export const cuts = fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 8 })
 
-/** The values in slices, empty ones among them. */
+/** The values in slices, of which some are empty. */
 export function sliced(values: Float32Array, shares: readonly number[]): Float32Array[] {
   const places = [0, ...shares.map((share) => Math.round(share * values.length)), values.length].sort(
     (a, b) => a - b,

@@ -15,7 +15,7 @@ const node = (given: Partial<NodeDef>): string => {
 }
 const plain = field(1, 'n') + field(2, 'Neg')
 
-// Protocol buffers by hand, by the numbers of TensorFlow's .proto files.
+// Encoded by hand with the field numbers of TensorFlow's .proto files.
 describe('messages of TensorFlow', () => {
   test('are written in the order of field numbers', () => {
     const graph =

@@ -16,7 +16,7 @@ afterEach(async () => {
   await rm(folder, { recursive: true })
 })
 
-/** Where so many SavedModels lie that are there at once. */
+/** The directories of this number of simultaneous SavedModels. */
 async function folders(count: number): Promise<string[]> {
   if (count === 0) return []
   return withSavedModelFolder(BYTES, async (path) => {
@@ -25,7 +25,7 @@ async function folders(count: number): Promise<string[]> {
   })
 }
 
-it('a SavedModel has a directory of its own while it is used, and directories are reused', async () => {
+it('a SavedModel has its own directory while it is used, and directories are reused', async () => {
   const first = await folders(3)
   expect(new Set(first).size).toBe(3)
   expect(await readdir(folder)).toEqual([])

@@ -12,7 +12,7 @@ const document = JSON.parse(
 
 test('no name shadows a segment of a path', () => {
   const paths = Object.keys(document.paths).map((path) => path.split('/'))
-  // Words of other paths in the place of a model's name.
+  // Path segments in the position of a model's name.
   const words = paths.flatMap((path) => {
     const place = path.findIndex((segment) => segment.startsWith('{model}'))
     if (place < 0) return []

@@ -25,7 +25,7 @@ function setUp({
   const quarantine = new Quarantine({ onQuarantine: (model) => held.splice(held.indexOf(model), 1) })
   const admission = new Admission({ maxImages: MAX_QUEUE, maxBytes: 1e6 })
   const models = {
-    isReady: (model: string) => held.includes(model),
+    touchAndCheckReady: (model: string) => held.includes(model),
     ensureReady: async (model: string) => {
       const refusal = quarantine.blockedError(model)
       if (refusal) throw refusal
@@ -35,7 +35,7 @@ function setUp({
       held.push(model)
       if (held.length > room) held.shift()
     },
-    lost: () => undefined,
+    markLost: () => undefined,
   }
   const batcher = new Batcher({
     ...{ engine, models, quarantine, maxBatchSize: MAX_BATCH },

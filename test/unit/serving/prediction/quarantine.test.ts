@@ -68,7 +68,7 @@ describe('a model', () => {
     expect(quarantine.blockedError('m')).toBeUndefined()
   })
 
-  test('that is reset starts with no strikes', async () => {
+  test('has no strikes after a reset', async () => {
     const { quarantine, end } = setUp()
     for (let death = 0; death < 3; death++) await end('dies')
     quarantine.reset('m')
@@ -103,7 +103,7 @@ describe('a model', () => {
 })
 
 describe('two models that shared a crash', () => {
-  test('get no strike and run alone until they succeed', async () => {
+  test('are not counted as its cause, and run alone until they succeed', async () => {
     const { quarantine, deaths, begin, end } = setUp()
     const [one, two] = [begin('predict', 'm'), begin('build', 'n')]
     await settled()
