@@ -23,7 +23,7 @@ function minBlockBits(frame: JpegFrame, header: Buffer): number {
   return isFirstDc ? MIN_PROGRESSIVE_DC_BITS : 0
 }
 
-/** The blocks of a scan (A.2): those of one component, or of whole MCUs. 0 if an id does not name one component. */
+/** The number of blocks of a scan (A.2), of one component or in whole MCUs. 0 if an id does not name one component. */
 function countBlocks({ width, height, components }: JpegFrame, header: Buffer): number {
   const ids = Array.from({ length: header[0] ?? 0 }, (_, index) => header[1 + 2 * index])
   const scanned = components.filter(({ id }) => ids.includes(id))

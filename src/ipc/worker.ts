@@ -255,7 +255,7 @@ export class Worker<M extends Methods<M>, Info> {
     this.#monitor = undefined
   }
 
-  /** True while the child owes a message. After a cancelled call it owes the message that its work has stopped. */
+  /** True while a message of the child is expected; after a cancelled call, the message that its work has stopped. */
   get #isExpecting(): boolean {
     return this.#monitor?.isPinged === true || this.#calls.size > 0
   }
@@ -276,7 +276,7 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   #crashError(cause?: Error): ServiceError {
-    const end = this.#killReason === undefined ? 'died' : `${this.#killReason} and was killed`
+    const end = this.#killReason === undefined ? 'crashed' : `${this.#killReason} and was killed`
     return new ServiceError('ENGINE_CRASHED', `the ${this.#options.name} ${end} during this call`, { cause })
   }
 

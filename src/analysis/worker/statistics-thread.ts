@@ -19,7 +19,7 @@ export interface Opening {
 export type Answer = Measurement | string | undefined
 
 /** Measures one tensor after another. An error ends the thread, and the parent receives it. */
-function answerFrom(port: MessagePort): void {
+function serveMessages(port: MessagePort): void {
   let jobHash: Hash | undefined
   let measure: Measure | undefined
   const answerTo = (message: ThreadMessage): Answer => {
@@ -39,4 +39,4 @@ function answerFrom(port: MessagePort): void {
   })
 }
 
-if (parentPort) answerFrom(parentPort)
+if (parentPort) serveMessages(parentPort)

@@ -70,7 +70,7 @@ export class Store {
     return this.#staging.close()
   }
 
-  /** Tells other services that this one is alive. Call it regularly. */
+  /** Sends a heartbeat to the other services. Call it regularly. */
   heartbeat(): Promise<void> {
     return this.#staging.heartbeat()
   }

@@ -87,13 +87,9 @@ describe('an experiment', { timeout: PATIENCE_MS }, () => {
       { initializer: 0, learning_rate: 0.1, trains_with: [0.1] },
       expect.objectContaining({ initializer: 1, trains_with: [] }),
     ])
-<<<<<<< HEAD
     expect(result.summary.verdict).toMatch(
       /HeNormal .* is ahead .* Zeros trains with none of the learning rates/,
     )
-=======
-    expect(result.summary.verdict).toMatch(/HeNormal .* is ahead .* Zeros trains with none of/)
->>>>>>> h4
     for (const { loss, steps } of result.runs) expect(loss).toHaveLength(steps.length)
 
     // The same request returns the finished job; another run of it gives the same bits.
