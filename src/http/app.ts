@@ -69,6 +69,8 @@ const REQUEST_ID = /^[\w.:-]{1,128}$/
 const PART_HEAD = { headerSize: 8192, headerPairs: 20 }
 /** Longer than the idle timeout of load balancers, so that the balancer closes idle connections. */
 const KEEP_ALIVE_MS = 72_000
+/** Hooks, permits and streams of one response listen for its end. Node warns of a leak above 10 listeners. */
+const MAX_RESPONSE_LISTENERS = 20
 
 /** The parts of the service behind the HTTP layer. */
 export interface Services {
@@ -152,6 +154,10 @@ async function registerHooks(
   { throttle, lingering, responder }: Connections,
 ): Promise<void> {
   const isDraining = (): boolean => notReady()?.code === 'SHUTTING_DOWN'
+  app.addHook('onRequest', (_request, { raw }, done) => {
+    raw.setMaxListeners(MAX_RESPONSE_LISTENERS)
+    done()
+  })
   await app.register(requestLog, { metrics })
   await app.register(requestTracing, { tracing })
   await app.register(protocolErrors, { responder })

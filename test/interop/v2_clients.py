@@ -117,7 +117,7 @@ def sync():
     client.unload_model(MODEL)
     near(client.infer(MODEL, inputs).as_numpy("logits"))
     for call, says in (
-        (lambda: client.load_model(MODEL, config='{"max_batch_size": 1}'), "specification"),
+        (lambda: client.load_model(MODEL, config='{"max_batch_size": 1}'), "immutable"),
         (lambda: client.load_model("nobody"), "nobody"),
         (lambda: client.get_model_metadata(MODEL, "2"), "version 2"),
         (lambda: client.infer(MODEL, inputs, sequence_id=1), "sequence_id"),
