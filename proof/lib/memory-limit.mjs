@@ -1,5 +1,6 @@
 import { mkdir, readFile, rmdir, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { membersOf } from './lifecycle.mjs'
 import { progress } from './part.mjs'
 
@@ -15,6 +16,8 @@ import { progress } from './part.mjs'
  * @property {() => Promise<void>} remove After the last process has ended.
  */
 
+const REMOVE_ATTEMPTS = 100
+const REMOVE_MS = 100
 const MOUNTS = '/proc/self/mounts'
 const NAME = `resinit-proof-${String(process.pid)}`
 /**
@@ -108,7 +111,20 @@ function groupOf(folder, { how, stats, kills }) {
       return stats.reduce((sum, name) => sum + numberIn(text, name), 0)
     },
     kills: async () => numberIn(await readFile(join(folder, kills), 'utf8'), 'oom_kill'),
-    remove: () => rmdir(folder),
+    remove: () => removeGroup(folder),
+  }
+}
+
+/** Waits for killed members, which stay in the group until the kernel has released their memory. @param {string} folder */
+async function removeGroup(folder) {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await rmdir(folder)
+      return
+    } catch (error) {
+      if (attempt === REMOVE_ATTEMPTS) throw error
+      await sleep(REMOVE_MS)
+    }
   }
 }
 

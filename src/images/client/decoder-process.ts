@@ -38,6 +38,8 @@ const MAX_KEPT_BYTES = 160e6
 const MAX_ATTEMPTS = 2
 const SHELL = '/bin/sh'
 const MAPS = '/proc/self/maps'
+/** Smaller mappings hold compiled code. */
+const MIN_RESERVATION_BYTES = 2 ** 26
 const ENVIRONMENT = {
   // One thread, and large blocks are returned to the system.
   UV_THREADPOOL_SIZE: '1',
@@ -146,8 +148,8 @@ function createLauncher(memoryBytes: number): { execPath: string; execArgv: stri
  */
 function readReservedCodeBytes(): number {
   const maps = existsSync(MAPS) ? readFileSync(MAPS, 'latin1') : ''
-  return [...maps.matchAll(/^([\da-f]+)-([\da-f]+) rwxp /gm)].reduce(
-    (bytes, [, start = '', end = '']) => bytes + parseInt(end, 16) - parseInt(start, 16),
-    0,
-  )
+  return [...maps.matchAll(/^([\da-f]+)-([\da-f]+) rwxp /gm)]
+    .map(([, start = '', end = '']) => parseInt(end, 16) - parseInt(start, 16))
+    .filter((bytes) => bytes >= MIN_RESERVATION_BYTES)
+    .reduce((sum, bytes) => sum + bytes, 0)
 }

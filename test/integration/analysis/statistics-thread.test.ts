@@ -24,7 +24,7 @@ const { specification } = planRequest(
   { architecture: tiny.architecture, classes: 5 },
   Number.MAX_SAFE_INTEGER,
 )
-const measurer = new StatisticsThread()
+const statisticsThread = new StatisticsThread()
 let sampler: Sampler
 let spectra: Spectra
 beforeAll(async () => {
@@ -32,7 +32,7 @@ beforeAll(async () => {
   sampler = await Sampler.open(backend)
   spectra = await Spectra.open(backend)
 })
-afterAll(() => measurer.close())
+afterAll(() => statisticsThread.close())
 
 /** The tensors of a network, drawn and loaded; one value is not finite. */
 async function tensorsOf(signal: AbortSignal): Promise<readonly WeightTensor[]> {
@@ -54,7 +54,7 @@ async function tensorsOf(signal: AbortSignal): Promise<readonly WeightTensor[]> 
   return [...drawn, ...loaded, ...broken].filter(({ trainable }) => trainable)
 }
 const statistics = async (signal = new AbortController().signal, bins = options.bins) =>
-  measureWeights(await tensorsOf(signal), { ...options, bins }, { statisticsThread: measurer, spectra })
+  measureWeights(await tensorsOf(signal), { ...options, bins }, { statisticsThread, spectra })
 
 /** Measured on this thread, tensor by tensor. */
 async function expected() {
@@ -144,8 +144,8 @@ parentPort.on('message', (told) => {
 it('is never more than two slices behind: 640 MB take less than half of that memory', async () => {
   const module = (path: string): string => JSON.stringify(childEntry(path).href)
   const script = `
-import { Measurer } from ${module('analysis/worker/statistics-thread-client.js')}
-const measurer = new Measurer()
+import { StatisticsThread } from ${module('analysis/worker/statistics-thread-client.js')}
+const statisticsThread = new StatisticsThread()
 const [slice, slices] = [2 ** 22, 40]
 const source = {
   shape: [slices, slice],
@@ -156,13 +156,13 @@ const source = {
 }
 const options = { histogram: false, quantiles: true, bins: 8 }
 const before = process.resourceUsage().maxRSS
-const { record } = await measurer.begin({ digest: true }).measure(source, options, async () => undefined)
+const { record } = await statisticsThread.begin({ digest: true }).measure(source, options, async () => undefined)
 const { sample } = await record
 console.log(JSON.stringify({ mean: sample.mean, took: (process.resourceUsage().maxRSS - before) * 1024 }))
-await measurer.close()
+await statisticsThread.close()
 `
   const folder = await temporaryFolder()
-  const path = join(folder, 'measuring.mjs')
+  const path = join(folder, 'statistics.mjs')
   await writeFile(path, script)
   const { stdout } = await promisify(execFile)(process.execPath, [path])
   await rm(folder, { recursive: true })

@@ -51,7 +51,7 @@ describe('during operation', () => {
     const wanted = await logits()
     await fill(disk)
     const full = failed(
-      /^the temporary directory \(TMPDIR\) could not be written: its disk is full \(ENOSPC\); make room/,
+      /^the temporary directory \(TMPDIR\) could not be written: its disk is full \(ENOSPC\); free space there/,
     )
     expectProblem(await client.post('/v1/models', { ...tiny, seed: 1, name: 'new' }), full)
     expectProblem(await orthogonal(), full)

@@ -158,7 +158,7 @@ it('is loaded only with a collector', () => {
     return (JSON.parse(output) as string[]).filter((path) => /@opentelemetry\/(?!api\/)/.test(path))
   }
   expect(loaded('service.js')).toEqual([])
-  expect(loaded('tracing/otlp.js')).not.toEqual([])
+  expect(loaded('telemetry/opentelemetry.js')).not.toEqual([])
 })
 
 it('an invalid endpoint stops the start', () => {
