@@ -1,11 +1,10 @@
 // Compares two builds of the service: ids and seals of models, the OpenAPI document without its texts, the catalogue of
 // initializers without its notes, the names and labels of metrics. Usage: node .ci/lib/equality.mjs FOLDER FOLDER
 import assert from 'node:assert/strict'
-import { spawn } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
+import { startService } from '../../bench/lib/service.mjs'
 
 const TINY = {
   version: 'v1.5',
@@ -35,22 +34,8 @@ function withoutTexts(value, isMap = false) {
 /** @param {string} root */
 async function collect(root) {
   const folder = await mkdtemp(join(tmpdir(), 'resinit-equality-'))
-  const settings = { HOST: '127.0.0.1', PORT: '0', DATA_DIR: folder, LOG_LEVEL: 'info', DRAIN_DELAY_MS: '0' }
-  const child = spawn(process.execPath, ['dist/main.js'], {
-    cwd: root,
-    env: { ...process.env, ...settings },
-    stdio: ['ignore', 'pipe', 'inherit'],
-  })
-  const ended = new Promise((resolve) => child.once('exit', resolve))
+  const { url, stop } = await startService(folder, {}, { root })
   try {
-    let port = ''
-    for await (const line of createInterface({ input: child.stdout })) {
-      const { msg } = /** @type {{ msg: string }} */ (JSON.parse(line))
-      port = /^Server listening at .*:(\d+)$/.exec(msg)?.[1] ?? port
-      if (msg === 'ready') break
-    }
-    child.stdout.resume()
-    const url = `http://127.0.0.1:${port}`
     /** @param {string} path @param {unknown} [body] */
     const call = async (path, body) => {
       const request = {
@@ -102,8 +87,7 @@ async function collect(root) {
         .sort(),
     }
   } finally {
-    child.kill('SIGTERM')
-    await ended
+    await stop()
     await rm(folder, { recursive: true, force: true })
   }
 }

@@ -21,16 +21,21 @@ import { processGroup } from './server.mjs'
  * Starts the compiled service on a free port and resolves when it is ready. Rejects if it ends before.
  * @param {string} folder Its DATA_DIR.
  * @param {Readonly<Record<string, string>>} [settings]
- * @param {{ stderr?: 'inherit' | 'ignore', within?: readonly string[] }} [options] `within` is a command that runs the
- *   service, for example one that enters a network namespace.
+ * @param {{ stderr?: 'inherit' | 'ignore', within?: readonly string[], root?: string }} [options] `within` is a command
+ *   that runs the service, for example one that enters a network namespace; `root` is another checkout of the service.
  * @returns {Promise<Service>}
  */
-export async function startService(folder, settings = {}, { stderr = 'inherit', within = [] } = {}) {
+export async function startService(
+  folder,
+  settings = {},
+  { stderr = 'inherit', within = [], root = '.' } = {},
+) {
   /** @type {string[]} */
   const command = [...within, process.execPath, 'dist/main.js']
   const [program = '', ...words] = command
   const child = spawn(program, words, {
     detached: true,
+    cwd: root,
     env: {
       ...process.env,
       ...{ HOST: '127.0.0.1', PORT: '0', LOG_LEVEL: 'info', DATA_DIR: folder, DRAIN_DELAY_MS: '0' },

@@ -71,6 +71,10 @@ export class ServiceError extends Error {
   }
 }
 
+export function createShutdownError(): ServiceError {
+  return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
+}
+
 export function bodyTooLarge(): ServiceError {
   return new ServiceError(
     'BODY_TOO_LARGE',

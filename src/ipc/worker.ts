@@ -1,6 +1,6 @@
 import { fork, type ChildProcess } from 'node:child_process'
 import { raceAbort, type CallOptions } from '../common/cancellation.ts'
-import { isCrash, ServiceError } from '../common/errors.ts'
+import { createShutdownError, isCrash, ServiceError } from '../common/errors.ts'
 import { childEntry } from './child-entry.ts'
 import { LivenessMonitor } from './liveness-monitor.ts'
 import type { Answer, Methods, PlainError, Request } from './messages.ts'
@@ -132,7 +132,7 @@ export class Worker<M extends Methods<M>, Info> {
     clearTimeout(this.#restartTimer)
     this.#stopMonitor()
     this.#settleReadyWaiters(({ reject }) => {
-      reject(shuttingDown())
+      reject(createShutdownError())
     })
     const child = this.#child
     if (child?.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
@@ -261,7 +261,7 @@ export class Worker<M extends Methods<M>, Info> {
   }
 
   #whenReady(): Promise<void> {
-    if (this.#closing) return Promise.reject(shuttingDown())
+    if (this.#closing) return Promise.reject(createShutdownError())
     if (this.#isReachable) return Promise.resolve()
     if (this.#restartPolicy.isExhausted) return Promise.reject(this.#unavailableError())
     return new Promise((resolve, reject) => {
@@ -287,8 +287,4 @@ export class Worker<M extends Methods<M>, Info> {
     const detail = `the ${this.#options.name} cannot be started${reason}`
     return new ServiceError('ENGINE_UNAVAILABLE', detail, { retryAfterSeconds: 10 })
   }
-}
-
-function shuttingDown(): ServiceError {
-  return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
 }

@@ -1,5 +1,5 @@
 import type { Analysis } from '../analysis/contract.ts'
-import { ServiceError } from '../common/errors.ts'
+import { createShutdownError, ServiceError } from '../common/errors.ts'
 import type { Engine } from '../engine/contract.ts'
 
 export interface ReadinessOptions {
@@ -44,7 +44,7 @@ export class Readiness {
   /** Why the service is not ready; undefined if it is. */
   get problem(): ServiceError | undefined {
     const { engine, analysis } = this.#options
-    if (this.#draining) return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
+    if (this.#draining) return createShutdownError()
     const unavailable = (detail: string) => new ServiceError('ENGINE_UNAVAILABLE', detail)
     if (!this.#started) return unavailable('the engine is starting')
     if (!engine.ready) return unavailable('the engine is restarting or does not answer')

@@ -2,7 +2,8 @@ import type { FastifyReply } from 'fastify'
 import fp from 'fastify-plugin'
 import type { Config } from '../../config.ts'
 import { findIncoming } from '../shared/incoming-requests.ts'
-import { abortResponse, createShutdownError } from '../shared/shutdown-signal.ts'
+import { createShutdownError } from '../../common/errors.ts'
+import { abortResponse } from '../shared/shutdown-signal.ts'
 import type { LingeringConnections } from './lingering-close.ts'
 
 /** Time for sent bytes to leave before a connection is closed. */

@@ -1,12 +1,8 @@
 import type { FastifyReply } from 'fastify'
-import { ServiceError } from '../../common/errors.ts'
+import { createShutdownError } from '../../common/errors.ts'
 
 /** The event of a response that must end because the service stops. */
 const SHUTDOWN = Symbol('shutdown')
-
-export function createShutdownError(): ServiceError {
-  return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
-}
 
 /** Aborts with SHUTTING_DOWN when a response has begun and its handler must end it. */
 export function createShutdownSignal({ raw }: FastifyReply): AbortSignal {

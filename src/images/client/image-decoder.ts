@@ -1,5 +1,5 @@
 import { raceAbort } from '../../common/cancellation.ts'
-import { ServiceError } from '../../common/errors.ts'
+import { createShutdownError } from '../../common/errors.ts'
 import { isLarge } from '../decode-cost.ts'
 import { DecoderProcess, type DecoderProcessOptions, type DecodeTask } from './decoder-process.ts'
 import { detectFormat, invalidImage, type DecodedImage } from '../decoder-contract.ts'
@@ -60,7 +60,7 @@ export class ImageDecoder {
   async decode(task: DecodeTask): Promise<DecodedImage> {
     const { file, pointer, options, signal } = task
     signal?.throwIfAborted()
-    if (this.#closing) throw shuttingDown()
+    if (this.#closing) throw createShutdownError()
     const channels = options.shape.at(-1)
     if (channels !== 1 && channels !== 3)
       throw invalidImage(pointer, `cannot be decoded to ${String(channels)} channels; send application/x-npy`)
@@ -77,7 +77,7 @@ export class ImageDecoder {
 
   async close(): Promise<void> {
     this.#closing = true
-    for (const { reject } of this.#waiting.splice(0)) reject(shuttingDown())
+    for (const { reject } of this.#waiting.splice(0)) reject(createShutdownError())
     for (const { idleTimer } of this.#members) clearTimeout(idleTimer)
     await Promise.all([this.#starting?.close(), ...this.#members.map(({ process }) => process.close())])
   }
@@ -143,8 +143,4 @@ export class ImageDecoder {
       },
     )
   }
-}
-
-function shuttingDown(): ServiceError {
-  return new ServiceError('SHUTTING_DOWN', 'the service is shutting down')
 }

@@ -35,8 +35,8 @@ export function describeFrameworks(frameworks: Frameworks): string {
 }
 
 function listNames(names: readonly string[]): string {
-  const [last = '', ...before] = names.toReversed()
-  const list = before.length === 0 ? last : `${before.toReversed().join(', ')} and ${last}`
+  const last = names.at(-1) ?? ''
+  const list = names.length < 2 ? last : `${names.slice(0, -1).join(', ')} and ${last}`
   return list
     .replace('TensorFlow v1, TensorFlow v2', 'TensorFlow v1, v2')
     .replace('TensorFlow v1 and TensorFlow v2', 'TensorFlow v1 and v2')
