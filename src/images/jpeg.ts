@@ -80,14 +80,13 @@ export function readJpegHead(file: Buffer): JpegHead | undefined {
     if (marker === JPEG.sos) return frame && { frame, scanAt: at, plain }
     const end = at + 2 + file.readUInt16BE(at + 2)
     if (end < at + 4 || end > file.length) return undefined
-    const body = file.subarray(at + 4, end)
     if (isFrame(marker)) {
       if (frame !== undefined) return undefined
-      frame = readFrame(marker, body)
+      frame = readFrame(marker, file.subarray(at + 4, end))
       if (frame === undefined) return undefined
       const colours = frame.components.length
       plain &&= HUFFMAN_FRAMES.includes(marker) && frame.bits === 8 && (colours === 1 || colours === 3)
-    } else if (marker === JPEG.app1) plain &&= (readApp1Orientation(body) ?? 1) === 1
+    } else if (marker === JPEG.app1) plain &&= (readApp1Orientation(file.subarray(at + 4, end)) ?? 1) === 1
     else if (!isIgnored(marker)) plain &&= BETWEEN_SCANS.includes(marker) || marker === JPEG.app0
     at = end
   }
@@ -99,11 +98,11 @@ export function readFrame(marker: number, body: Buffer): JpegFrame | undefined {
   const count = body[5] ?? 0
   if (count === 0 || body.length !== 6 + 3 * count) return undefined
   const components = Array.from({ length: count }, (_, index) => {
-    const [id = 0, sampling = 0] = body.subarray(6 + 3 * index)
-    return { id, horizontal: sampling >> 4, vertical: sampling & 15 }
+    const at = 6 + 3 * index
+    const sampling = body[at + 1] ?? 0
+    return { id: body[at] ?? 0, horizontal: sampling >> 4, vertical: sampling & 15 }
   })
-  const [bits = 0] = body
-  return { marker, bits, height: body.readUInt16BE(1), width: body.readUInt16BE(3), components }
+  return { marker, bits: body[0] ?? 0, height: body.readUInt16BE(1), width: body.readUInt16BE(3), components }
 }
 
 /** True for SOF0 to SOF15. Three markers in this range are not frames. */

@@ -26,6 +26,8 @@ export class Images {
   readonly #session: Session
   readonly #shape: readonly number[]
   readonly #preprocesses: boolean
+  /** The size of stderr after the last decoded batch. */
+  #stderrBytes = stderrBytes()
 
   private constructor(session: Session, shape: readonly number[], preprocesses: boolean) {
     this.#session = session
@@ -71,15 +73,20 @@ export class Images {
     return this.withPixels(zeros, jpegs.length, (images) => use(images, [...jpegs.keys()]))
   }
 
-  /** Returns undefined if a JPEG fails or causes a warning of libjpeg. The run does not report which one. */
+  /**
+   * Returns undefined if a JPEG fails or causes a warning of libjpeg; the run does not report which one. Also returns
+   * undefined if any other message was written to stderr since the last call. The caller then decodes each JPEG alone.
+   */
   #decode(jpegs: readonly Uint8Array[]): TensorHandle | undefined {
-    const before = stderrBytes()
     try {
       const handle = this.#run(JPEGS, { values: jpegs, shape: [jpegs.length] })
-      if (stderrBytes() === before) return handle
+      const before = this.#stderrBytes
+      this.#stderrBytes = stderrBytes()
+      if (this.#stderrBytes === before) return handle
       handle.close()
       return undefined
     } catch {
+      this.#stderrBytes = stderrBytes()
       return undefined
     }
   }

@@ -111,7 +111,7 @@ export const protocolErrors = fp<{ readonly responder: SocketErrorResponder }>(
         })
       }
       // RFC 9110, 14.2: Range is defined for GET only.
-      if (request.raw.method !== 'GET') delete request.headers.range
+      if (request.headers.range !== undefined && request.raw.method !== 'GET') delete request.headers.range
       next(checkHead(request))
     })
     done()

@@ -9,7 +9,7 @@ export const schemaValidation = fp(
     app.setValidatorCompiler(({ schema, httpPart, contentType = 'application/json' }) => {
       // Schemas of other content types only document a body; the route parses and checks it.
       if (contentType !== 'application/json') return () => true
-      const check = checker(schema, httpPart === 'body' ? 'body' : 'text')
+      const check = checker(schema, httpPart === 'body' ? 'json' : 'text')
       return (data: unknown) => {
         const errors = check(data)
         return errors.length > 0 ? { error: fieldErrors(errors) } : { value: data }

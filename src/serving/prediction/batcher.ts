@@ -123,13 +123,13 @@ export class Batcher {
     this.#buildNext()
   }
 
-  #startNext(finished: Batch | undefined): boolean {
+  #startNext(previous: Batch | undefined): boolean {
     const { engine, models, maxBatchSize } = this.#options
     const sent = this.#batches.length
     if (sent >= 2 * engine.concurrency || this.#batches.some(({ group }) => group.isRetry)) return false
     const queue = this.#queues.leastServed(({ model }) => models.touchAndCheckReady(model))
     if (queue === undefined) return false
-    const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, finished) : maxBatchSize)
+    const group = queue.next(sent < engine.concurrency ? this.#evenShare(queue, previous) : maxBatchSize)
     if ((sent > 0 && group.isRetry) || (sent >= engine.concurrency && !group.full)) return false
     queue.take(group)
     if (this.#building?.queue === queue) this.#building = undefined
@@ -137,11 +137,8 @@ export class Batcher {
     const estimateMs = images * this.#msPerImage
     this.#queues.markServed(queue)
     queue.expectedMs += estimateMs
-    const batch: Batch = {
-      ...{ queue, group, images, estimateMs },
-      startedAt: undefined,
-      finished: Promise.resolve(),
-    }
+    const finished = Promise.resolve()
+    const batch: Batch = { queue, group, images, estimateMs, startedAt: undefined, finished }
     batch.finished = this.#compute(batch)
     return true
   }
@@ -236,10 +233,8 @@ export class Batcher {
     const usedMs = result.decodeMs + result.computeMs
     queue.usedMs += usedMs
     this.#msPerImage = 0.8 * this.#msPerImage + 0.2 * (usedMs / images)
-    onBatch({
-      ...{ model: queue.model, images, computeMs: result.computeMs },
-      ms: (now - started) / engine.concurrency,
-    })
+    const ms = (now - started) / engine.concurrency
+    onBatch({ model: queue.model, images, computeMs: result.computeMs, ms })
     const rows = splitRows(
       result,
       requests.map(({ job }) => job),

@@ -20,7 +20,7 @@ let running: ServiceProcess
 beforeEach(async () => {
   folder = await temporaryFolder()
   running = await startProcess({
-    ...{ DATA_DIR: folder, ENGINES: '1', IMAGE_TIMEOUT_MS: String(TIMEOUT_MS), SHUTDOWN_TIMEOUT_MS: '4000' },
+    ...{ DATA_DIR: folder, ENGINES: '1', IMAGE_TIMEOUT_MS: String(TIMEOUT_MS), SHUTDOWN_TIMEOUT_MS: '20000' },
   })
   await running.client.create({ ...tiny, name: 'net' })
 })
