@@ -307,7 +307,7 @@ describe('all of it', () => {
     const began = performance.now()
     await page.getByRole('textbox', { name: 'Specification as JSON' }).fill('{"architecture": "resnet34"}')
     await page.getByText('21.8M', { exact: true }).waitFor()
-    expect(performance.now() - began).toBeLessThan(3000)
+    expect(performance.now() - began).toBeLessThan(20_000)
     // The measurement continued meanwhile.
     await page.getByRole('link', { name: 'Weights' }).click()
     await page.getByText(/^Measuring the parameters/).waitFor()

@@ -36,7 +36,6 @@ const { backend, sampler, spectra } = await startOrExit(async () => {
   return { backend: opened, sampler: await Sampler.open(opened), spectra: await Spectra.open(opened) }
 })
 const statisticsThread = new StatisticsThread()
-const digits = readDigits()
 
 const handlers: Handlers<AnalysisMethods> = {
   digest: (weights, { buffers }, job) =>
@@ -96,7 +95,7 @@ const handlers: Handlers<AnalysisMethods> = {
   train: async (training, from, maxMs, job) =>
     train(
       backend.tf,
-      digits,
+      readDigits(),
       training,
       from ??
         (await drawState(sampler, await completeFactors({ specification: training.specification }), job)),

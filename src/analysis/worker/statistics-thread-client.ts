@@ -25,30 +25,30 @@ export interface StatisticsThreadOptions {
 
 /**
  * Measures slices on another thread while this thread draws the next ones. After a crash or a timeout of that thread,
- * the next job starts a new one.
+ * the next job starts a new one; the first job starts the first.
  */
 export class StatisticsThread {
   readonly #options: Required<StatisticsThreadOptions>
-  #thread: ThreadConnection
+  /** Undefined before the first job. */
+  #thread: ThreadConnection | undefined
 
   constructor({
     entry = childEntry('analysis/worker/statistics-thread.js'),
     timeoutMs = TIMEOUT_MS,
   }: StatisticsThreadOptions = {}) {
     this.#options = { entry, timeoutMs }
-    this.#thread = new ThreadConnection(this.#options)
   }
 
   /** Begins a job. The caller runs one job at a time: a new job discards an unfinished tensor of the previous one. */
   begin({ digest }: { readonly digest: boolean }): StatisticsJob {
-    if (this.#thread.died) this.#thread = new ThreadConnection(this.#options)
-    const thread = this.#thread
+    const running = this.#thread?.died === false ? this.#thread : undefined
+    const thread = (this.#thread = running ?? new ThreadConnection(this.#options))
     void thread.send({ kind: 'job', digest })
     return new StatisticsJob(thread)
   }
 
   async close(): Promise<void> {
-    await this.#thread.close()
+    await this.#thread?.close()
   }
 }
 

