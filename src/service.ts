@@ -108,6 +108,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     badEntries: () => badEntries.count,
     engineReady: () => engine.ready,
     engineRestarts: () => engine.restarts,
+    modelName: (id) => registry.listNames(id)[0],
   })
   const usage = new Usage()
   const batcher = new Batcher({
@@ -124,6 +125,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     onBatch: ({ model, images, computeMs, ms }) => {
       admission.recordBatch(images, ms)
       metrics.batch(images, computeMs)
+      metrics.models.batch(model, computeMs)
       usage.computed(model, images, computeMs)
     },
   })

@@ -1,6 +1,7 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client'
 import type { ErrorCode } from '../common/errors.ts'
 import { VERSION } from '../common/version.ts'
+import { ModelMetrics } from './model-metrics.ts'
 
 /** Functions that read the current values at each scrape. */
 export interface Readings {
@@ -11,6 +12,8 @@ export interface Readings {
   readonly badEntries: () => number
   readonly engineReady: () => boolean
   readonly engineRestarts: () => number
+  /** A name of a model, if it has one. */
+  readonly modelName: (id: string) => string | undefined
 }
 
 /**
@@ -22,11 +25,13 @@ const IMAGES = [1, 2, 4, 8, 16, 32, 64, 128, 256]
 const CLIENT_CLOSED = 499
 
 /**
- * The service's metrics in Prometheus format. Labels are routes, statuses, error codes and versions, never values that
- * a client can choose. One instance per service.
+ * The service's metrics in Prometheus format. Labels are routes, statuses, error codes and versions; the names of models,
+ * which a client can choose, are limited in number (`model-metrics.ts`). One instance per service.
  */
 export class Metrics {
   readonly #registry = new Registry()
+  /** Predictions by model. */
+  readonly models: ModelMetrics
   readonly #requestSeconds: Histogram<'route' | 'status'>
   readonly #decodeSeconds: Histogram
   readonly #queueSeconds: Histogram
@@ -38,6 +43,7 @@ export class Metrics {
 
   constructor(readings: Readings) {
     const registers = [this.#registry]
+    this.models = new ModelMetrics(this.#registry, SECONDS, readings.modelName)
     const seconds = (name: string, help: string) =>
       new Histogram({ name: `resinit_${name}_seconds`, help, buckets: SECONDS, registers })
     const counter = (name: string, help: string) =>

@@ -1,5 +1,5 @@
-import type { Static } from 'typebox'
-import { fieldError } from '../../common/errors.ts'
+import Type, { type Static } from 'typebox'
+import { fieldError, ServiceError } from '../../common/errors.ts'
 import { ResultCache } from '../../serving/result-cache.ts'
 import { abortOnClose } from '../shared/client-abort.ts'
 import { parseRecordOptions } from '../shared/query.ts'
@@ -8,6 +8,9 @@ import { ModelReference, ModelStatistics, StatisticsQuery } from '../shared/mode
 import type { App } from '../shared/app-instance.ts'
 import type { Analysis } from '../../analysis/contract.ts'
 import type { Registry } from '../../serving/models/registry.ts'
+import { formatStatisticsCsv } from './statistics-csv.ts'
+
+const CSV = 'text/csv'
 
 /** Limits of the result cache. The response for ResNet-152 with all spectra has a megabyte. */
 const CACHE_LIMITS = { entries: 256, characters: 2 ** 25 }
@@ -31,10 +34,20 @@ export function registerStatisticsRoutes(app: App, { registry, analysis }: Conte
         summary: 'Statistics of the trainable parameters, tested against theory',
         params: ModelReference,
         querystring: StatisticsQuery,
-        response: { 200: ModelStatistics },
+        response: {
+          200: {
+            description:
+              'One record for each parameter; as CSV one line for each parameter, without histograms and spectra',
+            content: { 'application/json': { schema: ModelStatistics }, [CSV]: { schema: Type.String() } },
+          },
+        },
       },
     },
-    async ({ params, query }, reply) => {
+    async (request, reply) => {
+      const { params, query } = request
+      const type = request.accepts().type(['application/json', CSV])
+      if (typeof type !== 'string')
+        throw new ServiceError('NOT_ACCEPTABLE', `available types are application/json and ${CSV}`)
       const model = registry.find(params.model)
       const { id, weights } = model.record
       const reference = query.relative_to === undefined ? undefined : registry.find(query.relative_to)
@@ -67,6 +80,11 @@ export function registerStatisticsRoutes(app: App, { registry, analysis }: Conte
         },
         toJson,
       )
+      void reply.header('vary', 'accept')
+      if (type === CSV) {
+        const answer = JSON.parse(json) as Static<typeof ModelStatistics>
+        return reply.type(`${CSV}; charset=utf-8; header=present`).send(formatStatisticsCsv(answer))
+      }
       // The cache holds JSON, because writing the numbers takes longer than the lookup.
       const written = json as unknown as Static<typeof ModelStatistics>
       return reply.type('application/json; charset=utf-8').send(written)

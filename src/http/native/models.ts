@@ -16,6 +16,7 @@ import {
   ModelList,
   ModelName,
   ModelReference,
+  DeleteQuery,
   NameRequest,
 } from '../shared/model-schemas.ts'
 import type { App } from '../shared/app-instance.ts'
@@ -174,13 +175,14 @@ export function registerModelRoutes(app: App, context: Context): void {
       schema: {
         operationId: 'deleteModel',
         tags,
-        summary: 'Removes a name; by id, a model and its names',
+        summary: 'Removes a name; by id or with model=true, a model and its names',
         params: ModelReference,
+        querystring: DeleteQuery,
         response: { 204: Nothing('Removed') },
       },
     },
-    async ({ params }, reply) => {
-      await registry.delete(params.model)
+    async ({ params, query }, reply) => {
+      await registry.delete(query.model === true ? registry.find(params.model).record.id : params.model)
       return reply.code(204).send()
     },
   )

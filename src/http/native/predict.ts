@@ -3,8 +3,7 @@ import type { Config } from '../../config.ts'
 import { OPTIONAL_OUTPUTS, outputOf, type OptionalOutput } from '../../engine/contract.ts'
 import { fieldError } from '../../common/errors.ts'
 import type { JobResult } from '../../serving/prediction/job.ts'
-import { labelsOf } from '../../serving/models/labels.ts'
-import type { Model } from '../../serving/models/model.ts'
+import { selectLabels } from '../../serving/models/labels.ts'
 import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 import type { PredictionAdmission } from '../shared/prediction-admission.ts'
 import { readImages, wrapPixels, type Images, type ImagesContext } from '../shared/encoded-images.ts'
@@ -70,11 +69,13 @@ export function registerPredictRoutes(
       const { top_k = 5, fit = 'cover', batch = true } = request.query
       const vectors = [...parseList(request.query.include, OPTIONAL_OUTPUTS, '#/include')]
       const upload = await readUpload(request, config)
-      const shape = model.record.specification.architecture.input_shape
+      const { specification } = model.record
+      const labels = selectLabels(specification, request.query.labels)
+      const shape = specification.architecture.input_shape
       const images = await readImagesOrArray(upload, { shape, fit, config, decoder, permit })
       const job = {
         model: model.record.id,
-        k: Math.min(top_k, model.record.specification.classes),
+        k: Math.min(top_k, specification.classes),
         vectors,
         alone: !batch,
         permit,
@@ -83,7 +84,7 @@ export function registerPredictRoutes(
       const { values, about } = images
       setServerTiming(reply, costs)
       const predictions = about.map((image, row) =>
-        formatPrediction(row, about.length, image, { model, values, result, vectors }),
+        formatPrediction(row, about.length, image, { labels, values, result, vectors }),
       )
       return {
         model: model.record.id,
@@ -123,7 +124,7 @@ async function readImagesOrArray(
 }
 
 interface RowContext {
-  readonly model: Model
+  readonly labels: readonly string[] | undefined
   readonly values: Images['values']
   readonly result: JobResult
   readonly vectors: readonly OptionalOutput[]
@@ -134,13 +135,12 @@ function formatPrediction(
   row: number,
   count: number,
   image: Answer['predictions'][number]['image'],
-  { model, values, result, vectors }: RowContext,
+  { labels, values, result, vectors }: RowContext,
 ): Answer['predictions'][number] {
   const sliceRow = <A extends Float32Array | Int32Array>(all: A): A => {
     const width = all.length / count
     return all.subarray(row * width, (row + 1) * width) as A
   }
-  const labels = labelsOf(model.record.specification)
   const probabilities = sliceRow(result.topProbabilities)
   const logits = sliceRow(result.topLogits)
   const classes = [...sliceRow(result.topClasses)].map((index, rank) => ({

@@ -11,6 +11,11 @@ import { ParameterRecord } from './initializer-schemas.ts'
 export const ModelReference = Type.Object({
   model: Type.String({ description: 'A name, an id, or a unique id prefix of at least 12 characters' }),
 })
+export const DeleteQuery = closed({
+  model: optional(
+    Type.Boolean({ default: false, description: 'true removes the model of a name, with all its names' }),
+  ),
+})
 export const ModelName = Type.Object({ model: Type.String({ description: 'A name' }) })
 
 export const VersionedReference = Type.Object({

@@ -8,6 +8,7 @@ import type { Admission } from '../../serving/prediction/admission.ts'
 import type { Batcher } from '../../serving/prediction/batcher.ts'
 import type { Permit } from '../../serving/prediction/permit.ts'
 import type { Usage } from '../../serving/prediction/usage.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
 import { announcedBytes, growPermit } from './body-permit.ts'
 import { CLIENT_ABORTED } from './client-abort.ts'
 import { findIncoming } from './incoming-requests.ts'
@@ -29,6 +30,7 @@ interface Context {
   readonly admission: Admission
   readonly batcher: Batcher
   readonly usage: Usage
+  readonly metrics: Metrics
   readonly config: Pick<Config, 'MAX_BODY_BYTES' | 'REQUEST_TIMEOUT_MS'>
 }
 
@@ -42,7 +44,7 @@ interface Context {
  * valid requests.
  */
 export function createPredictionAdmission(context: Context): PredictionAdmission {
-  const { registry, admission, batcher, usage, config } = context
+  const { registry, admission, batcher, usage, metrics, config } = context
   const admitted = new WeakMap<FastifyRequest, { readonly permit: Permit; readonly model: Model }>()
   const findAdmitted = (request: FastifyRequest) => {
     const found = admitted.get(request)
@@ -59,13 +61,12 @@ export function createPredictionAdmission(context: Context): PredictionAdmission
       request.onDecoded = (more) => {
         growPermit(permit, more, config.MAX_BODY_BYTES)
       }
-      reply.raw.once('close', () => {
-        permit.release(CLIENT_ABORTED)
-      })
       request.server.arrivals.follow(findIncoming(request), permit, () => {
         releaseOnTimeout(permit, reply, config.REQUEST_TIMEOUT_MS)
       })
       reply.raw.once('close', () => {
+        permit.release(CLIENT_ABORTED)
+        metrics.models.request(record.id, reply.elapsedTime)
         const succeeded = reply.raw.writableFinished && reply.statusCode < 400
         if (!succeeded) usage.failed(record.id, reply.elapsedTime)
       })

@@ -1,4 +1,5 @@
 import Type, { type Static } from 'typebox'
+import { labelSetNames } from '../../serving/models/labels.ts'
 import { answer, closed, nullable, Num } from '../../common/schema.ts'
 import { optional } from './schema-parts.ts'
 
@@ -6,6 +7,11 @@ export const PredictQuery = closed({
   top_k: optional(Type.Integer({ minimum: 1, maximum: 1000, default: 5 })),
   fit: optional(Type.Enum(['cover', 'fill', 'contain', 'exact'], { default: 'cover' })),
   include: optional(Type.String({ description: 'logits, probabilities, features; separated by commas' })),
+  labels: optional(
+    Type.Enum(labelSetNames, {
+      description: "Class names in this response, instead of the specification's `labels`",
+    }),
+  ),
   batch: optional(
     Type.Boolean({ default: true, description: 'false computes this request in a separate batch' }),
   ),

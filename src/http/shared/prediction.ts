@@ -57,6 +57,7 @@ export function createPredictor({ batcher, metrics, usage, tracing }: Context): 
         totalMs,
       }
       metrics.prediction(record)
+      metrics.models.images(job.model, count)
       usage.answered(job.model, record)
       return totalMs
     }

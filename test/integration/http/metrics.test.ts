@@ -85,6 +85,10 @@ describe('the metrics', () => {
       ['errors_total', { code: 'INVALID_IMAGE' }, 1],
       ['errors_total', { code: 'MODEL_NOT_FOUND' }, 1],
       ['errors_total', { code: 'ROUTE_NOT_FOUND' }, 1],
+      ['model_requests_total', { model: 'tiny' }, 3],
+      ['model_images_total', { model: 'tiny' }, 4],
+      ['model_request_seconds_count', { model: 'tiny' }, 3],
+      ['model_compute_seconds_count', { model: 'tiny' }, 2],
       ['queue_images', {}, 0],
       ['queue_bytes', {}, 0],
       ['resident_models', {}, 1],
@@ -105,9 +109,10 @@ describe('the metrics', () => {
     for (const [name, type] of types)
       expect([name, name.endsWith('_total')]).toEqual([name, type === 'counter'])
     const labels = new Set(samples.flatMap((sample) => Object.keys(sample.labels)))
-    expect([...labels].sort()).toEqual(['code', 'le', 'node', 'route', 'status', 'version'])
+    expect([...labels].sort()).toEqual(['code', 'le', 'model', 'node', 'route', 'status', 'version'])
     const values = samples.flatMap((sample) => Object.values(sample.labels))
-    expect(values.filter((value) => /caller|tiny/.test(value))).toEqual([])
+    expect(values.filter((value) => value.includes('caller'))).toEqual([])
+    expect(new Set(samples.flatMap(({ labels }) => labels['model'] ?? []))).toEqual(new Set(['tiny']))
     for (const [name] of [...types].filter(([, type]) => type === 'histogram')) {
       const groups = new Map<string, Sample[]>()
       for (const sample of samples.filter((one) => one.name === `${name}_bucket`)) {

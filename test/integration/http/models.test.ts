@@ -124,6 +124,18 @@ describe('names', () => {
     expectProblem(unknown, { status: 404, code: 'MODEL_NOT_FOUND' })
   })
 
+  it('are deleted with their model and its other names if the request says so', async () => {
+    const { id } = await running.client.create({ ...tiny, name: 'a' })
+    await running.client.create({ ...tiny, name: 'b' })
+    expect((await running.client.delete('/v1/models/a?model=true')).status).toBe(204)
+    for (const gone of ['a', 'b', id])
+      expectProblem(await running.client.get(`/v1/models/${gone}`), { status: 404, code: 'MODEL_NOT_FOUND' })
+    expectProblem(await running.client.delete('/v1/models/a?model=true'), {
+      status: 404,
+      code: 'MODEL_NOT_FOUND',
+    })
+  })
+
   it('are deleted alone; deleting an id deletes its names', async () => {
     const { id } = await running.client.create({ ...tiny, name: 'a' })
     await running.client.create({ ...tiny, name: 'b' })

@@ -11,6 +11,7 @@ import {
 } from '../../support/images.ts'
 import { tiny } from '../../support/networks.ts'
 import { expectLogits } from '../../support/numbers.ts'
+import { expectProblem } from '../../support/problems.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 
 let running: RunningService
@@ -78,6 +79,35 @@ describe('an image', () => {
       expect(predictions[0]?.classes).toHaveLength(given ?? 0)
       expect(predictions[0]).not.toHaveProperty('logits')
     }
+  })
+})
+
+describe('labels', () => {
+  const labelsOf = async (model: string, query: string): Promise<unknown[]> => {
+    const answer = await running.client.upload(`/v1/models/${model}/predict${query}`, pixelPng)
+    return bodyOf(answer).predictions[0]?.classes.map(({ index, label }) => [index, label]) ?? []
+  }
+
+  it('of a request replace those of the specification and leave the id', async () => {
+    const { id: plain } = await running.client.create({ ...tiny, classes: 10, name: 'ten' })
+    const names = 'airplane automobile bird cat deer dog frog horse ship truck'.split(' ')
+    const classes = await labelsOf('ten', '?labels=cifar10&top_k=10')
+    expect(classes).toHaveLength(10)
+    for (const [index, label] of classes as [number, string][]) expect(label).toBe(names[index])
+    expect((await labelsOf('ten', '')).every((pair) => (pair as unknown[])[1] === null)).toBe(true)
+    expect((await labelsOf('net', '?labels=none')).every((pair) => (pair as unknown[])[1] === null)).toBe(
+      true,
+    )
+    expect((await running.client.get('/v1/models/ten')).json).toMatchObject({ id: plain })
+  })
+
+  it('of another number of classes are an error that states both numbers', async () => {
+    expectProblem(await predict(pixelPng, 'image/png', '?labels=imagenet'), {
+      status: 422,
+      code: 'INVALID_REQUEST',
+      pointer: '#/labels',
+      says: /imagenet has 1000 classes, this model has 5/,
+    })
   })
 })
 

@@ -156,6 +156,39 @@ describe('the totals', () => {
   })
 })
 
+describe('as CSV', () => {
+  it('has one line for each parameter, equal to the records', async () => {
+    const answer = await running.client.get('/v1/models/net/statistics', { accept: 'text/csv' })
+    expect(answer.status).toBe(200)
+    expect(answer.headers['content-type']).toBe('text/csv; charset=utf-8; header=present')
+    const [header = [], ...rows] = answer.bytes
+      .toString()
+      .trimEnd()
+      .split('\r\n')
+      .map((line) => line.split(','))
+    const { parameters, totals } = await statistics()
+    const cells = rows.map((row) => Object.fromEntries(header.map((name, index) => [name, row[index]])))
+    expect(cells).toEqual(
+      parameters.map(
+        (record) =>
+          expect.objectContaining({
+            name: record.name,
+            shape: record.shape.join('x'),
+            std: String(record.sample.std),
+            sha256: record.sample.sha256,
+            kurtosis: record.sample.kurtosis === null ? '' : String(record.sample.kurtosis),
+            flagged: String(totals.flagged.includes(record.name)),
+          }) as unknown,
+      ),
+    )
+  })
+
+  it('is not available as another type', async () => {
+    const answer = await running.client.get('/v1/models/net/statistics', { accept: 'text/html' })
+    expectProblem(answer, { status: 406, code: 'NOT_ACCEPTABLE', says: /text\/csv/ })
+  })
+})
+
 describe('include', () => {
   it('adds the named parts only', async () => {
     const keys = async (query: string): Promise<string[]> =>
