@@ -52,7 +52,7 @@ const MAX_LOSSES = 2
 /**
  * Joins waiting requests to batches. A batch starts when the engine is free and takes the requests that wait for one
  * model, so a request on an idle service waits for no others. The engine receives up to `concurrency` full batches in
- * advance, so it never idles between two. A batch that follows another of its model leaves a share of the waiting
+ * advance, so it never idles between two batches. A batch that follows another of its model leaves a share of the waiting
  * requests to the next batch (`#evenShare`). The model that used the least engine time recently comes first. Results
  * keep the order of the requests.
  *

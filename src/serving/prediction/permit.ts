@@ -3,7 +3,7 @@ export type Measure = 'images' | 'bytes'
 /** The speed of an incoming body: normal, far below it, or near zero. */
 type Arrival = 'steady' | 'slow' | 'stalled'
 
-/** The source and the subject of a request. */
+/** The client and the model of a request. */
 export interface Requester {
   /** A key's name or an address. */
   readonly client: string
@@ -33,7 +33,7 @@ export class Permit implements Requester {
   arrival: Arrival | undefined
   readonly #budget: Budget
   /**
-   * The reason of the release. An AbortSignal per request would cost more than the rest; `signal` creates one on
+   * The reason of the release. An AbortSignal per request would cost more than the rest of the permit; `signal` creates one on
    * demand.
    */
   #released: { readonly reason: unknown } | undefined
