@@ -3,6 +3,7 @@ import { damagedZip, inflatingZip, invalidZip, shownEntry } from './zip-errors.t
 
 /** An entry per tensor and a few more; the limit of tensors in a safetensors file is the same. */
 const MAX_ENTRIES = 10_100
+/** Of a name or an extra field. */
 const MAX_NAME_BYTES = 1024
 /** Names, extra fields and comments of all entries. yauzl needs some 50 times the memory. */
 const MAX_DIRECTORY_BYTES = 2_097_152
@@ -26,10 +27,10 @@ export async function listEntries(zip: ZipFile, fileBytes: number): Promise<Map<
   for await (const entry of zip.eachEntry()) {
     const { fileName: name, fileNameLength, extraFieldLength, fileCommentLength } = entry
     directoryBytes += fileNameLength + extraFieldLength + fileCommentLength
-    if (fileNameLength > MAX_NAME_BYTES || directoryBytes > MAX_DIRECTORY_BYTES)
+    if (Math.max(fileNameLength, extraFieldLength) > MAX_NAME_BYTES || directoryBytes > MAX_DIRECTORY_BYTES)
       throw damagedZip('the names of its entries are too long')
     if (entries.has(name)) throw damagedZip(`entry ${shownEntry(name)} occurs twice`)
-    checkEntry(name, entry)
+    checkEntry(name, entry, fileBytes)
     totalBytes += entry.uncompressedSize
     entries.set(name, entry)
   }
@@ -38,7 +39,7 @@ export async function listEntries(zip: ZipFile, fileBytes: number): Promise<Map<
   return entries
 }
 
-function checkEntry(name: string, entry: Entry): void {
+function checkEntry(name: string, entry: Entry, fileBytes: number): void {
   const { compressionMethod, compressedSize, uncompressedSize } = entry
   if (entry.isEncrypted())
     throw invalidZip(
@@ -49,6 +50,7 @@ function checkEntry(name: string, entry: Entry): void {
       `is a zip archive whose entry ${shownEntry(name)} uses compression method ${String(compressionMethod)}; only ` +
         'stored and deflated entries are supported',
     )
+  if (compressedSize > fileBytes) throw damagedZip(`entry ${shownEntry(name)} is larger than the file`)
   if (uncompressedSize > MAX_SMALL_BYTES && uncompressedSize > MAX_RATIO * compressedSize)
     throw inflatingZip(
       `entry ${shownEntry(name)} grows from ${String(compressedSize)} to ${String(uncompressedSize)} bytes`,

@@ -2,7 +2,7 @@ import type { FileHandle } from 'node:fs/promises'
 import { RandomAccessReader } from 'yauzl'
 import { damagedZip } from './zip-errors.ts'
 
-const BLOCK_BYTES = 65_536
+const BLOCK_BYTES = 4096
 
 /** Reads for yauzl. Its own reader throws outside of any promise if the archive names a position beyond 2^53. */
 export class ZipReader extends RandomAccessReader {

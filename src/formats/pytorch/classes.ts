@@ -1,6 +1,8 @@
 import { damagedPytorch } from './errors.ts'
 import { INERT, isKind, type Class, type Dictionary, type PickledTensor, type Value } from './values.ts'
 
+const MAX_AXES = 16
+
 /** Classes of storages in `torch`, by the dtype of their values. */
 const STORAGES: Readonly<Record<string, string | undefined>> = {
   'torch.DoubleStorage': 'F64',
@@ -37,7 +39,7 @@ const DTYPES: Readonly<Record<string, string>> = {
 
 /** Classes and functions that make up a state_dict, and the values that they build here. */
 const REBUILDERS: Readonly<Record<string, (args: readonly Value[]) => Value>> = {
-  'collections.OrderedDict': ([pairs]) => buildDictionary(pairs),
+  'collections.OrderedDict': buildDictionary,
   'torch.Size': ([items]) => (isKind(items, 'tuple') ? items : fail('torch.Size without lengths')),
   'torch._utils._rebuild_tensor': buildTensor,
   'torch._utils._rebuild_tensor_v2': buildTensor,
@@ -102,17 +104,10 @@ export function findStorage(id: Value): Value {
   return { kind: 'storage', key, dtype: STORAGES[type.name], count }
 }
 
-function buildDictionary(pairs: Value | undefined): Dictionary {
-  const entries = new Map<Value, Value>()
-  if (pairs === undefined) return { kind: 'dict', entries }
-  if (!isKind(pairs, 'list')) return fail('an OrderedDict of something else than a list')
-  for (const pair of pairs.items) {
-    const [key, value, ...more] = isKind(pair, 'tuple') || isKind(pair, 'list') ? pair.items : []
-    if (key === undefined || value === undefined || more.length > 0)
-      return fail('an OrderedDict of something else than pairs')
-    entries.set(key, value)
-  }
-  return { kind: 'dict', entries }
+/** Python 3 sets the items afterwards. */
+function buildDictionary(args: readonly Value[]): Dictionary {
+  if (args.length > 0) return fail('an OrderedDict with arguments')
+  return { kind: 'dict', entries: new Map() }
 }
 
 /** `(storage, offset, shape, strides, ...)`; `type` is the dtype of a storage without one. */
@@ -121,7 +116,9 @@ function buildTensor([storage, offset, shape, strides]: readonly Value[], type?:
   const dtype = isKind(type, 'class') ? DTYPES[type.name] : storage.dtype
   if (dtype === undefined) return fail('a tensor without a supported dtype')
   if (!isCount(offset) || !areCounts(shape) || !areCounts(strides))
-    return fail('a tensor whose offset, shape or strides are not non-negative integers')
+    return fail(
+      `a tensor whose offset, shape or strides are not non-negative integers, at most ${String(MAX_AXES)} of them`,
+    )
   return { kind: 'tensor', storage, dtype, offset, shape: shape.items, strides: strides.items }
 }
 
@@ -130,7 +127,8 @@ function requireTensor(tensor: Value | undefined): PickledTensor {
 }
 
 function areCounts(value: Value | undefined): value is { kind: 'tuple'; items: number[] } {
-  return isKind(value, 'tuple') && value.items.every(isCount)
+  // The length is checked first: many tensors can share one tuple.
+  return isKind(value, 'tuple') && value.items.length <= MAX_AXES && value.items.every(isCount)
 }
 
 function isCount(value: Value | undefined): value is number {

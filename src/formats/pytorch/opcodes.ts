@@ -3,7 +3,7 @@ import { callClass, findClass, findStorage } from './classes.ts'
 import { damagedPytorch, invalidPytorch, SAVE_STATE_DICT } from './errors.ts'
 import type { PickleBytes } from './pickle-bytes.ts'
 import type { PickleMachine } from './pickle-machine.ts'
-import { INERT, isKind, type Dictionary, type Value } from './values.ts'
+import { INERT, isKind, type Value } from './values.ts'
 
 export const PROTO = 0x80
 const CLASS_NAME = /^[\w.]+$/u
@@ -147,11 +147,10 @@ function setItems(target: Value, items: readonly Value[]): void {
   if (isKind(target, 'inert')) return
   if (!isKind(target, 'dict') || items.length % 2 > 0)
     throw damagedPytorch('its pickle sets an item of a value that is no dict')
-  for (let index = 0; index < items.length; index += 2) setItem(target, items[index], items[index + 1])
-}
-
-function setItem({ entries }: Dictionary, key: Value | undefined, value: Value | undefined): void {
-  if (key !== undefined && value !== undefined) entries.set(key, value)
+  for (let index = 0; index < items.length; index += 2) {
+    const [key, value = null] = [items[index], items[index + 1]]
+    if (typeof key === 'string') target.entries.set(key, value)
+  }
 }
 
 function createClass(machine: PickleMachine, module: Value, member: Value): void {

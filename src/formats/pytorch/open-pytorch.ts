@@ -17,7 +17,6 @@ interface StoredTensor extends PickledTensor {
 /** The largest networks have about 1 MB. */
 const MAX_PICKLE_BYTES = 16_777_216
 const MAX_BYTE_ORDER_BYTES = 16
-const MAX_AXES = 16
 /** Values of a tensor that repeats those of its storage, with a stride of 0 for example. */
 const MAX_REPEATED = 1_048_576
 const ROOT_PICKLE = /^(?<root>[^/]*\/)?data\.pkl$/u
@@ -98,7 +97,7 @@ function locateTensor(zip: ZipArchive, root: string, name: string, tensor: Pickl
   const storageBytes = storage.count * (storage.dtype === undefined ? 1 : bytes)
   if (storageBytes > entry.size)
     throw wrong(name, `needs a storage of ${String(storageBytes)} bytes, but it has ${String(entry.size)}`)
-  if (shape.length !== strides.length || shape.length > MAX_AXES)
+  if (shape.length !== strides.length)
     throw wrong(name, `has ${String(shape.length)} axes and ${String(strides.length)} strides`)
   const available = Math.floor(storageBytes / bytes)
   const values = countValues(shape)

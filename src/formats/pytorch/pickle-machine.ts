@@ -11,10 +11,12 @@ const MAX_MARKS = 1_000
 /** The stack and the memo of a pickle, with limits. */
 export class PickleMachine {
   readonly bytes: PickleBytes
-  #stack: Value[] = []
+  readonly #stack: Value[] = []
   /** Heights of the stack at each MARK. */
   readonly #marks: number[] = []
-  readonly #memo = new Map<number, Value>()
+  /** By number. Python numbers the values from 0 on. */
+  readonly #memo: (Value | undefined)[] = []
+  #memoSize = 0
   #values = 0
 
   constructor(bytes: PickleBytes) {
@@ -62,13 +64,14 @@ export class PickleMachine {
     this.create({ kind: 'tuple', items })
   }
 
-  save(key = this.#memo.size): void {
-    if (this.#memo.size >= MAX_VALUES) throw tooLarge('remembered values', MAX_VALUES)
-    this.#memo.set(key, this.top())
+  save(key = this.#memoSize): void {
+    if (key >= MAX_VALUES) throw tooLarge('remembered values', MAX_VALUES)
+    if (this.#memo[key] === undefined) this.#memoSize += 1
+    this.#memo[key] = this.top()
   }
 
   load(key: number): void {
-    const value = this.#memo.get(key)
+    const value = this.#memo[key]
     if (value === undefined) throw damagedPytorch('its pickle refers to a value that it lacks')
     this.push(value)
   }

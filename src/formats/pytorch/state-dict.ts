@@ -8,7 +8,7 @@ const KEYS = [
   ...['network', 'weights', 'params'],
 ]
 /** A checkpoint can nest them, for example `model` in `state_dict`. */
-const MAX_LEVELS = 3
+const MAX_DICTS = 100
 /** The limit of tensors in a safetensors file is the same. */
 const MAX_TENSORS = 10_000
 const MAX_SHOWN_KEYS = 8
@@ -21,7 +21,7 @@ export function findTensors(root: Value): ReadonlyMap<string, PickledTensor> {
   if (!isKind(root, 'dict')) throw noStateDict(`holds ${describeValue(root)} instead of a state_dict`)
   if (isOptimizer(root))
     throw noStateDict('is the checkpoint of an optimizer, without the weights of the model')
-  const tensors = findKnown(root, MAX_LEVELS) ?? findOnly(root)
+  const tensors = findKnown(root, new Set()) ?? findOnly(root)
   if (tensors.size > MAX_TENSORS)
     throw invalidPytorch(
       `holds ${String(tensors.size)} tensors; at most ${String(MAX_TENSORS)} are supported`,
@@ -29,11 +29,13 @@ export function findTensors(root: Value): ReadonlyMap<string, PickledTensor> {
   return tensors
 }
 
-function findKnown(dict: Dictionary, levels: number): Map<string, PickledTensor> | undefined {
+/** `seen` are the dicts so far, because a dict can contain itself. */
+function findKnown(dict: Dictionary, seen: Set<Dictionary>): Map<string, PickledTensor> | undefined {
+  if (seen.has(dict) || seen.size >= MAX_DICTS) return undefined
+  seen.add(dict)
   for (const key of KEYS) {
     const inner = dict.entries.get(key)
-    if (levels === 0 || !isKind(inner, 'dict')) continue
-    const tensors = findKnown(inner, levels - 1)
+    const tensors = isKind(inner, 'dict') ? findKnown(inner, seen) : undefined
     if (tensors !== undefined) return tensors
   }
   const tensors = selectTensors(dict)
@@ -46,9 +48,9 @@ function findOnly(root: Dictionary): Map<string, PickledTensor> {
     .filter(([, tensors]) => tensors !== undefined && tensors.size > 0)
   const [first, ...more] = found
   if (first?.[1] === undefined) {
-    const parts = [...root.entries.keys()].some((key) => /optim/u.test(String(key)))
+    const hasOptimizer = [...root.entries.keys()].some((key) => key.includes('optim'))
     throw noStateDict(
-      parts
+      hasOptimizer
         ? `is a checkpoint of an optimizer without the weights of the model; its keys are ${shownKeys(root)}`
         : `holds no tensors; its keys are ${shownKeys(root)}`,
     )
@@ -62,8 +64,7 @@ function findOnly(root: Dictionary): Map<string, PickledTensor> {
 
 function selectTensors({ entries }: Dictionary): Map<string, PickledTensor> {
   const tensors = new Map<string, PickledTensor>()
-  for (const [key, value] of entries)
-    if (typeof key === 'string' && isKind(value, 'tensor')) tensors.set(key, value)
+  for (const [key, value] of entries) if (isKind(value, 'tensor')) tensors.set(key, value)
   return tensors
 }
 
@@ -72,9 +73,9 @@ function isOptimizer({ entries }: Dictionary): boolean {
 }
 
 function shownKeys({ entries }: Dictionary): string {
-  const keys = [...entries.keys()].filter((key) => typeof key === 'string' || typeof key === 'number')
-  const shown = keys.slice(0, MAX_SHOWN_KEYS).map((key) => JSON.stringify(shownName(String(key))))
-  if (keys.length > MAX_SHOWN_KEYS) shown.push('...')
+  const keys = [...entries.keys()].slice(0, MAX_SHOWN_KEYS)
+  const shown = keys.map((key) => JSON.stringify(shownName(key)))
+  if (entries.size > MAX_SHOWN_KEYS) shown.push('...')
   return shown.length > 0 ? shown.join(', ') : 'none'
 }
 

@@ -3,21 +3,33 @@
  * to an unlimited depth: a pickle can contain a value in itself.
  */
 export type Value =
-  null | boolean | number | bigint | string | Sequence | Dictionary | Class | Storage | PickledTensor | Inert
+  | null
+  | boolean
+  | number
+  | bigint
+  | string
+  | List
+  | Tuple
+  | Dictionary
+  | Class
+  | Storage
+  | PickledTensor
+  | Inert
 
-export interface List {
+interface List {
   readonly kind: 'list'
   readonly items: Value[]
 }
 
-export interface Tuple {
+interface Tuple {
   readonly kind: 'tuple'
   readonly items: readonly Value[]
 }
 
+/** Entries whose keys are no texts are left out. */
 export interface Dictionary {
   readonly kind: 'dict'
-  readonly entries: Map<Value, Value>
+  readonly entries: Map<string, Value>
 }
 
 /** A class or function, by its full name. */
@@ -27,7 +39,7 @@ export interface Class {
 }
 
 /** The entry `data/{key}` of the archive, which holds `count` values; `dtype` is undefined for bytes of any type. */
-export interface Storage {
+interface Storage {
   readonly kind: 'storage'
   readonly key: string
   readonly dtype: string | undefined
