@@ -88,7 +88,7 @@ async function readWeight(
   const isInteger = weight.dtype === 'I32'
   for (let index = 0; index < values.length; index += 1) {
     const value = (values[index] ?? 0) * scale + min
-    values[index] = isInteger ? Math.round(value) : value
+    values[index] = isInteger ? Math.round(value) | 0 : value
   }
   return values
 }
