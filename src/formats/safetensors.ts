@@ -1,37 +1,26 @@
-import { constants } from 'node:fs'
-import { open, type FileHandle } from 'node:fs/promises'
-import { endianness } from 'node:os'
 import { fieldError, type FieldError, pointerTo, shownName } from '../common/errors.ts'
 import { jsonProblem } from '../common/json-limits.ts'
 import { readJson } from '../common/json-parts.ts'
 import { dtypeNamed, toFloats } from './dtypes.ts'
+import { openRegularFile, type RegularFile } from './regular-file.ts'
+import type { TensorInfo, WeightsFile } from './weights-file.ts'
 
 /** A tensor's position in a safetensors file; offsets count from the end of the header. */
-interface TensorEntry {
-  readonly name: string
-  readonly dtype: string
-  readonly shape: readonly number[]
+interface TensorEntry extends TensorInfo {
   readonly start: number
   readonly end: number
 }
 
-export interface SafetensorsFile {
+export interface SafetensorsFile extends WeightsFile {
   readonly tensors: ReadonlyMap<string, TensorEntry>
-  readonly metadata: Readonly<Record<string, string>>
-  /**
-   * Reads `count` values of a tensor from `offset` as float32; by default all. The dtype must be a supported one.
-   */
-  read(name: string, offset?: number, count?: number): Promise<Float32Array>
-  close(): Promise<void>
 }
 
 /** Limit against forged lengths. The format allows 100 MB; the largest networks have about 100 kB. */
 const MAX_HEADER_BYTES = 16_777_216
 const MAX_TENSORS = 10_000
-const FLOAT32_BYTES = 4
-const ELEMENT_BYTES = { F32: FLOAT32_BYTES, I64: 8 } as const
-
-if (endianness() !== 'LE') throw new Error('resinit requires a little-endian machine')
+/** Of the length of the header. */
+const LENGTH_BYTES = 8
+const ELEMENT_BYTES = { F32: 4, I64: 8 } as const
 
 /**
  * Opens a file in the safetensors format (https://huggingface.co/docs/safetensors): a little-endian uint64 header
@@ -39,27 +28,29 @@ if (endianness() !== 'LE') throw new Error('resinit requires a little-endian mac
  * closes it.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  // Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const file = await openRegularFile(path, notSafetensors)
   try {
-    const found = await file.stat()
-    if (!found.isFile()) throw notSafetensors('it is not a regular file')
-    const { size } = found
-    const headerBytes = size < 8 ? 0 : Number((await readBytes(file, 0, 8)).readBigUInt64LE())
-    if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - 8)) {
-      throw notSafetensors('its header length does not fit the file')
-    }
-    const dataStart = 8 + headerBytes
-    const header = await parseHeader(await readBytes(file, 8, headerBytes), size - dataStart)
+    const dataStart = await findData(file)
+    const { tensors, metadata } = await parseHeader(
+      await file.read(LENGTH_BYTES, dataStart - LENGTH_BYTES),
+      file.size - dataStart,
+    )
     return {
-      ...header,
+      format: 'safetensors',
+      tensors,
+      metadata,
       read: async (name, offset = 0, count) => {
-        const entry = header.tensors.get(name)
+        const entry = tensors.get(name)
         if (entry === undefined) throw new RangeError(`no tensor ${name}`)
-        const width = dtypeNamed(entry.dtype)?.bytes ?? FLOAT32_BYTES
+        const { dtype } = entry
+        const width = dtypeNamed(dtype)?.bytes
+        if (width === undefined)
+          throw wrong(name, `is ${shownName(dtype)}, which is not supported; convert it to F32`)
         const start = entry.start + offset * width
-        const length = count === undefined ? entry.end - start : count * width
-        return toFloats(entry.dtype, await readBytes(file, dataStart + start, length))
+        const end = count === undefined ? entry.end : start + count * width
+        if (start < entry.start || start > end || end > entry.end)
+          throw new RangeError(`a part outside of tensor ${name}`)
+        return toFloats(dtype, await file.read(dataStart + start, end - start))
       },
       close: () => file.close(),
     }
@@ -67,6 +58,17 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
     await file.close()
     throw error
   }
+}
+
+/** The position of the data, after the header. */
+async function findData(file: RegularFile): Promise<number> {
+  const { size } = file
+  const headerBytes = size < LENGTH_BYTES ? 0 : Number((await file.read(0, LENGTH_BYTES)).readBigUInt64LE())
+  if (headerBytes < 2 || headerBytes > Math.min(MAX_HEADER_BYTES, size - LENGTH_BYTES))
+    throw notSafetensors(
+      `its header length does not fit the file of ${String(size)} bytes; if it was downloaded, download it again`,
+    )
+  return LENGTH_BYTES + headerBytes
 }
 
 async function parseHeader(
@@ -93,7 +95,7 @@ async function parseHeader(
   }
   if (end !== dataBytes)
     throw notSafetensors(
-      `it holds ${String(dataBytes)} bytes of data, but its header describes ${String(end)}`,
+      `it holds ${String(dataBytes)} bytes of data, but its header describes ${String(end)}; download or write it again`,
     )
   return { tensors, metadata }
 }
@@ -164,18 +166,6 @@ export function safetensorsHeader(
   const length = Buffer.alloc(8)
   length.writeBigUInt64LE(BigInt(padded.length))
   return Buffer.concat([length, padded])
-}
-
-async function readBytes(file: FileHandle, position: number, length: number): Promise<Buffer> {
-  // A separate buffer aligns float32 views.
-  const buffer = Buffer.from(new ArrayBuffer(length))
-  let done = 0
-  while (done < length) {
-    const { bytesRead } = await file.read(buffer, done, length - done, position + done)
-    if (bytesRead === 0) throw notSafetensors('the file ends too early')
-    done += bytesRead
-  }
-  return buffer
 }
 
 function isTextRecord(value: unknown): value is Record<string, string> {
