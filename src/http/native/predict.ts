@@ -70,8 +70,9 @@ export function registerPredictRoutes(
       const { top_k = 5, fit = 'cover', batch = true } = request.query
       const vectors = [...parseList(request.query.include, OPTIONAL_OUTPUTS, '#/include')]
       const upload = await readUpload(request, config)
-      const shape = model.record.specification.architecture.input_shape
-      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, permit })
+      const { architecture, preprocessing } = model.record.specification
+      const context = { shape: architecture.input_shape, fit, resize: preprocessing.resize }
+      const images = await readImagesOrArray(upload, { ...context, config, decoder, permit })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, model.record.specification.classes),
