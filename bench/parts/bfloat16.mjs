@@ -36,6 +36,7 @@ for (const file of files) {
       await decodeImage(bytes, detectFormat(bytes) ?? 'jpeg', {
         shape,
         fit: 'cover',
+        resize: null,
         maxPixels: 1e8,
         maxBytes: 1e9,
       })

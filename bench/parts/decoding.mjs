@@ -15,7 +15,7 @@ const { ImageDecoder } = await import(
  */
 const ROUNDS = 30
 const SIDE = 224
-const options = /** @type {const} */ ({ shape: [SIDE, SIDE, 3], fit: 'cover', maxPixels: 1e8 })
+const options = /** @type {const} */ ({ shape: [SIDE, SIDE, 3], fit: 'cover', resize: null, maxPixels: 1e8 })
 const photograph = await readFile('test/fixtures/flower.jpg')
 /** @param {number} width @param {number} height */
 const resized = (width, height) => sharp(photograph).resize(width, height, { fit: 'fill' })

@@ -3,10 +3,20 @@ import { fieldError, type ServiceError } from '../common/errors.ts'
 export type Fit = 'cover' | 'fill' | 'contain' | 'exact'
 export type ImageFormat = 'jpeg' | 'png' | 'webp'
 
+export type Interpolation = 'bilinear' | 'bicubic' | 'lanczos' | 'nearest'
+
+/** How images are resized before their centre is cropped. */
+export interface Resize {
+  readonly short_side: number
+  readonly interpolation: Interpolation
+}
+
 export interface DecodeOptions {
   /** [height, width, channels] of the model's input. */
   readonly shape: readonly number[]
   readonly fit: Fit
+  /** The model's own resizing for fit=cover; other fits ignore it. */
+  readonly resize: Resize | null
   readonly maxPixels: number
 }
 
@@ -34,6 +44,11 @@ export interface DecoderMethods {
     pointer: string,
     options: DecodeOptions & DecoderLimits,
   ): Promise<DecodedImage & { readonly residentBytes: number }>
+}
+
+/** The model's own resizing if the fit uses it. Every image is resized then, also one of the model's size. */
+export function findResize({ fit, resize }: Pick<DecodeOptions, 'fit' | 'resize'>): Resize | null {
+  return fit === 'cover' ? resize : null
 }
 
 /** The defect of a file. The caller adds its position in the request. */

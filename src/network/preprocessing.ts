@@ -1,7 +1,23 @@
-import Type, { type Static } from 'typebox'
+import Type, { type Static, type TProperties } from 'typebox'
 import { fieldError } from '../common/errors.ts'
-import { closed } from '../common/schema.ts'
+import { closed, nullable } from '../common/schema.ts'
 import { withDefaults } from '../common/canonical-json.ts'
+
+const resize = {
+  short_side: Type.Integer({
+    minimum: 1,
+    maximum: 8192,
+    description:
+      'The length of the shorter side after resizing, usually input size / crop_pct; at least the shorter side of the input',
+  }),
+  interpolation: Type.Enum(['bilinear', 'bicubic', 'lanczos', 'nearest'], { default: 'bilinear' }),
+}
+const resizeWith = <P extends TProperties>(properties: P) =>
+  nullable(closed(properties), {
+    default: null,
+    description:
+      "With fit=cover, resizes encoded images of any size, also of the input's, then crops to the centre, as torchvision's Resize and CenterCrop and timm's evaluation do; null: resizes to cover the input. Other fits and arrays of pixels ignore it",
+  })
 
 /** (x * scale - mean) / std of pixels 0..255, after `channel_order`; mean and std are in that order. */
 export const Preprocessing = closed({
@@ -9,6 +25,7 @@ export const Preprocessing = closed({
   mean: Type.Array(Type.Number(), { default: [0, 0, 0] }),
   std: Type.Array(Type.Number({ exclusiveMinimum: 0 }), { default: [1, 1, 1] }),
   channel_order: Type.Enum(['rgb', 'bgr'], { default: 'rgb' }),
+  resize: resizeWith(resize),
 })
 export type Preprocessing = Static<typeof Preprocessing>
 
@@ -23,7 +40,13 @@ export const preprocessings = {
 
 export const PreprocessingRequest = Type.Union([
   Type.Enum(Object.keys(preprocessings) as (keyof typeof preprocessings)[]),
-  Type.Partial(Preprocessing, { additionalProperties: false }),
+  Type.Partial(
+    closed({
+      ...Preprocessing.properties,
+      resize: resizeWith({ ...resize, interpolation: Type.Optional(resize.interpolation) }),
+    }),
+    { additionalProperties: false },
+  ),
 ])
 
 /**
@@ -48,11 +71,12 @@ export function preprocess(
 }
 
 /**
- * Fills every field for a number of channels. All numbers must be finite in float32, in which the network computes.
+ * Fills every field for an input of [height, width, channels]. All numbers must be finite in float32, in which the network
+ * computes.
  */
 export function resolvePreprocessing(
   given: Static<typeof PreprocessingRequest>,
-  channels: number,
+  [height = 0, width = 0, channels = 0]: readonly number[],
 ): Preprocessing {
   const named = typeof given === 'string'
   const each = (value: number) => Array.from({ length: channels }, () => value)
@@ -75,6 +99,12 @@ export function resolvePreprocessing(
   std.forEach((value, channel) => {
     assertFloat32(`std/${String(channel)}`, value, Math.max(value, 1 / Math.fround(value)))
   })
+  const { short_side } = preprocessing.resize ?? {}
+  if (short_side !== undefined && short_side < Math.min(height, width))
+    throw fieldError(
+      '#/preprocessing/resize/short_side',
+      `must be at least the shorter side of the input (${String(Math.min(height, width))}), got ${String(short_side)}; images of ${String(height)}x${String(width)} cannot be cropped from smaller ones`,
+    )
   return preprocessing
 }
 

@@ -40,7 +40,7 @@ export function resolveSpecification(request: SpecificationRequest): Specificati
     initializers: resolveInitializers(request.initializers, request.residual_scheme),
     preprocessing: resolvePreprocessing(
       request.preprocessing ?? preset?.preprocessing ?? 'torch',
-      architecture.input_shape[2] ?? 0,
+      architecture.input_shape,
     ),
   }) as Specification
   checkScheme(specification)

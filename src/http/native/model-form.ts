@@ -77,12 +77,13 @@ export async function readModelForm(
       } else if (fieldname === 'images' && part.type === 'file' && specification && !loaded) {
         imaged ??= { plan: planForImages(specification, maxParameters), pixels: [] }
         const { plan, pixels } = imaged
-        const shape = plan.specification.architecture.input_shape
+        const { architecture, preprocessing } = plan.specification
+        const shape = architecture.input_shape
         assertImageCount(pixels.length + 1, shape)
         const bytes = await readPart(part.file, MAX_BODY_BYTES - total)
         total += bytes.length
         const pointer = `#/images/${String(pixels.length)}`
-        const options = { shape, fit: 'cover', maxPixels } as const
+        const options = { shape, fit: 'cover', resize: preprocessing.resize, maxPixels } as const
         const image = await decoder.decode({ file: bytes, pointer, options, signal: abortOnClose(reply) })
         pixels.push(image.pixels)
       } else {

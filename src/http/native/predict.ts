@@ -71,8 +71,9 @@ export function registerPredictRoutes(
       const upload = await readUpload(request, config)
       const { specification } = model.record
       const labels = selectLabels(specification, request.query.labels)
-      const shape = specification.architecture.input_shape
-      const images = await readImagesOrArray(upload, { shape, fit, config, decoder, permit })
+      const { architecture, preprocessing } = specification
+      const context = { shape: architecture.input_shape, fit, resize: preprocessing.resize }
+      const images = await readImagesOrArray(upload, { ...context, config, decoder, permit })
       const job = {
         model: model.record.id,
         k: Math.min(top_k, specification.classes),

@@ -7,6 +7,7 @@ import { decodeAll } from '../shared/encoded-images.ts'
 import { readParts } from '../shared/forms.ts'
 import { abortOnClose } from '../shared/client-abort.ts'
 import type { Config } from '../../config.ts'
+import type { Specification } from '../../network/specification.ts'
 import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 
 const { seed, repeats, mode } = SignalFields
@@ -24,7 +25,7 @@ interface Context {
 export async function readSignalsForm(
   request: FastifyRequest,
   reply: FastifyReply,
-  shape: readonly number[],
+  { architecture, preprocessing }: Specification,
   { decoder, config }: Context,
 ): Promise<{ question: SignalsQuestion; pixels: Uint8Array; count: number }> {
   const { MAX_BODY_BYTES, MAX_IMAGE_PIXELS: maxPixels } = config
@@ -50,6 +51,8 @@ export async function readSignalsForm(
   const question = parseFields(fields)
   if (files.length === 0) throw fieldError('#/images', 'needs at least one file part')
   const encoded = files.map((bytes, index) => ({ bytes, pointer: `#/images/${String(index)}` }))
-  const decoded = await decodeAll(encoded, { shape, fit: 'cover', maxPixels }, decoder, abortOnClose(reply))
+  const { input_shape: shape } = architecture
+  const options = { shape, fit: 'cover', resize: preprocessing.resize, maxPixels } as const
+  const decoded = await decodeAll(encoded, options, decoder, abortOnClose(reply))
   return { question, pixels: Buffer.concat(decoded.map(({ pixels }) => pixels)), count: files.length }
 }

@@ -68,8 +68,7 @@ export function registerSignalRoutes(app: App, context: Context): void {
       async function readQuestion(): Promise<{ measured: SignalsRequest; pointer: string }> {
         if (!request.isMultipart())
           return { measured: planDraw(request.body as SignalsQuestion, '#'), pointer: '#/batch_size' }
-        const shape = specification.architecture.input_shape
-        const { question, pixels, count } = await readSignalsForm(request, reply, shape, context)
+        const { question, pixels, count } = await readSignalsForm(request, reply, specification, context)
         return { measured: { ...selectSettings(question), batch_size: count, pixels }, pointer: '#/images' }
       }
     },

@@ -92,6 +92,7 @@ async function decodeInput(
   return readImages(encoded, {
     shape: specification.architecture.input_shape,
     fit,
+    resize: specification.preprocessing.resize,
     config,
     decoder,
     permit,

@@ -1,7 +1,13 @@
 import type { Config } from '../../config.ts'
 import type { ImageValues } from '../../engine/contract.ts'
 import type { ImageDecoder } from '../../images/client/image-decoder.ts'
-import type { DecodedImage, DecodeOptions, Fit } from '../../images/decoder-contract.ts'
+import {
+  findResize,
+  type DecodedImage,
+  type DecodeOptions,
+  type Fit,
+  type Resize,
+} from '../../images/decoder-contract.ts'
 import { plainJpegSize } from '../../images/jpeg.ts'
 import { sizeOf } from '../../initializers/fans.ts'
 import type { Permit } from '../../serving/prediction/permit.ts'
@@ -24,14 +30,17 @@ export interface ImagesContext {
   /** [height, width, channels] of the model's input. */
   readonly shape: readonly number[]
   readonly fit: Fit
+  /** The model's own resizing, for fit=cover. */
+  readonly resize: Resize | null
   readonly config: Pick<Config, 'MAX_IMAGE_PIXELS'>
   readonly decoder: ImageDecoder
   readonly permit: Permit
 }
 
 /**
- * Reads encoded images. Plain JPEGs of the model's size stay encoded: the engine decodes them at a quarter of the cost of
- * the image decoder, and receives an eighth of the bytes. QUEUE_FULL if memory runs out.
+ * Reads encoded images. Plain JPEGs of the model's size stay encoded, unless the model resizes every image: the engine
+ * decodes them at a quarter of the cost of the image decoder, and receives an eighth of the bytes. QUEUE_FULL if memory
+ * runs out.
  */
 export async function readImages(encoded: readonly EncodedImage[], context: ImagesContext): Promise<Images> {
   const { shape, permit } = context
@@ -40,7 +49,8 @@ export async function readImages(encoded: readonly EncodedImage[], context: Imag
     const size = plainJpegSize(bytes)
     return size?.width === width && size.height === height
   }
-  if (channels !== 3 || !encoded.every(fits)) return decodeImages(encoded, context)
+  if (channels !== 3 || findResize(context) !== null || !encoded.every(fits))
+    return decodeImages(encoded, context)
   permit.reserve(encoded.length, countBytes(encoded))
   return {
     values: encoded.map(({ bytes }) => bytes),
@@ -60,11 +70,11 @@ export function wrapPixels(
 
 async function decodeImages(
   encoded: readonly EncodedImage[],
-  { shape, fit, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, permit }: ImagesContext,
+  { shape, fit, resize, config: { MAX_IMAGE_PIXELS: maxPixels }, decoder, permit }: ImagesContext,
 ): Promise<Images> {
   const decodedBytes = encoded.length * sizeOf(shape)
   permit.reserve(encoded.length, countBytes(encoded) + decodedBytes)
-  const decoded = await decodeAll(encoded, { shape, fit, maxPixels }, decoder, permit.signal)
+  const decoded = await decodeAll(encoded, { shape, fit, resize, maxPixels }, decoder, permit.signal)
   permit.reserve(encoded.length, decodedBytes)
   const [first, ...others] = decoded.map(({ pixels }) => pixels)
   return {

@@ -28,9 +28,10 @@ export function readInstances(
 ): Promise<Images> | Images {
   const { specification, config, decoder, permit } = context
   const shape = specification.architecture.input_shape
+  const { resize } = specification.preprocessing
   assertCount(elements.length, '#', config.MAX_QUEUE)
   if (input === 'image_bytes')
-    return readImages(elements.map(readEncoded), { shape, fit: 'cover', config, decoder, permit })
+    return readImages(elements.map(readEncoded), { shape, fit: 'cover', resize, config, decoder, permit })
   permit.reserve(elements.length, elements.length * sizeOf(shape) * Float32Array.BYTES_PER_ELEMENT)
   const pixels = readPixels(elements, shape)
   // Whole numbers become uint8, with the same bits as the image on every other route.

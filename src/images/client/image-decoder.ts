@@ -2,7 +2,7 @@ import { raceAbort } from '../../common/cancellation.ts'
 import { createShutdownError } from '../../common/errors.ts'
 import { isLarge } from '../decode-cost.ts'
 import { DecoderProcess, type DecoderProcessOptions, type DecodeTask } from './decoder-process.ts'
-import { detectFormat, invalidImage, type DecodedImage } from '../decoder-contract.ts'
+import { detectFormat, findResize, invalidImage, type DecodedImage } from '../decoder-contract.ts'
 
 export interface ImageDecoderOptions extends DecoderProcessOptions {
   /** The maximum number of images decoded at the same time, at least two. */
@@ -67,7 +67,8 @@ export class ImageDecoder {
     if (file.length === 0) throw invalidImage(pointer, 'is empty; send a JPEG, PNG or WebP image')
     const format = detectFormat(file)
     if (format === undefined) throw invalidImage(pointer, 'is not a JPEG, PNG or WebP image; send one')
-    const large = isLarge(Buffer.from(file.buffer, file.byteOffset, file.byteLength), format)
+    const buffer = Buffer.from(file.buffer, file.byteOffset, file.byteLength)
+    const large = isLarge(buffer, format, findResize(options) !== null)
     const image = new Promise<DecodedImage>((resolve, reject) => {
       this.#waiting.push({ task, large, resolve, reject })
     })

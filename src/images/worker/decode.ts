@@ -2,6 +2,7 @@ import sharp, { type Sharp } from 'sharp'
 import { isSideways } from '../exif.ts'
 import {
   damaged,
+  findResize,
   UnusableImage,
   type DecodedImage,
   type DecodeOptions,
@@ -12,7 +13,9 @@ import { normalizeJpeg } from '../normalize-jpeg.ts'
 import { normalizePng } from '../normalize-png.ts'
 import { normalizeWebp } from '../normalize-webp.ts'
 import type { NormalizedImage } from '../normalized.ts'
+import type { Size } from '../resized-size.ts'
 import { placePixels, type Raster } from './place-pixels.ts'
+import { countResizeBytes, resizeAndCrop } from './resize-and-crop.ts'
 
 /** The file, and its parts that are not garbage-collected yet. */
 const FILE_COPIES = 2
@@ -43,14 +46,15 @@ sharp.concurrency(1)
 
 /**
  * Decodes a file to pixels of the model's size: EXIF orientation applied, alpha flattened on black, grey expanded,
- * colours as stored. An image that already has the size keeps its pixels. Throws UnusableImage if the file cannot be
- * decoded.
+ * colours as stored. An image that already has the size keeps its pixels, unless the model resizes every image. Throws
+ * UnusableImage if the file cannot be decoded.
  */
 export async function decodeImage(
   file: Buffer,
   format: ImageFormat,
-  { shape, fit, maxPixels, maxBytes }: DecodeOptions & DecoderLimits,
+  options: DecodeOptions & DecoderLimits,
 ): Promise<DecodedImage> {
+  const { shape, fit, maxPixels, maxBytes } = options
   const [height = 0, width = 0, channels = 3] = shape
   const image = normalizers[format](file, maxPixels)
   const sideways = isSideways(image.orientation)
@@ -61,13 +65,21 @@ export async function decodeImage(
       `must be ${String(width)}x${String(height)} with fit=exact, got ${String(size.width)}x${String(size.height)}; resize it, or use fit=cover, fill or contain`,
     )
   }
+  const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
+  const ownResize = findResize(options)
   const needed =
     FILE_COPIES * file.length +
     image.bytes.length +
     image.workingBytes +
-    RESULT_COPIES * width * height * channels
+    RESULT_COPIES * width * height * channels +
+    (ownResize === null
+      ? 0
+      : size.width * size.height * (image.cmyk ? 4 : 3) + countResizeBytes(size, ownResize, target))
   if (needed > maxBytes) throw tooMuchMemory(needed, maxBytes)
-  const target = { width, height, channels: channels === 1 ? 1 : 3 } as const
+  if (ownResize !== null) {
+    const pixels = resizeAndCrop(await readRaster(image), image.orientation, ownResize, target)
+    return { pixels, ...size, format }
+  }
   if (!untouched && image.orientation !== 1 && scaleFor(size, target) > MIN_ROTATED_SCALE) {
     const stored = await readRaster(image)
     const rotated = { ...size, channels: 3 } as const
@@ -85,11 +97,6 @@ export async function decodeImage(
     ? await readRaster(image)
     : await resize((change) => readRaster(image, change), image, stored, fit)
   return { pixels: placePixels(raster, image.orientation, target), ...size, format }
-}
-
-interface Size {
-  readonly width: number
-  readonly height: number
 }
 
 function getSize({ width, height }: Size): Size {

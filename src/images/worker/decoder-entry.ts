@@ -1,8 +1,14 @@
 import { answerCalls } from '../../ipc/child.ts'
 import { decodeImage } from './decode.ts'
-import { detectFormat, invalidImage, UnusableImage, type DecoderMethods } from '../decoder-contract.ts'
+import {
+  detectFormat,
+  findResize,
+  invalidImage,
+  UnusableImage,
+  type DecoderMethods,
+} from '../decoder-contract.ts'
 
-/** For larger files a garbage collection is worth its few milliseconds. */
+/** For larger files and decoded images a garbage collection is worth its few milliseconds. */
 const COLLECTED_BYTES = 2 ** 20
 let file = Buffer.alloc(0)
 
@@ -23,7 +29,9 @@ answerCalls<DecoderMethods>(
       try {
         const decoded = await decodeImage(file, format, options)
         file = Buffer.alloc(0)
-        if (collected) collectGarbage()
+        const { width, height } = decoded
+        const whole = findResize(options) !== null && width * height >= COLLECTED_BYTES
+        if (collected || whole) collectGarbage()
         return { ...decoded, residentBytes: process.memoryUsage.rss() }
       } catch (error) {
         if (error instanceof UnusableImage) throw invalidImage(pointer, error.message)

@@ -45,7 +45,7 @@ export function placePixels(raster: Raster, orientation: number, target: Target)
 }
 
 /** The upright size, the index of the first pixel, and the index steps to the right and down. */
-function orient({ width, height }: Raster, orientation: number) {
+export function orient({ width, height }: Raster, orientation: number) {
   const last = width * height - 1
   const walks: Readonly<Record<number, readonly [first: number, right: number, down: number]>> = {
     1: [0, 1, width],
@@ -76,7 +76,12 @@ function overlap(offset: number, length: number, target: number): [first: number
 type Copy = (from: number, to: number) => void
 
 /** Returns a function that copies a pixel, by its index in both rasters, and converts its channels. */
-function createCopy(data: Uint8Array, channels: number, pixels: Uint8Array, targetChannels: number): Copy {
+export function createCopy(
+  data: Uint8Array,
+  channels: number,
+  pixels: Uint8Array,
+  targetChannels: number,
+): Copy {
   const at = (index: number): number => data[index] ?? 0
   const write = (to: number, red: number, green: number, blue: number): void => {
     if (targetChannels === 1) {

@@ -16,6 +16,7 @@ const preprocessing: Preprocessing = {
   mean: [0.4, 0.5, 0.6],
   std: [0.2, 0.3, 0.4],
   channel_order: 'bgr',
+  resize: null,
 }
 
 const backend = await openBackend()

@@ -3,7 +3,13 @@ import { describe, expect, it } from 'vitest'
 import { decodeImage } from '../../../src/images/worker/decode.ts'
 import { flowerJpeg } from '../../support/images.ts'
 
-const options = { shape: [64, 64, 3], fit: 'cover', maxPixels: 100_000, maxBytes: 350e6 } as const
+const options = {
+  shape: [64, 64, 3],
+  fit: 'cover',
+  resize: null,
+  maxPixels: 100_000,
+  maxBytes: 350e6,
+} as const
 /** Variants of the photograph, which has 320 by 214 pixels. */
 const kinds: Record<string, (image: Sharp) => Sharp> = {
   baseline: (image) => image.jpeg(),

@@ -3,7 +3,7 @@ import sharp from 'sharp'
 import { describe, expect, it } from 'vitest'
 import { decodeImage } from '../../../src/images/worker/decode.ts'
 
-const options = { fit: 'cover', maxPixels: 100_000, maxBytes: 350e6 } as const
+const options = { fit: 'cover', resize: null, maxPixels: 100_000, maxBytes: 350e6 } as const
 const SIDES = [1, 7, 8, 9, 15, 16, 17, 24, 33, 64]
 const FORMS = [
   {},

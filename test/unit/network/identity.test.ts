@@ -40,6 +40,17 @@ describe('an id', () => {
       '"initializers":{"dense_kernel":{"class_name":"GlorotUniform","config":{}},"kernel":{"class_name":"TruncatedNormal","config":{"stddev":1}},"overrides":[{"initializer":{"class_name":"Orthogonal","config":{"seed":3}},"match":"head/**/kernel"}]}',
     ],
     ['preprocessing of none', { preprocessing: 'none' }, '"preprocessing":{}'],
+    ['no resizing', { preprocessing: { scale: 1, resize: null } }, '"preprocessing":{}'],
+    [
+      'resizing',
+      { preprocessing: { resize: { interpolation: 'bilinear', short_side: 256 } } },
+      '"preprocessing":{"resize":{"short_side":256}}',
+    ],
+    [
+      'resizing with another interpolation',
+      { preprocessing: { resize: { short_side: 235, interpolation: 'bicubic' } } },
+      '"preprocessing":{"resize":{"interpolation":"bicubic","short_side":235}}',
+    ],
     [
       'other preprocessing',
       { preprocessing: 'caffe' },

@@ -123,6 +123,19 @@ describe('fields that must agree', () => {
       '#/preprocessing/mean/1',
       'beyond float32, got -1e+300',
     ],
+    [
+      { preprocessing: { resize: { short_side: 223 } } },
+      { input_shape: [224, 300, 3] },
+      '#/preprocessing/resize/short_side',
+      'at least the shorter side of the input (224), got 223',
+    ],
+    [{ preprocessing: { resize: { short_side: 9000 } } }, {}, '#/preprocessing/resize/short_side', '8192'],
+    [
+      { preprocessing: { resize: { interpolation: 'bilinear' } } },
+      {},
+      '#/preprocessing/resize/short_side',
+      'is required',
+    ],
     [{ preprocessing: { scale: 1e39 } }, {}, '#/preprocessing/scale', 'beyond float32'],
     [{ labels: [...Array.from('abcdefghi'), '\ud800'] }, {}, '#/labels/9', 'must be well-formed Unicode'],
   ])('%j with %j', (fields, architecture, pointer, words) => {
@@ -144,8 +157,14 @@ describe('fields that must agree', () => {
       mean: [103.939, 116.779, 123.68],
       std: [1, 1, 1],
       channel_order: 'bgr',
+      resize: null,
     })
-    expect(of({ scale: 0.5 })).toEqual({ scale: 0.5, mean: [0, 0, 0], std: [1, 1, 1], channel_order: 'rgb' })
+    const plain = { mean: [0, 0, 0], std: [1, 1, 1], channel_order: 'rgb', resize: null }
+    expect(of({ scale: 0.5 })).toEqual({ scale: 0.5, ...plain })
+    expect(of({ resize: { short_side: 256 } })).toEqual({
+      ...{ scale: 1, ...plain },
+      resize: { short_side: 256, interpolation: 'bilinear' },
+    })
     expect(planned(body({})).specification.preprocessing).toEqual(of('torch'))
     expect(planned({ architecture: 'residual_network' }).specification.preprocessing).toEqual(of('none'))
   })
@@ -153,7 +172,7 @@ describe('fields that must agree', () => {
   test('one number applies to all channels', () => {
     const of = (preprocessing: string) =>
       planned(body({ preprocessing }, { input_shape: [32, 32, 4] })).specification.preprocessing
-    const plain = { scale: 1, mean: [0, 0, 0, 0], std: [1, 1, 1, 1], channel_order: 'rgb' }
+    const plain = { scale: 1, mean: [0, 0, 0, 0], std: [1, 1, 1, 1], channel_order: 'rgb', resize: null }
     expect(of('none')).toEqual(plain)
     expect(of('unit')).toEqual({ ...plain, scale: 1 / 255 })
   })
@@ -177,7 +196,7 @@ describe('fields that must agree', () => {
   test('fields are in schema order, whatever the order of the request', () => {
     const { specification } = planned(body({ preprocessing: { std: [1, 1, 1], mean: [1, 1, 1] } }))
     const fields = (value: object) => Object.keys(value).join(' ')
-    expect(fields(specification.preprocessing)).toBe('scale mean std channel_order')
+    expect(fields(specification.preprocessing)).toBe('scale mean std channel_order resize')
     const { stages } = planned({ architecture: { stages: [{ filters: 8, blocks: 1 }] } }).specification
       .architecture
     expect(stages.map(fields)).toEqual(['blocks filters strides'])

@@ -152,7 +152,13 @@ it('windows have the taps inside the image', () => {
 })
 
 it("pixels become the network's input, in its channel order", () => {
-  const preprocessing = { scale: 0.5, mean: [1, 2, 3], std: [1, 2, 4], channel_order: 'bgr' } as const
+  const preprocessing = {
+    scale: 0.5,
+    mean: [1, 2, 3],
+    std: [1, 2, 4],
+    channel_order: 'bgr',
+    resize: null,
+  } as const
   expect([
     ...preprocess(Uint8Array.of(10, 20, 30, 0, 0, 2), {
       ...preprocessing,
