@@ -3,8 +3,8 @@ TensorFlow, and compares digests. Needs numpy and TensorFlow; Keras 3 is used if
 
     verify.py SPEC.json [--weights FILE | --url URL] [--with keras|tensorflow]
 
-SPEC.json is a request or a record of the service, FILE a safetensors file of `/v1/models/NAME/weights`, URL a model of a
-running service (`http://HOST/v1/models/NAME`; RESINIT_KEY is its key). Exits with 0 and one line if they agree, with 1
+SPEC.json is a request or a record of the service, FILE a safetensors file of `/v1/models/NAME/weights`, URL a model of
+a running service (`http://HOST/v1/models/NAME`; RESINIT_KEY is its key). Exits with 0 and one line if they agree, with 1
 and a line for each difference, or with 2 if nothing can be compared. The rules: docs/adr/0001-specification-and-id.md,
 docs/seeds.md, and GET /v1/initializers for the laws.
 """
@@ -25,7 +25,11 @@ from decimal import Decimal
 # Weights are defined by the bits that a CPU draws.
 os.environ.update({"KERAS_BACKEND": "tensorflow", "CUDA_VISIBLE_DEVICES": "", "TF_CPP_MIN_LOG_LEVEL": "3"})
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    print("numpy is not installed: pip install numpy tensorflow-cpu", file=sys.stderr)
+    sys.exit(2)
 
 MAX_LINES = 20
 
@@ -47,6 +51,7 @@ ARCHITECTURE = {
     "head": {"pool": "global_average", "units": 1000},
 }
 PLAIN = {"scale": 1, "mean": [0, 0, 0], "std": [1, 1, 1], "channel_order": "rgb", "resize": None}
+RESIZE = {"short_side": None, "interpolation": "bilinear"}
 PREPROCESSING = {
     "torch": {"scale": 1 / 255, "mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]},
     "caffe": {"mean": [103.939, 116.779, 123.68], "channel_order": "bgr"},
@@ -159,7 +164,8 @@ def resolve_architecture(given, scheme):
     made = fill(given, ARCHITECTURE, "#/architecture")
     if not made["stages"]:
         raise Unverifiable("#/architecture/stages is required without a preset")
-    made["stages"] = [fill(s, {"blocks": 1, "filters": 1, "strides": 1}, "#/architecture/stages") for s in made["stages"]]
+    stage = {"blocks": 1, "filters": 1, "strides": 1}
+    made["stages"] = [fill(fields, stage, "#/architecture/stages") for fields in made["stages"]]
     made["stem"] = fill(made["stem"], STEM, "#/architecture/stem")
     if made["stem"]["pool"] is not None:
         made["stem"]["pool"] = fill(made["stem"]["pool"], POOL, "#/architecture/stem/pool")
@@ -199,6 +205,8 @@ def resolve(request):
     given = request.get("preprocessing", preprocessing)
     given = PREPROCESSING[given] if isinstance(given, str) else given
     each = {"mean": [0] * channels, "std": [1] * channels}
+    if given.get("resize"):
+        given = {**given, "resize": fill(given["resize"], RESIZE, "#/preprocessing/resize")}
     initializers = {**ROLES, **SCHEMES.get(scheme, {}), **request.get("initializers", {})}
     overrides = initializers.pop("overrides", [])
     fill(initializers, dict.fromkeys(FIELDS), "#/initializers")
@@ -529,7 +537,7 @@ def layer_seeds(rows, seed):
 
 
 def keras_seeds(rows, seed):
-    """The seeds after keras.utils.set_random_seed: an integer for each random initializer, in Keras's order of layers."""
+    """The seeds after keras.utils.set_random_seed: an integer for each random initializer, in Keras's layer order."""
     generator, seeds, layers = random.Random(seed), {}, {}
     for row in rows:
         layers.setdefault(row[0].rsplit("/", 1)[0], []).append(row)
@@ -589,6 +597,8 @@ def without_defaults(value, defaults):
             field = without_defaults(field, POOL if defaults is STEM else HEAD_POOL)
         elif name == "stages":
             field = [without_defaults(stage, {"strides": 1}) for stage in field]
+        elif name == "resize":
+            field = without_defaults(field, RESIZE)
         elif name in nested:
             field = without_defaults(field, nested[name])
         result[name] = field
@@ -802,7 +812,8 @@ def verify(given, weights, url, framework):
     computed = {"id": own_id, "weights_sha256": trainable.hexdigest()}
     if not records and weights is None:
         lines = "\n".join(f"{field} {value}" for field, value in computed.items())
-        raise Unverifiable(f"{lines}\nThere is nothing to compare: give a record instead of the request, or --weights, or --url.")
+        cure = "There is nothing to compare: give a record instead of the request, or --weights, or --url."
+        raise Unverifiable(f"{lines}\n{cure}")
     for record in records:
         for field, expected in computed.items():
             if record.get(field) not in (None, expected):
@@ -823,7 +834,8 @@ def main():
     sources = arguments.add_mutually_exclusive_group()
     sources.add_argument("--weights", metavar="FILE", help="a safetensors file of the service")
     sources.add_argument("--url", help="a model of a running service, http://HOST/v1/models/NAME")
-    arguments.add_argument("--with", dest="framework", choices=["keras", "tensorflow"], help="default: keras if installed")
+    frameworks = {"choices": ["keras", "tensorflow"], "help": "default: keras if it is installed"}
+    arguments.add_argument("--with", dest="framework", **frameworks)
     given = arguments.parse_args()
     try:
         try:

@@ -13,7 +13,8 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 def lite_logits(signature, images):
     """Logits of the signature in TensorFlow Lite."""
-    interpreter = tf.lite.Interpreter(model_content=tf.lite.TFLiteConverter.from_concrete_functions([signature]).convert())
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([signature])
+    interpreter = tf.lite.Interpreter(model_content=converter.convert())
     [given] = interpreter.get_input_details()
     interpreter.resize_tensor_input(given["index"], images.shape)
     interpreter.allocate_tensors()
