@@ -11,6 +11,7 @@ import { GraphNetworkOps } from './network-ops.ts'
 import { DataType, type TensorInfo } from './proto.ts'
 import { choosePrecision, preprocess } from './recipe.ts'
 import { savedModelBytes } from './saved-model.ts'
+import type { VariableDef } from './variable-definitions.ts'
 
 /** The source of an exported model's weights: its init op, or a checkpoint beside it. */
 export type ExportedWeights = 'drawn' | 'checkpoint'
@@ -34,14 +35,14 @@ export function exportedModel(
   const graph = new GraphWriter()
   const draws = new GraphDrawOps(graph)
   const path = weights === 'checkpoint' ? graph.placeholder('checkpoint', DataType.string, []) : undefined
-  const restores: string[] = []
+  const restored: VariableDef[] = []
   const byName = new Map(initialized.map((parameter) => [parameter.name, parameter]))
   const values = new Map<string, string>()
   const source = (parameter: Parameter): string => {
     const known = byName.get(parameter.name)
     const value =
       path !== undefined
-        ? restoreParameter(graph, parameter, path, restores)
+        ? restoreParameter(graph, parameter, path, restored)
         : known
           ? draw(draws, known.law, known.shape, known.seed)
           : draws.fill(parameter.shape, INITIAL_MOMENTS[parameter.role as keyof typeof INITIAL_MOMENTS])
@@ -88,11 +89,13 @@ export function exportedModel(
   }
   const assigns = ops.variables.map(({ assign }) => `^${assign}`)
   const initOp = graph.node('NoOp', assigns, {}, { name: 'init' })
+  const restores = restored.map(({ assign }) => `^${assign}`)
   const restore =
     path === undefined
       ? undefined
       : { path: `${path}:0`, op: graph.node('NoOp', restores, {}, { name: 'restore' }) }
-  return savedModelBytes({ graph, signatures, initOp, restore })
+  const variables = [...restored, ...ops.variables]
+  return savedModelBytes({ graph, signatures, initOp, variables, restore })
 }
 
 /** Writes a variable for an unfolded parameter, its restore op, and a read. Returns the read's node. */
@@ -100,7 +103,7 @@ function restoreParameter(
   graph: GraphWriter,
   { name, shape }: Parameter,
   path: string,
-  restores: string[],
+  restored: VariableDef[],
 ): string {
   const scoped = `parameters/${name}`
   const dtype = { dtype: FLOAT }
@@ -108,8 +111,10 @@ function restoreParameter(
   const handle = graph.node('VarHandleOp', [], attributes, { name: scoped })
   const inputs = [path, graph.texts([name]), graph.texts([''])]
   const value = graph.node('RestoreV2', inputs, { dtypes: { types: [DataType.float] } })
-  restores.push(`^${graph.node('AssignVariableOp', [handle, value], dtype, { name: `${scoped}/restore` })}`)
-  return graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
+  const assign = graph.node('AssignVariableOp', [handle, value], dtype, { name: `${scoped}/restore` })
+  const read = graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
+  restored.push({ handle, assign, read })
+  return read
 }
 
 /** Records the blocks' sums. */

@@ -15,6 +15,7 @@ export interface Variable {
   readonly type: Precision
   readonly handle: string
   readonly assign: string
+  readonly read: string
   readonly value: VariableValue
   /** The float32 node of its value. */
   readonly source: string
@@ -216,8 +217,8 @@ export class GraphNetworkOps implements NetworkOps<Value> {
     const handle = graph.node('VarHandleOp', [], attributes, { name: scoped })
     const converted = type === FLOAT ? source : graph.cast(source, FLOAT, type)
     const assign = graph.node('AssignVariableOp', [handle, converted], dtype, { name: `${scoped}/assign` })
-    this.variables.push({ name: scoped, shape, type, handle, assign, value, source })
     const read = graph.node('ReadVariableOp', [handle], dtype, { name: `${scoped}/read` })
+    this.variables.push({ name: scoped, shape, type, handle, assign, read, value, source })
     this.#reads.set(name, read)
     return read
   }

@@ -1,4 +1,5 @@
 import { PbfWriter } from 'pbf'
+import { writeVariableCollection, type VariableDef } from './variable-definitions.ts'
 
 /**
  * TensorFlow's protocol buffer messages (tensorflow/core/framework and tensorflow/core/protobuf), with the fields
@@ -13,6 +14,7 @@ interface MetaGraphDef {
   readonly tags: readonly string[]
   readonly graph: GraphDef
   readonly saver?: SaverDef | undefined
+  readonly variables?: readonly VariableDef[] | undefined
   readonly signatures: Readonly<Record<string, SignatureDef>>
 }
 
@@ -102,10 +104,14 @@ export function encodeSavedModel(model: SavedModel): Uint8Array {
   return pbf.finish()
 }
 
-function writeMetaGraph({ tags, graph, saver, signatures }: MetaGraphDef, pbf: PbfWriter): void {
+function writeMetaGraph(
+  { tags, graph, saver, variables = [], signatures }: MetaGraphDef,
+  pbf: PbfWriter,
+): void {
   pbf.writeMessage(1, writeTags, tags)
   pbf.writeMessage(2, writeGraph, graph)
   if (saver !== undefined) pbf.writeMessage(3, writeSaver, saver)
+  if (variables.length > 0) pbf.writeMessage(4, writeVariableCollection, variables)
   writeMap(5, writeSignature, signatures, pbf)
 }
 

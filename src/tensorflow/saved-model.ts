@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { temporaryFailed } from '../common/storage-errors.ts'
 import type { GraphWriter } from './graph.ts'
+import type { VariableDef } from './variable-definitions.ts'
 import { encodeSavedModel, type SaverDef, type SignatureDef, type TensorInfo } from './proto.ts'
 
 interface Signature {
@@ -15,6 +16,8 @@ export interface SavedModelContents {
   readonly signatures: Readonly<Record<string, Signature>>
   /** The op that a loader runs once, after a restore and before any signature. It assigns every variable. */
   readonly initOp?: string | undefined
+  /** The variables that Python's loader makes objects of, for conversion to constants. */
+  readonly variables?: readonly VariableDef[] | undefined
   /** Restores variables from a checkpoint: the name of the path's tensor, and the op. */
   readonly restore?: { readonly path: string; readonly op: string } | undefined
 }
@@ -26,13 +29,20 @@ const INIT_OP = '__saved_model_init_op'
 const CHECKPOINT_V2 = 2
 
 /** The bytes of `saved_model.pb`. */
-export function savedModelBytes({ graph, signatures, initOp, restore }: SavedModelContents): Uint8Array {
+export function savedModelBytes({
+  graph,
+  signatures,
+  initOp,
+  variables,
+  restore,
+}: SavedModelContents): Uint8Array {
   const method = 'tensorflow/serving/predict'
   const definitions: Record<string, SignatureDef> = {}
   for (const [name, signature] of Object.entries(signatures)) definitions[name] = { ...signature, method }
   if (initOp !== undefined) definitions[INIT_OP] = { outputs: { [INIT_OP]: { name: initOp } } }
   const metaGraph = {
     ...{ tags: ['serve'], graph: graph.definition, saver: restore && buildSaver(restore) },
+    variables,
     signatures: definitions,
   }
   return encodeSavedModel({ schemaVersion: 1, metaGraph })

@@ -24,6 +24,12 @@ afterAll(async () => {
 interface Loaded {
   readonly logits: number[][]
   readonly keras_logits: number[][]
+  readonly frozen_logits: number[][]
+  /** Null for bfloat16, which TensorFlow Lite does not convert. */
+  readonly lite_logits: number[][] | null
+  readonly variables: number
+  /** Variables that are left after a conversion to constants. */
+  readonly unfrozen: string[]
   readonly missing: string[]
   readonly different: string[]
   /** Largest difference of each block's sum from Keras's, as a share of its largest value. */
@@ -78,12 +84,28 @@ it.each(
   const [images, blocks] = [join(root, 'images.npy'), join(root, 'blocks.npz')]
   const factors = readFactors(drawn.scheme?.measured ?? [])
   await keras.ask({ op: 'block_sums', spec: drawn.spec, factors, images, path: blocks })
-  const request = { op: 'saved_model', folder: join(root, reference, '1'), images, weights: file, blocks }
+  const lite = drawn.spec.precision === 'float32'
+  const request = {
+    op: 'saved_model',
+    folder: join(root, reference, '1'),
+    images,
+    weights: file,
+    blocks,
+    lite,
+  }
   const found = (await keras.ask(request)) as Loaded
   expect([found.missing, found.different]).toEqual([[], []])
   const logits = await client.logits(reference, shape, pixels)
   const tolerance = TOLERANCE[drawn.spec.precision]
-  for (const given of [found.logits, found.keras_logits]) {
+  expect(found.variables).toBeGreaterThan(0)
+  expect(found.unfrozen).toEqual([])
+  expect(found.lite_logits === null).toBe(!lite)
+  for (const given of [
+    found.logits,
+    found.keras_logits,
+    found.frozen_logits,
+    found.lite_logits ?? found.logits,
+  ]) {
     for (const [index, row] of logits.entries()) {
       const largest = Math.max(...row.map(Math.abs))
       for (const [at, logit] of row.entries())

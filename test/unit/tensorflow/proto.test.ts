@@ -23,6 +23,16 @@ describe('messages of TensorFlow', () => {
     expect(node({ inputs: ['a', '^b'] })).toBe(`\x08\x01${field(2, field(1, '') + field(2, graph))}`)
   })
 
+  test('hold a collection of variables', () => {
+    const variable = { handle: 'w', assign: 'w/assign', read: 'w/read' }
+    const graph = { nodes: [], functions: [], versions: { producer: 1, minConsumer: 1 } }
+    const metaGraph = { tags: [], graph, signatures: {}, variables: [variable] }
+    const definition = `${field(1, 'w:0')}${field(2, 'w/assign')}${field(3, 'w/read:0')}\x28\x01\x38\x01`
+    expect(Buffer.from(encodeSavedModel({ schemaVersion: 1, metaGraph })).toString('latin1')).toContain(
+      field(4, field(1, 'local_variables') + field(2, field(2, field(1, definition)))),
+    )
+  })
+
   test('omit fields at their defaults', () => {
     expect(node({ device: '' })).toContain(field(1, plain))
     expect(node({ device: '/cpu:0' })).toContain(field(4, '/cpu:0'))

@@ -1,0 +1,2 @@
+/** The arguments allow no comparison. The message names the cure. */
+export class UsageError extends Error {}
