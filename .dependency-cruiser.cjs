@@ -61,7 +61,7 @@ const table = {
   'ipc/': { imports: ['common/'], packages: ['pino'] },
   'telemetry/': { imports: ['common/'], packages: ['@opentelemetry/[^/]+', 'prom-client', 'pino'] },
   'config.ts': { imports: ['common/'], packages: ['typebox'] },
-  'formats/': { imports: ['common/'], packages: ['yauzl'] },
+  'formats/': { imports: ['common/'], packages: ['h5wasm', 'yauzl'] },
   // The domain: no process, no file, no clock.
   'experiments/': { imports: ['statistics/', ...DOMAIN], packages: ['typebox'], pure: true },
   'network/': { imports: ['initializers/', 'common/'], packages: ['typebox'], pure: true },

@@ -157,7 +157,7 @@ export class Hdf5 {
       const id = this.#file.file_id
       const isLink = attempt(
         () =>
-          library.get_symbolic_link(id, rooted(prefix)) !== null ||
+          (library.get_symbolic_link(id, rooted(prefix)) as string | null) !== null ||
           Object.keys(library.get_external_link(id, rooted(prefix))).length > 0,
       )
       if (isLink) throw notKeras(`${quoted(prefix)} is a soft or external link; store the data in its place`)
