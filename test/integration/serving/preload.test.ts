@@ -51,7 +51,7 @@ describe('entries', () => {
     await write('a/weights.safetensors', '')
     await write('b.safetensors', '')
     const found = await read()
-    expect(found.map(({ name, weightsFile }) => [name, weightsFile])).toEqual([
+    expect(found.map(({ name, source }) => [name, 'weights' in source && source.weights.parts.map(({ path }) => path)])).toEqual([
       ['b', join(folder, 'b.safetensors')],
       ['a', join(folder, 'a', 'weights.safetensors')],
     ])
