@@ -6,7 +6,7 @@
  * `packages` are the npm packages that a row may import. A `pure` row may use nothing of Node except `crypto`.
  */
 const DOMAIN = ['network/', 'initializers/', 'common/']
-const CONTRACTS = ['engine/*', 'analysis/*', 'images/*']
+const CONTRACTS = ['engine/*', 'analysis/*', 'images/*', 'weights/*']
 
 /** @type {Record<string, { imports: string[], packages?: string[], pure?: true }>} */
 const table = {
@@ -20,8 +20,8 @@ const table = {
   },
   'service.ts': {
     imports: [
-      ...['http/', 'serving/', 'engine/client/', 'analysis/client/', 'images/client/', ...CONTRACTS],
-      ...['telemetry/', 'config.ts', 'common/'],
+      ...['http/', 'serving/', 'engine/client/', 'analysis/client/', 'images/client/', 'weights/client/'],
+      ...[...CONTRACTS, 'telemetry/', 'config.ts', 'common/'],
     ],
     packages: ['fastify', 'pino'],
   },
@@ -40,6 +40,7 @@ const table = {
   'engine/client/': { imports: ['engine/*', 'ipc/', ...DOMAIN], packages: ['pino'] },
   'analysis/client/': { imports: ['analysis/*', 'ipc/', 'common/'], packages: ['pino'] },
   'images/client/': { imports: ['images/*', 'ipc/', 'common/'], packages: ['pino'] },
+  'weights/client/': { imports: ['weights/*', 'ipc/', 'common/'], packages: ['pino'] },
   // The children.
   'engine/worker/': { imports: ['engine/*', 'tensorflow/', 'ipc/', 'formats/', ...DOMAIN] },
   'analysis/worker/': {
@@ -50,6 +51,7 @@ const table = {
   },
   'analysis/worker/eager/': { imports: ['statistics/', 'network/'], packages: ['@tensorflow/tfjs-node-gpu'] },
   'images/worker/': { imports: ['images/*', 'ipc/', 'common/'], packages: ['sharp'] },
+  'weights/worker/': { imports: ['weights/*', 'formats/', 'ipc/', 'common/'] },
   'tensorflow/': {
     imports: ['formats/', 'statistics/', ...DOMAIN],
     packages: ['pbf', '@tensorflow/tfjs-node-gpu'],
@@ -58,6 +60,7 @@ const table = {
   'engine/*': { imports: DOMAIN },
   'analysis/*': { imports: ['statistics/', ...DOMAIN], packages: ['typebox'] },
   'images/*': { imports: ['common/'] },
+  'weights/*': { imports: ['formats/', 'common/'] },
   'ipc/': { imports: ['common/'], packages: ['pino'] },
   'telemetry/': { imports: ['common/'], packages: ['@opentelemetry/[^/]+', 'prom-client', 'pino'] },
   'config.ts': { imports: ['common/'], packages: ['typebox'] },
@@ -72,7 +75,8 @@ const table = {
 
 /** What node or a worker thread starts, or loads before anything else. */
 const ENTRIES = [
-  ...['main', 'cli/(openapi|key|verify)', '(engine|analysis)/worker/entry', 'images/worker/decoder-entry'],
+  ...['main', 'cli/(openapi|key|verify)', '(engine|analysis|weights)/worker/entry'],
+  'images/worker/decoder-entry',
   ...['analysis/worker/statistics-thread', 'serving/models/weights-digests', 'ipc/process-signals'],
 ]
 const entries = `^src/(${ENTRIES.join('|')})\\.ts$`

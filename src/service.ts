@@ -21,6 +21,7 @@ import { Registry } from './serving/models/registry.ts'
 import { Store } from './serving/models/store.ts'
 import { Usage } from './serving/prediction/usage.ts'
 import { Readiness } from './serving/readiness.ts'
+import { createWeightsReader } from './weights/client/weights-reader.ts'
 import { noTracing, type Tracing } from './telemetry/tracing.ts'
 
 export interface Service {
@@ -73,9 +74,11 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     timeoutMs: config.IMAGE_TIMEOUT_MS,
     memoryBytes: config.IMAGE_MEMORY_BYTES,
   })
+  const weightsReader = createWeightsReader({ logger })
   const closeResources = async (): Promise<void> => {
     keyring.close()
-    await Promise.all([engine.close(), analysis.close(), decoder.close(), tracing.close()])
+    const children = [engine.close(), analysis.close(), decoder.close(), weightsReader.close()]
+    await Promise.all([...children, tracing.close()])
     await store.close()
   }
 
@@ -133,7 +136,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
   // HTTP.
   const readiness = new Readiness({ engine, analysis, preloadNames: preloaded.map(({ name }) => name) })
   const app = await buildApp({
-    ...{ config, logger, engine, analysis, decoder, store, registry, admission, batcher },
+    ...{ config, logger, engine, analysis, decoder, weightsReader, store, registry, admission, batcher },
     ...{ experiments, metrics, usage, keyring, tracing },
     notReady: () => readiness.problem,
   })
@@ -149,7 +152,7 @@ export async function buildService(config: Config, preloaded: readonly Preloaded
     },
     preload: () =>
       preload(preloaded, {
-        ...{ registry, store, analysis, maxParameters: config.MAX_MODEL_PARAMETERS },
+        ...{ registry, store, analysis, weightsReader, maxParameters: config.MAX_MODEL_PARAMETERS },
         ready: (name) => {
           readiness.markPreloaded(name)
         },

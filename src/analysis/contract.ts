@@ -145,6 +145,12 @@ export interface TrainingPart {
  * keeps it unchanged during the call.
  */
 export interface AnalysisMethods {
+  /**
+   * Draws tensors of a network in place into a safetensors file of all its parameters in creation order: the same bits
+   * as if nothing had been loaded. Measures missing factors first. Rejects with STORAGE_FAILED if the file cannot be
+   * written.
+   */
+  fillWeights(source: WeightsSource, names: readonly string[], path: string): Promise<void>
   /** SHA-256 over the unfolded parameters in creation order: the trainable ones, or with `buffers` all. */
   digest(weights: WeightsSource, options: { readonly buffers: boolean }): Promise<string>
   /**

@@ -16,6 +16,7 @@ import type { Batcher } from '../serving/prediction/batcher.ts'
 import type { Usage } from '../serving/prediction/usage.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
+import type { WeightsReader } from '../weights/contract.ts'
 import { registerArchitectureRoutes } from './native/architectures.ts'
 import { registerExperimentRoutes } from './native/experiments.ts'
 import { registerHealthRoutes } from './native/health.ts'
@@ -79,6 +80,7 @@ export interface Services {
   readonly engine: Engine
   readonly analysis: Analysis
   readonly decoder: ImageDecoder
+  readonly weightsReader: WeightsReader
   readonly store: Store
   readonly registry: Registry
   readonly admission: Admission

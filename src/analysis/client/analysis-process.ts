@@ -44,6 +44,8 @@ export function startAnalysis({ logger, maxQueue, ...options }: AnalysisOptions)
     ready: async () => {
       await worker.info()
     },
+    fillWeights: (source, names, path, control = {}) =>
+      enqueue('client', control, 'fillWeights', source, names, path),
     digest: (weights, options, control = {}) => enqueue('service', control, 'digest', weights, options),
     statistics: (weights, options, control = {}) =>
       enqueue('client', control, 'statistics', weights, options),

@@ -14,6 +14,7 @@ import { answerCalls, startOrExit } from '../../ipc/child.ts'
 import type { Handlers } from '../../ipc/messages.ts'
 import { readFactors, type AnalysisMethods, type TensorDraw } from '../contract.ts'
 import type { WeightsSource } from '../../network/weights-source.ts'
+import { fillWeights } from './fill-weights.ts'
 import { fitWeights } from './identify-initializers.ts'
 import { unitVariance } from './lsuv.ts'
 import { measureSignals } from './measure-signals.ts'
@@ -38,6 +39,8 @@ const { backend, sampler, spectra } = await startOrExit(async () => {
 const statisticsThread = new StatisticsThread()
 
 const handlers: Handlers<AnalysisMethods> = {
+  fillWeights: async (source, names, path, job) =>
+    fillWeights(sampler, await completeFactors(source), names, path, job),
   digest: (weights, { buffers }, job) =>
     withWeights(sampler, weights, job, async (tensors) => {
       const hash = createHash('sha256')

@@ -37,6 +37,7 @@ export function viewModel(
     last_error: lastError,
     spec: record.specification,
     weights: record.weights,
+    ...(record.loaded && { loaded: record.loaded }),
     scheme: viewScheme(record),
     seal: record.seal,
     weights_sha256: record.weights_sha256,

@@ -26,6 +26,7 @@ import type { Engine } from '../../engine/contract.ts'
 import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 import type { Registry } from '../../serving/models/registry.ts'
 import type { Store } from '../../serving/models/store.ts'
+import type { WeightsReader } from '../../weights/contract.ts'
 import { readModelForm, type FormModel } from './model-form.ts'
 
 const tags = ['models']
@@ -51,6 +52,7 @@ interface Context {
   readonly store: Store
   readonly analysis: Analysis
   readonly decoder: ImageDecoder
+  readonly weightsReader: WeightsReader
   readonly config: Pick<Config, 'MAX_MODEL_PARAMETERS' | 'MAX_BODY_BYTES' | 'MAX_IMAGE_PIXELS'>
 }
 

@@ -3,14 +3,14 @@ import { Readable } from 'node:stream'
 import Type from 'typebox'
 import { fieldError, pointerTo, ServiceError } from '../../common/errors.ts'
 import type { StagedWeights, Store } from '../../serving/models/store.ts'
-import { releaseStored } from '../shared/body-permit.ts'
 import { abortOnClose } from '../shared/client-abort.ts'
 import { Bytes, SAFETENSORS } from '../shared/schema-parts.ts'
 import { FitQuery, FittedWeights } from '../shared/model-schemas.ts'
 import type { App } from '../shared/app-instance.ts'
 import type { Analysis } from '../../analysis/contract.ts'
 import type { Config } from '../../config.ts'
-import { maxWeightsBytes, readParts, weightsTooLarge } from '../shared/forms.ts'
+import { maxWeightsBytes, readParts } from '../shared/forms.ts'
+import { streamToDisk } from '../shared/stream-to-disk.ts'
 
 const OCTETS = 'application/octet-stream'
 /** Includes no type and curl's default, which do not identify the content. */
@@ -63,6 +63,7 @@ export function registerFitRoutes(app: App, { analysis, store, config }: Context
 }
 
 async function stageWeights(request: FastifyRequest, store: Store, maxBytes: number): Promise<StagedWeights> {
+  const budget = { remaining: maxBytes }
   if (!request.isMultipart()) {
     const type = (request.headers['content-type'] ?? '').split(';', 1)[0]?.trim().toLowerCase() ?? ''
     if (!TYPES.includes(type))
@@ -71,7 +72,7 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
         `send the file as ${OCTETS}, or as the part "weights" of a form`,
       )
     const { body } = request
-    if (body instanceof Readable) return store.createTemp(streamToDisk(body, maxBytes, request))
+    if (body instanceof Readable) return store.createTemp(streamToDisk(body, budget, request))
     throw new ServiceError('MALFORMED_REQUEST', `the body is empty; send a safetensors file as ${OCTETS}`)
   }
   let weights: StagedWeights | undefined
@@ -79,27 +80,12 @@ async function stageWeights(request: FastifyRequest, store: Store, maxBytes: num
     for await (const part of readParts(request, { limits: { parts: 2, fileSize: maxBytes + 1 } })) {
       if (part.fieldname !== 'weights' || part.type !== 'file' || weights)
         throw fieldError(pointerTo('#', part.fieldname), 'is not expected; send "weights" once, as a file')
-      weights = await store.createTemp(streamToDisk(part.file, maxBytes, request))
+      weights = await store.createTemp(streamToDisk(part.file, budget, request))
     }
     if (!weights) throw fieldError('#/weights', 'is required: a safetensors file')
     return weights
   } catch (error) {
     await weights?.discard()
     throw error
-  }
-}
-
-/** Limits a stream that is written to disk. The rest of a larger one stays unread, so that the error can be answered. */
-function streamToDisk(source: Readable, maxBytes: number, { permit }: FastifyRequest): Readable {
-  const chunks = source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
-  return Readable.from(releaseStored(limitBytes(chunks, maxBytes), permit), { objectMode: false })
-}
-
-async function* limitBytes(chunks: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-  let bytes = 0
-  for await (const chunk of chunks) {
-    bytes += chunk.length
-    if (bytes > maxBytes) throw weightsTooLarge()
-    yield chunk
   }
 }

@@ -1,7 +1,7 @@
 import type { Multipart } from '@fastify/multipart'
 import type { FastifyRequest } from 'fastify'
 import type { Config } from '../../config.ts'
-import { ServiceError } from '../../common/errors.ts'
+import { bodyTooLarge, ServiceError } from '../../common/errors.ts'
 
 /** The largest weights file of any network within MAX_MODEL_PARAMETERS, plus its header. */
 export function maxWeightsBytes({
@@ -16,6 +16,18 @@ export function weightsTooLarge(): ServiceError {
     'BODY_TOO_LARGE',
     'the weights are larger than any network MAX_MODEL_PARAMETERS allows',
   )
+}
+
+/** Reads a small part; BODY_TOO_LARGE above a limit. */
+export async function readPart(file: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of file) {
+    size += chunk.length
+    if (size > maxBytes) throw bodyTooLarge()
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
 }
 
 type Options = Parameters<FastifyRequest['parts']>[0]

@@ -4,6 +4,8 @@ import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { schemeNames } from '../../network/schemes.ts'
 import { layouts } from '../../network/layouts.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
+import { PartialSpecification } from '../../serving/models/import-weights.ts'
+import { LoadedFrom } from '../../serving/models/records.ts'
 import { answer, closed, named, nullable } from '../../common/schema.ts'
 import { Bytes, NextCursor, optional } from './schema-parts.ts'
 import { ParameterRecord } from './initializer-schemas.ts'
@@ -31,15 +33,64 @@ export const CreateRequest = named('CreateRequest', { ...specificationFields, na
 export const CreationHeaders = Type.Object({
   Prefer: optional(Type.String({ description: 'respond-async: answers 202 at once, with state "building"' })),
 })
+/** The specification of a form with weights: fields that it lacks follow from the files. */
+export const FormSpecification = named('FormSpecification', {
+  ...PartialSpecification.properties,
+  name: optional(Name),
+})
+export const LoadRequest = named('LoadOptions', {
+  missing: optional(
+    Type.Enum(['error', 'initialize'], {
+      default: 'error',
+      description:
+        "initialize: parameters that the file lacks, and a head of another shape, are drawn by the specification's initializers, with the same values as in a model without a file",
+    }),
+  ),
+  extra: optional(
+    Type.Enum(['error', 'ignore'], {
+      default: 'error',
+      description: 'ignore: tensors of the file that the network lacks are not loaded',
+    }),
+  ),
+  prefix: optional(
+    Type.String({
+      maxLength: 256,
+      default: 'auto',
+      description: 'Prefix to remove from all names; auto: the one that all tensors share, such as module.',
+    }),
+  ),
+})
 export const CreateForm = Type.Object(
   {
-    spec: optional(CreateRequest),
-    weights: optional(Bytes('safetensors')),
+    spec: optional(FormSpecification),
+    config: optional(
+      Type.Unsafe<unknown>({
+        type: 'object',
+        description:
+          'config.json of timm or transformers; supplies what `spec` lacks: architecture, size, preprocessing, labels',
+      }),
+    ),
+    preprocessor_config: optional(
+      Type.Unsafe<unknown>({
+        type: 'object',
+        description:
+          'preprocessor_config.json of transformers; also accepted as a second `config` with that file name',
+      }),
+    ),
+    load: optional(LoadRequest),
+    weights: optional(
+      Type.Array(
+        Bytes(
+          'safetensors, PyTorch .pth, .pt or .bin (zip), Keras .h5, .weights.h5 or .keras, tfjs model.json; detected from the first bytes',
+        ),
+        { description: 'One file, or an index and all its shards, whose file names match the index' },
+      ),
+    ),
     images: optional(Type.Array(Bytes())),
   },
   {
     description:
-      'Part `spec` (JSON) first, then `weights`, or any number of `images` if residual_scheme is lsuv; weights files of this service need no `spec`',
+      'JSON parts in any order, then `weights`, or any number of `images` if residual_scheme is lsuv. Without `spec` and `config` the specification follows from the names and shapes of the tensors',
   },
 )
 /** A specification, or the id of an existing model. */
@@ -72,6 +123,11 @@ export const Model = answer('Model', {
   last_error: nullable(Type.Object({ code: Type.String(), detail: Type.String() })),
   spec: Specification,
   weights: Type.Enum(['initialized', 'loaded']),
+  loaded: optional(
+    Type.Object(LoadedFrom.properties, {
+      description: 'Origin of loaded weights; absent for models of older versions',
+    }),
+  ),
   scheme: nullable(
     Type.Object({
       ...SchemeFields,

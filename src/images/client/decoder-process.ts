@@ -1,7 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs'
 import type { Logger } from 'pino'
 import { isCrash } from '../../common/errors.ts'
 import { childEntry } from '../../ipc/child-entry.ts'
+import { createLimitedLauncher } from '../../ipc/limited-launcher.ts'
 import { Worker } from '../../ipc/worker.ts'
 import {
   invalidImage,
@@ -36,10 +36,6 @@ const ABORT_GRACE_MS = 200
 /** A process with more memory after an image is replaced. */
 const MAX_KEPT_BYTES = 160e6
 const MAX_ATTEMPTS = 2
-const SHELL = '/bin/sh'
-const MAPS = '/proc/self/maps'
-/** Smaller mappings hold compiled code. */
-const MIN_RESERVATION_BYTES = 2 ** 26
 const ENVIRONMENT = {
   // One thread, and large blocks are returned to the system.
   UV_THREADPOOL_SIZE: '1',
@@ -59,7 +55,7 @@ export class DecoderProcess {
       name: 'decoder',
       entry: childEntry('images/worker/decoder-entry.js'),
       env: ENVIRONMENT,
-      launcher: createLauncher(options.memoryBytes),
+      launcher: createLimitedLauncher(options.memoryBytes, NODE_FLAGS),
       disposable: true,
       logger: options.logger,
     })
@@ -131,25 +127,4 @@ export class DecoderProcess {
       },
     }
   }
-}
-
-/** Starts Node with limits by the kernel: memory, and no core files. Without a shell there are no limits. */
-function createLauncher(memoryBytes: number): { execPath: string; execArgv: string[] } {
-  if (!existsSync(SHELL)) return { execPath: process.execPath, execArgv: NODE_FLAGS }
-  const limitBytes = memoryBytes + readReservedCodeBytes()
-  const script = `ulimit -c 0; ulimit -d ${String(Math.floor(limitBytes / 1024))}; exec "$0" "$@"`
-  return { execPath: SHELL, execArgv: ['-c', script, process.execPath, ...NODE_FLAGS] }
-}
-
-/**
- * Address space that V8 reserves for compiled code. Newer versions map all of it writable and executable, 512 MiB on
- * x86-64, so the kernel counts it as data although few pages of it are ever used. This process and the decoder run the
- * same binary and reserve the same size. 0 without /proc.
- */
-function readReservedCodeBytes(): number {
-  const maps = existsSync(MAPS) ? readFileSync(MAPS, 'latin1') : ''
-  return [...maps.matchAll(/^([\da-f]+)-([\da-f]+) rwxp /gm)]
-    .map(([, start = '', end = '']) => parseInt(end, 16) - parseInt(start, 16))
-    .filter((bytes) => bytes >= MIN_RESERVATION_BYTES)
-    .reduce((sum, bytes) => sum + bytes, 0)
 }

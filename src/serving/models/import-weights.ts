@@ -1,22 +1,19 @@
-import { Readable } from 'node:stream'
+import Type, { type Static } from 'typebox'
 import type { Analysis } from '../../analysis/contract.ts'
-import { fieldError, fieldErrors } from '../../common/errors.ts'
-import {
-  compareTensors,
-  openSafetensors,
-  safetensorsHeader,
-  type SafetensorsFile,
-} from '../../formats/safetensors.ts'
-import { inverse } from '../../formats/transpose.ts'
+import { fieldError, shownName } from '../../common/errors.ts'
 import { jsonProblem } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
-import { identify } from '../../network/identity.ts'
-import { detectLayout, layoutProblem, tensorsIn, type FileTensor } from '../../network/layouts.ts'
-import { planRequest, type Plan } from '../../network/plan.ts'
-import { SpecificationRequest } from '../../network/specification.ts'
 import { parser } from '../../common/validation.ts'
+import type { WeightsPart } from '../../formats/weights-file.ts'
+import { identify } from '../../network/identity.ts'
+import { inferSpecification } from '../../network/infer-specification.ts'
+import { matchWeights, type LoadOptions, type WeightsMatch } from '../../network/match-weights.ts'
+import { readModelConfig } from '../../network/model-configs.ts'
+import { planRequest, type Plan } from '../../network/plan.ts'
+import { specificationFields, SpecificationRequest } from '../../network/specification.ts'
+import type { WeightsDescription, WeightsReader } from '../../weights/contract.ts'
+import type { LoadedFrom } from './records.ts'
 import type { StagedWeights, Store } from './store.ts'
-import { tensorStream } from './weights-stream.ts'
 
 /** Keys of a weights file's `__metadata__`. */
 export const METADATA = {
@@ -25,6 +22,23 @@ export const METADATA = {
   weights: 'resinit.weights_sha256',
 } as const
 
+/** A specification whose missing fields follow from weights files. */
+export const PartialSpecification = Type.Partial(Type.Object(specificationFields), {
+  additionalProperties: false,
+})
+export type PartialSpecification = Static<typeof PartialSpecification>
+
+/** Weights files on disk, and what describes them. */
+export interface WeightsImport {
+  readonly parts: readonly WeightsPart[]
+  /** With an architecture it is complete; otherwise it changes what the files say. */
+  readonly specification?: PartialSpecification | undefined
+  /** `config.json` and `preprocessor_config.json` of timm or transformers. */
+  readonly config?: unknown
+  readonly preprocessorConfig?: unknown
+  readonly load?: Partial<LoadOptions> | undefined
+}
+
 export interface LoadedWeights {
   readonly plan: Plan
   /** The id of the specification with these weights. */
@@ -32,88 +46,101 @@ export interface LoadedWeights {
   readonly weights: StagedWeights
   /** The digest of all tensors. */
   readonly digest: string
+  readonly loaded: LoadedFrom
 }
 
+export interface ImportContext {
+  readonly store: Store
+  readonly analysis: Analysis
+  readonly weightsReader: WeightsReader
+  readonly maxParameters: number
+  /** Aborts the import when its result is no longer needed. */
+  readonly signal?: AbortSignal | undefined
+}
+
+const DEFAULTS: LoadOptions = { missing: 'error', extra: 'error', prefix: 'auto' }
+/** Names of ignored tensors in a record; a checkpoint may have thousands. */
+const MAX_IGNORED = 1000
 const parseSpecification = parser(SpecificationRequest)
 
 /**
- * Imports an uploaded safetensors file in any known layout: stages it on disk, checks every tensor against the network,
- * converts it to this service's layout and computes the id. Without a request the file's metadata has the specification.
- * The caller keeps or discards the weights.
+ * Imports weights files of any format: resolves the specification, checks every tensor against the network, converts
+ * them to this service's layout, draws the missing ones and computes the id. The caller keeps or discards the result;
+ * the files stay.
  */
 export async function importWeights(
-  source: Readable,
-  request: SpecificationRequest | undefined,
-  {
-    store,
-    analysis,
-    maxParameters,
-  }: { readonly store: Store; readonly analysis: Analysis; readonly maxParameters: number },
+  given: WeightsImport,
+  { store, analysis, weightsReader, maxParameters, signal }: ImportContext,
 ): Promise<LoadedWeights> {
-  let weights = await store.createTemp(source)
+  const control = signal === undefined ? {} : { signal }
+  const description = await weightsReader.describe(given.parts, control)
+  const load = { ...DEFAULTS, ...given.load }
+  const plan = planRequest(await chooseSpecification(given, description, load.prefix), maxParameters)
+  const match = matchWeights(description.tensors, plan, load)
+  const weights = await store.stageFile()
   try {
-    const file = await openSafetensors(weights.path)
-    try {
-      const plan = planRequest(request ?? (await parseSpecificationText(file.metadata)), maxParameters)
-      const { specification } = plan
-      const layout = detectLayout([...file.tensors.keys()])
-      const problem = layoutProblem(layout, plan)
-      if (problem !== undefined) throw fieldError('#/weights', problem, 'INVALID_WEIGHTS')
-      const tensors = tensorsIn(layout, plan)
-      const errors = compareTensors(file, tensors)
-      if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
-      if (layout !== 'resinit') {
-        const upload = weights
-        weights = await store.createTemp(
-          Readable.from(convertLayout(file, plan, tensors), { objectMode: false }),
-        )
-        await upload.discard()
-      }
-      const digest = await analysis.digest({ specification, weightsFile: weights.path }, { buffers: true })
-      return { plan, id: identify(plan, digest), weights, digest }
-    } finally {
-      await file.close()
-    }
+    const tensors = match.tensors.map(({ parameter: { name, shape }, source, axes }) => ({
+      ...{ name, shape },
+      source: source === undefined ? undefined : { name: source, axes },
+    }))
+    await weightsReader.convert(given.parts, tensors, weights.path, control)
+    const { specification } = plan
+    if (match.initialized.length > 0)
+      await analysis.fillWeights({ specification }, match.initialized, weights.path, control)
+    const digest = await analysis.digest(
+      { specification, weightsFile: weights.path },
+      { buffers: true },
+      control,
+    )
+    return { plan, id: identify(plan, digest), weights, digest, loaded: describeLoad(description, match) }
   } catch (error) {
     await weights.discard()
     throw error
   }
 }
 
-/** Converts weights to this service's names, axes and order. */
-async function* convertLayout(
-  file: SafetensorsFile,
-  { parameters }: Plan,
-  tensors: readonly FileTensor[],
-): AsyncGenerator<Buffer> {
-  const tensorsByParameter = new Map(
-    tensors.flatMap((tensor) => (tensor.dtype === 'F32' ? [[tensor.parameter, tensor]] : [])),
-  )
-  yield safetensorsHeader(parameters, {})
-  const streamed = parameters.flatMap((parameter) => {
-    const tensor = tensorsByParameter.get(parameter)
-    return tensor ? [{ source: tensor.name, shape: tensor.shape, axes: inverse(tensor.axes) }] : []
-  })
-  yield* tensorStream(streamed, (...part) => file.read(...part))
+function describeLoad(
+  { format }: WeightsDescription,
+  { names, prefix, dtypes, initialized, ignored }: WeightsMatch,
+): LoadedFrom {
+  return {
+    ...{ format, names, prefix: shownName(prefix), dtypes: [...dtypes], initialized: [...initialized] },
+    ignored: ignored.slice(0, MAX_IGNORED).map(shownName),
+  }
 }
 
-async function parseSpecificationText(
-  metadata: Readonly<Record<string, string>>,
+/**
+ * The specification of an upload. A file of this service contains it; for others it is inferred from names and shapes.
+ * The configuration changes that, and the given specification changes both.
+ */
+async function chooseSpecification(
+  { specification = {}, config, preprocessorConfig }: WeightsImport,
+  { tensors, metadata }: WeightsDescription,
+  prefix: string,
 ): Promise<SpecificationRequest> {
+  const { architecture } = specification
+  const configured =
+    config === undefined && preprocessorConfig === undefined
+      ? {}
+      : readModelConfig(config, preprocessorConfig)
+  if (architecture !== undefined) return { ...configured, ...specification, architecture }
   const text = metadata[METADATA.specification]
-  if (text === undefined) {
-    throw fieldError(
-      '#/spec',
-      'is required: send a part "spec" before "weights", or a file that this service wrote',
-      'INVALID_WEIGHTS',
-    )
+  const base = text === undefined ? inferSpecification(tensors, prefix) : await parseSpecificationText(text)
+  return {
+    ...base,
+    ...configured,
+    ...specification,
+    architecture: configured.architecture ?? base.architecture,
   }
+}
+
+async function parseSpecificationText(text: string): Promise<SpecificationRequest> {
+  const pointer = `#/weights/__metadata__/${METADATA.specification}`
   let given: unknown
   try {
     given = await readJson(Buffer.from(text))
   } catch (error) {
-    const pointer = `#/weights/__metadata__/${METADATA.specification}`
     throw fieldError(pointer, jsonProblem(error), 'INVALID_WEIGHTS')
   }
-  return parseSpecification(given, `#/weights/__metadata__/${METADATA.specification}`)
+  return parseSpecification(given, pointer)
 }

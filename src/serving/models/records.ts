@@ -1,7 +1,9 @@
 import { join } from 'node:path'
-import Type from 'typebox'
+import Type, { type Static } from 'typebox'
 import { readFactors, LayerScale } from '../../analysis/contract.ts'
+import { weightsFormats } from '../../formats/weights-file.ts'
 import { identify } from '../../network/identity.ts'
+import { layouts } from '../../network/layouts.ts'
 import { planRequest, type Plan } from '../../network/plan.ts'
 import { SpecificationRequest, type Specification } from '../../network/specification.ts'
 import { nullable } from '../../common/schema.ts'
@@ -16,6 +18,19 @@ const FactSchemas = {
   measured: Type.Array(LayerScale),
 }
 
+/** The origin of loaded weights. */
+export const LoadedFrom = Type.Object({
+  format: Type.Enum(weightsFormats, { description: 'Format of the file, detected from its first bytes' }),
+  names: Type.Enum(layouts, { description: 'Whose names the tensors had' }),
+  prefix: Type.String({ description: 'Prefix that was removed from all names' }),
+  dtypes: Type.Array(Type.String(), { description: 'Types of the loaded tensors; all are float32 now' }),
+  initialized: Type.Array(Type.String(), {
+    description: "Parameters that the file lacks and that the specification's initializers drew",
+  }),
+  ignored: Type.Array(Type.String(), { description: 'Tensors of the file without a use; at most 1000' }),
+})
+export type LoadedFrom = Static<typeof LoadedFrom>
+
 const Record = Type.Object({
   id: Digest,
   specification: Type.Unknown(),
@@ -28,6 +43,7 @@ const Record = Type.Object({
   weights_sha256: nullable(Digest),
   measured: Type.Optional(FactSchemas.measured),
   tensors_sha256: Type.Optional(Digest),
+  loaded: Type.Optional(LoadedFrom),
 })
 
 /** The facts that are computed after a model's creation. First writer wins; the others adopt the stored value. */
@@ -46,12 +62,16 @@ export interface StoredModel extends Facts {
   readonly created_at: string
   /** The digest of all tensors of loaded weights, including buffers. The id depends on it and on the specification. Absent in older records. */
   readonly tensors_sha256?: string
+  /** The origin of loaded weights, of the first upload. Absent in older records. */
+  readonly loaded?: LoadedFrom
 }
 
 /** The properties of a new model's weights that its specification does not determine. */
 export interface MeasuredWeights {
   /** The digest of all tensors of uploaded weights. */
   readonly digest?: string
+  /** The origin of uploaded weights. */
+  readonly loaded?: LoadedFrom
   /** Factors that were measured on the client's images. */
   readonly measured?: readonly LayerScale[]
 }
@@ -65,16 +85,17 @@ export interface ReadModel {
 export function createRecord(
   id: string,
   plan: Plan,
-  { loaded, digest, measured }: MeasuredWeights & { readonly loaded: boolean },
+  { hasWeights, digest, loaded, measured }: MeasuredWeights & { readonly hasWeights: boolean },
 ): StoredModel {
   return {
     id,
     specification: plan.specification,
-    weights: loaded ? 'loaded' : 'initialized',
+    weights: hasWeights ? 'loaded' : 'initialized',
     created_at: new Date().toISOString(),
     seal: null,
     weights_sha256: null,
     ...(digest !== undefined && { tensors_sha256: digest }),
+    ...(loaded && { loaded }),
     ...(measured && { measured }),
   }
 }

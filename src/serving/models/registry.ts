@@ -140,7 +140,7 @@ export class Registry {
       if (name !== undefined && owner !== undefined && owner !== id && !moves) throw nameTaken(name, owner)
       const known = this.#index.get(id)
       const entry =
-        known ?? this.#add(createRecord(id, plan, { ...options, loaded: weights !== undefined }), plan)
+        known ?? this.#add(createRecord(id, plan, { ...options, hasWeights: weights !== undefined }), plan)
       if (!known) entry.created = this.#write(entry, weights)
       await entry.created
       if (known && weights) await this.#weights.repair(known.record, weights)

@@ -154,6 +154,14 @@ export class Store {
     }
   }
 
+  /** Returns an unused path for a weights file that another process writes. */
+  stageFile(): Promise<StagedWeights> {
+    return changeStore(async () => {
+      await this.#staging.ensure()
+      return this.#staging.createTemp('.safetensors')
+    })
+  }
+
   /** Creates a temporary directory, for files that are sent and then removed. */
   stageFolder(): Promise<TempPath> {
     return changeStore(async () => {

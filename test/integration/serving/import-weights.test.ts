@@ -227,7 +227,7 @@ describe('rejected:', () => {
         status: 422,
         code: 'INVALID_REQUEST',
         pointer: '#/spec',
-        says: /"spec" \(JSON\) once, then "weights"/,
+        says: /\(JSON\) once each, in any order, then "weights"/,
       },
     ],
     [
@@ -236,9 +236,9 @@ describe('rejected:', () => {
       { status: 422, code: 'INVALID_REQUEST', pointer: '#/spec', says: /once/ },
     ],
     [
-      'second weights',
+      'two files of one name',
       () => [spec(), part(file), part(file)],
-      { status: 422, code: 'INVALID_REQUEST', pointer: '#/weights', says: /once/ },
+      { status: 422, code: 'INVALID_REQUEST', pointer: '#/weights', says: /is sent twice/ },
     ],
     [
       'an invalid name',

@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process'
 import { copyFile, mkdir, rm, symlink, truncate, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { readConfig } from '../../../src/config.ts'
 import { readPreload } from '../../../src/service.ts'
+import type { Preloaded } from '../../../src/serving/models/preload.ts'
 import type { ModelBody } from '../../support/client.ts'
 import { whileHalted } from '../../support/halt.ts'
 import { tiny } from '../../support/networks.ts'
@@ -23,6 +24,10 @@ const write = (name: string, given: unknown): Promise<void> =>
 const read = (path = folder) => readPreload(readConfig({ PRELOAD: path }))
 
 describe('entries', () => {
+  const describeEntry = ({ name, source }: Preloaded): string[] => [
+    name,
+    ...('weights' in source ? source.weights.parts.map(({ path }) => relative(folder, path)) : []),
+  ]
   const names = async (path?: string): Promise<string[]> => (await read(path)).map(({ name }) => name)
 
   it('one file with one or several specifications', async () => {
@@ -51,10 +56,75 @@ describe('entries', () => {
     await write('a/weights.safetensors', '')
     await write('b.safetensors', '')
     const found = await read()
-    expect(found.map(({ name, weightsFile }) => [name, weightsFile])).toEqual([
-      ['b', join(folder, 'b.safetensors')],
-      ['a', join(folder, 'a', 'weights.safetensors')],
+    expect(found.map(describeEntry)).toEqual([
+      ['b', 'b.safetensors'],
+      ['a', 'a/weights.safetensors'],
     ])
+  })
+
+  it.each<readonly [string, Readonly<Record<string, unknown>>, readonly string[]]>([
+    [
+      'of timm, with safetensors before other formats',
+      {
+        'config.json': { architecture: 'resnet50' },
+        'model.safetensors': '',
+        'pytorch_model.bin': '',
+        'README.md': '',
+      },
+      ['resnet50.a1_in1k', 'model.safetensors'],
+    ],
+    [
+      'of transformers with shards',
+      {
+        ...{ 'config.json': {}, 'preprocessor_config.json': {}, 'tf_model.h5': '', 'extra.safetensors': '' },
+        'model.safetensors.index.json': {
+          weight_map: { a: 'model-1.safetensors', b: 'model-2.safetensors' },
+        },
+        ...{ 'model-1.safetensors': '', 'model-2.safetensors': '' },
+      },
+      ['resnet50.a1_in1k', 'model.safetensors.index.json', 'model-1.safetensors', 'model-2.safetensors'],
+    ],
+    [
+      'of TensorFlow.js',
+      {
+        'model.json': { weightsManifest: [{ paths: ['group1-shard1of1.bin'] }] },
+        'group1-shard1of1.bin': '',
+      },
+      ['resnet50.a1_in1k', 'model.json', 'group1-shard1of1.bin'],
+    ],
+    ['with one file', { 'state.pth': '' }, ['resnet50.a1_in1k', 'state.pth']],
+    [
+      'with several kinds of one model',
+      { 'model.keras': '', 'weights.h5': '' },
+      ['resnet50.a1_in1k', 'model.keras'],
+    ],
+    [
+      'with a partial specification',
+      { 'spec.json': { classes: 10 }, 'a.pt': '' },
+      ['resnet50.a1_in1k', 'a.pt'],
+    ],
+    [
+      'with a name',
+      { 'spec.json': { name: 'photographs' }, 'config.json': {}, 'a.safetensors': '' },
+      ['photographs', 'a.safetensors'],
+    ],
+  ])('a model folder %s', async (_, files, [name, ...weights]) => {
+    const model = 'resnet50.a1_in1k'
+    await mkdir(join(folder, model, 'onnx'), { recursive: true })
+    await write(`${model}/onnx/config.json`, {})
+    for (const [file, content] of Object.entries(files)) await write(`${model}/${file}`, content)
+    const wanted = [[name, ...weights.map((file) => `${model}/${file}`)]]
+    expect((await read()).map(describeEntry)).toEqual(wanted)
+    // KServe fills the folder of PRELOAD itself.
+    if (!('state.pth' in files)) expect((await read(join(folder, model))).map(describeEntry)).toEqual(wanted)
+  })
+
+  it('several files without a generic name are ambiguous', async () => {
+    await write('config.json', {})
+    for (const file of ['a.pth', 'b.pth']) await write(file, '')
+    await expect(read()).rejects.toThrow(
+      /contains several weights files of one model: a\.pth, b\.pth; keep one/,
+    )
   })
 })
 
