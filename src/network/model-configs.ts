@@ -62,15 +62,14 @@ function withImages(partial: PartialSpecification, images: ImageConfig | undefin
 
 /** timm's `config.json` (`timm/models/_hub.py: save_config_for_hf`). */
 function readTimm(fields: ConfigFields, images: ImageConfig | undefined): PartialSpecification {
-  const name = fields.text('architecture')?.replace(/^tv_/, '')
-  if (name === undefined || !/^resnet\d+$/.test(name) || !Object.hasOwn(presets, name)) {
-    // Wide networks are inferred from the tensors.
-    if (name === undefined || !/^wide_resnet\d+_2$/.test(name))
-      fields.fail(
-        'architecture',
-        `must be that of a ResNet of this service, such as resnet50; got ${JSON.stringify(name ?? null)}`,
-      )
-  }
+  const name = fields.text('architecture')?.replace(/^tv_/, '') ?? 'none'
+  const isPreset = /^resnet\d+$/.test(name) && Object.hasOwn(presets, name)
+  // Wide networks are inferred from the tensors.
+  if (!isPreset && !/^wide_resnet\d+_2$/.test(name))
+    fields.fail(
+      'architecture',
+      `must be that of a ResNet of this service, such as resnet50; got ${JSON.stringify(name)}`,
+    )
   const [argument] =
     fields
       .object('model_args')
@@ -83,7 +82,7 @@ function readTimm(fields: ConfigFields, images: ImageConfig | undefined): Partia
   const named = readLabels(fields, 'label_names') ?? (pretrained && readLabels(pretrained, 'label_names'))
   const isImagenet = classes === 1000 && /(^|_)in1k$/.test(pretrained?.text('tag') ?? '')
   const partial: PartialSpecification = {
-    ...(Object.hasOwn(presets, name ?? '') && { architecture: name ?? '' }),
+    ...(isPreset && { architecture: name }),
     ...rest(classes, named ?? (isImagenet ? 'imagenet' : undefined)),
   }
   return withImages(partial, images ?? (pretrained && readTimmImages(pretrained)))

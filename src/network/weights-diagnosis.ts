@@ -132,7 +132,7 @@ function describeOwn({ found, located }: Located, plan?: Plan): string | undefin
       ? `the file's tensors are those of "architecture": ${JSON.stringify(architecture)}`
       : 'without "architecture" in "spec", it is inferred from the file\'s tensors'
   } catch (error) {
-    if (error instanceof ServiceError) return error.message.replace(/^#\/weights(?=\/)/, 'the tensor')
+    if (error instanceof ServiceError) return error.message.replace(/^#\/weights /, 'the file ')
     throw error
   }
 }
