@@ -55,6 +55,15 @@ export function readTransformersArchitecture(config: ConfigFields): Architecture
   }
 }
 
+/** The window that is cut from the centre after resizing. */
+function readCrop(config: ConfigFields): ImageConfig['size'] {
+  const sides = typeof config.get('crop_size') === 'object' ? config.object('crop_size') : undefined
+  const side = sides ? undefined : config.count('crop_size', MAX_SIDE)
+  const height = sides?.count('height', MAX_SIDE) ?? side
+  const width = sides?.count('width', MAX_SIDE) ?? side
+  return height === undefined || width === undefined ? undefined : [height, width]
+}
+
 /** A `preprocessor_config.json`, as ConvNextImageProcessor and ViTImageProcessor read it. */
 export function readTransformersImages(value: unknown): ImageConfig {
   const config = new ConfigFields(value, '#/config/preprocessor')
@@ -79,9 +88,12 @@ export function readTransformersImages(value: unknown): ImageConfig {
   if (crop !== undefined && (crop <= 0 || crop > 1))
     config.fail('crop_pct', `must be above 0 and at most 1, got ${String(crop)}`)
   const number = config.number('resample') ?? 2
-  const interpolation = RESAMPLING[number]
-  if (interpolation === undefined)
+  const interpolation =
+    RESAMPLING[number] ??
     config.fail('resample', `must be 0 nearest, 1 lanczos, 2 bilinear or 3 bicubic, got ${String(number)}`)
+  const window = config.flag('do_center_crop') === true ? readCrop(config) : undefined
+  if (window !== undefined && isResized)
+    return { size: window, preprocessing: { ...preprocessing, resize: { short_side: side, interpolation } } }
   // ConvNextImageProcessor resizes images from 384 on without a crop.
   const isCropped = isResized && crop !== undefined && side < 384
   const resize = { short_side: Math.floor(side / (crop ?? 1)), interpolation }
