@@ -122,13 +122,17 @@ function describeOwn({ found, located }: Located, plan?: Plan): string | undefin
     const request = inferLocated(found, located)
     const bodyOf = ({ parameters }: Plan): string =>
       parameters.map(({ name, shape }) => (isHead(name) ? '' : `${name} ${shape.join()}`)).join()
-    if (plan && bodyOf(planRequest({ ...request, preprocessing: 'none' }, Number.MAX_SAFE_INTEGER)) === bodyOf(plan)) return undefined
+    if (
+      plan &&
+      bodyOf(planRequest({ ...request, preprocessing: 'none' }, Number.MAX_SAFE_INTEGER)) === bodyOf(plan)
+    )
+      return undefined
     const { architecture } = request
     return typeof architecture === 'string'
       ? `the file's tensors are those of "architecture": ${JSON.stringify(architecture)}`
       : 'without "architecture" in "spec", it is inferred from the file\'s tensors'
   } catch (error) {
-    if (error instanceof ServiceError) return error.message.replace(/^#\/weights(?=\/)/, 'the tensor')
+    if (error instanceof ServiceError) return error.message.replace(/^#\/weights /, 'the file ')
     throw error
   }
 }
