@@ -5,12 +5,8 @@ import { parser } from '../../common/validation.ts'
 import type { WeightsPart } from '../../formats/weights-file.ts'
 import { planRequest } from '../../network/plan.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
-import {
-  importWeights,
-  PartialSpecification,
-  type ImportContext,
-  type WeightsImport,
-} from './import-weights.ts'
+import { importWeights, type ImportContext, type WeightsImport } from './import-weights.ts'
+import { PartialSpecification } from './weights-specification.ts'
 import { assertName } from './names.ts'
 import {
   baseName,
