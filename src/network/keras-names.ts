@@ -1,4 +1,4 @@
-import { layersWithShortcutsBefore, parseLayer } from './layer-names.ts'
+import { layersWithShortcutsBefore, parseLayer, type ReadName } from './layer-names.ts'
 import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
 
@@ -26,6 +26,40 @@ function branchLayer(kind: string, number: number, version: Architecture['versio
   if (kind === 'conv') return `${String(number)}_conv`
   const followed = version === 'v2' ? number - 1 : number
   return followed === 0 ? 'preact_bn' : `${String(followed)}_bn`
+}
+
+const NAME =
+  /(?:^|[./])((conv\d{1,3}_(?:conv|bn)|conv(\d{1,3})_block(\d{1,3})_(?:(\d)_(conv|bn)|preact_bn)|post_bn|predictions)\/([a-z_]+))$/
+const LAYER_NAMES = new Map(Object.entries(LAYERS).map(([layer, name]) => [name, layer]))
+
+/** Whether the names are those of pre-activation blocks. */
+export function hasPreActivations(names: readonly string[]): boolean {
+  return names.some((name) => /(_preact_bn|post_bn)\/[a-z_]+$/.test(name))
+}
+
+/** The inverse of `kerasName` for names with any prefix. */
+export function kerasReader(preActivation: boolean): ReadName {
+  return (name) => {
+    const [, tail, part = '', stage, block, digit, kind, role = ''] = NAME.exec(name) ?? []
+    if (tail === undefined) return undefined
+    const isNorm = part.endsWith('bn')
+    const roles: readonly string[] = isNorm
+      ? ['gamma', 'beta', 'moving_mean', 'moving_variance']
+      : ['kernel', 'bias']
+    if (!roles.includes(role)) return undefined
+    if (stage === undefined) {
+      const layer = LAYER_NAMES.get(part)
+      return layer === undefined ? undefined : { tail, parameter: `${layer}/${role}` }
+    }
+    const number = Number(digit ?? 0)
+    const layer =
+      digit === '0'
+        ? `shortcut/${isNorm ? 'norm' : 'conv'}`
+        : kind === 'conv'
+          ? `conv${String(number)}`
+          : `norm${String(preActivation ? number + 1 : number)}`
+    return { tail, parameter: `stage${String(Number(stage) - 1)}/block${block ?? ''}/${layer}/${role}` }
+  }
 }
 
 /**

@@ -15,6 +15,26 @@ export function parseLayer(parameter: Named): { layer: string; block?: { stage: 
   return { layer: within, block: { stage: Number(stage), number: Number(number) } }
 }
 
+/** A tensor's name in a weights file, as a reader of a naming scheme understands it. */
+export interface KnownName {
+  /** The name without its prefix. */
+  readonly tail: string
+  /** The parameter's name in this service. */
+  readonly parameter: string
+}
+
+/** Reads a name with any prefix that ends in a dot or a slash; undefined if the scheme has no such name. */
+export type ReadName = (name: string) => KnownName | undefined
+
+const OWN_NAME =
+  /(?:^|[./])((?:stem|head|stage[1-9]\d{0,2}\/block[1-9]\d{0,2})\/(?:shortcut\/)?[a-z]{1,16}\d?[ab]?\/(?:kernel|bias|gamma|beta|moving_mean|moving_variance|multiplier|offset))$/
+
+/** Reads names of this service. */
+export const readOwnName: ReadName = (name) => {
+  const [, tail] = OWN_NAME.exec(name) ?? []
+  return tail === undefined ? undefined : { tail, parameter: tail }
+}
+
 /**
  * The parameters of a network grouped by layer, with every block's shortcut moved before another layer of the
  * block. `before` returns the name of that layer for the shortcut's convolution and for its norm.

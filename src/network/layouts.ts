@@ -1,10 +1,12 @@
 import { inKerasOrder, kerasName } from './keras-names.ts'
 import type { Parameter } from './shapes.ts'
 import type { Architecture } from './specification.ts'
-import { torchvisionAxes, torchvisionName, torchvisionProblem } from './torchvision-names.ts'
+import { torchAxes } from './torch-roles.ts'
+import { torchProblem, torchvisionName } from './torchvision-names.ts'
+import { transformersName } from './transformers-names.ts'
 
 /** The naming schemes of weights files: tensor names and axis orders. The API calls a layout `names`. */
-export const layouts = ['resinit', 'torchvision', 'keras'] as const
+export const layouts = ['resinit', 'torchvision', 'keras', 'transformers'] as const
 export type Layout = (typeof layouts)[number]
 
 /** A tensor of a weights file. */
@@ -32,6 +34,7 @@ const FORMS: Readonly<Record<Layout, RegExp>> = {
   resinit: /^(stem|stage\d+|head)\//,
   torchvision: /^(conv1|bn1|fc|layer\d+\.\d+)\./,
   keras: /^(conv\d+_|post_bn\/|predictions\/)/,
+  transformers: /^((resnet\.)?(embedder\.embedder|encoder\.stages\.\d+)|classifier\.1)\./,
 }
 
 /** Detects the layout that matches most of a file's names. */
@@ -47,8 +50,7 @@ export function layoutProblem(
 ): string | undefined {
   const nameless = parameters.find((parameter) => nameIn(layout, parameter, architecture) === undefined)
   const reason =
-    (layout === 'torchvision' ? torchvisionProblem(architecture) : undefined) ??
-    (nameless && `it has no ${nameless.name}`)
+    (isTorch(layout) ? torchProblem(architecture) : undefined) ?? (nameless && `it has no ${nameless.name}`)
   return reason === undefined ? undefined : `${layout} has no names for this network: ${reason}`
 }
 
@@ -60,7 +62,7 @@ export function tensorsIn(
   const ordered = layout === 'keras' ? inKerasOrder(parameters, architecture) : parameters
   const tensors = ordered.map((parameter): FileTensor => {
     const { shape } = parameter
-    const axes = layout === 'torchvision' ? torchvisionAxes(parameter) : shape.map((_, axis) => axis)
+    const axes = isTorch(layout) ? torchAxes(shape) : shape.map((_, axis) => axis)
     return {
       name: nameIn(layout, parameter, architecture) ?? parameter.name,
       shape: axes.map((axis) => shape[axis] ?? 1),
@@ -70,18 +72,26 @@ export function tensorsIn(
     }
   })
   // The wider type comes first, so that every tensor is aligned and torch can view it in place.
-  return layout === 'torchvision' ? [...countNames(parameters), ...tensors] : tensors
+  return isTorch(layout) ? [...countNames(layout, parameters), ...tensors] : tensors
 }
 
-function countNames(parameters: readonly Parameter[]): FileTensor[] {
+function countNames(layout: TorchLayout, parameters: readonly Parameter[]): FileTensor[] {
   return parameters.flatMap((parameter) => {
     if (parameter.role !== 'moving_variance') return []
-    const name = torchvisionName(parameter, 'num_batches_tracked') ?? parameter.name
+    const name = TORCH_NAMES[layout](parameter, 'num_batches_tracked') ?? parameter.name
     return [{ name, shape: [], dtype: 'I64', parameter, axes: [] }]
   })
 }
 
+const TORCH_NAMES = { torchvision: torchvisionName, transformers: transformersName } as const
+type TorchLayout = keyof typeof TORCH_NAMES
+
+/** Whether a layout has torch's axes. */
+export function isTorch(layout: Layout): layout is TorchLayout {
+  return layout in TORCH_NAMES
+}
+
 function nameIn(layout: Layout, parameter: Parameter, architecture: Architecture): string | undefined {
-  if (layout === 'torchvision') return torchvisionName(parameter)
+  if (isTorch(layout)) return TORCH_NAMES[layout](parameter)
   return layout === 'keras' ? kerasName(parameter, architecture) : parameter.name
 }

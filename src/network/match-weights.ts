@@ -1,72 +1,100 @@
-import { fieldError, fieldErrors, pointerTo } from '../common/errors.ts'
-import { detectLayout, layoutProblem, tensorsIn, type Layout } from './layouts.ts'
+import { layoutProblem, tensorsIn, type FileTensor, type Layout } from './layouts.ts'
+import { isHead, locateNetwork, unknownNames, withoutCounters, type FoundTensor } from './locate-network.ts'
 import type { Plan } from './plan.ts'
 import type { Parameter } from './shapes.ts'
+import { mismatchProblem, namesProblem, type Differences } from './weights-diagnosis.ts'
 
-export interface FoundTensor {
-  readonly name: string
-  readonly dtype: string
-  readonly shape: readonly number[]
-}
+/** What a client allows when weights are loaded. */
 export interface LoadOptions {
+  /** `initialize` draws what the file lacks, and a dense layer of another shape. */
   readonly missing: 'error' | 'initialize'
   readonly extra: 'error' | 'ignore'
+  /** The text before all names; `auto` finds it. */
   readonly prefix: string
 }
+
+export interface MatchedTensor {
+  readonly parameter: Parameter
+  /** The name of the tensor in the file; undefined if the parameter is to be initialized. */
+  readonly source: string | undefined
+  /** Axis i of the source is the parameter's axis axes[i]. */
+  readonly axes: readonly number[]
+}
+
 export interface WeightsMatch {
   readonly names: Layout
   readonly prefix: string
-  readonly tensors: readonly {
-    readonly parameter: Parameter
-    readonly source: string | undefined
-    readonly axes: readonly number[]
-  }[]
-  readonly dtypes: readonly string[]
-  readonly initialized: readonly string[]
-  readonly ignored: readonly string[]
+  /** In creation order. */
+  readonly tensors: readonly MatchedTensor[]
+  /** The dtypes of the tensors that are used, sorted. */
+  readonly dtypes: string[]
+  /** The names of this service of the parameters that are to be drawn. */
+  readonly initialized: string[]
+  /** The names in the file of the tensors that are not used. */
+  readonly ignored: string[]
 }
 
-export function matchWeights(found: readonly FoundTensor[], plan: Plan, load: LoadOptions): WeightsMatch {
-  const prefix =
-    load.prefix === 'auto'
-      ? found.every(({ name }) => name.startsWith('module.'))
-        ? 'module.'
-        : ''
-      : load.prefix
-  const byName = new Map(found.map((tensor) => [tensor.name.slice(prefix.length), tensor]))
-  const names = detectLayout([...byName.keys()])
+const HEAD = ['head/dense/kernel', 'head/dense/bias']
+const FLOATS = new Set(['F64', 'F32', 'F16', 'BF16'])
+
+/**
+ * Assigns the tensors of a file to the parameters of a network. Throws INVALID_WEIGHTS with a diagnosis and at most 20
+ * differences.
+ */
+export function matchWeights(
+  found: readonly FoundTensor[],
+  plan: Plan,
+  { missing, extra, prefix }: LoadOptions,
+): WeightsMatch {
+  const weights = withoutCounters(found)
+  const located = locateNetwork(weights, prefix)
+  if (located === undefined) throw unknownNames(weights, prefix)
+  const { names, tensors: sources } = located
   const problem = layoutProblem(names, plan)
-  if (problem !== undefined) throw fieldError('#/weights', problem, 'INVALID_WEIGHTS')
-  const errors: { pointer: string; detail: string }[] = []
-  const used = new Set<string>()
-  const tensors = tensorsIn(names, plan).flatMap(({ name, shape, dtype, parameter, axes }) => {
-    used.add(name)
-    if (dtype !== 'F32') return []
-    const tensor = byName.get(name)
-    const same = tensor?.shape.join() === shape.join()
-    if (!same && load.missing === 'error')
-      errors.push({
-        pointer: pointerTo('#/weights', name),
-        detail:
-          tensor === undefined
-            ? `is missing; [${shape.join(', ')}] float32 is expected`
-            : `must have shape [${shape.join(', ')}], got [${tensor.shape.join(', ')}]`,
-      })
-    return [{ parameter, source: same ? tensor?.name : undefined, axes }]
+  if (problem !== undefined) throw namesProblem({ found: weights, located }, problem)
+  const expected = new Map(
+    tensorsIn(names, plan).flatMap((tensor) => (tensor.dtype === 'F32' ? [[tensor.parameter, tensor]] : [])),
+  )
+  const differences: Differences = { missing: [], shapes: [], dtypes: [], extra: [] }
+  const replacesHead =
+    missing === 'initialize' &&
+    plan.parameters.some((parameter) => {
+      const source = sources.get(parameter.name)
+      const tensor = expected.get(parameter)
+      return isHead(parameter.name) && source && tensor && !hasShape(source, tensor)
+    })
+  const used = new Map<string, FoundTensor>()
+  const tensors = plan.parameters.map((parameter): MatchedTensor => {
+    const source = sources.get(parameter.name)
+    const tensor = expected.get(parameter)
+    if (tensor === undefined) throw new TypeError(`${parameter.name} has no name`)
+    const { axes } = tensor
+    if (source === undefined || (replacesHead && isHead(parameter.name))) {
+      if (missing === 'error') differences.missing.push(tensor)
+      return { parameter, source: undefined, axes }
+    }
+    used.set(source.name, source)
+    if (!hasShape(source, tensor)) differences.shapes.push({ source, tensor })
+    else if (!FLOATS.has(source.dtype)) differences.dtypes.push(source)
+    return { parameter, source: source.name, axes }
   })
-  const ignored = [...byName].flatMap(([name, tensor]) => (used.has(name) ? [] : [tensor.name]))
-  if (load.extra === 'error')
-    for (const name of ignored)
-      errors.push({ pointer: pointerTo('#/weights', name), detail: 'is not a parameter of this network' })
-  if (errors.length > 0) throw fieldErrors(errors, 'INVALID_WEIGHTS')
-  const byParameter = new Map(tensors.map((tensor) => [tensor.parameter, tensor]))
-  const ordered = plan.parameters.flatMap((parameter) => byParameter.get(parameter) ?? [])
+  const unused = weights.filter(({ name }) => !used.has(name))
+  const replaced = new Set(replacesHead ? HEAD.map((name) => sources.get(name)) : [])
+  if (extra === 'error') differences.extra.push(...unused.filter((tensor) => !replaced.has(tensor)))
+  const matched = tensors.filter(({ source }) => source !== undefined)
+  const isBodyless = matched.every(({ parameter: { name } }) => isHead(name))
+  if (isBodyless || Object.values(differences).some(({ length }) => length > 0))
+    throw mismatchProblem({ found: weights, located, plan, differences, matched: matched.length })
   return {
     names,
-    prefix,
-    tensors: ordered,
-    dtypes: [...new Set(found.map(({ dtype }) => dtype))],
-    initialized: ordered.flatMap(({ parameter, source }) => (source === undefined ? [parameter.name] : [])),
-    ignored,
+    prefix: located.prefix,
+    tensors,
+    dtypes: [...new Set([...used.values()].map(({ dtype }) => dtype))].sort(),
+    initialized: tensors.flatMap(({ parameter, source }) => (source === undefined ? [parameter.name] : [])),
+    ignored: unused.map(({ name }) => name),
   }
+}
+
+function hasShape(source: FoundTensor, expected: FileTensor): boolean {
+  return source.shape.join() === expected.shape.join()
 }

@@ -1,9 +1,10 @@
-import Type, { type Static } from 'typebox'
+import Type from 'typebox'
 import { fieldError } from '../../common/errors.ts'
 import { jsonProblem } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
 import { parser } from '../../common/validation.ts'
 import { inferSpecification } from '../../network/infer-specification.ts'
+import { mergeSpecifications, type PartialSpecification } from '../../network/merge-specifications.ts'
 import { readModelConfig } from '../../network/model-configs.ts'
 import {
   specificationFields,
@@ -16,10 +17,9 @@ import type { WeightsDescription } from '../../weights/contract.ts'
 export const SPECIFICATION_KEY = 'resinit.spec'
 
 /** A specification whose missing fields follow from weights files. */
-export const PartialSpecification = Type.Partial(Type.Object(specificationFields), {
+export const WeightsSpecification = Type.Partial(Type.Object(specificationFields), {
   additionalProperties: false,
 })
-export type PartialSpecification = Static<typeof PartialSpecification>
 
 /** What a client says about weights. */
 export interface WeightsConfiguration {
@@ -43,49 +43,36 @@ export async function chooseSpecification(
 ): Promise<SpecificationRequest> {
   const isConfigured = config !== undefined || preprocessorConfig !== undefined
   const configured: PartialSpecification = isConfigured ? readModelConfig(config, preprocessorConfig) : {}
-  const given = merge(configured, specification)
-  const { architecture } = given
-  if (architecture !== undefined && isComplete(architecture)) return { ...given, architecture }
-  const text = metadata[SPECIFICATION_KEY]
-  const base = text === undefined ? inferSpecification(tensors, prefix) : await parseSpecificationText(text)
-  const merged = merge(base, given)
-  return { ...merged, architecture: merged.architecture ?? base.architecture }
+  const { architecture } = mergeSpecifications({}, configured, specification)
+  const isComplete = architecture !== undefined && standsAlone(architecture)
+  const base = isComplete ? {} : await readBase(tensors, metadata, prefix)
+  return withArchitecture(mergeSpecifications(base, configured, specification), base)
 }
 
-type Architecture = string | ArchitectureRequest | undefined
+async function readBase(
+  tensors: WeightsDescription['tensors'],
+  metadata: WeightsDescription['metadata'],
+  prefix: string,
+): Promise<SpecificationRequest> {
+  const text = metadata[SPECIFICATION_KEY]
+  return text === undefined ? inferSpecification(tensors, prefix) : parseSpecificationText(text)
+}
 
 /** True if an architecture needs no other one. */
-function isComplete(architecture: NonNullable<Architecture>): boolean {
+function standsAlone(architecture: SpecificationRequest['architecture']): boolean {
   if (typeof architecture === 'string') return true
   return architecture.preset !== undefined || architecture.stages !== undefined
 }
 
-/** Changes fields of a specification. A new number of classes replaces what depends on the old one. */
-function merge(base: PartialSpecification, changes: PartialSpecification): PartialSpecification {
-  const { labels, ...others } = base
-  const keepsClasses = changes.classes === undefined || changes.classes === base.classes
-  const architecture = mergeArchitectures(base.architecture, changes.architecture)
-  return {
-    ...others,
-    ...(labels !== undefined && keepsClasses && { labels }),
-    ...changes,
-    ...(architecture !== undefined && {
-      architecture: keepsClasses ? architecture : withoutUnits(architecture),
-    }),
-  }
-}
-
-function mergeArchitectures(base: Architecture, changes: Architecture): Architecture {
-  if (changes === undefined) return base
-  if (base === undefined || typeof changes === 'string' || isComplete(changes)) return changes
-  return { ...(typeof base === 'string' ? { preset: base } : base), ...changes }
-}
-
-/** Without the size of the head, which equals the number of classes. */
-function withoutUnits(architecture: NonNullable<Architecture>): NonNullable<Architecture> {
-  if (typeof architecture !== 'object' || architecture.head === undefined) return architecture
-  const { pool } = architecture.head
-  return { ...architecture, head: pool === undefined ? {} : { pool } }
+/** A new number of classes replaces the size of the head that a file of this service states. */
+function withArchitecture(merged: PartialSpecification, base: PartialSpecification): SpecificationRequest {
+  const { architecture } = merged
+  if (architecture === undefined) throw new TypeError('neither a file nor a client gives an architecture')
+  if (typeof architecture === 'string' || architecture.head === undefined || merged.classes === base.classes)
+    return { ...merged, architecture }
+  const { units, ...head } = architecture.head
+  const isOfBase = typeof base.architecture === 'object' && base.architecture.head?.units === units
+  return { ...merged, architecture: isOfBase ? { ...architecture, head } : architecture }
 }
 
 async function parseSpecificationText(text: string): Promise<SpecificationRequest> {
