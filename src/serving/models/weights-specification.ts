@@ -6,11 +6,7 @@ import { parser } from '../../common/validation.ts'
 import { inferSpecification } from '../../network/infer-specification.ts'
 import { mergeSpecifications, type PartialSpecification } from '../../network/merge-specifications.ts'
 import { readModelConfig } from '../../network/model-configs.ts'
-import {
-  specificationFields,
-  SpecificationRequest,
-  type ArchitectureRequest,
-} from '../../network/specification.ts'
+import { specificationFields, SpecificationRequest } from '../../network/specification.ts'
 import type { WeightsDescription } from '../../weights/contract.ts'
 
 /** The key of a specification in a file's `__metadata__`. */
