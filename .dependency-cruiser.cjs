@@ -182,6 +182,13 @@ module.exports = {
       to: { path: '^src/images/worker/', reachable: true },
     },
     {
+      name: 'no-weights-parser-elsewhere',
+      comment: 'Only the weights reader opens untrusted files: it can be killed.',
+      severity: 'error',
+      from: { path: '^src/(main|cli/[^/]+|(engine|analysis)/worker/entry)\\.ts$' },
+      to: { path: '^src/(weights/worker/|formats/open-weights)', reachable: true },
+    },
+    {
       name: 'no-barrel',
       comment: 'A module is imported by its own name.',
       severity: 'error',

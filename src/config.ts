@@ -38,7 +38,8 @@ const Settings = Type.Object({
   ),
   PRELOAD: Type.Optional(
     Type.String({
-      description: 'File or folder of named specifications; /readyz fails until their models are created',
+      description:
+        'File or folder of named specifications or weights; /readyz fails until their models are created',
     }),
   ),
   ALLOW_ANONYMOUS: Type.Boolean({ default: false, description: 'Require no key, for any HOST' }),

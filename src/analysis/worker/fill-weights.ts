@@ -28,11 +28,11 @@ export async function fillWeights(
       await file.read(found, 0, found.length, 0)
       if (!found.equals(header)) throw new ServiceError('INTERNAL', 'the file is not one of this network')
       let position = header.length
-      for (const { name, shape, slices } of tensors) {
+      for (const tensor of tensors) {
         let at = position
-        position += FLOAT32_BYTES * sizeOf(shape)
-        if (!drawn.has(name)) continue
-        for await (const values of slices()) {
+        position += FLOAT32_BYTES * sizeOf(tensor.shape)
+        if (!drawn.has(tensor.name)) continue
+        for await (const values of tensor.slices()) {
           await writeAll(file, values, at)
           at += values.byteLength
         }

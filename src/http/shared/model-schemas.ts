@@ -4,7 +4,7 @@ import { CompleteInitializer } from '../../initializers/initializer.ts'
 import { schemeNames } from '../../network/schemes.ts'
 import { layouts } from '../../network/layouts.ts'
 import { Specification, specificationFields } from '../../network/specification.ts'
-import { PartialSpecification } from '../../serving/models/import-weights.ts'
+import { WeightsSpecification } from '../../serving/models/weights-specification.ts'
 import { LoadedFrom } from '../../serving/models/records.ts'
 import { answer, closed, named, nullable } from '../../common/schema.ts'
 import { Bytes, NextCursor, optional } from './schema-parts.ts'
@@ -35,7 +35,7 @@ export const CreationHeaders = Type.Object({
 })
 /** The specification of a form with weights: fields that it lacks follow from the files. */
 export const FormSpecification = named('FormSpecification', {
-  ...PartialSpecification.properties,
+  ...WeightsSpecification.properties,
   name: optional(Name),
 })
 export const LoadRequest = named('LoadOptions', {

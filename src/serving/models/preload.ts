@@ -5,12 +5,9 @@ import { parser } from '../../common/validation.ts'
 import type { WeightsPart } from '../../formats/weights-file.ts'
 import { planRequest } from '../../network/plan.ts'
 import { SpecificationRequest } from '../../network/specification.ts'
-import {
-  importWeights,
-  PartialSpecification,
-  type ImportContext,
-  type WeightsImport,
-} from './import-weights.ts'
+import { importWeights, type ImportContext, type WeightsImport } from './import-weights.ts'
+import { WeightsSpecification } from './weights-specification.ts'
+import type { PartialSpecification } from '../../network/merge-specifications.ts'
 import { assertName } from './names.ts'
 import {
   baseName,
@@ -41,7 +38,7 @@ interface Folder {
 }
 
 const parseComplete = parser(SpecificationRequest)
-const parsePartial = parser(PartialSpecification)
+const parsePartial = parser(WeightsSpecification)
 
 /**
  * Reads a file, or the files of a folder and its subfolders. A folder of one model (`findModelWeights`) is named like the

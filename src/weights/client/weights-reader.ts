@@ -72,12 +72,12 @@ class ReaderProcess {
     args: Parameters<Methods[K]>,
   ): Promise<unknown> {
     for (let attempt = 1; ; attempt++) {
-      if (this.#closing) throw createShutdownError()
+      this.#assertOpen()
       signal?.throwIfAborted()
       try {
         return await this.#callOnce(signal, method, args)
       } catch (error) {
-        if (this.#closing) throw createShutdownError()
+        this.#assertOpen()
         if (error instanceof ServiceError && error.code === 'INTERNAL') throw this.#defect(error)
         if (!isCrash(error)) throw error
         if (attempt === MAX_ATTEMPTS)
@@ -108,8 +108,12 @@ class ReaderProcess {
       throw error
     } finally {
       clearTimeout(timer)
-      if (this.#worker) this.#idleTimer = setTimeout(() => void this.#stop(), IDLE_MS).unref()
+      this.#idleTimer = setTimeout(() => void this.#stop(), IDLE_MS).unref()
     }
+  }
+
+  #assertOpen(): void {
+    if (this.#closing) throw createShutdownError()
   }
 
   #start(): Process {
