@@ -81,7 +81,10 @@ export function readTransformersImages(value: unknown): ImageConfig {
   const number = config.number('resample') ?? 2
   const interpolation = RESAMPLING[number]
   if (interpolation === undefined)
-    return config.fail('resample', `must be 0 nearest, 1 lanczos, 2 bilinear or 3 bicubic, got ${String(number)}`)
+    return config.fail(
+      'resample',
+      `must be 0 nearest, 1 lanczos, 2 bilinear or 3 bicubic, got ${String(number)}`,
+    )
   // ConvNextImageProcessor resizes images from 384 on without a crop.
   const isCropped = isResized && crop !== undefined && side < 384
   const resize = { short_side: Math.floor(side / (crop ?? 1)), interpolation }
