@@ -1,6 +1,8 @@
 import type { ServiceError } from '../common/errors.ts'
 import { identifyFile, type FileIdentity } from './identify-file.ts'
 import { jsonRecord, readJsonFile } from './json-file.ts'
+import { openH5 } from './keras/open-h5.ts'
+import { openZipWeights } from './open-zip-weights.ts'
 import { openShardedSafetensors } from './safetensors-shards.ts'
 import { openSafetensors } from './safetensors.ts'
 import { invalidShards, shownText } from './shards.ts'
@@ -15,6 +17,8 @@ interface IdentifiedPart {
 /** Opens a format of one file. */
 const OPENERS: Readonly<Partial<Record<FileIdentity['kind'], (path: string) => Promise<WeightsFile>>>> = {
   safetensors: openSafetensors,
+  zip: openZipWeights,
+  hdf5: (path) => openH5(path),
 }
 
 const ONLY_SAFETENSORS =
@@ -50,7 +54,7 @@ export async function openWeightsFile(parts: readonly WeightsPart[]): Promise<We
 
 async function openSingle({ part, identity: { kind } }: IdentifiedPart): Promise<WeightsFile> {
   const open = OPENERS[kind]
-  if (open === undefined) throw invalidShards(`is a ${kind} file, which is not supported`)
+  if (open === undefined) throw new TypeError(`no opener for ${kind}`)
   return await open(part.path)
 }
 

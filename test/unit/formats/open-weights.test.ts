@@ -1,11 +1,12 @@
 import { gzipSync } from 'node:zlib'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { detectArchiveFormat } from '../../../src/formats/archive-format.ts'
 import { npyHeader } from '../../../src/formats/npy.ts'
 import { openWeightsFile } from '../../../src/formats/open-weights.ts'
 import { Choices } from '../../support/random.ts'
 import { writeDtypes } from '../../support/safetensors.ts'
-import { refusalOf } from '../support/errors.ts'
+import { refusal, refusalOf } from '../support/errors.ts'
 import { PartsFolder, readAll, type Content } from '../support/weights-parts.ts'
 
 const fixture = (name: string) => readFile(new URL(`../../fixtures/${name}`, import.meta.url))
@@ -57,6 +58,34 @@ describe('the format is detected from the content', () => {
     expect([...file.tensors.keys()]).toEqual(names)
     await file.close()
   })
+})
+
+test('PyTorch and its TorchScript archives are detected from the content', async () => {
+  const file = await open({ 'weights.safetensors': await fixture('pytorch/state_dict.bin') })
+  expect(file.format).toBe('pytorch')
+  expect(file.tensors.size).toBeGreaterThan(0)
+  await file.close()
+  const error = await refusalOf(open({ w: await fixture('pytorch/script.pt') }))
+  expect(error).toMatchObject({ code: 'INVALID_WEIGHTS' })
+  expect(error.message).toMatch(/torch ?script/iu)
+})
+
+test.each([0, 512, 1024])('an HDF5 signature at %d is detected', async (position) => {
+  const signature = Buffer.from('\x89HDF\r\n\x1a\n', 'latin1')
+  const error = await refusalOf(
+    open({ w: Buffer.concat([Buffer.alloc(position), signature, Buffer.alloc(99)]) }),
+  )
+  expect(error).toMatchObject({ code: 'INVALID_WEIGHTS' })
+  expect(error.message).not.toContain('no known format')
+})
+
+test.each([
+  ['an empty archive', [], 'is an empty zip archive'],
+  ['npz', ['a.npy', 'b.npy'], 'is an npz archive of numpy'],
+  ['a SavedModel', ['m/saved_model.pb', 'm/x'], 'is an archive of a TensorFlow SavedModel'],
+  ['other entries', ['a', 'b', 'c', 'd'], 'is a zip archive with "a", "b", "c" ..., not of PyTorch or Keras'],
+])('a zip archive with %s is identified', (_, names, words) => {
+  expect(refusal(() => detectArchiveFormat(names)).message).toContain(words)
 })
 
 describe('a file that cannot be used is identified', () => {
