@@ -75,8 +75,8 @@ const table = {
 
 /** What node or a worker thread starts, or loads before anything else. */
 const ENTRIES = [
-  ...['main', 'cli/(openapi|key|verify)', '(engine|analysis|weights)/worker/entry'],
-  'images/worker/decoder-entry',
+  ...['main', 'cli/(openapi|key|verify)', '(engine|analysis)/worker/entry'],
+  ...['images/worker/decoder-entry', 'weights/worker/reader-entry'],
   ...['analysis/worker/statistics-thread', 'serving/models/weights-digests', 'ipc/process-signals'],
 ]
 const entries = `^src/(${ENTRIES.join('|')})\\.ts$`

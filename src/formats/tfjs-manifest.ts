@@ -4,7 +4,7 @@ import { invalidShards, shownText } from './shards.ts'
 import type { TensorInfo } from './weights-file.ts'
 
 /** A value is `scale * v + min` of the stored integer v, rounded for int32. */
-export interface Quantization {
+interface Quantization {
   readonly scale: number
   readonly min: number
 }

@@ -3,7 +3,7 @@ import type { ConfigFields } from './config-fields.ts'
 import type { SpecificationRequest } from './specification.ts'
 
 /** SHA-256 of the ImageNet labels of this service, joined by line feeds. */
-export const IMAGENET_LABELS_SHA256 = 'ebb1e26fe65f59669fedf81b456d6f46410da85a5918db5c9f5c314fa8ceebb1'
+const IMAGENET_LABELS_SHA256 = 'ebb1e26fe65f59669fedf81b456d6f46410da85a5918db5c9f5c314fa8ceebb1'
 
 const MAX_LABELS = 1_000_000
 const MAX_LABEL = 256

@@ -13,7 +13,7 @@ export interface FoundTensor {
 }
 
 /** The prefix that stands for any prefix which the tensors share. */
-export const AUTO_PREFIX = 'auto'
+const AUTO_PREFIX = 'auto'
 
 /** The tensors of a file that have a residual network's names. */
 export interface LocatedNetwork {

@@ -13,7 +13,7 @@ export interface LoadOptions {
   readonly prefix: string
 }
 
-export interface MatchedTensor {
+interface MatchedTensor {
   readonly parameter: Parameter
   /** The name of the tensor in the file; undefined if the parameter is to be initialized. */
   readonly source: string | undefined

@@ -1,4 +1,13 @@
-import type { SavedLayer } from './saved-weights.ts'
+import type { Dataset } from './hdf5.ts'
+
+/** A group with variables, in the order of their numbers. */
+export interface SavedLayer {
+  /** `layers/conv2d_1` */
+  readonly path: string
+  /** The layer's name, which newer Keras writes as an attribute. */
+  readonly name: string | undefined
+  readonly variables: readonly Dataset[]
+}
 
 interface Convolution {
   readonly path: string

@@ -1,6 +1,6 @@
 import type { Dataset, Hdf5 } from './hdf5.ts'
 import type { LayerConfig } from './layer-configs.ts'
-import { nameByOrder } from './names-by-order.ts'
+import { nameByOrder, type SavedLayer } from './names-by-order.ts'
 import { notKeras, quoted } from './problems.ts'
 
 export interface NamedDataset {
@@ -9,15 +9,6 @@ export interface NamedDataset {
   /** A longer name, for files in which several weights have the same one. */
   readonly path: string
   readonly dataset: Dataset
-}
-
-/** A group with variables, in the order of their numbers. */
-export interface SavedLayer {
-  /** `layers/conv2d_1` */
-  readonly path: string
-  /** The layer's name, which Keras writes . */
-  readonly name: string | undefined
-  readonly variables: readonly Dataset[]
 }
 
 /** The group of the layers, also in Keras 2.12. */

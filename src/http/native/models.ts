@@ -26,7 +26,7 @@ import type { Engine } from '../../engine/contract.ts'
 import type { ImageDecoder } from '../../images/client/image-decoder.ts'
 import type { Registry } from '../../serving/models/registry.ts'
 import type { Store } from '../../serving/models/store.ts'
-import type { WeightsReader } from '../../weights/contract.ts'
+import type { WeightsReader } from '../../weights/reader-contract.ts'
 import { readModelForm, type FormModel } from './model-form.ts'
 
 const tags = ['models']

@@ -7,7 +7,7 @@ import { inferSpecification } from '../../network/infer-specification.ts'
 import { mergeSpecifications, type PartialSpecification } from '../../network/merge-specifications.ts'
 import { readModelConfig } from '../../network/model-configs.ts'
 import { specificationFields, SpecificationRequest } from '../../network/specification.ts'
-import type { WeightsDescription } from '../../weights/contract.ts'
+import type { WeightsDescription } from '../../weights/reader-contract.ts'
 
 /** The key of a specification in a file's `__metadata__`. */
 export const SPECIFICATION_KEY = 'resinit.spec'

@@ -5,7 +5,7 @@ import { Mutex } from '../../common/mutex.ts'
 import { childEntry } from '../../ipc/child-entry.ts'
 import { createLimitedLauncher } from '../../ipc/limited-launcher.ts'
 import { Worker } from '../../ipc/worker.ts'
-import type { WeightsReader, WeightsReaderMethods } from '../contract.ts'
+import type { WeightsReader, WeightsReaderMethods } from '../reader-contract.ts'
 
 /** Files are read in parts; the rest is for descriptions of many tensors and for HDF5's caches. */
 const MEMORY_BYTES = 800e6
@@ -119,7 +119,7 @@ class ReaderProcess {
   #start(): Process {
     return new Worker<Methods, null>({
       name: 'weights reader',
-      entry: childEntry('weights/worker/entry.js'),
+      entry: childEntry('weights/worker/reader-entry.js'),
       env: ENVIRONMENT,
       launcher: createLimitedLauncher(MEMORY_BYTES, NODE_FLAGS),
       disposable: true,

@@ -5,7 +5,7 @@ import { safetensorsHeader } from '../../formats/safetensors.ts'
 import { inOrder, placeTransposed } from '../../formats/transpose.ts'
 import type { WeightsFile } from '../../formats/weights-file.ts'
 import { writeAll } from '../../formats/write-all.ts'
-import type { ConvertedTensor } from '../contract.ts'
+import type { ConvertedTensor } from '../reader-contract.ts'
 
 /** Values per read: 16 MB. */
 const CHUNK = 2 ** 22

@@ -1,7 +1,7 @@
 import type { WeightsFile, WeightsPart } from '../../formats/weights-file.ts'
 import { openWeightsFile } from '../../formats/open-weights.ts'
 import { answerCalls } from '../../ipc/child.ts'
-import type { WeightsReaderMethods } from '../contract.ts'
+import type { WeightsReaderMethods } from '../reader-contract.ts'
 import { convertWeights } from './convert-weights.ts'
 
 // SIGKILL, because a parser may block the event loop.
