@@ -10,7 +10,7 @@ export default defineConfig({
   test: {
     include: ['test/{unit,integration,repo,native,golden}/**/*.test.ts'],
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 2,
     sequence: { sequencer: slowestFirst(SLOWEST.split(' ')) },
     testTimeout: 240_000,
     hookTimeout: 240_000,

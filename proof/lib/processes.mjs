@@ -8,12 +8,13 @@ import { pidsOf } from '../../bench/lib/service.mjs'
  */
 
 /**
- * Current processes of the service.
+ * Current processes of the service, without the reader of weights files, which ends when it is idle.
  * @param {number} pid The service's own.
  * @returns {Promise<Process[]>}
  */
 export async function processesOf(pid) {
-  const processes = await Promise.all((await pidsOf(pid)).map(processOf))
+  const all = await Promise.all((await pidsOf(pid)).map((one) => processOf(one).catch(() => undefined)))
+  const processes = all.flatMap((one) => (one === undefined || one.role === 'weights' ? [] : [one]))
   return processes.map((process, at) => {
     const before = processes.slice(0, at).filter(({ role }) => role === process.role).length
     return before === 0 ? process : { ...process, role: `${process.role} ${String(before + 1)}` }
@@ -34,6 +35,6 @@ async function processOf(pid) {
 
 /** The role of a process, from its command line. @param {string} command */
 export function roleOf(command) {
-  const children = /** @type {const} */ (['engine', 'analysis', 'images'])
+  const children = /** @type {const} */ (['engine', 'analysis', 'images', 'weights'])
   return children.find((folder) => command.includes(`/${folder}/`)) ?? 'service'
 }

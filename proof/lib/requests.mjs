@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import sharp from 'sharp'
 
 /**
@@ -39,6 +39,18 @@ export async function imageFiles() {
     { type: 'image/jpeg', bytes: await own.clone().jpeg({ progressive: true }).toBuffer() },
     { type: 'image/webp', bytes: await own.clone().webp({ lossless: true }).toBuffer() },
   ]
+}
+
+/** Valid and hostile weights files of PyTorch and Keras. */
+export async function weightsFiles() {
+  const folders = ['pytorch', 'keras'].map((name) => new URL(`../../test/fixtures/${name}/`, import.meta.url))
+  const files = await Promise.all(
+    folders.map(async (folder) => {
+      const names = (await readdir(folder)).filter((name) => /\.(pth|pt|bin|h5|keras)$/.test(name)).sort()
+      return Promise.all(names.map((name) => readFile(new URL(name, folder))))
+    }),
+  )
+  return files.flat()
 }
 
 /** An npy file of uint8. @param {readonly number[]} shape @param {Buffer} values */

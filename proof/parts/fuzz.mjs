@@ -14,11 +14,12 @@ import {
   pixels,
   SHAPE,
   specification,
+  weightsFiles,
 } from '../lib/requests.mjs'
 import { startWithClient } from '../lib/service.mjs'
 
 /**
- * Random mutations of valid inputs with a fixed seed: images, arrays, forms, specifications, weights,
+ * Random mutations of valid inputs with a fixed seed: images, arrays, forms, specifications, weights of all formats,
  * inference requests with binary tensors. No process ends, no response is a 5xx, and memory at the end is at
  * the level after the first fifth.
  */
@@ -107,6 +108,7 @@ await runProof('fuzz', async (share) => {
  */
 async function corporaOf(weights) {
   const images = await imageFiles()
+  const files = await weightsFiles()
   const predict = '/v1/models/net/predict'
   const array = npy([1, ...SHAPE], pixels(1))
   const octets = { 'content-type': 'application/octet-stream' }
@@ -139,6 +141,13 @@ async function corporaOf(weights) {
     weights: (choices) => {
       const file = mutateBytes(weights, choices)
       return form('/v1/models', [{ name: 'weights', bytes: file, type: 'application/octet-stream' }])
+    },
+    'weights of other formats': (choices) => {
+      const load = Buffer.from(JSON.stringify({ missing: 'initialize', extra: 'ignore' }))
+      return form('/v1/models', [
+        { name: 'load', bytes: load },
+        { name: 'weights', bytes: mutateBytes(choices.of(files), choices), type: 'application/octet-stream' },
+      ])
     },
     inference: (choices) => {
       const request = binaryInference('net', pixels(1))

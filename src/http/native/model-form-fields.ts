@@ -54,6 +54,10 @@ export class FormFields {
     return this.#name
   }
 
+  get hasSpecification(): boolean {
+    return this.#specification !== undefined
+  }
+
   /** The specification of a model without weights. */
   complete(): SpecificationRequest {
     return parseComplete(this.#specification ?? {})

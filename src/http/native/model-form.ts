@@ -69,7 +69,7 @@ export async function readModelForm(
       if (fieldname === 'weights' && !images) {
         assertFileName(filename, files)
         files.push({ name: filename, staged: await store.createTemp(streamToDisk(file, budget, request)) })
-      } else if (fieldname === 'images' && files.length === 0) {
+      } else if (fieldname === 'images' && files.length === 0 && fields.hasSpecification) {
         images ??= new FormImages(fields.complete(), config)
         await images.add(file, decoder, signal)
       } else if (isLate || !(await fields.read(part))) {

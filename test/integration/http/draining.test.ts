@@ -158,7 +158,7 @@ async function stream(path: string, body?: object): Promise<{ begun: string; who
 }
 
 it('a response that has begun and cannot finish in time ends with an event, in an event stream', async () => {
-  running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '16000' })
+  running = await startProcess({ DATA_DIR: folder, SHUTDOWN_TIMEOUT_MS: '28000' })
   const { client } = running
   await client.create({ ...tiny, name: 'net' })
   // 240 passes of at least a quarter of a second.
