@@ -45,7 +45,7 @@ export function mismatchProblem({ found, located, plan, differences, matched }: 
     [extra, 'not in the network'],
   ] as const
   const counted = counts.flatMap(([list, text]) =>
-    list.length > 0 ? [`${String(list.length)} are ${text}`] : [],
+    list.length > 0 ? [`${String(list.length)} ${text}`] : [],
   )
   const tried = located.tried.map(([names, count]) => `${SCHEMES[names]} ${String(count)}`).join(', ')
   const listed = listDifferences(located, differences)

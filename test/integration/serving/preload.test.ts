@@ -234,7 +234,7 @@ describe('a service', () => {
     // Weights that fit no network also stop the start.
     await copyFile(join(folder, 'a.json'), join(folder, 'b.safetensors'))
     running = await startPreloading(folder)
-    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*its header/)
+    await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*is a configuration/)
     await writeFile(join(folder, 'b.safetensors'), weights.subarray(0, -1))
     await expect(running.service.preload()).rejects.toThrow(/b\.safetensors: .*is not a safetensors file/)
     // The file may be replaced between planning and reading.

@@ -127,7 +127,7 @@ describe('differences', () => {
   test('missing tensors are drawn on demand', () => {
     const fewer = file.filter(({ name }) => name !== 'layer1.0.bn1.bias')
     const error = refused(fewer, resnet18)
-    expect(error.message).toMatch(/1 are missing.*"load": \{"missing":"initialize"\}/)
+    expect(error.message).toMatch(/1 missing.*"load": \{"missing":"initialize"\}/)
     expect(error.errors[1]).toEqual({
       pointer: '#/weights/layer1.0.bn1.bias',
       detail: 'is missing; [64] is expected',
