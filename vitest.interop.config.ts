@@ -10,6 +10,7 @@ export default defineConfig({
     maxWorkers: 2,
     sequence: {
       sequencer: slowestFirst([
+        'verify',
         'life-cycle',
         'photographs',
         'applications',

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { ModelBody, PredictionsBody } from '../support/client.ts'
 import { arithmeticImage, npy } from '../support/images.ts'
 import { startProcess, type ServiceProcess } from '../support/process.ts'
@@ -26,6 +26,12 @@ beforeAll(async () => {
 afterAll(async () => {
   await running.stop()
   await rm(folder, { recursive: true })
+})
+
+// The same tensors from two files are one model, and its record describes the first file.
+afterEach(async () => {
+  const { models } = (await running.client.get('/v1/models')).json as { models: ModelBody[] }
+  for (const { id } of models) await running.client.delete(`/v1/models/${id}`)
 })
 
 /** Creates a model from files of the folder; JSON parts come first. */
