@@ -63,13 +63,13 @@ export class BodyArrivals {
     const end = (): void => {
       this.#arriving.delete(message)
       permit.arrival = undefined
-      message.watch(undefined)
+      unwatch()
     }
     permit.watch((reason) => {
       end()
       message.fail(reason as Error)
     })
-    message.watch({
+    const unwatch = message.watch({
       onBytes: (bytes) => {
         permit.receive(bytes)
       },

@@ -34,8 +34,12 @@ export class Incoming extends IncomingMessage {
     return newest.get(socket)
   }
 
-  watch(watcher: BodyWatcher | undefined): void {
+  /** Replaces the watcher. Returns a function that removes this one; it does nothing after a later call. */
+  watch(watcher: BodyWatcher): () => void {
     this.#watcher = watcher
+    return () => {
+      if (this.#watcher === watcher) this.#watcher = undefined
+    }
   }
 
   /** Node's parser calls it with every chunk of the body, and with null at its end. */
