@@ -35,6 +35,17 @@ export function writeSafetensors({ metadata, tensors }: Tensors): Buffer {
   return writeDtypes(Object.fromEntries(entries), metadata)
 }
 
+/** The file with modified tensors. */
+export function changeTensors(
+  file: Buffer,
+  change: (tensors: Map<string, { shape: readonly number[]; bytes: Buffer }>) => void,
+): Buffer {
+  const { metadata, tensors } = parseSafetensors(file)
+  const copy = new Map(tensors)
+  change(copy)
+  return writeSafetensors({ metadata, tensors: copy })
+}
+
 /** A file of tensors of any dtype. */
 export function writeDtypes(
   tensors: Readonly<

@@ -4,7 +4,7 @@ import type { Answer, ModelBody, Part } from '../../support/client.ts'
 import { arithmeticImage } from '../../support/images.ts'
 import { tiny } from '../../support/networks.ts'
 import { expectProblem, type Refusal } from '../../support/problems.ts'
-import { parseSafetensors, writeSafetensors, type Tensors } from '../../support/safetensors.ts'
+import { changeTensors, parseSafetensors, writeSafetensors } from '../../support/safetensors.ts'
 import { startService, temporaryFolder, type RunningService } from '../../support/service.ts'
 import { stagedIn } from '../../support/staging.ts'
 
@@ -38,16 +38,6 @@ const load = (...parts: Part[]): Promise<Answer> => running.client.form('/v1/mod
 const ids = async (): Promise<string[]> => {
   const { json } = await running.client.get('/v1/models')
   return (json as { models: ModelBody[] }).models.map(({ id }) => id)
-}
-
-/** The file with modified tensors. */
-function changed(
-  change: (tensors: Map<string, { shape: readonly number[]; bytes: Buffer }>) => void,
-): Buffer {
-  const { metadata, tensors } = parseSafetensors(file)
-  const copy = new Map(tensors)
-  change(copy)
-  return writeSafetensors({ metadata, tensors: copy } satisfies Tensors)
 }
 
 describe('exported weights', () => {
@@ -112,7 +102,7 @@ describe('exported weights', () => {
   })
 
   it('have another id if a value differs', async () => {
-    const other = changed((tensors) => {
+    const other = changeTensors(file, (tensors) => {
       const { bytes, shape: kept } = tensors.get('head/dense/bias') ?? { bytes: Buffer.alloc(0), shape: [] }
       tensors.set('head/dense/bias', {
         shape: kept,
@@ -132,7 +122,7 @@ describe('exported weights', () => {
 it('non-finite weights are strings in every response', async () => {
   const answer = await load(
     part(
-      changed((tensors) => {
+      changeTensors(file, (tensors) => {
         const { shape: kept = [], bytes = Buffer.alloc(0) } = tensors.get('stem/conv/kernel') ?? {}
         const values = new Float32Array(bytes.length / 4).fill(1)
         values.set([NaN, Infinity, -Infinity])
@@ -166,14 +156,16 @@ describe('rejected:', () => {
   it.each<readonly [string, () => Part[], Refusal]>([
     [
       'a missing tensor',
-      () => [spec(), part(changed((tensors) => tensors.delete('stem/conv/kernel')))],
+      () => [spec(), part(changeTensors(file, (tensors) => tensors.delete('stem/conv/kernel')))],
       invalid('#/weights/stem~1conv~1kernel', /is missing; \[3, 3, 3, 4\] is expected/),
     ],
     [
       'an extra tensor',
       () => [
         spec(),
-        part(changed((tensors) => tensors.set('stem/extra', { shape: [1], bytes: Buffer.alloc(4) }))),
+        part(
+          changeTensors(file, (tensors) => tensors.set('stem/extra', { shape: [1], bytes: Buffer.alloc(4) })),
+        ),
       ],
       invalid('#/weights/stem~1extra', /is not a parameter of this network/),
     ],
@@ -181,7 +173,11 @@ describe('rejected:', () => {
       'a tensor of another shape',
       () => [
         spec(),
-        part(changed((tensors) => tensors.set('head/dense/bias', { shape: [6], bytes: Buffer.alloc(24) }))),
+        part(
+          changeTensors(file, (tensors) =>
+            tensors.set('head/dense/bias', { shape: [6], bytes: Buffer.alloc(24) }),
+          ),
+        ),
       ],
       invalid('#/weights/head~1dense~1bias', /must have shape \[5\], got \[6\]/),
     ],

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Answer, ModelBody, Part } from '../../support/client.ts'
 import { tiny } from '../../support/networks.ts'
 import { expectProblem, type Refusal } from '../../support/problems.ts'
-import { parseSafetensors, writeDtypes, writeSafetensors, type Tensors } from '../../support/safetensors.ts'
+import { changeTensors, parseSafetensors, writeDtypes, writeSafetensors } from '../../support/safetensors.ts'
 import { startService, type RunningService } from '../../support/service.ts'
 import { stagedIn } from '../../support/staging.ts'
 
@@ -27,16 +27,6 @@ const json = (name: string, value: object, filename?: string): Part => ({
 const weights = (value: Buffer): Part => ({ name: 'weights', value, filename: 'net.safetensors' })
 const send = (...parts: Part[]): Promise<Answer> => running.client.form('/v1/models', parts)
 const initialize = json('load', { missing: 'initialize' })
-
-/** The file with modified tensors. */
-function changed(
-  change: (tensors: Map<string, { shape: readonly number[]; bytes: Buffer }>) => void,
-): Buffer {
-  const { metadata, tensors } = parseSafetensors(file)
-  const copy = new Map(tensors)
-  change(copy)
-  return writeSafetensors({ metadata, tensors: copy } satisfies Tensors)
-}
 
 describe('initialized parameters', () => {
   it('a head of another shape has the bits of a model without a file', async () => {
@@ -100,7 +90,9 @@ describe('the record', () => {
 
   it('of the first upload stays', async () => {
     const first = (await send(weights(file))).json as ModelBody
-    const extra = changed((tensors) => tensors.set('optimizer/step', { shape: [1], bytes: Buffer.alloc(4) }))
+    const extra = changeTensors(file, (tensors) =>
+      tensors.set('optimizer/step', { shape: [1], bytes: Buffer.alloc(4) }),
+    )
     const second = await send(json('load', { extra: 'ignore' }), weights(extra))
     expect(second.status).toBe(200)
     expect(second.json).toMatchObject({ id: first.id, loaded: { ignored: [] } })
