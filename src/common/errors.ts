@@ -97,6 +97,16 @@ export function shownName(name: string): string {
   return name.length > MAX_NAME_LENGTH ? `${name.slice(0, MAX_NAME_LENGTH)}...` : name
 }
 
+/** A name in quotes, for an error message; a long name is cut. */
+export function quoteName(name: string): string {
+  return JSON.stringify(shownName(name))
+}
+
+/** The error for weights that cannot be loaded. */
+export function invalidWeights(detail: string): ServiceError {
+  return fieldError('#/weights', detail, 'INVALID_WEIGHTS')
+}
+
 /** A value as JSON for an error message. A number that overflows, such as 1e400, is written as Infinity, not as null. */
 export function shownJson(value: unknown): string | undefined {
   if (typeof value === 'number') return String(value)

@@ -1,5 +1,4 @@
-import { fieldError } from '../common/errors.ts'
-import { shownText } from './shards.ts'
+import { quoteName, invalidWeights } from '../common/errors.ts'
 
 const PICKLE = /(?:^|\/)data\.pkl$/u
 const SHOWN_ENTRIES = 3
@@ -15,7 +14,7 @@ export function detectArchiveFormat(names: readonly string[]): 'pytorch' | 'kera
     (names.includes('config.json') && names.includes('metadata.json'))
   )
     return 'keras'
-  throw fieldError('#/weights', describeArchive(names), 'INVALID_WEIGHTS')
+  throw invalidWeights(describeArchive(names))
 }
 
 function describeArchive(names: readonly string[]): string {
@@ -26,7 +25,7 @@ function describeArchive(names: readonly string[]): string {
     return 'is an archive of a TensorFlow SavedModel; load it in Keras and write model.save("model.keras")'
   const shown = names
     .slice(0, SHOWN_ENTRIES)
-    .map((name) => shownText(name))
+    .map((name) => quoteName(name))
     .join(', ')
   const more = names.length > SHOWN_ENTRIES ? ' ...' : ''
   return `is a zip archive with ${shown}${more}, not of PyTorch or Keras; unpack it and send the weights file in it`

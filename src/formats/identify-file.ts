@@ -1,7 +1,6 @@
-import { fieldError } from '../common/errors.ts'
+import { quoteName, invalidWeights } from '../common/errors.ts'
 import { findFailedDownload, findUnusableFormat } from './file-signatures.ts'
 import { openRegularFile, type RegularFile } from './regular-file.ts'
-import { shownText } from './shards.ts'
 
 /** The container of a file. */
 type Container = 'safetensors' | 'zip' | 'hdf5' | 'json'
@@ -30,7 +29,7 @@ const FORMATS = 'send safetensors, PyTorch in zip form, Keras (.h5, .weights.h5,
 
 /** Identifies a file by its content. Throws INVALID_WEIGHTS if it cannot be read. */
 export async function identifyFile(path: string): Promise<FileIdentity> {
-  const invalid = (reason: string) => fieldError('#/weights', `cannot be read: ${reason}`, 'INVALID_WEIGHTS')
+  const invalid = (reason: string) => invalidWeights(`cannot be read: ${reason}`)
   const file = await openRegularFile(path, invalid)
   try {
     const head = await file.read(0, Math.min(HEAD_BYTES, file.size))
@@ -68,7 +67,7 @@ function describeUnknown(head: Buffer): string {
   const text = head.toString('latin1')
   const isText = /^[\t\n\r\x20-\x7e]+$/u.test(text)
   const start = isText
-    ? `the text ${shownText(text.trim())}`
+    ? `the text ${quoteName(text.trim())}`
     : `the bytes ${head.toString('hex', 0, 8).replaceAll(/(?<=^(?:..)+)(?=.)/gu, ' ')}`
   return `has no known format: it begins with ${start}; ${FORMATS}`
 }

@@ -1,4 +1,5 @@
-import { fieldError } from '../common/errors.ts'
+import { isRecord } from '../common/canonical-json.ts'
+import { invalidWeights } from '../common/errors.ts'
 import { jsonProblem } from '../common/json-limits.ts'
 import { readJson } from '../common/json-parts.ts'
 import { openRegularFile } from './regular-file.ts'
@@ -11,7 +12,7 @@ const MAX_JSON_BYTES = 16_777_216
  * Reads a JSON file of limited size, depth and number of fields. `what` describes it in errors. Throws INVALID_WEIGHTS.
  */
 export async function readJsonFile({ path }: WeightsPart, what: string): Promise<unknown> {
-  const invalid = (reason: string) => fieldError('#/weights', `cannot be read: ${reason}`, 'INVALID_WEIGHTS')
+  const invalid = (reason: string) => invalidWeights(`cannot be read: ${reason}`)
   const file = await openRegularFile(path, invalid)
   try {
     if (file.size > MAX_JSON_BYTES)
@@ -29,7 +30,5 @@ export async function readJsonFile({ path }: WeightsPart, what: string): Promise
 
 /** The value as a record if it is an object. */
 export function jsonRecord(value: unknown): Readonly<Record<string, unknown>> | undefined {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-    ? (value as Readonly<Record<string, unknown>>)
-    : undefined
+  return isRecord(value) ? value : undefined
 }

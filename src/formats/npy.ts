@@ -1,3 +1,4 @@
+import { countValues } from './shape.ts'
 import { fieldError } from '../common/errors.ts'
 import { parseHeader, type Literal } from './npy-header.ts'
 
@@ -52,7 +53,7 @@ export function readNpy(bytes: Buffer): NpyArray {
     throw invalid(
       `must be uint8 or little-endian float32, got ${describeDtype(descr)}; use a.astype("uint8") or a.astype("<f4")`,
     )
-  const size = shape.reduce((product, length) => product * length, 1)
+  const size = countValues(shape)
   const data = bytes.subarray(start + headerBytes)
   if (data.length !== size * width) {
     throw invalid(

@@ -1,11 +1,10 @@
-import type { ServiceError } from '../common/errors.ts'
+import { type ServiceError, quoteName, invalidWeights } from '../common/errors.ts'
 import { identifyFile, type FileIdentity } from './identify-file.ts'
 import { jsonRecord, readJsonFile } from './json-file.ts'
 import { openH5 } from './keras/open-h5.ts'
 import { openZipWeights } from './open-zip-weights.ts'
 import { openShardedSafetensors } from './safetensors-shards.ts'
 import { openSafetensors } from './safetensors.ts'
-import { invalidShards, shownText } from './shards.ts'
 import { openTfjs } from './tfjs.ts'
 import type { WeightsFile, WeightsPart } from './weights-file.ts'
 
@@ -37,16 +36,16 @@ export async function openWeightsFile(parts: readonly WeightsPart[]): Promise<We
   rejectKind('failed-download', identified)
   const [index, ...moreIndexes] = identified.filter(({ identity }) => identity.kind === 'json')
   if (moreIndexes.length > 0) {
-    const names = [index, ...moreIndexes].map((found) => shownText(found?.part.name ?? '')).join(', ')
-    throw invalidShards(`has several JSON files: ${names}; send one index with its shards`)
+    const names = [index, ...moreIndexes].map((found) => quoteName(found?.part.name ?? '')).join(', ')
+    throw invalidWeights(`has several JSON files: ${names}; send one index with its shards`)
   }
   if (index !== undefined) return await openIndexed(index, identified)
   rejectKind('unusable', identified)
   rejectKind('unknown', identified)
   const [only, ...others] = identified
-  if (only === undefined) throw invalidShards('is required: send a weights file')
+  if (only === undefined) throw invalidWeights('is required: send a weights file')
   if (others.length > 0)
-    throw invalidShards(
+    throw invalidWeights(
       `has ${String(parts.length)} files without an index; send model.safetensors.index.json or model.json of tfjs with its shards, or one file`,
     )
   return await openSingle(only)
@@ -62,7 +61,7 @@ async function openIndexed(
   index: IdentifiedPart,
   identified: readonly IdentifiedPart[],
 ): Promise<WeightsFile> {
-  const content = jsonRecord(await readJsonFile(index.part, shownText(index.part.name))) ?? {}
+  const content = jsonRecord(await readJsonFile(index.part, quoteName(index.part.name))) ?? {}
   const shards = identified.filter((found) => found !== index)
   const parts = shards.map(({ part }) => part)
   if ('weightsManifest' in content) return await openTfjs(index.part, parts)
@@ -91,7 +90,7 @@ function describeJson(content: Readonly<Record<string, unknown>>): string {
   const keys = Object.keys(content)
   const shown = keys
     .slice(0, SHOWN_KEYS)
-    .map((key) => shownText(key))
+    .map((key) => quoteName(key))
     .join(', ')
   return `is JSON with the keys ${shown}${keys.length > SHOWN_KEYS ? ' ...' : ''}: ${NEITHER}`
 }
@@ -102,7 +101,7 @@ function invalidPart(
   part: WeightsPart,
   problem: string,
 ): ServiceError {
-  return invalidShards(
-    identified.length === 1 ? problem : `has the part ${shownText(part.name)}, which ${problem}`,
+  return invalidWeights(
+    identified.length === 1 ? problem : `has the part ${quoteName(part.name)}, which ${problem}`,
   )
 }

@@ -1,7 +1,7 @@
-import { ServiceError } from '../common/errors.ts'
+import { ServiceError, quoteName, invalidWeights } from '../common/errors.ts'
 import { jsonRecord, readJsonFile } from './json-file.ts'
 import { openSafetensors, type SafetensorsFile } from './safetensors.ts'
-import { invalidShards, matchShards, shownText } from './shards.ts'
+import { matchShards } from './shards.ts'
 import type { TensorInfo, WeightsFile, WeightsPart } from './weights-file.ts'
 
 const MAX_TENSORS = 10_000
@@ -50,13 +50,13 @@ export async function openShardedSafetensors(
 /** The file name of each tensor's shard. */
 function readWeightMap(index: unknown): ReadonlyMap<string, string> {
   const entries = Object.entries(jsonRecord(jsonRecord(index)?.['weight_map']) ?? {})
-  if (entries.length === 0) throw invalidShards('has an index without a weight_map from tensors to files')
+  if (entries.length === 0) throw invalidWeights('has an index without a weight_map from tensors to files')
   if (entries.length > MAX_TENSORS)
-    throw invalidShards(`has an index of more than ${String(MAX_TENSORS)} tensors`)
+    throw invalidWeights(`has an index of more than ${String(MAX_TENSORS)} tensors`)
   return new Map(
     entries.map(([name, shard]) => {
       if (typeof shard !== 'string')
-        throw invalidShards(`has an index in which the tensor ${shownText(name)} has no file name`)
+        throw invalidWeights(`has an index in which the tensor ${quoteName(name)} has no file name`)
       return [name, shard]
     }),
   )
@@ -67,8 +67,8 @@ async function openShard(shard: string, { path }: WeightsPart): Promise<Safetens
     return await openSafetensors(path)
   } catch (error) {
     if (!(error instanceof ServiceError)) throw error
-    throw invalidShards(
-      `has the shard ${shownText(shard)}, which ${error.errors[0]?.detail ?? error.message}`,
+    throw invalidWeights(
+      `has the shard ${quoteName(shard)}, which ${error.errors[0]?.detail ?? error.message}`,
     )
   }
 }
@@ -82,12 +82,12 @@ function compareShard(
   for (const name of tensors.keys()) {
     const listed = shardsByTensor.get(name)
     if (listed === undefined)
-      throw invalidShards(
-        `has the tensor ${shownText(name)} in ${shownText(shard)}, which the index does not list`,
+      throw invalidWeights(
+        `has the tensor ${quoteName(name)} in ${quoteName(shard)}, which the index does not list`,
       )
     if (listed !== shard)
-      throw invalidShards(
-        `has the tensor ${shownText(name)} in ${shownText(shard)}, but the index lists it in ${shownText(listed)}`,
+      throw invalidWeights(
+        `has the tensor ${quoteName(name)} in ${quoteName(shard)}, but the index lists it in ${quoteName(listed)}`,
       )
   }
 }
@@ -106,8 +106,8 @@ function findSources(
       const file = files.get(shard)
       const info = file?.tensors.get(name)
       if (file === undefined || info === undefined)
-        throw invalidShards(
-          `lacks the tensor ${shownText(name)} in ${shownText(shard)}, where the index lists it`,
+        throw invalidWeights(
+          `lacks the tensor ${quoteName(name)} in ${quoteName(shard)}, where the index lists it`,
         )
       return [name, { info, file }]
     }),

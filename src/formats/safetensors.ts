@@ -1,4 +1,5 @@
-import { fieldError, type FieldError, pointerTo, shownName } from '../common/errors.ts'
+import { type FieldError, pointerTo, shownName, quoteName, invalidWeights } from '../common/errors.ts'
+import { isRecord } from '../common/canonical-json.ts'
 import { jsonProblem } from '../common/json-limits.ts'
 import { readJson } from '../common/json-parts.ts'
 import { dtypeNamed, toFloats } from './dtypes.ts'
@@ -172,14 +173,10 @@ function isTextRecord(value: unknown): value is Record<string, string> {
   return isRecord(value) && Object.values(value).every((text) => typeof text === 'string')
 }
 
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 function wrong(name: string, detail: string) {
-  return notSafetensors(`tensor ${JSON.stringify(shownName(name))} ${detail}`)
+  return notSafetensors(`tensor ${quoteName(name)} ${detail}`)
 }
 
 function notSafetensors(reason: string) {
-  return fieldError('#/weights', `is not a safetensors file: ${reason}`, 'INVALID_WEIGHTS')
+  return invalidWeights(`is not a safetensors file: ${reason}`)
 }

@@ -1,4 +1,4 @@
-import { fieldError, shownName, type ServiceError } from '../common/errors.ts'
+import { quoteName, invalidWeights } from '../common/errors.ts'
 import type { WeightsPart } from './weights-file.ts'
 
 /** Each shard is an open file. A ResNet-152 in shards of 4 MB, the default of tfjs, has 60. */
@@ -14,41 +14,32 @@ export function matchShards(
   what: string,
 ): ReadonlyMap<string, WeightsPart> {
   if (names.size > MAX_SHARDS)
-    throw invalidShards(
+    throw invalidWeights(
       `${what} names ${String(names.size)} shards; at most ${String(MAX_SHARDS)} are allowed`,
     )
   for (const name of names) {
     if (name === '' || name !== fileName(name) || name === '.' || name === '..')
-      throw invalidShards(
-        `${what} names the shard ${shownText(name)}; a shard must be a file without a directory`,
+      throw invalidWeights(
+        `${what} names the shard ${quoteName(name)}; a shard must be a file without a directory`,
       )
   }
   const found = new Map<string, WeightsPart>()
   for (const part of parts) {
     const name = fileName(part.name)
     if (!names.has(name))
-      throw invalidShards(`has the part ${shownText(name)}, which ${what} does not name; leave it out`)
-    if (found.has(name)) throw invalidShards(`has the part ${shownText(name)} twice; send it once`)
+      throw invalidWeights(`has the part ${quoteName(name)}, which ${what} does not name; leave it out`)
+    if (found.has(name)) throw invalidWeights(`has the part ${quoteName(name)} twice; send it once`)
     found.set(name, part)
   }
   const missing = [...names].filter((name) => !found.has(name))
-  if (missing.length > 0) throw invalidShards(missingText(missing, names.size, what))
+  if (missing.length > 0) throw invalidWeights(missingText(missing, names.size, what))
   return found
-}
-
-export function invalidShards(detail: string): ServiceError {
-  return fieldError('#/weights', detail, 'INVALID_WEIGHTS')
-}
-
-/** A name from a file, in quotes. */
-export function shownText(name: string): string {
-  return JSON.stringify(shownName(name))
 }
 
 function missingText(missing: readonly string[], total: number, what: string): string {
   const [first = ''] = missing
   const more = missing.length > 1 ? ` and ${String(missing.length - 1)} more` : ''
-  return `lacks the shard ${shownText(first)}${more} of the ${String(total)} that ${what} names; send each as a part "weights" with its file name`
+  return `lacks the shard ${quoteName(first)}${more} of the ${String(total)} that ${what} names; send each as a part "weights" with its file name`
 }
 
 function fileName(path: string): string {

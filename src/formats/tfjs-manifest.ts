@@ -1,6 +1,6 @@
+import { quoteName, invalidWeights } from '../common/errors.ts'
 import { dtypeNamed } from './dtypes.ts'
 import { jsonRecord } from './json-file.ts'
-import { invalidShards, shownText } from './shards.ts'
 import type { TensorInfo } from './weights-file.ts'
 
 /** A value is `scale * v + min` of the stored integer v, rounded for int32. */
@@ -117,19 +117,19 @@ function lookUp(table: Readonly<Record<string, string>>, name: unknown): string 
 function requireUnique(names: readonly string[], what: string): void {
   const seen = new Set<string>()
   for (const name of names) {
-    if (seen.has(name)) throw invalidManifest(`it lists the ${what} ${shownText(name)} twice`)
+    if (seen.has(name)) throw invalidManifest(`it lists the ${what} ${quoteName(name)} twice`)
     seen.add(name)
   }
 }
 
 function shownDtype(dtype: unknown): string {
-  return typeof dtype === 'string' ? shownText(dtype) : 'missing'
+  return typeof dtype === 'string' ? quoteName(dtype) : 'missing'
 }
 
 function invalidWeight(name: string, detail: string) {
-  return invalidManifest(`the weight ${shownText(name)} ${detail}`)
+  return invalidManifest(`the weight ${quoteName(name)} ${detail}`)
 }
 
 function invalidManifest(reason: string) {
-  return invalidShards(`has an invalid weightsManifest: ${reason}`)
+  return invalidWeights(`has an invalid weightsManifest: ${reason}`)
 }

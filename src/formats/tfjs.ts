@@ -1,7 +1,9 @@
+import { quoteName, invalidWeights } from '../common/errors.ts'
 import { toFloats } from './dtypes.ts'
 import { readJsonFile } from './json-file.ts'
+import { countValues } from './shape.ts'
 import { openRegularFile, type RegularFile } from './regular-file.ts'
-import { invalidShards, matchShards, shownText } from './shards.ts'
+import { matchShards } from './shards.ts'
 import { readManifest, type StoredWeight, type WeightsGroup } from './tfjs-manifest.ts'
 import type { WeightsFile, WeightsPart } from './weights-file.ts'
 
@@ -28,7 +30,7 @@ export async function openTfjs(model: WeightsPart, shards: readonly WeightsPart[
   try {
     for (const [name, { path }] of parts) {
       const invalid = (reason: string) =>
-        invalidShards(`has the shard ${shownText(name)}, which cannot be read: ${reason}`)
+        invalidWeights(`has the shard ${quoteName(name)}, which cannot be read: ${reason}`)
       files.set(name, await openRegularFile(path, invalid))
     }
     const sources = new Map(groups.flatMap((group) => listSources(group, files)))
@@ -64,8 +66,8 @@ function listSources(
   )
   if (group.size !== bytes) {
     const [first = ''] = paths
-    throw invalidShards(
-      `has ${String(group.size)} bytes in the shards from ${shownText(first)} on, but ${WHAT} describes ${String(bytes)}; download or write them again`,
+    throw invalidWeights(
+      `has ${String(group.size)} bytes in the shards from ${quoteName(first)} on, but ${WHAT} describes ${String(bytes)}; download or write them again`,
     )
   }
   return weights.filter(({ isOptimizer }) => !isOptimizer).map((weight) => [weight.name, { weight, group }])
@@ -77,7 +79,7 @@ async function readWeight(
   count: number | undefined,
 ): Promise<Float32Array> {
   const { shape, bytes, stored, quantization } = weight
-  const size = shape.reduce((product, length) => product * length, 1)
+  const size = countValues(shape)
   const width = size === 0 ? 0 : bytes / size
   const length = count ?? size - offset
   if (offset < 0 || length < 0 || offset + length > size)

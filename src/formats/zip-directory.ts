@@ -1,5 +1,6 @@
+import { quoteName, invalidWeights } from '../common/errors.ts'
 import type { Entry, ZipFile } from 'yauzl'
-import { damagedZip, inflatingZip, invalidZip, shownEntry } from './zip-errors.ts'
+import { damagedZip, inflatingZip } from './zip-errors.ts'
 
 /** An entry per tensor and a few more; the limit of tensors in a safetensors file is the same. */
 const MAX_ENTRIES = 10_100
@@ -18,7 +19,7 @@ const LOCAL_HEADER_BYTES = 30
 
 export async function listEntries(zip: ZipFile, fileBytes: number): Promise<Map<string, Entry>> {
   if (zip.entryCount > MAX_ENTRIES)
-    throw invalidZip(
+    throw invalidWeights(
       `is a zip archive of ${String(zip.entryCount)} entries; at most ${String(MAX_ENTRIES)} are supported`,
     )
   const entries = new Map<string, Entry>()
@@ -29,7 +30,7 @@ export async function listEntries(zip: ZipFile, fileBytes: number): Promise<Map<
     directoryBytes += fileNameLength + extraFieldLength + fileCommentLength
     if (Math.max(fileNameLength, extraFieldLength) > MAX_NAME_BYTES || directoryBytes > MAX_DIRECTORY_BYTES)
       throw damagedZip('the names of its entries are too long')
-    if (entries.has(name)) throw damagedZip(`entry ${shownEntry(name)} occurs twice`)
+    if (entries.has(name)) throw damagedZip(`entry ${quoteName(name)} occurs twice`)
     checkEntry(name, entry, fileBytes)
     totalBytes += entry.uncompressedSize
     entries.set(name, entry)
@@ -42,18 +43,18 @@ export async function listEntries(zip: ZipFile, fileBytes: number): Promise<Map<
 function checkEntry(name: string, entry: Entry, fileBytes: number): void {
   const { compressionMethod, compressedSize, uncompressedSize } = entry
   if (entry.isEncrypted())
-    throw invalidZip(
-      `is a zip archive whose entry ${shownEntry(name)} is encrypted; send an archive without a password`,
+    throw invalidWeights(
+      `is a zip archive whose entry ${quoteName(name)} is encrypted; send an archive without a password`,
     )
   if (compressionMethod !== STORED && compressionMethod !== DEFLATED)
-    throw invalidZip(
-      `is a zip archive whose entry ${shownEntry(name)} uses compression method ${String(compressionMethod)}; only ` +
+    throw invalidWeights(
+      `is a zip archive whose entry ${quoteName(name)} uses compression method ${String(compressionMethod)}; only ` +
         'stored and deflated entries are supported',
     )
-  if (compressedSize > fileBytes) throw damagedZip(`entry ${shownEntry(name)} is larger than the file`)
+  if (compressedSize > fileBytes) throw damagedZip(`entry ${quoteName(name)} is larger than the file`)
   if (uncompressedSize > MAX_SMALL_BYTES && uncompressedSize > MAX_RATIO * compressedSize)
     throw inflatingZip(
-      `entry ${shownEntry(name)} grows from ${String(compressedSize)} to ${String(uncompressedSize)} bytes`,
+      `entry ${quoteName(name)} grows from ${String(compressedSize)} to ${String(uncompressedSize)} bytes`,
     )
 }
 
@@ -76,7 +77,7 @@ function shortestEnd(entry: Entry): number {
 }
 
 export function checkEnd(name: string, end: number, limit: number): void {
-  if (end > limit) throw damagedZip(`entry ${shownEntry(name)} overlaps another one or the end of the file`)
+  if (end > limit) throw damagedZip(`entry ${quoteName(name)} overlaps another one or the end of the file`)
 }
 
 export function isStored(entry: Entry): boolean {

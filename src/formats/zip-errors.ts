@@ -1,4 +1,4 @@
-import { fieldError, ServiceError, shownName } from '../common/errors.ts'
+import { ServiceError, shownName, invalidWeights } from '../common/errors.ts'
 
 /** Passes on errors of this module and of the operating system; those of yauzl describe the archive. */
 export async function describeErrors<T>(promise: Promise<T>): Promise<T> {
@@ -10,20 +10,12 @@ export async function describeErrors<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
-export function shownEntry(name: string): string {
-  return JSON.stringify(shownName(name))
-}
-
 export function inflatingZip(reason: string): ServiceError {
-  return invalidZip(
+  return invalidWeights(
     `is a zip archive that inflates suspiciously: ${reason}; store its entries without compression`,
   )
 }
 
 export function damagedZip(reason: string): ServiceError {
-  return invalidZip(`is a damaged zip archive: ${reason}; send the complete file`)
-}
-
-export function invalidZip(detail: string): ServiceError {
-  return fieldError('#/weights', detail, 'INVALID_WEIGHTS')
+  return invalidWeights(`is a damaged zip archive: ${reason}; send the complete file`)
 }

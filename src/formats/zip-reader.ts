@@ -1,21 +1,19 @@
-import type { FileHandle } from 'node:fs/promises'
 import { RandomAccessReader } from 'yauzl'
+import type { RegularFile } from './regular-file.ts'
 import { damagedZip } from './zip-errors.ts'
 
 const BLOCK_BYTES = 4096
 
 /** Reads for yauzl. Its own reader throws outside of any promise if the archive names a position beyond 2^53. */
 export class ZipReader extends RandomAccessReader {
-  readonly #file: FileHandle
-  readonly #size: number
+  readonly #file: RegularFile
   /** The block that was read last: the records of the central directory are small and adjacent. */
   #block: Buffer = Buffer.alloc(0)
   #blockStart = 0
 
-  constructor(file: FileHandle, size: number) {
+  constructor(file: RegularFile) {
     super()
     this.#file = file
-    this.#size = size
   }
 
   override read(
@@ -39,7 +37,7 @@ export class ZipReader extends RandomAccessReader {
     const isInBlock = () =>
       position >= this.#blockStart && position + target.length <= this.#blockStart + this.#block.length
     if (!isInBlock()) {
-      const length = Math.min(Math.max(BLOCK_BYTES, target.length), this.#size - position)
+      const length = Math.min(Math.max(BLOCK_BYTES, target.length), this.#file.size - position)
       this.#block = await this.readPart(position, Math.max(length, target.length))
       this.#blockStart = position
     }
@@ -48,14 +46,7 @@ export class ZipReader extends RandomAccessReader {
 
   /** Reads into a separate buffer, which aligns float32 views. */
   async readPart(position: number, length: number): Promise<Buffer> {
-    if (!(position >= 0 && position + length <= this.#size)) throw damagedZip('the file ends too early')
-    const buffer = Buffer.from(new ArrayBuffer(length))
-    let done = 0
-    while (done < length) {
-      const { bytesRead } = await this.#file.read(buffer, done, length - done, position + done)
-      if (bytesRead === 0) throw damagedZip('the file ends too early')
-      done += bytesRead
-    }
-    return buffer
+    if (!(position >= 0 && position + length <= this.#file.size)) throw damagedZip('the file ends too early')
+    return this.#file.read(position, length)
   }
 }

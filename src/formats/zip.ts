@@ -1,10 +1,10 @@
-import { constants } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { quoteName, invalidWeights } from '../common/errors.ts'
 import { promisify } from 'node:util'
 import { inflateRaw } from 'node:zlib'
 import { fromRandomAccessReaderPromise, type Entry, type ZipFile } from 'yauzl'
 import { checkEnd, findEnds, isStored, listEntries } from './zip-directory.ts'
-import { damagedZip, describeErrors, invalidZip, shownEntry } from './zip-errors.ts'
+import { damagedZip, describeErrors } from './zip-errors.ts'
+import { openRegularFile } from './regular-file.ts'
 import { ZipReader } from './zip-reader.ts'
 
 export interface ZipEntry {
@@ -34,34 +34,32 @@ const inflate = promisify(inflateRaw)
  * compression ratios, encryption, duplicates, overlaps. The caller closes it.
  */
 export async function openZip(path: string): Promise<ZipArchive> {
-  // Without O_NONBLOCK, opening a FIFO blocks until there is a writer.
-  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  const file = await openRegularFile(path, damagedZip)
   try {
-    const found = await file.stat()
-    if (!found.isFile()) throw damagedZip('it is not a regular file')
-    const reader = new ZipReader(file, found.size)
+    const { size } = file
+    const reader = new ZipReader(file)
     const zip = await describeErrors(
-      fromRandomAccessReaderPromise(reader, found.size, { autoClose: false, strictFileNames: true }),
+      fromRandomAccessReaderPromise(reader, size, { autoClose: false, strictFileNames: true }),
     )
-    const listed = await describeErrors(listEntries(zip, found.size))
-    const ends = findEnds(listed, found.size)
+    const listed = await describeErrors(listEntries(zip, size))
+    const ends = findEnds(listed, size)
     const dataStart = (name: string) => locateData(zip, listed.get(name), ends.get(name))
     return {
       entries: new Map([...listed].map(([name, entry]) => [name, describeEntry(name, entry)])),
       read: async (entry, offset, length) => {
         if (!entry.isStored)
-          throw invalidZip(
-            `is a zip archive whose entry ${shownEntry(entry.name)} is compressed; store it without compression, as ` +
+          throw invalidWeights(
+            `is a zip archive whose entry ${quoteName(entry.name)} is compressed; store it without compression, as ` +
               'torch.save and Keras do',
           )
         if (offset < 0 || length < 0 || offset + length > entry.size)
-          throw damagedZip(`entry ${shownEntry(entry.name)} ends too early`)
+          throw damagedZip(`entry ${quoteName(entry.name)} ends too early`)
         return reader.readPart((await dataStart(entry.name)) + offset, length)
       },
       readWhole: async (entry, maxBytes) => {
         if (entry.size > maxBytes || entry.compressedSize > maxBytes)
-          throw invalidZip(
-            `is a zip archive whose entry ${shownEntry(entry.name)} has ${String(entry.size)} bytes; at most ` +
+          throw invalidWeights(
+            `is a zip archive whose entry ${quoteName(entry.name)} has ${String(entry.size)} bytes; at most ` +
               `${String(maxBytes)} are supported`,
           )
         const bytes = await reader.readPart(await dataStart(entry.name), entry.compressedSize)
@@ -81,7 +79,7 @@ async function locateData(zip: ZipFile, entry: Entry | undefined, limit = 0): Pr
   const header = await describeErrors(zip.readLocalFileHeaderPromise(entry))
   checkEnd(entry.fileName, header.fileDataStart + entry.compressedSize, limit)
   if (header.compressionMethod !== entry.compressionMethod || !header.fileName.equals(entry.fileNameRaw))
-    throw damagedZip(`the two headers of entry ${shownEntry(entry.fileName)} differ`)
+    throw damagedZip(`the two headers of entry ${quoteName(entry.fileName)} differ`)
   return header.fileDataStart
 }
 
@@ -92,7 +90,7 @@ async function inflateEntry(entry: ZipEntry, bytes: Buffer): Promise<Buffer> {
   } catch (error) {
     if (!(error instanceof Error)) throw error
   }
-  throw damagedZip(`entry ${shownEntry(entry.name)} does not inflate to ${String(entry.size)} bytes`)
+  throw damagedZip(`entry ${quoteName(entry.name)} does not inflate to ${String(entry.size)} bytes`)
 }
 
 function describeEntry(name: string, entry: Entry): ZipEntry {

@@ -1,4 +1,4 @@
-import { fieldError, ServiceError } from '../common/errors.ts'
+import { ServiceError, invalidWeights } from '../common/errors.ts'
 import { checker } from '../common/validation.ts'
 import { presets } from './architectures.ts'
 import { readArchitecture, readShapes } from './infer-architecture.ts'
@@ -58,7 +58,7 @@ function planInferred(request: SpecificationRequest): Plan {
 
 function notSupported(reason: string): ServiceError {
   const detail = `describes a network that this service does not build: ${reason}; "spec" can state the architecture`
-  return fieldError('#/weights', detail, 'INVALID_WEIGHTS')
+  return invalidWeights(detail)
 }
 
 /** The preset with a network's parameters. No two presets have the same parameters. */

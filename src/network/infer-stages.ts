@@ -1,4 +1,4 @@
-import { fieldError, type ServiceError } from '../common/errors.ts'
+import { type ServiceError, invalidWeights } from '../common/errors.ts'
 import type { ArchitectureRequest } from './specification.ts'
 
 /** Shapes in this service's axes, by the parameters' names. */
@@ -113,5 +113,5 @@ function countBlocks(shapes: Shapes): number[] {
 
 /** An error for tensors that do not show a network. */
 export function incomplete(reason: string): ServiceError {
-  return fieldError('#/weights', `${reason}; "spec" can state the architecture`, 'INVALID_WEIGHTS')
+  return invalidWeights(`${reason}; "spec" can state the architecture`)
 }

@@ -1,4 +1,4 @@
-import { fieldError, shownName, type ServiceError } from '../common/errors.ts'
+import { type ServiceError, quoteName, invalidWeights } from '../common/errors.ts'
 import { hasPreActivations, kerasReader } from './keras-names.ts'
 import { readOwnName, type KnownName, type ReadName } from './layer-names.ts'
 import { layouts, type Layout } from './layouts.ts'
@@ -152,20 +152,18 @@ const OTHER_NETWORKS: readonly (readonly [RegExp, string])[] = [
 /** The error for a file without the names of a residual network. */
 export function unknownNames(found: readonly FoundTensor[], prefix: string): ServiceError {
   const [first] = found
-  if (first === undefined) return fieldError('#/weights', 'has no tensor', 'INVALID_WEIGHTS')
-  const examples = found.slice(0, 3).map(({ name }) => JSON.stringify(shownName(name)))
+  if (first === undefined) return invalidWeights('has no tensor')
+  const examples = found.slice(0, 3).map(({ name }) => quoteName(name))
   const family = OTHER_NETWORKS.flatMap(([pattern, text]) => {
     const shown = found.find(({ name }) => pattern.test(name.slice(0, MAX_PREFIX)))
-    return shown ? [`; ${JSON.stringify(shownName(shown.name))} is a name of ${text}`] : []
+    return shown ? [`; ${quoteName(shown.name)} is a name of ${text}`] : []
   })[0]
-  const given = prefix === AUTO_PREFIX ? '' : ` after the prefix ${JSON.stringify(shownName(prefix))}`
+  const given = prefix === AUTO_PREFIX ? '' : ` after the prefix ${quoteName(prefix)}`
   const cure =
     prefix === AUTO_PREFIX
       ? `; rename the tensors to the names of one of them`
       : `; "load": {"prefix": "auto"} finds the prefix`
-  return fieldError(
-    '#/weights',
+  return invalidWeights(
     `has no residual network's names${given}: tried those of ${Object.values(SCHEMES).join(', ')}; the first of ${String(found.length)} tensors are ${examples.join(', ')}${family ?? cure}`,
-    'INVALID_WEIGHTS',
   )
 }

@@ -1,4 +1,11 @@
-import { fieldErrors, pointerTo, ServiceError, shownName, type FieldError } from '../common/errors.ts'
+import {
+  fieldErrors,
+  pointerTo,
+  ServiceError,
+  shownName,
+  type FieldError,
+  quoteName,
+} from '../common/errors.ts'
 import { inferLocated } from './infer-specification.ts'
 import type { FileTensor } from './layouts.ts'
 import { fullName, isHead, SCHEMES, type FoundTensor, type LocatedNetwork } from './locate-network.ts'
@@ -65,7 +72,7 @@ export function mismatchProblem({ found, located, plan, differences, matched }: 
 }
 
 function nameScheme({ names, prefix }: LocatedNetwork): string {
-  const after = prefix === '' ? 'without a prefix' : `after the prefix ${JSON.stringify(shownName(prefix))}`
+  const after = prefix === '' ? 'without a prefix' : `after the prefix ${quoteName(prefix)}`
   return `the names of ${SCHEMES[names]} ${after}`
 }
 

@@ -1,3 +1,4 @@
+import { quoteName } from '../../common/errors.ts'
 import { open } from 'node:fs/promises'
 import { constants } from 'node:fs'
 import { resolve } from 'node:path'
@@ -5,7 +6,7 @@ import { type File, Group } from 'h5wasm/node'
 import { dtypeNamed, toFloats } from '../dtypes.ts'
 import { type Hyperslab, splitRange } from './hyperslabs.ts'
 import { attempt, library, openAlone } from './hdf5-library.ts'
-import { notKeras, quoted } from './problems.ts'
+import { notKeras } from './problems.ts'
 
 type Metadata = ReturnType<typeof library.get_dataset_metadata>
 
@@ -67,9 +68,9 @@ export class Hdf5 {
       const { type, size, total_size: count } = library.get_attribute_metadata(id, rooted(path), name)
       if (count === 0) return []
       if (type !== library.H5T_class_t.H5T_STRING.value)
-        throw notKeras(`attribute ${quoted(name)} is not text`)
+        throw notKeras(`attribute ${quoteName(name)} is not text`)
       if (count > MAX_TEXTS || size * count > MAX_TEXT_BYTES)
-        throw notKeras(`attribute ${quoted(name)} is too long`)
+        throw notKeras(`attribute ${quoteName(name)} is too long`)
       const value = new Group(id, rooted(path)).get_attribute(name, true)
       return [value].flat().map(String)
     })
@@ -80,7 +81,7 @@ export class Hdf5 {
     this.#requireHard(path)
     const names = attempt(() => library.get_names(this.#file.file_id, rooted(path), false))
     if (names.length > MAX_MEMBERS)
-      throw notKeras(`group ${quoted(path)} has more than ${String(MAX_MEMBERS)} members`)
+      throw notKeras(`group ${quoteName(path)} has more than ${String(MAX_MEMBERS)} members`)
     return names
   }
 
@@ -100,11 +101,11 @@ export class Hdf5 {
     const { shape } = metadata
     const dtype = this.#dtypeOf(metadata)
     if (dtype === undefined || shape === null)
-      throw notKeras(`dataset ${quoted(path)} does not hold numbers of a known type`)
+      throw notKeras(`dataset ${quoteName(path)} does not hold numbers of a known type`)
     if (metadata.virtual_sources)
-      throw notKeras(`dataset ${quoted(path)} is virtual; save it as an ordinary one`)
+      throw notKeras(`dataset ${quoteName(path)} is virtual; save it as an ordinary one`)
     if (attempt(() => library.get_dataset_filters(id, rooted(path))).length > 0)
-      throw notKeras(`dataset ${quoted(path)} is compressed or filtered; save it without filters`)
+      throw notKeras(`dataset ${quoteName(path)} is compressed or filtered; save it without filters`)
     return { path, dtype, shape }
   }
 
@@ -120,7 +121,7 @@ export class Hdf5 {
         let done = 0
         for (const slab of splitRange(shape, offset, count, BLOCK_BYTES / width)) {
           const status = this.#readSlab(path, slab, BigInt(buffer))
-          if (status < 0) throw notKeras(`dataset ${quoted(path)} cannot be read`)
+          if (status < 0) throw notKeras(`dataset ${quoteName(path)} cannot be read`)
           values.set(toFloats(dtype, library.HEAPU8.slice(buffer, buffer + slab.size * width)), done)
           done += slab.size
         }
@@ -160,7 +161,8 @@ export class Hdf5 {
           (library.get_symbolic_link(id, rooted(prefix)) as string | null) !== null ||
           Object.keys(library.get_external_link(id, rooted(prefix))).length > 0,
       )
-      if (isLink) throw notKeras(`${quoted(prefix)} is a soft or external link; store the data in its place`)
+      if (isLink)
+        throw notKeras(`${quoteName(prefix)} is a soft or external link; store the data in its place`)
       this.#hard.add(prefix)
     }
   }

@@ -1,4 +1,5 @@
-import { notKeras, quoted } from './problems.ts'
+import { quoteName } from '../../common/errors.ts'
+import { notKeras } from './problems.ts'
 
 /** What a model's configuration says about a layer. */
 export interface LayerConfig {
@@ -32,7 +33,7 @@ export function readLayerConfigs(model: unknown): Map<string, LayerConfig> {
   const unknown = new Set<string>()
   addLayers(model, '', layers, unknown)
   if (unknown.size > 0) {
-    const named = [...unknown].slice(0, MAX_NAMED).map(quoted).join(', ')
+    const named = [...unknown].slice(0, MAX_NAMED).map(quoteName).join(', ')
     const more = unknown.size > MAX_NAMED ? ` and ${String(unknown.size - MAX_NAMED)} more` : ''
     throw notKeras(
       `it is Keras with custom layers: ${named}${more}; save a model that consists of the standard layers of a residual network`,

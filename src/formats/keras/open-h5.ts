@@ -1,3 +1,4 @@
+import { countValues } from '../shape.ts'
 import { jsonProblem } from '../../common/json-limits.ts'
 import { readJson } from '../../common/json-parts.ts'
 import { dtypeNamed } from '../dtypes.ts'
@@ -41,7 +42,7 @@ export async function openH5(path: string, options: H5Options = {}): Promise<Wei
       read: (name, offset = 0, count) => {
         const dataset = datasets.get(name)
         if (dataset === undefined) return Promise.reject(new RangeError(`no tensor ${name}`))
-        const size = countValues(dataset)
+        const size = countValues(dataset.shape)
         const values = count ?? size - offset
         if (offset < 0 || values < 0 || offset + values > size)
           return Promise.reject(new RangeError(`no values ${String(offset)} to ${String(offset + values)}`))
@@ -81,13 +82,9 @@ async function checkModelConfig(file: Hdf5): Promise<void> {
 /** Without compression, a file is longer than its values. A shape that needs more is forged, or its values are missing. */
 function checkSizes(datasets: readonly Dataset[], bytes: number): void {
   const needed = datasets.reduce(
-    (sum, dataset) => sum + countValues(dataset) * (dtypeNamed(dataset.dtype)?.bytes ?? 1),
+    (sum, dataset) => sum + countValues(dataset.shape) * (dtypeNamed(dataset.dtype)?.bytes ?? 1),
     0,
   )
   if (!(needed <= bytes))
     throw notKeras(`it has ${String(bytes)} bytes, but the shapes of its tensors need ${String(needed)}`)
-}
-
-function countValues({ shape }: Dataset): number {
-  return shape.reduce((product, length) => product * length, 1)
 }

@@ -1,7 +1,8 @@
+import { quoteName } from '../../common/errors.ts'
 import type { Dataset, Hdf5 } from './hdf5.ts'
 import type { LayerConfig } from './layer-configs.ts'
 import { nameByOrder, type SavedLayer } from './names-by-order.ts'
-import { notKeras, quoted } from './problems.ts'
+import { notKeras } from './problems.ts'
 
 export interface NamedDataset {
   /** `conv2_block1_1_conv/kernel` */
@@ -59,7 +60,7 @@ function findLayers(file: Hdf5): SavedLayer[] {
     groups += names.length
     if (names.length === 0) return
     const variables = names.map((name, index) => {
-      if (name !== String(index)) throw notKeras(`group ${quoted(group)} has no variable ${String(index)}`)
+      if (name !== String(index)) throw notKeras(`group ${quoteName(group)} has no variable ${String(index)}`)
       return file.describe(`${group}/${name}`)
     })
     layers.push({ path, name: file.texts(group, 'name')?.[0], variables })

@@ -1,6 +1,6 @@
-import { shownName } from '../../common/errors.ts'
+import { shownName, invalidWeights } from '../../common/errors.ts'
 import { callClass, findClass, findStorage } from './classes.ts'
-import { damagedPytorch, invalidPytorch, SAVE_STATE_DICT } from './errors.ts'
+import { damagedPytorch, SAVE_STATE_DICT } from './errors.ts'
 import type { PickleBytes } from './pickle-bytes.ts'
 import type { PickleMachine } from './pickle-machine.ts'
 import { INERT, isKind, type Value } from './values.ts'
@@ -15,7 +15,7 @@ export const OPCODES: readonly (Opcode | undefined)[] = tabulate({
   [PROTO]: ({ bytes }) => {
     const protocol = bytes.uint8()
     if (protocol < 2 || protocol > 5)
-      throw invalidPytorch(`is a pickle of protocol ${String(protocol)}; save it with pickle_protocol=2`)
+      throw invalidWeights(`is a pickle of protocol ${String(protocol)}; save it with pickle_protocol=2`)
   },
   0x95: ({ bytes }) => {
     bytes.frame()
@@ -165,10 +165,10 @@ function createClass(machine: PickleMachine, module: Value, member: Value): void
 function refuseClass(name: string, bytes: PickleBytes) {
   const shown = shownName(name)
   if (bytes.includes('_parameters') && bytes.includes('_modules'))
-    return invalidPytorch(
+    return invalidWeights(
       `holds a whole module with the class ${shown}, which only its Python code can rebuild; ${SAVE_STATE_DICT}`,
     )
-  return invalidPytorch(
+  return invalidWeights(
     `refers to the class ${shown}, which is no part of a state_dict and is not executed; ${SAVE_STATE_DICT}`,
   )
 }

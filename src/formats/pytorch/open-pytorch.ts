@@ -1,11 +1,12 @@
-import { shownName } from '../../common/errors.ts'
+import { quoteName, invalidWeights } from '../../common/errors.ts'
 import { dtypeNamed, toFloats } from '../dtypes.ts'
 import type { TensorInfo, WeightsFile } from '../weights-file.ts'
 import { openZip, type ZipArchive, type ZipEntry } from '../zip.ts'
-import { damagedPytorch, invalidPytorch, SAVE_STATE_DICT } from './errors.ts'
+import { damagedPytorch, SAVE_STATE_DICT } from './errors.ts'
 import { readPickle } from './pickle.ts'
 import { findTensors } from './state-dict.ts'
-import { countValues, isContiguous, measureSpan, readStrided } from './strides.ts'
+import { countValues } from '../shape.ts'
+import { isContiguous, measureSpan, readStrided } from './strides.ts'
 import type { PickledTensor } from './values.ts'
 
 /** A tensor and the entry of the archive that holds its storage. */
@@ -59,7 +60,7 @@ function findPickle({ entries }: ZipArchive): [ZipEntry, string] {
   })
   const [first, ...more] = found
   if (first === undefined)
-    throw invalidPytorch(
+    throw invalidWeights(
       `is a zip archive without data.pkl, so torch.save did not write it; ${SAVE_STATE_DICT}, or send safetensors`,
     )
   if (more.length > 0) throw damagedPytorch('it has several entries data.pkl')
@@ -69,7 +70,7 @@ function findPickle({ entries }: ZipArchive): [ZipEntry, string] {
 function refuseTorchScript({ entries }: ZipArchive, root: string): void {
   const code = `${root}code/`
   if (entries.has(`${root}constants.pkl`) || [...entries.keys()].some((name) => name.startsWith(code)))
-    throw invalidPytorch(
+    throw invalidWeights(
       'is a TorchScript archive, which holds a program; save its weights: ' +
         'torch.save(torch.jit.load(path).state_dict(), path)',
     )
@@ -81,7 +82,7 @@ async function checkByteOrder(zip: ZipArchive, root: string): Promise<void> {
   if (entry === undefined) return
   const order = (await zip.readWhole(entry, MAX_BYTE_ORDER_BYTES)).toString('latin1')
   if (order !== 'little')
-    throw invalidPytorch(
+    throw invalidWeights(
       `has the byte order ${JSON.stringify(order)}; load and save it on a little-endian machine`,
     )
 }
@@ -130,5 +131,5 @@ async function readTensor(
 }
 
 function wrong(name: string, detail: string) {
-  return damagedPytorch(`tensor ${JSON.stringify(shownName(name))} ${detail}`)
+  return damagedPytorch(`tensor ${quoteName(name)} ${detail}`)
 }

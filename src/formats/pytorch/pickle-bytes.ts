@@ -1,4 +1,5 @@
-import { damagedPytorch, invalidPytorch } from './errors.ts'
+import { invalidWeights } from '../../common/errors.ts'
+import { damagedPytorch } from './errors.ts'
 
 /** Longer texts occur in no checkpoint. */
 const MAX_TEXT_BYTES = 1_048_576
@@ -48,7 +49,7 @@ export class PickleBytes {
 
   text(length: number): string {
     if (length > MAX_TEXT_BYTES)
-      throw invalidPytorch(
+      throw invalidWeights(
         `holds a text of ${String(length)} bytes; at most ${String(MAX_TEXT_BYTES)} are supported`,
       )
     return this.#bytes.toString('utf8', this.#skip(length), this.#at)

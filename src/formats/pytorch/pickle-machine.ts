@@ -1,4 +1,5 @@
-import { damagedPytorch, invalidPytorch, SAVE_STATE_DICT } from './errors.ts'
+import { invalidWeights } from '../../common/errors.ts'
+import { damagedPytorch, SAVE_STATE_DICT } from './errors.ts'
 import type { PickleBytes } from './pickle-bytes.ts'
 import type { Value } from './values.ts'
 
@@ -78,5 +79,5 @@ export class PickleMachine {
 }
 
 export function tooLarge(what: string, limit: number) {
-  return invalidPytorch(`has a pickle with more than ${String(limit)} ${what}; ${SAVE_STATE_DICT}`)
+  return invalidWeights(`has a pickle with more than ${String(limit)} ${what}; ${SAVE_STATE_DICT}`)
 }

@@ -1,4 +1,5 @@
-import { damagedPytorch, invalidPytorch, SAVE_STATE_DICT } from './errors.ts'
+import { invalidWeights } from '../../common/errors.ts'
+import { damagedPytorch, SAVE_STATE_DICT } from './errors.ts'
 import { nameOpcode } from './opcode-names.ts'
 import { OPCODES, PROTO } from './opcodes.ts'
 import { PickleBytes } from './pickle-bytes.ts'
@@ -21,7 +22,7 @@ export function readPickle(bytes: Buffer): Value {
     if (code === STOP) return machine.pop()
     const run = OPCODES[code]
     if (run === undefined)
-      throw invalidPytorch(
+      throw invalidWeights(
         `uses the pickle opcode ${nameOpcode(code)}, which is no part of a state_dict; ${SAVE_STATE_DICT}`,
       )
     run(machine)

@@ -1,5 +1,5 @@
-import { shownName } from '../../common/errors.ts'
-import { invalidPytorch, SAVE_STATE_DICT } from './errors.ts'
+import { quoteName, invalidWeights } from '../../common/errors.ts'
+import { SAVE_STATE_DICT } from './errors.ts'
 import { isKind, type Dictionary, type PickledTensor, type Value } from './values.ts'
 
 /** Where training scripts put the state_dict of a model, by preference. */
@@ -23,7 +23,7 @@ export function findTensors(root: Value): ReadonlyMap<string, PickledTensor> {
     throw noStateDict('is the checkpoint of an optimizer, without the weights of the model')
   const tensors = findKnown(root, new Set()) ?? findOnly(root)
   if (tensors.size > MAX_TENSORS)
-    throw invalidPytorch(
+    throw invalidWeights(
       `holds ${String(tensors.size)} tensors; at most ${String(MAX_TENSORS)} are supported`,
     )
   return tensors
@@ -74,7 +74,7 @@ function isOptimizer({ entries }: Dictionary): boolean {
 
 function shownKeys({ entries }: Dictionary): string {
   const keys = [...entries.keys()].slice(0, MAX_SHOWN_KEYS)
-  const shown = keys.map((key) => JSON.stringify(shownName(key)))
+  const shown = keys.map((key) => quoteName(key))
   if (entries.size > MAX_SHOWN_KEYS) shown.push('...')
   return shown.length > 0 ? shown.join(', ') : 'none'
 }
@@ -85,5 +85,5 @@ function describeValue(value: Value): string {
 }
 
 function noStateDict(detail: string) {
-  return invalidPytorch(`${detail}; ${SAVE_STATE_DICT}`)
+  return invalidWeights(`${detail}; ${SAVE_STATE_DICT}`)
 }

@@ -1,4 +1,5 @@
-import { invalidPytorch } from './errors.ts'
+import { countValues } from '../shape.ts'
+import { invalidWeights } from '../../common/errors.ts'
 
 /** Positions of a tensor's values in its storage, in elements. */
 export interface Layout {
@@ -11,11 +12,6 @@ export interface Layout {
 const MAX_SPAN = 16_777_216
 /** Reads for one tensor. */
 const MAX_READS = 65_536
-
-/** The number of values. */
-export function countValues(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1)
-}
 
 /** The distance from the first to the last value, plus one; 0 if there is no value. */
 export function measureSpan(shape: readonly number[], strides: readonly number[]): number {
@@ -84,7 +80,7 @@ function chooseBoxes({ shape, strides }: Layout): Boxes {
     if (reads <= MAX_READS) return { axis, rows }
     break
   }
-  throw invalidPytorch(
+  throw invalidWeights(
     `holds a tensor of shape [${shape.join(', ')}] with strides [${strides.join(', ')}], which are far apart; ` +
       'save it as tensor.contiguous()',
   )

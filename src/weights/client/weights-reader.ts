@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
 import type { CallOptions } from '../../common/cancellation.ts'
-import { createShutdownError, fieldError, isCrash, ServiceError } from '../../common/errors.ts'
+import { createShutdownError, isCrash, ServiceError, invalidWeights } from '../../common/errors.ts'
 import { Mutex } from '../../common/mutex.ts'
 import { childEntry } from '../../ipc/child-entry.ts'
 import { createLimitedLauncher } from '../../ipc/limited-launcher.ts'
@@ -81,10 +81,8 @@ class ReaderProcess {
         if (error instanceof ServiceError && error.code === 'INTERNAL') throw this.#defect(error)
         if (!isCrash(error)) throw error
         if (attempt === MAX_ATTEMPTS)
-          throw fieldError(
-            '#/weights',
+          throw invalidWeights(
             'cannot be read: it crashes the reader, or the reader takes too long; save the weights again, as safetensors',
-            'INVALID_WEIGHTS',
           )
       }
     }
@@ -137,10 +135,8 @@ class ReaderProcess {
 
   #defect(error: ServiceError): ServiceError {
     this.#options.logger.error({ err: error }, 'a weights file causes an error in its reader')
-    return fieldError(
-      '#/weights',
+    return invalidWeights(
       'cannot be read: it is damaged, or of a kind that this service does not read; save the weights again, as safetensors',
-      'INVALID_WEIGHTS',
     )
   }
 }

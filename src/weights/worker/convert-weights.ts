@@ -2,6 +2,7 @@ import { open } from 'node:fs/promises'
 import { withCheckpoints, type JobContext } from '../../common/cancellation.ts'
 import { storageFailed } from '../../common/storage-errors.ts'
 import { safetensorsHeader } from '../../formats/safetensors.ts'
+import { countValues } from '../../formats/shape.ts'
 import { inOrder, placeTransposed } from '../../formats/transpose.ts'
 import type { WeightsFile } from '../../formats/weights-file.ts'
 import { writeAll } from '../../formats/write-all.ts'
@@ -43,7 +44,7 @@ export async function convertWeights(
         await written(() => writeAll(output, values, start))
         at += values.byteLength
       }
-      position += FLOAT32_BYTES * sizeIn(tensor.shape)
+      position += FLOAT32_BYTES * countValues(tensor.shape)
     }
     // The last tensors may be zeros.
     await written(async () => {
@@ -64,7 +65,7 @@ async function* readTensor(
 ): AsyncGenerator<Float32Array> {
   if (source === undefined) return
   const { name, axes } = source
-  const size = sizeIn(shape)
+  const size = countValues(shape)
   const read = (): AsyncIterable<Float32Array> => withCheckpoints(readChunks(file, name, size, chunk), job)
   if (inOrder(axes)) {
     yield* read()
@@ -98,8 +99,4 @@ async function written<R>(write: () => Promise<R>): Promise<R> {
   } catch (error) {
     throw storageFailed(error)
   }
-}
-
-function sizeIn(shape: readonly number[]): number {
-  return shape.reduce((product, length) => product * length, 1)
 }
